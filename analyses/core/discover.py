@@ -1,0 +1,54 @@
+"""Members of a folder, by file name: what a reader types is the file they open."""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from analyses.core.errors import UsageError
+
+
+@cache
+def members(package: str) -> tuple[str, ...]:
+    """Names, with hyphens, of the modules directly in ``package``, sorted; imports none."""
+    modules = pkgutil.iter_modules([str(_folder(package))])
+    return tuple(sorted(m.name.replace("_", "-") for m in modules if not m.ispkg))
+
+
+def headline(package: str, name: str) -> str:
+    """First line of a member's docstring, read without importing it."""
+    file = _folder(package) / f"{name.replace('-', '_')}.py"
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def member(package: str, name: str) -> ModuleType:
+    """Import one member.
+
+    Raises:
+        UsageError: ``package`` has no file of that name; the nearest one is named.
+    """
+    if name not in members(package):
+        what = package.rpartition(".")[2]
+        raise UsageError(unknown(name, members(package), what))
+    return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+
+
+def unknown(word: str, known: Iterable[str], what: str) -> str:
+    """The sentence for a word that is not in a list."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    guess = f"did you mean '{near[0]}'? " if near else ""
+    return f"'{word}' is not among the {what}; {guess}known: {', '.join(known)}"
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(package)
+    return Path(next(iter(spec.submodule_search_locations)))

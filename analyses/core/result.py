@@ -1,0 +1,58 @@
+"""What an analysis returns: rows that stream, and a few headline numbers."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from analyses.core.table import Columns, Schema, arrow_schema, record_batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Summary = Mapping[str, Any]
+
+
+@dataclass
+class Result:
+    """Rows in steps, and the summary that is known once the last step was taken.
+
+    Attributes:
+        schema: the columns.
+        steps: an iterator over columns, one mapping per step of the work. Whoever takes the
+            steps decides whether to keep the rows: a summary alone needs no memory for them.
+        summarise: the headline numbers; call it after the last step.
+        total: number of steps, for a progress bar.
+        meta: facts about the run that a picture needs and no column holds.
+    """
+
+    schema: Schema
+    steps: Iterator[Columns]
+    summarise: Callable[[], Summary]
+    total: int = 1
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def batches(self, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
+        """Take the steps, each as an Arrow record batch."""
+        return (record_batch(schema, columns) for columns in self.steps if columns)
+
+    @property
+    def table(self) -> "pa.Table":
+        """Take every step and return all rows, with ``meta`` in the schema's metadata."""
+        import json
+
+        import pyarrow as pa
+
+        schema = arrow_schema(self.schema, {b"birkhoff": json.dumps({"meta": self.meta}).encode()})
+        return pa.Table.from_batches(self.batches(schema), schema)
+
+    @property
+    def summary(self) -> Summary:
+        """Take every step that is left and return the headline numbers."""
+        for _ in self.steps:
+            pass
+        return self.summarise()
+
+
+def at_once(schema: Schema, columns: Columns, summary: Summary, **meta: Any) -> Result:
+    """A result whose rows are all there already."""
+    return Result(schema, iter((columns,)), lambda: summary, meta=meta)

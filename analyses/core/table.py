@@ -1,0 +1,100 @@
+"""Tables that carry their own legend: every column has a unit and a sentence."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Column(NamedTuple):
+    """One column of a schema: its name, Arrow type, meaning and unit."""
+
+    name: str
+    kind: str
+    about: str
+    unit: str = "1"
+    nullable: bool = False
+
+
+Schema: TypeAlias = tuple[Column, ...]
+Columns: TypeAlias = Mapping[str, Any]
+"""Arrays by column name that broadcast against one another; a row per element in C order."""
+
+
+def column(
+    name: str, kind: str, about: str, *, unit: str = "1", nullable: bool = False
+) -> Column:
+    """A column; ``kind`` is an Arrow type name such as ``int32``, ``float64``, ``string``."""
+    return Column(name, kind, about, unit, nullable)
+
+
+def arrow_schema(schema: Schema, metadata: dict[bytes, bytes] | None = None) -> "pa.Schema":
+    """The Arrow schema, meaning and unit attached to every field."""
+    import pyarrow as pa
+
+    fields = [
+        pa.field(
+            c.name,
+            _arrow_type(c.kind),
+            nullable=c.nullable,
+            metadata={"about": c.about, "unit": c.unit},
+        )
+        for c in schema
+    ]
+    return pa.schema(fields, metadata=metadata)
+
+
+def record_batch(schema: "pa.Schema", columns: Columns) -> "pa.RecordBatch":
+    """A record batch of exactly ``schema``; array columns broadcast and flatten in C order.
+
+    A column of type ``list<list<T>[d]>[d]`` takes an array with two more axes than the others.
+    """
+    import pyarrow as pa
+
+    flat = {n: np.asarray(columns[n]) for n in schema.names}
+    nested = {n for n in flat if _depth(schema.field(n).type)}
+    shape = np.broadcast_shapes(
+        *(a.shape[:-2] if n in nested else a.shape for n, a in flat.items())
+    )
+    arrays = [
+        _matrices(flat[n], schema.field(n).type)
+        if n in nested
+        else _scalars(np.broadcast_to(flat[n], shape).ravel(), schema.field(n).type)
+        for n in schema.names
+    ]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _scalars(values: Any, kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array(values, type=kind, from_pandas=False)
+
+
+def _matrices(values: Any, kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    d = values.shape[-1]
+    flat = pa.array(np.ascontiguousarray(values).ravel(), type=kind.value_type.value_type)
+    rows = pa.FixedSizeListArray.from_arrays(flat, d)
+    return pa.FixedSizeListArray.from_arrays(rows, d)
+
+
+def _depth(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_fixed_size_list(kind))
+
+
+def _arrow_type(kind: str) -> "pa.DataType":
+    """``float64`` and the like; ``matrix<float64>[4]`` is the nested 4 x 4 list of a trace."""
+    import pyarrow as pa
+
+    if not kind.startswith("matrix<"):
+        return pa.type_for_alias(kind)
+    inner, _, size = kind.removeprefix("matrix<").partition(">")
+    d = int(size.strip("[]"))
+    return pa.list_(pa.list_(pa.type_for_alias(inner), d), d)

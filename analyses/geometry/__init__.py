@@ -1,0 +1,1 @@
+"""Regions of the complex plane, permutations, the polytope, and small batched linear algebra."""

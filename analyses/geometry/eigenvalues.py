@@ -1,0 +1,149 @@
+"""Eigenvalues of many small matrices: closed forms where they are exact, LAPACK elsewhere.
+
+A matrix whose rows (or columns) sum to 1 has the eigenvalue 1; the others are those of a matrix
+of side d - 1. For d <= 4 they are roots of a polynomial of degree 3 at most, found for a whole
+block at once without a branch. Near a multiple root such a formula loses digits, so every matrix
+whose error could exceed 1e-12 goes to LAPACK instead.
+
+Source: MATH 10; Golub & Van Loan, Matrix Computations, 4th ed., chapter 7.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, lanes
+
+ACCURACY = 1e-12
+"""Largest error of an eigenvalue in units of the matrix norm, unless it is itself ill-conditioned."""
+
+EPS = np.finfo(float).eps
+TINY = 1e-300
+CLOSED_FORM = 4
+"""Largest d that has a closed form here."""
+
+
+def eigenvalues(h: Array) -> Array:
+    """Eigenvalues of real matrices.
+
+    Args:
+        h: ``(..., d, d)`` float64, finite.
+
+    Returns:
+        ``(..., d)`` complex128. The first is the eigenvalue 1 where rows or columns sum to 1,
+        else the one nearest to 1. The others come in no particular order, conjugate pairs side
+        by side, the positive imaginary part first.
+    """
+    d = h.shape[-1]
+    batch = h.shape[:-2]
+    x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)
+    rest = _deflate(x)
+    if rest is None:
+        return _nearest_to_one_first(_lapack(x)).T.reshape(*batch, d)
+    roots = np.empty((d, x.shape[2]), dtype=complex)
+    roots[0] = 1
+    _fill(roots[1:], rest)
+    return batch_first(roots.reshape(d, *batch), 1)
+
+
+def _deflate(x: Array) -> Array | None:
+    """The matrices of side d - 1 that are left when the eigenvalue 1 is split off, if it is one."""
+    tolerance = 8 * len(x) * EPS
+    if not x.size or np.abs(x.sum(1) - 1).max() <= tolerance:
+        return x[:-1, :-1] - x[-1:, :-1]
+    if np.abs(x.sum(0) - 1).max() <= tolerance:
+        return x[:-1, :-1] - x[:-1, -1:]
+    return None
+
+
+def _fill(roots: Array, m: Array) -> None:
+    if len(m) >= CLOSED_FORM:
+        roots[:] = _lapack(m)
+    elif len(m) == 1:
+        roots[0] = m[0, 0]
+    elif len(m) > 1:
+        doubtful = _quadratic(roots, m) if len(m) == 2 else _cubic(roots, m)
+        if len(where := np.flatnonzero(doubtful)):
+            roots[:, where] = _lapack(m[:, :, where])
+
+
+def _quadratic(roots: Array, m: Array) -> Array:
+    """Roots of 2 x 2 matrices; returns where they are too close to each other."""
+    half = 0.5 * (m[0, 0] - m[1, 1])
+    square = half * half
+    square += m[0, 1] * m[1, 0]
+    gap = np.sqrt(np.abs(square))
+    _pair(roots, 0.5 * (m[0, 0] + m[1, 1]), gap, square < 0)
+    return gap < _tolerance(1)
+
+
+def _cubic(roots: Array, m: Array) -> Array:
+    """Roots of 3 x 3 matrices; returns where two of them are too close to each other.
+
+    The depressed cubic x^3 + p x + q: the real root farthest from the others by a start within
+    0.5 % and three Newton steps, the other two from the quadratic that is left.
+    """
+    third = (m[0, 0] + m[1, 1] + m[2, 2]) / 3
+    a, b, c = m[0, 0] - third, m[1, 1] - third, m[2, 2] - third
+    bc, ac, ab = m[1, 2] * m[2, 1], m[0, 2] * m[2, 0], m[0, 1] * m[1, 0]
+    p = -(bc + ac + ab + 0.5 * (a * a + b * b + c * c))
+    q = a * bc + b * ac + c * ab - a * b * c
+    q -= m[0, 1] * m[1, 2] * m[2, 0] + m[0, 2] * m[1, 0] * m[2, 1]
+    root = _outer_root(p, q)
+    square = root * root
+    square *= -0.75
+    square -= p
+    gap = np.sqrt(np.abs(square))
+    roots[0] = third + root
+    complex_pair = square < 0
+    _pair(roots[1:], third - 0.5 * root, gap, complex_pair)
+    return gap * (np.abs(root) + gap * complex_pair) < _tolerance(2)
+
+
+def _outer_root(p: Array, q: Array) -> Array:
+    """The real root of x^3 + p x + q of the sign opposite to q, the largest when all are real."""
+    half = 0.5 * np.abs(q)
+    third = p / 3
+    discriminant = half * half
+    discriminant += third * third * third
+    radical = np.cbrt(half + np.sqrt(np.maximum(discriminant, 0)))
+    radical += TINY
+    x = radical - third / radical
+    size = np.sqrt(np.maximum(-third, 0))
+    ratio = np.minimum(half / (size * size * size + TINY), 1)
+    three_real = size * (1.7320508 + ratio * (1 / 3 - 0.0653841 * ratio))
+    x = np.where(discriminant < 0, three_real, x)
+    for _ in range(3):
+        square = x * x
+        value = (square + p) * x
+        value -= 2 * half
+        square *= 3
+        square += p
+        x -= value / np.where(square == 0, 1, square)
+    return np.copysign(x, -q)
+
+
+def _pair(roots: Array, middle: Array, gap: Array, is_complex: Array) -> None:
+    imaginary = gap * is_complex
+    real = gap - imaginary
+    roots[0].real, roots[1].real = middle + real, middle - real
+    roots[0].imag, roots[1].imag = imaginary, -imaginary
+
+
+def _tolerance(degree: int) -> float:
+    """Smallest |f'| at a root for which eps-sized errors of the coefficients stay harmless.
+
+    The coefficients carry an error of a few eps ||M||^degree; entries are of order 1 here.
+    """
+    return EPS * 2**degree / ACCURACY
+
+
+def _lapack(m: Array) -> Array:
+    """``(d, d, batch) -> (d, batch)``."""
+    return np.linalg.eigvals(np.ascontiguousarray(batch_first(m, 2))).astype(complex).T
+
+
+def _nearest_to_one_first(roots: Array) -> Array:
+    first = np.abs(roots - 1).argmin(0)
+    order: Any = np.argsort(np.arange(len(roots))[:, None] != first, axis=0, kind="stable")
+    return np.take_along_axis(roots, order, axis=0)

@@ -1,0 +1,48 @@
+"""Arithmetic of many small matrices at once, batch axes last (see `analyses.core.arrays`)."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+import numpy as np
+
+from analyses.core.arrays import Array, lanes, namespace
+
+
+def vectors(theta: Array) -> Array:
+    """Parameters ``(..., p)`` as lanes ``(p, ...)``, contiguous; no copy if they already are."""
+    x = lanes(theta, 1)
+    return np.ascontiguousarray(x) if namespace(x) is np else x.contiguous()
+
+
+def powers(logits: Array) -> Array:
+    """``exp(logits - max)`` along the first axis: softmax up to its denominator."""
+    xp = namespace(logits)
+    return xp.exp(logits - xp.max(logits, axis=0))
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Products ``(p, r, ...)`` of lanes ``(p, q, ...)`` and ``(q, r, ...)``."""
+    product = a[:, 0, None] * b[None, 0]
+    for k in range(1, a.shape[1]):
+        product += a[:, k, None] * b[None, k]
+    return product
+
+
+def average(matrices: Sequence[Array], weights: Array) -> Array:
+    """``sum_k w_k H_k / sum_k w_k`` of lanes ``(d, d, ...)`` with weights ``(k, ...)``."""
+    share = weights / namespace(weights).sum(weights, axis=0)
+    total = matrices[0] * share[0]
+    for k in range(1, len(matrices)):
+        total += matrices[k] * share[k]
+    return total
+
+
+def kron(factors: Sequence[Array]) -> Array:
+    """Kronecker product of lanes ``(i, i, ...)``; the first factor has the slowest index."""
+    return reduce(_kron, factors)
+
+
+def _kron(a: Array, b: Array) -> Array:
+    side = a.shape[0] * b.shape[0]
+    product = a[:, None, :, None] * b[None, :, None, :]
+    return product.reshape((side, side, *product.shape[4:]))

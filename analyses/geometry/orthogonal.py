@@ -1,0 +1,230 @@
+"""Orthogonal and unitary matrices: Cayley's map, Haar's measure, squared block norms.
+
+Source: Cayley, J. reine angew. Math. 32 (1846); Stewart, SIAM J. Numer. Anal. 17 (1980) for
+Haar's measure by reflections; Nechita et al., arXiv:2310.03436 for the block norms.
+"""
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, lanes, namespace
+
+Field = Literal["real", "complex"]
+
+GENTLE = 8.0
+"""Largest entry of a skew matrix for which elimination without pivots keeps 12 digits."""
+
+SMALL = 16
+"""Side up to which elimination over lanes beats one LAPACK call per matrix."""
+
+
+def skew_parameters(n: int, field: Field = "real") -> int:
+    """Dimension of the skew-symmetric (complex: skew-Hermitian) matrices of side ``n``."""
+    return n * (n - 1) // 2 if field == "real" else n * n
+
+
+def skew(theta: Array, n: int, field: Field = "real", shift: float = 0.0) -> Array:
+    """Skew-symmetric or skew-Hermitian matrices, plus a multiple of the identity.
+
+    Args:
+        theta: ``(..., skew_parameters(n, field))``. The real part below the diagonal, row by
+            row; for ``complex`` then the imaginary part there, then that of the diagonal.
+        n: side.
+        field: ``real`` or ``complex``.
+        shift: what to add to every diagonal entry.
+
+    Returns:
+        ``(..., n, n)`` with ``A^* = -A``, plus ``shift I``.
+    """
+    below = n * (n - 1) // 2
+    real = _spread(theta[..., :below], n, -1, shift)
+    if field == "real":
+        return real
+    return real + 1j * _spread(theta[..., below:], n, +1, 0.0)
+
+
+def _spread(x: Array, n: int, sign: int, shift: float) -> Array:
+    xp = namespace(x)
+    p = x.shape[-1]
+    constant = xp.zeros_like(x[..., :1]) if p else _zeros(x, xp)
+    source = xp.concat([lanes(part, 1) for part in (x, -x, constant + shift)])
+    index = _places(n, sign)
+    if xp is not np:
+        index = xp.asarray(index, device=x.device)
+    full = xp.take(source, index, axis=0)
+    return batch_first(full.reshape((n, n, *source.shape[1:])), 2)
+
+
+def _zeros(x: Array, xp: Any) -> Array:
+    device = {} if xp is np else {"device": x.device}
+    return xp.zeros((*x.shape[:-1], 1), dtype=x.dtype, **device)
+
+
+@cache
+def _places(n: int, sign: int) -> Any:
+    """Where entry (i, j) stands in ``[x, -x, constant]``.
+
+    The upper triangle has the given sign; where it is +1, x goes on to hold the diagonal too.
+    """
+    below = n * (n - 1) // 2
+    p = below + (n if sign > 0 else 0)
+    where = np.full((n, n), 2 * p)
+    row, col = np.tril_indices(n, -1)
+    where[row, col] = np.arange(below)
+    where[col, row] = np.arange(below) + (p if sign < 0 else 0)
+    if sign > 0:
+        np.fill_diagonal(where, below + np.arange(n))
+    return where.ravel()
+
+
+def cayley(a: Array) -> Array:
+    """The orthogonal (unitary) matrix ``(I - A)(I + A)^-1`` of a skew-symmetric (-Hermitian) A.
+
+    Args:
+        a: ``(..., n, n)``, numpy or torch.
+
+    Returns:
+        ``(..., n, n)`` with ``Q^* Q = I`` to rounding for entries of A up to 1e3 and more.
+    """
+    xp = namespace(a)
+    n = a.shape[-1]
+    if _gentle(a, n, xp):
+        return _reflected(leading_inverse(a + np.eye(n), n))
+    eye = xp.eye(n, dtype=a.dtype, device=a.device)
+    q = xp.linalg.solve(eye + a, eye - a)
+    for _ in range(2):  # quadratic: from cond(I + A) * eps to rounding, also for A ~ 1e3 in float32
+        q = q @ (1.5 * eye - 0.5 * (_adjoint(q, xp) @ q))
+    return q
+
+
+def orthostochastic(theta: Array, d: int, s: int, field: Field = "real") -> Array:
+    """Doubly stochastic ``(1/s) ||Q_ij||_F^2`` over the s x s blocks of ``Q = cayley(skew(theta))``.
+
+    For a numpy array the last row and column come from the unit sums, so that only the leading
+    (d-1)s rows and columns of the inverse are computed.
+
+    Args:
+        theta: ``(..., skew_parameters(d s, field))``.
+        d: number of blocks.
+        s: side of a block.
+        field: ``real`` or ``complex``.
+
+    Returns:
+        ``(..., d, d)``; row and column sums are 1 to rounding, entries at least 0.
+    """
+    xp = namespace(theta)
+    n = d * s
+    if not _gentle(theta, n, xp):
+        return block_norms(cayley(skew(theta, n, field)), s)
+    q = _reflected(leading_inverse(skew(theta, n, field, shift=1.0), n - s))
+    return batch_first(_complete(lanes(block_norms(q, s), 2)), 2)
+
+
+def block_norms(q: Array, s: int) -> Array:
+    """``(1/s) ||Q_ij||_F^2`` over s x s blocks: ``(..., d s, d s) -> (..., d, d)``."""
+    xp = namespace(q)
+    x = lanes(q, 2)
+    squares = x.real**2 + x.imag**2 if xp.isdtype(x.dtype, "complex floating") else x * x
+    rows = sum(squares[k::s] for k in range(s))
+    full = sum(rows[:, k::s] for k in range(s))  # type: ignore[index]
+    return batch_first(full / s if s > 1 else full, 2)
+
+
+def leading_inverse(matrix: Array, m: int) -> Array:
+    """The leading ``m x m`` block of ``M^-1``, numpy only, by elimination without pivots.
+
+    Stable where the symmetric part of M is positive definite and the entries are moderate, as
+    for ``I + A`` with a skew A of entries up to `GENTLE`.
+
+    Args:
+        matrix: ``(..., n, n)``.
+        m: size of the block that is wanted, at most n.
+
+    Returns:
+        ``(..., m, m)``.
+    """
+    x = lanes(matrix, 2)
+    for k in range(len(x) - 1, m - 1, -1):  # the Schur complement of the rows not wanted
+        update = x[:k, k, None] * (x[k, :k] / -x[k, k])[None]
+        update += x[:k, :k]
+        x = update
+    for k in range(m):  # Gauss-Jordan, each step one rank-one update of the whole block
+        column, row = x[:, k].copy(), x[k].copy()
+        pivot = row[k].copy()
+        column[k] -= 1
+        row[k] += 1
+        row /= -pivot
+        update = column[:, None] * row[None]
+        update += x
+        x = update
+    return batch_first(x, 2)
+
+
+def haar(n: int, side: int, rng: np.random.Generator, field: Field = "real") -> Array:
+    """Matrices of Haar's measure on O(side) or U(side).
+
+    A product of reflections: the first takes the first axis to a uniform direction, the next
+    does so in the space that is left. Exact, and orthogonal to rounding.
+
+    Returns:
+        ``(n, side, side)``.
+
+    Source: Stewart, SIAM J. Numer. Anal. 17 (1980) 403-409; Mezzadri, math-ph/0609050.
+    """
+    q = _phases(n, rng, field)[None, None]
+    for m in range(2, side + 1):
+        v = _gaussian((m, n), rng, field)
+        length = np.sqrt((np.abs(v) ** 2).sum(0))
+        v[0] += np.where(v[0] == 0, 1, v[0] / np.maximum(np.abs(v[0]), np.finfo(float).tiny)) * length
+        v *= np.sqrt(2 / (np.abs(v) ** 2).sum(0))
+        wide = np.zeros((m, m, n), dtype=q.dtype)
+        wide[0, 0] = _phases(n, rng, field)
+        wide[1:, 1:] = q
+        across = sum(v[i].conj() * wide[i] for i in range(m))
+        wide -= v[:, None] * across[None]
+        q = wide
+    return batch_first(q[:side, :side], 2)
+
+
+def _gentle(entries: Array, n: int, xp: Any) -> bool:
+    if xp is not np or n > SMALL or entries.size == 0 or entries.dtype == np.float32:
+        return False
+    if np.iscomplexobj(entries):
+        return bool(np.abs(entries).max() <= GENTLE)
+    return bool(entries.max() <= GENTLE and entries.min() >= -GENTLE)
+
+
+def _reflected(inverse: Array) -> Array:
+    """``2 M - I``, in place: Cayley's map from the inverse of ``I + A``."""
+    x = lanes(inverse, 2)
+    x *= 2
+    x[range(len(x)), range(len(x))] -= 1
+    return inverse
+
+
+def _complete(block: Array) -> Array:
+    """Append the row and the column that make all sums 1; rounding below zero becomes zero."""
+    d = len(block) + 1
+    full = np.empty((d, d, *block.shape[2:]), dtype=block.dtype)
+    full[:-1, :-1] = block
+    full[:-1, -1] = 1 - block.sum(1)
+    full[-1] = 1 - full[:-1].sum(0)
+    return np.maximum(full, 0, out=full)
+
+
+def _adjoint(q: Array, xp: Any) -> Array:
+    turned = xp.swapaxes(q, -1, -2) if xp is np else q.mT
+    return turned.conj() if xp.isdtype(q.dtype, "complex floating") else turned
+
+
+def _gaussian(shape: tuple[int, ...], rng: np.random.Generator, field: Field) -> Any:
+    real = rng.standard_normal(shape)
+    return real if field == "real" else real + 1j * rng.standard_normal(shape)
+
+
+def _phases(n: int, rng: np.random.Generator, field: Field) -> Any:
+    if field == "real":
+        return 1.0 - 2.0 * rng.integers(0, 2, n)
+    return np.exp(2j * np.pi * rng.random(n))

@@ -1,0 +1,76 @@
+"""averaged-go-mhc: a weighted average of s orthostochastic d x d matrices.
+
+``H = sum_k softmax(beta)_k |Q_k|^2`` with orthogonal (unitary) ``Q_k = cayley(A_k)``: the same
+number of terms as go-mHC of block size s, at O(s d^2) instead of O(s^2 d^2) parameters.
+``theta`` is the skew parameters of matrix after matrix and then beta.
+
+Source: go-mHC, arXiv:2604.02309, H.1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, lanes
+from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
+from analyses.geometry.lanes import average, powers, vectors
+from analyses.geometry.orthogonal import Field
+from analyses.parameterizations.go_mhc import GoMHC
+from analyses.parameterizations.kromhc import apply_each
+
+
+@dataclass(frozen=True)
+class AveragedGoMHC(Parameterization):
+    """Convex combination of orthostochastic (complex: unistochastic) matrices."""
+
+    s: Annotated[int, "number of matrices averaged"] = 2
+    field: Annotated[Field, "orthogonal or unitary matrices"] = "real"
+
+    source = "go-mHC, arXiv:2604.02309, H.1"
+    default_draw: ClassVar[str] = GoMHC.default_draw
+    exact = DOUBLY_STOCHASTIC
+
+    def __post_init__(self) -> None:
+        """Refuse an empty average."""
+        super().__post_init__()
+        require(self.s >= 1, f"number of matrices s = {self.s}", "at least 1")
+        _ = self.term
+
+    @property
+    def term(self) -> GoMHC:
+        """The map of every term."""
+        return GoMHC(self.d, 1, self.field)
+
+    @property
+    def parameters(self) -> int:
+        """Those of every term, and one weight each."""
+        return self.s * (self.term.parameters + 1)
+
+    def __call__(self, theta: Array) -> Array:
+        """Orthostochastic matrices, then their average."""
+        x = vectors(theta)
+        matrices = apply_each((self.term,) * self.s, x[: -self.s])
+        return batch_first(average(matrices, powers(x[-self.s :])), 2)
+
+    def initial(self) -> Array:
+        """go-mHC's start, not critical, scaled down from term to term so that none are alike."""
+        start = self.term.initial()
+        terms = [start * (1 - t / self.s) for t in range(self.s)]
+        return np.concatenate([*terms, np.zeros(self.s)])
+
+    def flops(self) -> int:
+        """Ours, none is published: the terms', softmax of the weights, the weighted sum."""
+        return self.s * (self.term.flops() + 3 + 2 * self.d**2)
+
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Independent Haar matrices, averaged with Dirichlet(1) weights."""
+        return {"haar": self._haar}
+
+    def _haar(self, n: int, rng: np.random.Generator) -> Array:
+        terms = [lanes(self.term.draw(n, rng, "haar"), 2) for _ in range(self.s)]
+        return batch_first(average(terms, rng.standard_exponential((self.s, n))), 2)
+
+
+EXAMPLES = (AveragedGoMHC(4), AveragedGoMHC(3, s=3, field="complex"), AveragedGoMHC(3, s=1))

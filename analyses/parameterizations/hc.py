@@ -1,0 +1,57 @@
+"""hc: hyper-connections without a constraint, H = static + gate * tanh(dynamic).
+
+``theta`` is the static d x d matrix and then the dynamic one, both row by row in our
+orientation. Nothing is exact: entries, sums and norm are free, and products over depth explode.
+
+Source: Hyper-Connections, arXiv:2409.19606; gate and start as in its code.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, namespace
+from analyses.core.parameterization import Parameterization
+from analyses.geometry.lanes import vectors
+
+
+@dataclass(frozen=True)
+class HC(Parameterization):
+    """An unconstrained matrix."""
+
+    gate: Annotated[float, "scale of the dynamic part, 0.01 at the start of training"] = 0.01
+
+    source = "Hyper-Connections, arXiv:2409.19606"
+    exact: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def parameters(self) -> int:
+        """Static and dynamic entries."""
+        return 2 * self.d**2
+
+    def __call__(self, theta: Array) -> Array:
+        """Static plus gated dynamic part."""
+        xp = namespace(theta)
+        x = vectors(theta)
+        half = self.d**2
+        h = x[:half] + self.gate * xp.tanh(x[half:])
+        return batch_first(h.reshape((self.d, self.d, *x.shape[1:])), 2)
+
+    def initial(self) -> Array:
+        """Static part I, dynamic part 0."""
+        return np.concatenate([np.eye(self.d).ravel(), np.zeros(self.d**2)])
+
+    def count(self, width: int) -> int:
+        """All of a dynamic site, the norm's gain included (arXiv:2409.19606, appendix).
+
+        Static alpha d(d+1) and beta d, dynamic alpha C(d+1) and beta C, two scales, gain C.
+        """
+        return self.d * (self.d + 2) + width * (self.d + 3) + 2
+
+    def flops(self) -> int:
+        """Ours, none is published: tanh, gate and sum of d^2 entries."""
+        return 3 * self.d**2
+
+
+EXAMPLES = (HC(4), HC(3, gate=1.0))

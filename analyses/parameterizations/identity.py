@@ -1,0 +1,45 @@
+"""identity: the streams are not mixed, H = I.
+
+The residual connection itself, and what several released code bases apply although they compute
+a mixing matrix (hyper-connections without mixing, HY-V4): no parameters.
+
+Source: He et al., arXiv:1512.03385.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from analyses.core.arrays import Array, like, namespace
+from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
+
+
+@dataclass(frozen=True)
+class Identity(Parameterization):
+    """H = I for the empty parameter vector."""
+
+    source = "He et al., arXiv:1512.03385"
+    default_draw: ClassVar[str] = "init"
+    exact = DOUBLY_STOCHASTIC
+    parameters = 0
+
+    def __call__(self, theta: Array) -> Array:
+        """The identity in the batch shape of ``theta``; the empty sum carries shape and dtype."""
+        nothing = namespace(theta).sum(theta, axis=-1)
+        return like(np.eye(self.d), theta) + nothing[..., None, None]
+
+    def initial(self) -> Array:
+        """No parameters."""
+        return np.zeros(0)
+
+    def count(self, width: int) -> int:
+        """The pre and the post map with their two gates, as in Table 1 of go-mHC; no mixing."""
+        return 2 * self.d**2 * width + 2 * self.d + 2
+
+    def flops(self) -> int:
+        """None."""
+        return 0
+
+
+EXAMPLES = (Identity(4), Identity(1))

@@ -1,0 +1,87 @@
+"""krom-sum: a weighted average of several KromHC matrices.
+
+``H = sum_t softmax(beta)_t (U_t0 (x) U_t1 (x) ...)``; ``theta`` is the logits of term after
+term and then beta. The sum breaks the symmetry of a single Kronecker product.
+
+Source: go-mHC, arXiv:2604.02309, H.2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, lanes
+from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
+from analyses.geometry.lanes import average, powers, vectors
+from analyses.parameterizations.kromhc import KromHC, apply_each
+
+
+@dataclass(frozen=True)
+class KromSum(Parameterization):
+    """Convex combination of Kronecker products."""
+
+    terms: Annotated[int, "number of Kronecker products"] = 2
+    factors: Annotated[tuple[int, ...], "sides, slowest index first (the primes of d)"] = ()
+
+    source = "go-mHC, arXiv:2604.02309, H.2"
+    exact = DOUBLY_STOCHASTIC
+
+    def __post_init__(self) -> None:
+        """Refuse factors that do not multiply to d, and an empty sum."""
+        super().__post_init__()
+        require(self.terms >= 1, f"terms = {self.terms}", "at least 1")
+        _ = self.term
+
+    @property
+    def term(self) -> KromHC:
+        """The map of every term."""
+        return KromHC(self.d, self.factors)
+
+    @property
+    def parameters(self) -> int:
+        """Those of every term, and one weight each."""
+        return self.terms * (self.term.parameters + 1)
+
+    def __call__(self, theta: Array) -> Array:
+        """Kronecker products, then their average.
+
+        Raises:
+            TooLarge: a factor's permutations cannot be enumerated.
+        """
+        x = vectors(theta)
+        products = apply_each((self.term,) * self.terms, x[: -self.terms])
+        return batch_first(average(products, powers(x[-self.terms :])), 2)
+
+    def initial(self) -> Array:
+        """KromHC's start in every term, equal weights; the paper gives none.
+
+        Like terms would stay alike under gradient descent: term t starts with -8 - t / 8.
+        """
+        start = self.term.initial()
+        terms = [start * (1 + t / 64) for t in range(self.terms)]
+        return np.concatenate([*terms, np.zeros(self.terms)])
+
+    def theta(
+        self, n: int, rng: np.random.Generator, how: str, scale: float | None = None
+    ) -> Array:
+        """As for every method, refused before numbers are drawn for an impossible factor."""
+        self.term.theta(0, rng, how)
+        return super().theta(n, rng, how, scale)
+
+    def flops(self) -> int:
+        """Ours, none is published: the terms', softmax of the weights, the weighted sum."""
+        return self.terms * (self.term.flops() + 3 + 2 * self.d**2)
+
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Dirichlet(1) weights on the permutations of every factor, and on the terms."""
+        return {"dirichlet": self._dirichlet}
+
+    def _dirichlet(self, n: int, rng: np.random.Generator) -> Array:
+        terms = [self.term.draw(n, rng, "dirichlet") for _ in range(self.terms)]
+        weights = rng.standard_exponential((self.terms, n))
+        return batch_first(average([lanes(h, 2) for h in terms], weights), 2)
+
+
+EXAMPLES = (KromSum(4), KromSum(6, terms=3, factors=(3, 2)), KromSum(2, terms=1))

@@ -1,0 +1,197 @@
+"""mHC: exponentiate, then normalise columns and rows in turn (Sinkhorn-Knopp).
+
+``theta`` holds the logits row by row in our orientation. A *variant* is what one paper or code
+base does, turned to our orientation: most store the transpose of what they apply.
+
+- ``paper``: 20 sweeps, each columns then rows; ``tokenbender``: 10, logits divided by 0.05.
+- ``mhc-lite``: 20 sweeps, rows then columns.
+- ``lucidrains``, ``megatron-main``: the same, with sums no smaller than 1e-12 or 1e-6.
+- ``deepseek-v4``, ``megatron-dev``: columns then rows, 1e-6 added to the first softmax and to
+  every later sum.
+
+After finitely many sweeps only the side that comes last holds, and with a guard it holds only
+to about eps.
+
+Source: mHC, arXiv:2512.24880; Sinkhorn & Knopp, Pacific J. Math. 21 (1967) 343-348.
+"""
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, namespace
+from analyses.core.parameterization import NONNEGATIVE, Parameterization, Sampler, require
+from analyses.geometry import polytope
+from analyses.geometry.lanes import vectors
+
+Variant = Literal[
+    "paper",
+    "mhc-lite",
+    "lucidrains",
+    "deepseek-v4",
+    "megatron-main",
+    "megatron-dev",
+    "tokenbender",
+]
+Side = Literal["rows", "columns"]
+Guard = Literal["log", "floor", "add"]
+
+
+class Settings(NamedTuple):
+    """What a variant fixes; the fields of `MHC` say what they mean."""
+
+    iters: int
+    tau: float
+    last: Side
+    guard: Guard
+    eps: float
+
+
+VARIANTS: Mapping[str, Settings] = {
+    "paper": Settings(20, 1.0, "rows", "log", 0.0),
+    "mhc-lite": Settings(20, 1.0, "columns", "log", 0.0),
+    "lucidrains": Settings(20, 1.0, "columns", "floor", 1e-12),
+    "deepseek-v4": Settings(20, 1.0, "rows", "add", 1e-6),
+    "megatron-main": Settings(20, 1.0, "columns", "floor", 1e-6),
+    "megatron-dev": Settings(20, 1.0, "rows", "add", 1e-6),
+    "tokenbender": Settings(10, 0.05, "rows", "log", 0.0),
+}
+UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev")
+EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
+"""For a guard that the variant does not have."""
+
+
+@dataclass(frozen=True)
+class MHC(Parameterization):
+    """Truncated Sinkhorn-Knopp; what is not given comes from the variant."""
+
+    variant: Annotated[Variant, "whose Sinkhorn: sets the options below"] = "paper"
+    iters: Annotated[int | None, "sweeps over both sides (20; tokenbender 10)"] = None
+    tau: Annotated[float | None, "temperature dividing the logits (1; tokenbender 0.05)"] = None
+    last: Annotated[Side | None, "side normalised last, and so exact"] = None
+    guard: Annotated[Guard | None, "log: none needed; floor: max(sum, eps); add: sum + eps"] = None
+    eps: Annotated[float | None, "size of the guard"] = None
+
+    source = "mHC, arXiv:2512.24880"
+
+    def __post_init__(self) -> None:
+        """Refuse settings no Sinkhorn could have."""
+        super().__post_init__()
+        known = ", ".join(VARIANTS)
+        require(self.variant in VARIANTS, f"variant '{self.variant}'", f"one of {known}")
+        s = self.settings
+        require(s.iters >= 0, f"iters = {s.iters}", "at least 0")
+        require(0 < s.tau < math.inf, f"tau = {s.tau:g}", "above 0")
+        require(s.last in ("rows", "columns"), f"last '{s.last}'", "rows or columns")
+        require(s.guard in EPS, f"guard '{s.guard}'", "log, floor or add")
+        require(0 <= s.eps < math.inf, f"eps = {s.eps:g}", "at least 0")
+        require(s.guard != "log" or not s.eps, f"eps = {s.eps:g} with guard log", "floor or add")
+
+    @property
+    def settings(self) -> Settings:
+        """The variant's settings with what was given in their place."""
+        preset = VARIANTS[self.variant]
+        if self.guard not in (None, preset.guard):
+            preset = preset._replace(eps=EPS.get(str(self.guard), 0.0))
+        given = {n: getattr(self, n) for n in Settings._fields}
+        return preset._replace(**{n: v for n, v in given.items() if v is not None})
+
+    @property
+    def exact(self) -> frozenset[str]:
+        """The side normalised last, unless a guard keeps it from its sum."""
+        s = self.settings
+        sums = {s.last} if s.guard == "log" and s.iters else set()
+        return frozenset({NONNEGATIVE, *sums})
+
+    @property
+    def parameters(self) -> int:
+        """One logit per entry."""
+        return self.d**2
+
+    def __call__(self, theta: Array) -> Array:
+        """Sinkhorn-Knopp; in the log domain where the linear one could leave the number range."""
+        xp = namespace(theta)
+        s = self.settings
+        x = vectors(theta)
+        z = x.reshape((self.d, self.d, *x.shape[1:]))
+        z = z if s.tau == 1 else z / s.tau
+        last = 1 if s.last == "rows" else 0
+        if s.iters == 0 and s.guard == "log":
+            return batch_first(xp.exp(z), 2)
+        shifted = z - xp.max(z, axis=1 - last, keepdims=True)
+        if s.guard == "log" and not _narrow(shifted, xp):
+            return batch_first(_log_domain(z, s.iters, last, xp), 2)
+        return batch_first(_linear_domain(xp.exp(shifted), s, last, xp), 2)
+
+    def initial(self) -> Array:
+        """0 on and -8 off the diagonal, or what the variant's code starts from."""
+        if self.variant in UNIFORM_START:
+            return np.zeros(self.d**2)
+        eye = np.eye(self.d).ravel()
+        return eye if self.variant == "lucidrains" else 8 * eye - 8
+
+    def count(self, width: int) -> int:
+        """Table 1 of go-mHC; tokenbender's logits are static: d^2 + 2d."""
+        return self.d * (self.d + 2) if self.variant == "tokenbender" else super().count(width)
+
+    def flops(self) -> int:
+        """4 S d^2 for S sweeps: Table 4 of go-mHC, C = 1."""
+        return 4 * self.settings.iters * self.d**2
+
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Converged Sinkhorn of U(0, 1) entries; uniform on the Birkhoff polytope."""
+        return {
+            "sinkhorn-uniform": lambda n, rng: polytope.sinkhorn_uniform(n, self.d, rng),
+            "polytope": lambda n, rng: polytope.uniform(n, self.d, rng),
+        }
+
+
+def _narrow(shifted: Array, xp: Any) -> bool:
+    """Whether no step of the linear domain can leave the normal numbers.
+
+    With logits in [-r, 0] after the shift, every entry on the way is at least exp(-2 r) / d: two
+    entries of a row or column of any scaled matrix differ by exp(2 r) at most. The gradient
+    squares the reciprocal of a sum of them.
+    """
+    smallest = float(xp.finfo(shifted.dtype).smallest_normal)
+    r = -math.log(smallest) / 4 - math.log(shifted.shape[0])
+    return bool(xp.all(shifted >= -r))
+
+
+def _linear_domain(h: Array, s: Settings, last: int, xp: Any) -> Array:
+    """Multiply by the guarded reciprocal of the sums, one side after the other."""
+    times = operator.imul if xp is np else operator.mul  # in place spoils torch's gradient
+    axes = (1 - last, last) * s.iters
+    if s.guard == "add":  # V4 begins with a plain softmax + eps, whatever iters is
+        h = h / xp.sum(h, axis=1 - last, keepdims=True) + s.eps
+        axes = (last, *axes[2:])
+    for axis in axes:
+        total = xp.sum(h, axis=axis, keepdims=True)
+        if s.guard == "floor":
+            total = xp.where(total > s.eps, total, s.eps)
+        elif s.guard == "add":
+            total = total + s.eps
+        h = times(h, 1 / total)
+    return h
+
+
+def _log_domain(z: Array, iters: int, last: int, xp: Any) -> Array:
+    """Subtract log sums; the last step is a softmax, whose sums are 1 however large z is."""
+    for axis in ((1 - last, last) * iters)[:-1]:
+        top = xp.max(z, axis=axis, keepdims=True)
+        z = z - top
+        z = z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
+    h = xp.exp(z - xp.max(z, axis=last, keepdims=True))
+    return h / xp.sum(h, axis=last, keepdims=True)
+
+
+EXAMPLES = (
+    MHC(4),
+    MHC(3, variant="tokenbender"),
+    MHC(4, variant="deepseek-v4"),
+    MHC(2, variant="lucidrains", iters=3),
+)

@@ -1,0 +1,73 @@
+"""mhc-lite: a softmax mixture of all d! permutation matrices.
+
+``H = sum_r softmax(theta)_r P_r`` in the lexicographic order of permutations, ``P_r`` with a 1
+at ``(i, pi_r(i))``. By Birkhoff's theorem it reaches every doubly stochastic matrix with
+positive weights. The code base applies the transpose: `permutations.inverse_order` turns its
+logits to ours.
+
+Source: mHC-lite, arXiv:2601.05732.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first
+from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
+from analyses.geometry import polytope
+from analyses.geometry.lanes import powers, vectors
+from analyses.geometry.permutations import mixture, refuse_too_many, vertices
+
+
+@dataclass(frozen=True)
+class MHCLite(Parameterization):
+    """Convex combinations of every vertex of the Birkhoff polytope, up to d = 8.
+
+    Beyond, the counts are still there and everything else is refused.
+    """
+
+    source = "mHC-lite, arXiv:2601.05732"
+    exact = DOUBLY_STOCHASTIC
+
+    @property
+    def parameters(self) -> int:
+        """One logit per permutation."""
+        return factorial(self.d)
+
+    def __call__(self, theta: Array) -> Array:
+        """Softmax, then the mixture.
+
+        Raises:
+            TooLarge: d! permutation matrices do not fit.
+        """
+        return batch_first(mixture(powers(vectors(theta)), vertices(self.d)), 2)
+
+    def initial(self) -> Array:
+        """0 for the identity, which comes first, and -8 for all others."""
+        refuse_too_many(self.d)
+        start = np.full(self.parameters, -8.0)
+        start[0] = 0
+        return start
+
+    def theta(
+        self, n: int, rng: np.random.Generator, how: str, scale: float | None = None
+    ) -> Array:
+        """As for every method, refused before d! numbers are drawn."""
+        refuse_too_many(self.d)
+        return super().theta(n, rng, how, scale)
+
+    def flops(self) -> int:
+        """Softmax and d! scaled matrices: Table 4 of go-mHC, C = 1."""
+        return 3 * self.parameters + 2 * self.d**2 * self.parameters
+
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Dirichlet(1) weights on the permutations; uniform on the Birkhoff polytope."""
+        return {
+            "dirichlet": lambda n, rng: polytope.dirichlet(n, self.d, rng),
+            "polytope": lambda n, rng: polytope.uniform(n, self.d, rng),
+        }
+
+
+EXAMPLES = (MHCLite(4), MHCLite(2), MHCLite(5), MHCLite(1))

@@ -1,0 +1,76 @@
+"""orthostochastic: squared entries of a nearly orthogonal matrix from Newton-Schulz steps.
+
+``X = theta / (||theta||_F + eps)``, then ``X <- a X + (b A + c A^2) X`` with ``A = X X^T`` and
+(a, b, c) = (3, -3.2, 1.2); ``H_ij = X_ij^2``. The code base squares and transposes; theta is in
+our orientation. Five steps do not converge: sums are off by about 3 %, and nothing but the sign
+of the entries is exact. From the published start the polar factor is 2J/d - I.
+
+Source: tokenbender/mHC-manifold-constrained-hyper-connections, ``mhc_h_res_proj``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from analyses.core.arrays import Array, batch_first, namespace
+from analyses.core.parameterization import NONNEGATIVE, Parameterization, Sampler, require
+from analyses.geometry.lanes import matmul, vectors
+from analyses.geometry.orthogonal import block_norms, haar
+
+A, B, C = 3.0, -3.2, 1.2
+"""Coefficients ``ns_coeffs`` of the code base: 1 is a fixed point, small values triple."""
+
+
+@dataclass(frozen=True)
+class Orthostochastic(Parameterization):
+    """Squares of a truncated orthogonalisation."""
+
+    steps: Annotated[int, "Newton-Schulz steps"] = 5
+    eps: Annotated[float, "added to the norm of the logits"] = 1e-7
+
+    source = "tokenbender/mHC-manifold-constrained-hyper-connections"
+    exact = frozenset((NONNEGATIVE,))
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        super().__post_init__()
+        require(self.steps >= 0, f"steps = {self.steps}", "at least 0")
+        require(0 < self.eps < np.inf, f"eps = {self.eps:g}", "above 0")
+
+    @property
+    def parameters(self) -> int:
+        """One logit per entry."""
+        return self.d**2
+
+    def __call__(self, theta: Array) -> Array:
+        """Normalise, orthogonalise, square."""
+        xp = namespace(theta)
+        flat = vectors(theta)
+        flat = flat / (xp.linalg.vector_norm(flat, axis=0) + self.eps)
+        x = flat.reshape((self.d, self.d, *flat.shape[1:]))
+        for _ in range(self.steps):
+            gram = matmul(x, xp.swapaxes(x, 0, 1))
+            x = A * x + matmul(B * gram + C * matmul(gram, gram), x)
+        return batch_first(x * x, 2)
+
+    def initial(self) -> Array:
+        """0 on and -8 off the diagonal, as for mHC."""
+        return 8 * np.eye(self.d).ravel() - 8
+
+    def count(self, width: int) -> int:  # noqa: ARG002
+        """Static at any width: d^2 logits, d for pre and d for post."""
+        return self.d * (self.d + 2)
+
+    def flops(self) -> int:
+        """Ours, none is published: norm, three products and four sums a step, squares."""
+        d = self.d
+        return 3 * d**2 + self.steps * (6 * d**3 + 5 * d**2) + d**2
+
+    def samplers(self) -> Mapping[str, Sampler]:
+        """Squared entries of Haar's measure on O(d): what converged steps would give."""
+        return {"haar": lambda n, rng: block_norms(haar(n, self.d, rng), 1)}
+
+
+EXAMPLES = (Orthostochastic(4), Orthostochastic(3, steps=2), Orthostochastic(1))

@@ -1,0 +1,1 @@
+"""Command line of birkhoff: words in, tables and figures out; no mathematics."""

@@ -1,0 +1,170 @@
+"""The ``birkhoff`` command: one subcommand per file, imported on use; one contract for errors."""
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+
+from analyses.core import discover
+from analyses.core.errors import BirkhoffError
+
+PACKAGES = ("analyses", "birkhoff_cli.commands")
+BUG = 70
+PIPE_CLOSED = 141
+
+
+class Stopped(BaseException):
+    """A signal asked us to stop; everything on the way out cleans up after itself."""
+
+    def __init__(self, signum: int) -> None:
+        """Remember which one, for the exit code."""
+        self.exit_code = 128 + signum
+
+
+class CommandPerFile(TyperGroup):
+    """``birkhoff X`` runs the file X.py; help lists files and headlines, importing none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)
+        """Every command, sorted."""
+        return sorted(name for package in PACKAGES for name in discover.members(package))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Name and headline, enough to list a command."""
+        package = _package(cmd_name)
+        if package is None:
+            return None
+        return TyperCommand(cmd_name, short_help=discover.headline(package, cmd_name))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the one module that is about to run."""
+        package = _package(args[0])
+        if package is None:
+            raise BirkhoffUsage(discover.unknown(args[0], self.list_commands(ctx), "commands"))
+        from birkhoff_cli.command import command
+
+        return args[0], command(args[0], discover.member(package, args[0])), args[1:]
+
+
+class BirkhoffUsage(BirkhoffError):
+    """A command that does not exist."""
+
+    exit_code = 2
+
+
+def _package(name: str) -> str | None:
+    return next((p for p in PACKAGES if name in discover.members(p)), None)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"birkhoff {version('birkhoff-cli')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=CommandPerFile,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def birkhoff(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Geometry of the mixing matrices in hyper-connection networks.
+
+    Draw matrices of every published parameterization, or read those of a trained checkpoint;
+    measure them; write a table and a picture.
+    """
+
+
+def main() -> NoReturn:
+    """Run; turn whatever happens into an exit code and at most one line on standard error."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _stop)
+    code = _run()
+    code = _flush(code)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
+    except (BirkhoffError, TyperException) as error:
+        return _say(error.exit_code, _sentence(error))
+    except Stopped as stop:
+        return stop.exit_code
+    except typer.Abort:
+        return 130
+    except BrokenPipeError:
+        return PIPE_CLOSED
+    except MemoryError:
+        return _say(6, "out of memory; use fewer samples or a smaller d")
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 1
+    except Exception as error:  # the last resort: a bug becomes a line and a log, not a traceback
+        return _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(error: Any) -> str:
+    """One line; Typer's empty NoArgsIsHelp has printed the help already."""
+    if isinstance(error, BirkhoffError):
+        return str(error)
+    return " ".join(str(error.format_message()).split())
+
+
+def _say(code: int, sentence: str) -> int:
+    from birkhoff_cli.text import escape
+
+    if "--debug" in sys.argv:
+        import traceback
+
+        traceback.print_exc()
+    if sentence and sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"birkhoff: {escape(sentence)}", file=sys.stderr)
+    return code
+
+
+def _bug(error: Exception) -> int:
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="birkhoff-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.write(f"birkhoff {sys.argv[1:]}\n")
+        traceback.print_exc(file=log)
+    return _say(BUG, f"a bug of ours, {type(error).__name__}; please report it with {log.name}")
+
+
+def _stop(signum: int, _frame: Any) -> None:
+    raise Stopped(signum)
+
+
+def _flush(code: int) -> int:
+    """Errors of the last flush count; afterwards the interpreter must not try again."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    except OSError as error:
+        code = _say(5, f"standard output: {error.strerror}; nothing more could be written")
+    else:
+        return code
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return code

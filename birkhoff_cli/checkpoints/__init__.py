@@ -1,0 +1,116 @@
+"""Checkpoint formats: one file = one format, which `recognises` a store and can `read` it.
+
+A format turns every matrix into our orientation, ``x_out = H @ x_in``, and says what it read,
+what it took from a configuration, and what it had to assume.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyses.core import discover
+from analyses.core.errors import BadInput
+from analyses.core.parameterization import Parameterization
+from analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.containers import Store, escape, open_store, where
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A number or word that the matrices depend on, and where it comes from."""
+
+    name: str
+    value: Any
+    source: Literal["stored", "config", "default", "set"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The learned mixing parameters of one model.
+
+    Attributes:
+        path: file or directory it was read from.
+        format: name of the file in this folder that read it.
+        method: name of the parameterization.
+        map: the parameterization; None where the code never applies its matrices, and H = I.
+        theta: ``(sites, p)`` float32, the input-independent parameters, in our orientation.
+        sites: layer, branch and name, in the order in which the streams meet them.
+        d: number of streams.
+        layers: number of layers.
+        width: length of one stream.
+        settings: what was read or chosen.
+        assumptions: sentences about what the file does not say.
+        convention: how the source stores the matrix, and what was turned.
+        dtypes: dtype in the file by kind of tensor.
+        inputs: name, size and sha256 of what was read.
+    """
+
+    path: Path
+    format: str
+    method: str
+    map: Parameterization | None
+    theta: NDArray[np.float32]
+    sites: tuple[Site, ...]
+    d: int
+    layers: int
+    width: int
+    settings: tuple[Setting, ...]
+    convention: str
+    assumptions: tuple[str, ...] = ()
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Mapping[str, Any], ...] = ()
+
+    def trace(self) -> MixingTrace:
+        """Static matrices ``(1, sites, d, d)``: the input-dependent term is zero."""
+        if self.map is None:
+            shape = (1, len(self.sites), self.d, self.d)
+            matrices = np.broadcast_to(np.eye(self.d, dtype=np.float32), shape)
+        else:
+            matrices = self.map(self.theta[None])
+        return MixingTrace(matrices, self.sites, where(self.path), self.meta)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What a data file says about where its matrices come from."""
+        return {
+            "format": self.format,
+            "method": self.method,
+            "settings": {s.name: {"value": s.value, "source": s.source} for s in self.settings},
+            "assumptions": list(self.assumptions),
+            "convention": self.convention,
+            "inputs": [dict(found) for found in self.inputs],
+        }
+
+
+def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
+    """Read a checkpoint with the one format that recognises what is in it.
+
+    Args:
+        path: a file, or a directory that holds one checkpoint.
+        settings: the words of ``--set NAME=VALUE``.
+
+    Raises:
+        BadInput: not a checkpoint of a known format, damaged, or contradictory.
+        Unsupported: a known format with something in it that cannot be read.
+        UsageError: a setting that the format does not have.
+    """
+    with open_store(Path(path)) as store:
+        known = {name: discover.member(__name__, name) for name in discover.members(__name__)}
+        found = [name for name, format in known.items() if format.recognises(store)]
+        if len(found) != 1:
+            raise BadInput(_unrecognised(store, found or list(known)))
+        checkpoint: Checkpoint = known[found[0]].read(store, settings or {})
+        return checkpoint
+
+
+def _unrecognised(store: Store, formats: list[str]) -> str:
+    names = ", ".join(f"'{escape(name, 40)}'" for name in list(store.tensors)[:3])
+    held = f"{len(store.tensors)} tensors ({names})" if names else "no tensors"
+    return (
+        f"{where(store.path)}: holds {held}, which is not one checkpoint of a known format; "
+        f"known: {', '.join(formats)}"
+    )

@@ -1,0 +1,258 @@
+"""nanoGPT with hyper-connections, as the mhc-lite and KromHC repositories save it.
+
+Every layer has two sites, ``transformer.h.N.hc_attn`` and ``.hc_mlp``. The code builds a matrix
+M and applies its transpose, ``x_out = M^T x_in``, so H = M^T.
+
+Source: github.com/FFTYYY/mhc-lite @ ea19775, github.com/wz1119/KromHC @ 7b15834.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from math import factorial, prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyses.core.errors import BadInput, TooLarge, Unsupported
+from analyses.core.parameterization import Parameterization
+from analyses.geometry.permutations import inverse_order, refuse_too_many
+from analyses.parameterizations.hc import HC
+from analyses.parameterizations.kromhc import KromHC
+from analyses.parameterizations.mhc import MHC
+from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.checkpoints import Checkpoint, Setting
+from birkhoff_cli.checkpoints.sites import (
+    NOT_ITS_CODE,
+    Places,
+    agree,
+    at,
+    bare,
+    by_depth,
+    check_shapes,
+    dtypes,
+    iterations,
+    refuse_unknown,
+    values,
+)
+from birkhoff_cli.containers import Store, escape, where
+
+LAYERS = "transformer.h."
+TENSOR = re.compile(r"transformer\.h\.([0-9]{1,6})\.hc_(attn|mlp)\.(?!branch\.)(.+)")
+BRANCHES = ("attn", "mlp")
+MAX_STREAMS = 1024
+ITERS = 20
+
+Array = NDArray[np.float32]
+
+
+class Kind(NamedTuple):
+    """One ``hyper_conn_type``: the shape of ``static_alpha``, and what H is.
+
+    ``theta`` turns ``static_alpha`` of all sites, whose first column or entries are not the
+    mixing but what the branch reads, to parameters of ``map(n, iters)``.
+    """
+
+    method: str
+    alpha: Callable[[int], tuple[int, ...]]
+    theta: Callable[[Array, int], Array]
+    map: Callable[[int, int], Parameterization]
+    convention: str
+
+
+def _square(n: int) -> tuple[int, ...]:
+    return (n, n + 1)
+
+
+def _transposed(alpha: Array, n: int) -> Array:
+    return alpha[:, :, 1:].swapaxes(1, 2).reshape(-1, n * n)
+
+
+def _permutations(n: int) -> tuple[int, ...]:
+    return (n + factorial(min(n, 20)),)  # no file holds 20! of anything
+
+
+def _pairs(n: int) -> tuple[int, ...]:
+    """Two coefficients per 2 x 2 factor; a shape that nothing has if n is no power of 2."""
+    return (n + 2 * (n.bit_length() - 1) if n > 1 and n.bit_count() == 1 else -1,)
+
+
+KINDS: Mapping[str, Kind] = {
+    "hc": Kind(
+        "hc",
+        _square,
+        lambda alpha, n: np.pad(_transposed(alpha, n), ((0, 0), (0, n * n))),
+        lambda n, _: HC(n),
+        "stores M = static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
+    ),
+    "mhc": Kind(
+        "mhc",
+        _square,
+        _transposed,
+        lambda n, iters: MHC(n, variant="mhc-lite", iters=iters),
+        "stores logits of M, static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
+    ),
+    "mhc_lite": Kind(
+        "mhc-lite",
+        _permutations,
+        lambda alpha, n: alpha[:, n:][:, inverse_order(n)],
+        lambda n, _: MHCLite(n),
+        "stores logits of permutations, static_alpha[n:], applies x_out = M^T x_in; "
+        "every permutation is replaced by its inverse here",
+    ),
+    "kromhc": Kind(
+        "kromhc",
+        _pairs,
+        lambda alpha, n: alpha[:, n:],
+        lambda n, _: KromHC(n, factors=(2,) * (n.bit_length() - 1)),
+        "stores logit pairs of 2 x 2 factors, static_alpha[n:]; M is symmetric, nothing is turned",
+    ),
+}
+SAME_AS = {"analysis": "mhc"}
+TYPES = (*KINDS, *SAME_AS)
+
+
+def recognises(store: Store) -> bool:
+    """Layers named as nanoGPT names them, and none of the marks of tokenbender's code."""
+    config = store.config.get("config")
+    tokenbender = isinstance(config, dict) and "hc_num_streams" in config
+    layers = [name for name in map(bare, store.tensors) if name.startswith(LAYERS)]
+    return bool(layers) and not tokenbender and not any("H_res_logits" in n for n in layers)
+
+
+def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+    """Identify the type and check all shapes; then read one tensor per site."""
+    args = store.config.get("model_args")
+    args = args if isinstance(args, dict) else {}
+    stored = _stored_type(store, args)
+    places = _places(store, args)
+    type_, n, width = _identify(store, places, stored, args)
+    kind, shapes = KINDS[type_], _shapes(type_, n, width)
+    check_shapes(store, places, shapes)
+    refuse_unknown(settings, ("iters",) if kind.method == "mhc" else (), kind.method)
+    iters = iterations(settings, ITERS)
+    theta = kind.theta(values(store, places, "static_alpha"), n)
+    said = Setting("hyper_conn_type", stored or type_, "config" if stored else "stored")
+    return Checkpoint(
+        path=store.path,
+        format="nanogpt",
+        method=kind.method,
+        map=kind.map(n, iters.value),
+        theta=np.ascontiguousarray(theta),
+        sites=tuple(places),
+        d=n,
+        layers=len(places) // len(BRANCHES),
+        width=width,
+        settings=(said, *_settings(kind, n, iters, store.config.get("iter_num"))),
+        convention=kind.convention,
+        assumptions=_assumptions(kind, n, iters, stored),
+        dtypes=dtypes(store, places, shapes),
+        inputs=(store.digest(),),
+    )
+
+
+def _stored_type(store: Store, args: Mapping[str, Any]) -> str:
+    """``hyper_conn_type``, empty if it is not stored.
+
+    Raises:
+        Unsupported: a type whose matrices are not known here, or ``none``.
+    """
+    stored = args.get("hyper_conn_type", "")
+    if stored == "none":
+        raise Unsupported(
+            f"{where(store.path)}: was trained with hyper_conn_type 'none' and has nothing to "
+            f"mix; give a checkpoint with hyper-connections"
+        )
+    if stored and stored not in TYPES:
+        raise Unsupported(
+            f"{where(store.path)}: hyper_conn_type '{escape(stored, 40)}' is not known here; "
+            f"known: {', '.join(TYPES)}"
+        )
+    return str(stored)
+
+
+def _places(store: Store, args: Mapping[str, Any]) -> Places:
+    for name in map(bare, store.tensors):
+        if ".hc_" in name and name.endswith(".static_alpha") and not TENSOR.fullmatch(name):
+            raise BadInput(f"{where(store.path)}: '{escape(name)}' is no layer; {NOT_ITS_CODE}")
+    places = by_depth(store, TENSOR, BRANCHES)
+    if not places:
+        raise Unsupported(
+            f"{where(store.path)}: is a GPT whose layers have no hyper-connection tensors; "
+            f"give a checkpoint with hyper-connections"
+        )
+    agree(store, args, "n_layer", len(places) // len(BRANCHES))
+    return places
+
+
+def _identify(
+    store: Store, places: Places, stored: str, args: Mapping[str, Any]
+) -> tuple[str, int, int]:
+    """Type, streams and width by the shapes at the first site, which ``model_args`` confirm."""
+    site, names = next(iter(places.items()))
+    found = {tensor: store.tensors[name].shape for tensor, name in names.items()}
+    for tensor in ("static_alpha", "static_beta", "norm.gamma"):
+        if not found.get(tensor):
+            raise BadInput(f"{at(store, site)} has no {tensor} with axes; {NOT_ITS_CODE}")
+    n = found["static_beta"][0]
+    if not 1 <= n <= MAX_STREAMS:
+        raise BadInput(f"{at(store, site)} has {n} streams, not 1 to {MAX_STREAMS}; {NOT_ITS_CODE}")
+    agree(store, args, "hyper_conn_n", n)
+    width = found["norm.gamma"][0] // (1 if "dynamic_alpha_scale" in found else n)
+    agree(store, args, "n_embd", width)
+    fitting = [t for t in KINDS if _shapes(t, n, width).items() <= found.items()]
+    type_ = SAME_AS.get(stored, stored) or next(iter(fitting), "")
+    if type_ not in fitting:
+        said = f"hyper_conn_type '{stored}'" if stored else "any type"
+        shape = escape(found["static_alpha"], 40)
+        raise BadInput(
+            f"{at(store, site)}: n = {n} and static_alpha of shape {shape} are not "
+            f"those of {said}{f' but of {fitting[0]}' if fitting else ''}; {NOT_ITS_CODE}"
+        )
+    if type_ == "mhc_lite":
+        _refuse_too_many(store, n)
+    return type_, n, width
+
+
+def _refuse_too_many(store: Store, n: int) -> None:
+    try:
+        refuse_too_many(n)
+    except TooLarge as error:
+        raise TooLarge(f"{where(store.path)}: {error}") from error
+
+
+def _shapes(type_: str, n: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of a site's tensors; ``hc`` normalises every stream, the others all at once."""
+    alpha = KINDS[type_].alpha(n)
+    if type_ == "hc":
+        return {
+            **{"norm.gamma": (width,), "static_alpha": alpha, "static_beta": (n,)},
+            **{"dynamic_alpha_fn": (width, n + 1), "dynamic_beta_fn": (width,)},
+            **{"dynamic_alpha_scale": (), "dynamic_beta_scale": ()},
+        }
+    wide = n * width
+    return {
+        **{"norm.gamma": (wide,), "static_alpha": alpha, "static_beta": (n,)},
+        **{"dynamic_alpha_fn": (wide, prod(alpha)), "dynamic_beta_fn": (wide, n)},
+        **{"pre_branch_scale": (1,), "residual_scale": (1,), "h_post_scale": ()},
+    }
+
+
+def _settings(kind: Kind, n: int, iters: Setting, step: Any) -> list[Setting]:
+    found = [Setting("hyper_conn_n", n, "stored")]
+    found += [iters] if kind.method == "mhc" else []
+    return found + ([Setting("iter_num", step, "stored")] if type(step) is int else [])
+
+
+def _assumptions(kind: Kind, n: int, iters: Setting, stored: str) -> tuple[str, ...]:
+    found = []
+    if kind.method == "mhc" and iters.source == "default":
+        found.append(
+            f"sinkhorn iterations {ITERS} (mhc-lite's default; not stored in the file); "
+            f"--set iters=N overrides"
+        )
+    if not stored:
+        found.append(f"{kind.method} with {n} streams, by the shapes of the tensors; no model_args")
+    if not stored and n == 2 and kind.method == "mhc-lite":
+        found.append("for 2 streams kromhc has the same tensors and the same matrices")
+    return tuple(found)

@@ -1,0 +1,203 @@
+"""One module with ``run`` becomes one subcommand: its signature is the option list.
+
+A parameter whose type is a domain type (a source of matrices, a method, a checkpoint, a random
+generator) becomes the words that name one; a dataclass of options becomes one option per field;
+everything else is an option with the note of its annotation as help. Nothing is written twice.
+"""
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import typer
+
+from analyses.core.parameterization import Parameterization
+from analyses.core.source import Draws, Source
+from birkhoff_cli import inputs, outputs
+from birkhoff_cli.checkpoints import Checkpoint
+
+Reader = Callable[[dict[str, Any]], Any]
+"""From all given words, by option name, to the object that ``run`` wants."""
+
+COMMON: dict[str, Any] = {
+    "output": Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write the table here; - is standard output."),
+    ],
+    "format": Annotated[
+        Literal["parquet", "arrow", "csv", "ndjson"] | None,
+        typer.Option(help="Format of the table; the suffix decides if not given."),
+    ],
+    "plot": Annotated[Path | None, typer.Option(help="Draw here: png, svg or pdf.")],
+    "json": Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")],
+    "quiet": Annotated[bool, typer.Option("-q", "--quiet", help="No summary, no progress.")],
+    "verbose": Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print what each number means.")
+    ],
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
+}
+
+
+def command(name: str, module: ModuleType) -> Any:
+    """The Typer command of a module that has ``run``."""
+    options: dict[str, Any] = {}
+    readers: dict[str, Reader] = {}
+    for parameter in inspect.signature(module.run, eval_str=True).parameters.values():
+        readers[parameter.name] = _parameter(parameter, options)
+    common = {k: v for k, v in COMMON.items() if k != "plot" or hasattr(module, "draw")}
+
+    def call(**words: Any) -> None:
+        given = {k: v for k, v in words.items() if k not in common}
+        arguments = {key: read(given) for key, read in readers.items()}
+        given = {k: v for k, v in given.items() if v is not None}
+        order = outputs.Order(name, module, given, **{k: words[k] for k in common})
+        outputs.fulfil(order, lambda: module.run(**arguments))
+
+    call.__signature__ = _signature(options | common)  # type: ignore[attr-defined]
+    call.__doc__ = _help(module)
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    single.command(name, epilog=_epilog(module), no_args_is_help=_needs_words(readers, options))(
+        call
+    )
+    built = typer.main.get_command(single)
+    built.context_settings["help_option_names"] = ["-h", "--help"]
+    return built
+
+
+def _parameter(parameter: inspect.Parameter, options: dict[str, Any]) -> Reader:
+    """Add the options of one parameter of ``run``; return how to read it from them."""
+    kind, note = _split(parameter.annotation)
+    if kind == Source:
+        options |= {"path": PATH_OR_METHOD} | method_options()
+        return inputs.source
+    if kind is Parameterization:
+        options |= method_options()
+        return inputs.method
+    if kind is Checkpoint:
+        options |= {"path": PATH, "set": SETTINGS}
+        return inputs.checkpoint
+    if kind is np.random.Generator:
+        options["seed"] = _option(int, 0, "Seed of every random draw.", "seed")
+        return inputs.generator
+    if kind is Draws:
+        options |= _fields(parameter.default)
+        return lambda given: inputs.draws(parameter.default, given)
+    options[parameter.name] = _option(kind, parameter.default, note, parameter.name)
+    return lambda given: given[parameter.name]
+
+
+def _split(annotation: Any) -> tuple[Any, str]:
+    if get_origin(annotation) is Annotated:
+        kind, note = get_args(annotation)[:2]
+        return kind, note
+    return annotation, ""
+
+
+PATH = Annotated[Path, typer.Argument(help="A checkpoint.", show_default=False)]
+PATH_OR_METHOD = Annotated[
+    Path | None, typer.Argument(help="A checkpoint; or give --method.", show_default=False)
+]
+SETTINGS = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting that was assumed: iters=20.")
+]
+
+
+def method_options() -> dict[str, Any]:
+    """``--method``, ``--d`` and one option for each field that any method has.
+
+    A field's type and help come from the first method that has it; that all agree is tested.
+    """
+    panel = "Method"
+    options = {
+        "method": _option(
+            str | None, None, f"One of {', '.join(inputs.METHODS)}.", "method", panel
+        ),
+        "d": _option(int | None, None, "Number of streams: 4 if not given.", "d", panel),
+    }
+    for field, owners in inputs.method_fields().items():
+        kind, note = _split(get_type_hints(owners[0], include_extras=True)[field])
+        who = ", ".join(owner.__module__.rpartition(".")[2].replace("_", "-") for owner in owners)
+        options[field] = _option(_optional(kind), None, f"{note} [{who}]", field, panel)
+    return options
+
+
+def _fields(default: Draws) -> dict[str, Any]:
+    """The options of a dataclass; unset ones keep the default that the analysis chose."""
+    hints = get_type_hints(type(default), include_extras=True)
+    built = {}
+    for field in dataclasses.fields(default):
+        kind, note = _split(hints[field.name])
+        value = getattr(default, field.name)
+        note += f" (default: {value:,})" if isinstance(value, int) else ""
+        built[field.name] = _option(_optional(kind), None, note, field.name, "Draws")
+    return built
+
+
+def _optional(kind: Any) -> Any:
+    """Words for a type: a tuple is one word with commas."""
+    if get_origin(kind) is tuple:
+        kind = str
+    return kind if types.NoneType in get_args(kind) else Union[kind, None]  # noqa: UP007
+
+
+SHORT = {"samples": ("-n", "--samples")}
+
+
+def _option(kind: Any, default: Any, note: str, name: str, panel: str | None = None) -> Any:
+    words = SHORT.get(name, (f"--{name.replace('_', '-')}",))
+    help_text = note.replace("[", "\\[")  # rich would take [word] for markup
+    variable = f"BIRKHOFF_{name.upper()}"
+    option = typer.Option(
+        *words,
+        help=help_text,
+        envvar=variable,
+        show_envvar=False,
+        rich_help_panel=panel,
+        show_default=default is not None,
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )
+
+
+def _signature(options: dict[str, Any]) -> inspect.Signature:
+    """Arguments and options as a signature Typer can read."""
+    parameters = []
+    for name, option in options.items():
+        if isinstance(option, inspect.Parameter):
+            parameters.append(option)
+            continue
+        kind = get_args(option)[0]
+        default = False if kind is bool else None
+        required = option is PATH
+        parameters.append(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=option,
+                default=inspect.Parameter.empty if required else default,
+            )
+        )
+    return inspect.Signature(parameters)
+
+
+def _needs_words(readers: dict[str, Reader], options: dict[str, Any]) -> bool:
+    return bool(readers) and ("method" in options or "path" in options)
+
+
+def _help(module: ModuleType) -> str:
+    """The module's docstring, one line to a paragraph: the terminal's width breaks them."""
+    paragraphs = inspect.cleandoc(module.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(p.split()) for p in paragraphs).replace("[", "\\[")
+
+
+def _epilog(module: ModuleType) -> str | None:
+    examples = getattr(module, "EXAMPLES", ())
+    return (
+        "\n\n".join(["Examples:", *(e.replace("[", "\\[") for e in examples)]) if examples else None
+    )

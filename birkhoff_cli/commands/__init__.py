@@ -1,0 +1,1 @@
+"""Commands that are no analysis of matrices; built from ``run`` like the others."""

@@ -1,0 +1,69 @@
+"""The parameterizations: what is exact, how many parameters, what they cost, where they come from.
+
+Parameters are those of one matrix; learned numbers those of a whole site, with its input-dependent
+part, pre and post maps, for streams of the given width. FLOPs are the published estimate for one
+matrix.
+
+Source: go-mHC, tables 1 and 4; each method's own paper, named in the table.
+"""
+
+import dataclasses
+from typing import Annotated, Any
+
+from analyses import parameterizations
+from analyses.core import discover
+from analyses.core.errors import BirkhoffError
+from analyses.core.result import Result, at_once
+from analyses.core.table import column
+
+EXAMPLES = ("birkhoff methods", "birkhoff methods --d 8 --width 768 -o methods.parquet")
+
+SCHEMA = (
+    column("method", "string", "the word for --method"),
+    column("about", "string", "what it is"),
+    column("exact", "string", "what holds to rounding for all parameters"),
+    column("parameters", "int64", "numbers that make one matrix", nullable=True),
+    column("learned", "int64", "learned numbers of one site at this width", nullable=True),
+    column("flops", "int64", "published estimate for one matrix", unit="FLOP", nullable=True),
+    column("draws", "string", "distributions that --draw knows, the default first"),
+    column("options", "string", "options of the method, with their defaults"),
+    column("source", "string", "paper or code"),
+)
+
+
+def run(
+    *,
+    d: Annotated[int, "number of streams"] = 4,
+    width: Annotated[int, "channels of a stream"] = 512,
+) -> Result:
+    """One row for every parameterization; null where it cannot have that d."""
+    rows = [_row(name, d, width) for name in parameterizations.names()]
+    columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
+    shown = ("method", "exact", "parameters", "learned", "flops", "options", "draws", "source")
+    summary = {"methods": [{key: row[key] for key in shown} for row in rows]}
+    return at_once(SCHEMA, columns, summary)
+
+
+def _row(name: str, d: int, width: int) -> dict[str, Any]:
+    cls = parameterizations.load(name)
+    try:
+        method = cls(d=d)
+    except BirkhoffError:
+        method = None
+    shown = method or cls()
+    fields = [f for f in dataclasses.fields(cls) if f.name != "d"]
+    return {
+        "method": name,
+        "about": discover.headline("analyses.parameterizations", name),
+        "exact": ", ".join(sorted(shown.exact)) or "nothing",
+        "parameters": method and method.parameters,
+        "learned": method and method.count(width),
+        "flops": method and method.flops(),
+        "draws": ", ".join(shown.distributions),
+        "options": ", ".join(f"--{f.name.replace('_', '-')} {_plain(f.default)}" for f in fields),
+        "source": cls.source,
+    }
+
+
+def _plain(default: Any) -> str:
+    return "auto" if default in (None, ()) else str(default)

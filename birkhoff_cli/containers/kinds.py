@@ -1,0 +1,163 @@
+"""What kind of file a path is: by what it contains, never by its name."""
+
+import stat
+from itertools import islice
+from pathlib import Path
+
+from analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.containers.store import INCOMPLETE, escape, where
+
+HEAD = 512
+ZIP = b"PK\x03\x04"
+LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+"""The pickled number with which torch.save began its files before 1.6."""
+
+MAX_HEADER = 100_000_000
+"""The safetensors format's own limit on its header, in bytes."""
+
+MAX_ENTRIES = 1000
+"""Entries of a directory that are looked at to find the checkpoint."""
+
+AGAIN = "download the file again"
+NOT_IT = "give a .pt or .safetensors checkpoint"
+
+FOREIGN = {
+    b"version https://git-lfs": ("a git-lfs pointer, not the file itself", "run 'git lfs pull'"),
+    b"GGUF": ("a GGUF file", "give the checkpoint it was converted from"),
+    b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "save the tensors as safetensors"),
+    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it first"),
+    b"\x1f\x8b": ("a gzip archive", "unpack it first"),
+    b"\xfd7zXZ\x00": ("an xz archive", "unpack it first"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "unpack it first"),
+    b"PK\x05\x06": ("an empty zip archive", AGAIN),
+    b"\x93NUMPY": ("a numpy array", NOT_IT),
+    b"PAR1": ("a Parquet file", NOT_IT),
+    b"ARROW1": ("an Arrow file", NOT_IT),
+    b"\x80": ("a pickle that torch.save did not write", "save the tensors as safetensors"),
+}
+"""First bytes of what people give by mistake: what it is, what to do."""
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The file to open: ``path``, or the one checkpoint in the directory ``path``.
+
+    Raises:
+        BadInput: missing, not readable, or neither a regular file nor a directory.
+    """
+    if stat.S_ISDIR(_stat_mode(path)):
+        return _only_checkpoint(path)
+    if not _is_regular(path):
+        raise BadInput(f"{where(path)}: is a device, pipe or socket, not a regular file; {NOT_IT}")
+    return path
+
+
+def kind(path: Path) -> str:
+    """``torch``, ``legacy torch`` or ``safetensors``; nothing else can be opened.
+
+    Raises:
+        BadInput: it is something else, and the message says what.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if head.startswith(ZIP):
+        return "torch"
+    if head.startswith(LEGACY):
+        return "legacy torch"
+    what, todo = _foreign(head)
+    if not what and _is_safetensors(path, head, size):
+        return "safetensors"
+    raise BadInput(f"{where(path)}: is {what or 'of no known kind'}; {todo or NOT_IT}")
+
+
+def _stat_mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except ValueError as error:
+        raise BadInput(f"{where(path)}: is no file name; {NOT_IT}") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether opening it can neither block nor never end; in /proc all files claim so."""
+    kernel = any(path.resolve().is_relative_to(root) for root in ("/proc", "/sys"))
+    return path.is_file() and not kernel
+
+
+def _unreadable(path: Path, error: OSError) -> BadInput:
+    if isinstance(error, FileNotFoundError):
+        return BadInput(f"{where(path)}: no such file; check the path")
+    return BadInput(f"{where(path)}: cannot be opened ({error.strerror}); check the path")
+
+
+def _foreign(head: bytes) -> tuple[str, str]:
+    if not head:
+        return "an empty file", AGAIN
+    for magic, sentence in FOREIGN.items():
+        if head.startswith(magic):
+            return sentence
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        return "an HTML page, perhaps of a login or an error", AGAIN
+    if b'"weight_map"' in text or (text.startswith(b"{") and b'"total_size"' in text):
+        return "an index of shards, not a checkpoint", "give its directory"
+    if text.startswith((b"{", b"[")):
+        return "JSON text, perhaps an error message from a server", AGAIN
+    return "", ""
+
+
+def _is_safetensors(path: Path, head: bytes, size: int) -> bool:
+    """Whether it is one; one that is cut short or lies about its header is refused here."""
+    length = int.from_bytes(head[:8], "little")
+    if head[8:9] != b"{" or length < 2:
+        return False
+    if length > MAX_HEADER:
+        raise BadInput(
+            f"{where(path)}: looks like safetensors with a header of {length} bytes, "
+            f"more than the {MAX_HEADER} of the format; {AGAIN}"
+        )
+    if length + 8 > size:
+        raise BadInput(f"{where(path)}: ends inside its header; {INCOMPLETE}")
+    return True
+
+
+def _only_checkpoint(folder: Path) -> Path:
+    try:
+        entries = sorted(islice(folder.iterdir(), MAX_ENTRIES + 1))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if len(entries) > MAX_ENTRIES:
+        raise BadInput(
+            f"{where(folder)}: holds more than {MAX_ENTRIES} entries; name the checkpoint"
+        )
+    for entry in entries:
+        if entry.name.endswith(".index.json") or entry.name == ".metadata":
+            raise Unsupported(
+                f"{where(folder)}: is a checkpoint in several files ('{escape(entry.name)}'); "
+                f"this version reads single files, so save the mixing tensors in one"
+            )
+    found = [entry for entry in entries if _is_checkpoint(entry)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(escape(e.name, 40) for e in (found or entries)[:3])
+    held = f"{len(found)} checkpoints" if found else f"{len(entries)} entries, none a checkpoint"
+    raise BadInput(f"{where(folder)}: holds {held} ({names or 'empty'}); name one file")
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a directory's entry is one; torch writes ``NAME/data.pkl`` first into its zips."""
+    try:
+        if not _is_regular(path):
+            return False
+        if kind(path) != "torch":
+            return True
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except (BirkhoffError, OSError):
+        return False
+    length = int.from_bytes(head[26:28], "little")
+    return head[30 : 30 + length].endswith(b"/data.pkl")

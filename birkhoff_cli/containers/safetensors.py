@@ -1,0 +1,158 @@
+"""safetensors: a JSON header, then the bytes of all tensors without a gap."""
+
+import hashlib
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.containers.store import (
+    BITS,
+    DAMAGED,
+    INCOMPLETE,
+    Store,
+    TensorInfo,
+    decode,
+    escape,
+    refusing,
+    where,
+)
+
+MAX_HEADER = 16 << 20
+"""Bytes of a header that is parsed, 100 000 tensors; the format allows 100 MB of lists."""
+
+MAX_NAME = 1024
+MAX_NUMBER = 1 << 48
+MAX_AXES = 64
+
+DTYPES = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "BOOL": "bool"},
+    **{"U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "C64": "complex64"},
+    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu"},
+    **{"F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz"},
+    **{"F6_E2M3": "float6_e2m3", "F6_E3M2": "float6_e3m2", "F4": "float4_e2m1"},
+}
+
+
+class Safetensors(Store):
+    """A file whose header has been checked; tensors are read on demand."""
+
+    spans: dict[str, tuple[int, int]]
+
+    def _values(self, name: str) -> NDArray[Any]:
+        start, stop = self.spans[name]
+        self.file.seek(start)
+        data = self.file.read(stop - start)
+        if len(data) < stop - start:
+            raise BadInput(f"{where(self.path)}: ends inside '{escape(name)}'; {INCOMPLETE}")
+        self._note(f"tensor {name}", hashlib.sha256(data).digest(), len(data))
+        info = self.tensors[name]
+        return decode(data, info.dtype).reshape(info.shape)
+
+
+def open_safetensors(path: Path) -> Safetensors:
+    """Read and check the header; no tensor is read yet.
+
+    Raises:
+        BadInput: a header that is no JSON, names a tensor twice, or whose tensors overlap,
+            leave holes, or do not fill the file.
+        Unsupported: a header too large to be that of one model, or a dtype not known here.
+    """
+    file = path.open("rb")
+    try:
+        with refusing(path):
+            return _open(path, file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(path: Path, file: BinaryIO) -> Safetensors:
+    store = Safetensors(path, file, file.seek(0, 2))
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise Unsupported(
+            f"{where(path)}: its header has {length >> 20} MB, this version reads "
+            f"{MAX_HEADER >> 20} MB; save the mixing tensors alone"
+        )
+    data = file.read(length)
+    store._note("header", hashlib.sha256(data).digest(), len(data))
+    header = _parse(path, data)
+    store.config = _metadata(path, header.pop("__metadata__", {}))
+    entries = {name: _entry(path, name, entry) for name, entry in header.items()}
+    store.tensors = {name: info for name, (info, _, _) in entries.items()}
+    base = 8 + length
+    store.spans = {name: (base + a, base + b) for name, (_, a, b) in entries.items()}
+    _check_spans(store, base)
+    return store
+
+
+def _parse(path: Path, data: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise BadInput(f"{where(path)}: its header names something twice; {DAMAGED}")
+        return found
+
+    def number(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,15}", text):
+            raise ValueError("a number")
+        return int(text)
+
+    header = json.loads(
+        data.decode("utf-8"), object_pairs_hook=unique, parse_int=number, parse_constant=number
+    )
+    if not isinstance(header, dict):
+        raise ValueError("no object")
+    return header
+
+
+def _metadata(path: Path, found: Any) -> dict[str, str]:
+    if isinstance(found, dict) and all(isinstance(v, str) for v in found.values()):
+        return found
+    raise BadInput(f"{where(path)}: its __metadata__ is not text by name; {DAMAGED}")
+
+
+def _entry(path: Path, name: str, entry: Any) -> tuple[TensorInfo, int, int]:
+    """Shape, dtype and offsets of one tensor, which agree."""
+    shown = f"{where(path)}: tensor '{escape(name)}'"
+    if len(name) > MAX_NAME or not isinstance(entry, dict):
+        raise BadInput(f"{shown} is not described as safetensors does; {DAMAGED}")
+    if set(entry) != {"dtype", "shape", "data_offsets"} or not isinstance(entry["dtype"], str):
+        raise BadInput(f"{shown} needs dtype, shape and data_offsets; {DAMAGED}")
+    if entry["dtype"] not in DTYPES:
+        raise Unsupported(
+            f"{shown} has the unknown dtype '{escape(entry['dtype'], 20)}'; convert it to float32"
+        )
+    shape, offsets = _numbers(shown, entry["shape"]), _numbers(shown, entry["data_offsets"])
+    info = TensorInfo(shape, DTYPES[entry["dtype"]])
+    bits = info.size * BITS[info.dtype]
+    if len(offsets) != 2 or (offsets[1] - offsets[0]) * 8 != bits:
+        raise BadInput(f"{shown} has a shape of {bits // 8} bytes but other offsets; {DAMAGED}")
+    return info, offsets[0], offsets[1]
+
+
+def _numbers(shown: str, values: Any) -> tuple[int, ...]:
+    numbers = isinstance(values, list) and all(type(v) is int for v in values)
+    if not numbers or len(values) > MAX_AXES or any(v >= MAX_NUMBER for v in values):
+        raise BadInput(f"{shown} has a shape or offsets that cannot be; {DAMAGED}")
+    return tuple(values)
+
+
+def _check_spans(store: Safetensors, base: int) -> None:
+    """Hold that the tensors fill the file: no hole, no overlap, nothing after them."""
+    spans = [(base, base), *sorted(store.spans.values())]
+    if any(a[1] != b[0] for a, b in pairwise(spans)):
+        raise BadInput(f"{where(store.path)}: its tensors overlap or leave holes; {DAMAGED}")
+    end = spans[-1][1]
+    if end > store.size:
+        missing = end - store.size
+        raise BadInput(f"{where(store.path)}: the last {missing} bytes are missing; {INCOMPLETE}")
+    if end < store.size:
+        raise BadInput(f"{where(store.path)}: has bytes after its last tensor; {DAMAGED}")

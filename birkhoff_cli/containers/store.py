@@ -1,0 +1,166 @@
+"""What a container holds, as data: named tensors that are read one by one, and the rest."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.text import escape as printable
+
+BITS = {
+    **{"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16},
+    **{"int64": 64, "int32": 32, "int16": 16, "int8": 8, "bool": 8},
+    **{"uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8},
+    **{"complex128": 128, "complex64": 64, "complex32": 32},
+    **{"float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8},
+    **{"float8_e8m0fnu": 8, "float6_e2m3": 6, "float6_e3m2": 6, "float4_e2m1": 4},
+}
+"""Bits of one element of every dtype a container can declare."""
+
+CODES = {
+    **{"float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "u2"},
+    **{"int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1", "bool": "?"},
+    **{"uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1"},
+    **{"complex128": "c16", "complex64": "c8"},
+}
+"""NumPy codes of the dtypes whose values can be read; ``bfloat16`` is widened by hand."""
+
+INCOMPLETE = "incomplete download or interrupted copy? fetch it again"
+DAMAGED = "the file is damaged; copy or download it again"
+
+
+def escape(text: object, limit: int = 80) -> str:
+    """Text from a file for one line of a terminal: printable, and of bounded length."""
+    line = str(text)
+    return printable(line if len(line) <= limit else line[: limit - 3] + "...")
+
+
+def where(path: Path) -> str:
+    """A path as a message begins with it: whole, but printable."""
+    return printable(path)
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn whatever interpreting a damaged file raises into one sentence.
+
+    The one place that catches everything: the bytes of a pickle are a program, and a damaged
+    program fails in any way at all, by design of the format.
+    """
+    try:
+        yield
+    except BirkhoffError:
+        raise
+    except OSError as error:
+        reason = escape(error.strerror or "read error")
+        raise BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}") from error
+    except Exception as error:
+        kind = type(error).__name__
+        raise BadInput(f"{where(path)}: cannot be understood ({kind}); {DAMAGED}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Shape and dtype of a tensor that has not been read."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements, without gaps."""
+        return self.size * BITS[self.dtype] // 8
+
+
+@dataclass
+class Store(ABC):
+    """An open container.
+
+    Attributes:
+        path: the file, or the directory of a sharded checkpoint.
+        file: the open file; `close` closes it.
+        size: bytes on disk.
+        tensors: what can be read, by name, in the order of the file.
+        config: whatever else the file holds, as plain dicts, lists, text and numbers.
+    """
+
+    path: Path
+    file: BinaryIO
+    size: int
+    tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    bytes_read: int = 0
+    _parts: dict[str, bytes] = field(default_factory=dict)
+
+    @abstractmethod
+    def _values(self, name: str) -> NDArray[Any]: ...
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One tensor, in native byte order; bfloat16, which numpy lacks, as float32.
+
+        Raises:
+            Unsupported: its dtype has no numpy counterpart.
+            BadInput: its bytes are damaged or missing.
+        """
+        dtype = self.tensors[name].dtype
+        if dtype not in CODES:
+            raise Unsupported(
+                f"{where(self.path)}: tensor '{escape(name)}' has dtype {dtype}; "
+                f"convert it to float32"
+            )
+        with refusing(self.path):
+            return self._values(name)
+
+    def digest(self) -> dict[str, Any]:
+        """Name, size and sha256 of the bytes that were read so far.
+
+        The hash is taken over ``name NUL sha256(bytes)`` of every part of the file that was read,
+        parts in the order of their names. Parts are zip records (``data.pkl``, ``data/7``), the
+        safetensors ``header`` and its ``tensor NAME``, or, where it is read whole, the ``file``.
+        """
+        total = hashlib.sha256()
+        for name, part in sorted(self._parts.items()):
+            total.update(name.encode("utf-8", "surrogatepass") + b"\0" + part)
+        return {"name": escape(self.path.name), "size": self.size, "sha256": total.hexdigest()}
+
+    def _note(self, part: str, sha256: bytes, count: int) -> None:
+        if part not in self._parts:
+            self._parts[part] = sha256
+            self.bytes_read += count
+
+    def close(self) -> None:
+        """Close the file; reading is over."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def decode(data: bytes, dtype: str, order: str = "<") -> NDArray[Any]:
+    """Elements as a flat array in native byte order."""
+    raw = np.frombuffer(data, order + CODES[dtype])
+    if dtype == "bfloat16":  # the upper half of a float32
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    return raw.astype(raw.dtype.newbyteorder("="))

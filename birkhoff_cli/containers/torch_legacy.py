@@ -1,0 +1,79 @@
+"""What torch.save wrote before 1.6: a row of pickles. Rare; the one place that imports torch."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from analyses.core.errors import BadInput
+from birkhoff_cli.containers.plain import split
+from birkhoff_cli.containers.store import CODES, DAMAGED, Store, TensorInfo, escape, refusing, where
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TorchLegacy(Store):
+    """A file that torch has loaded whole."""
+
+    loaded: "dict[str, torch.Tensor]"
+
+    def _values(self, name: str) -> NDArray[Any]:
+        import torch
+
+        tensor = self.loaded[name].detach()
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.float()
+        values: NDArray[Any] = tensor.numpy().copy()
+        return values
+
+
+def open_torch_legacy(path: Path) -> TorchLegacy:
+    """Load with torch's own unpickler for weights: no code runs, and there is no other way.
+
+    Raises:
+        BadInput: damaged, incomplete, or it holds more than tensors and plain data.
+    """
+    with path.open("rb") as file:
+        store = TorchLegacy(path, file, file.seek(0, 2))
+        with refusing(path):
+            root = _load(path, file)
+            store.loaded, store.config = split(root, _tensor_type())
+        store.tensors = {name: _info(path, name, t) for name, t in store.loaded.items()}
+        file.seek(0)
+        store._note("file", hashlib.file_digest(file, "sha256").digest(), store.size)
+    return store
+
+
+def _load(path: Path, file: BinaryIO) -> Any:
+    import pickle
+
+    import torch
+
+    file.seek(0)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+    except pickle.UnpicklingError as error:
+        # torch's own text advises to load the file unsafely.
+        raise BadInput(
+            f"{where(path)}: torch refuses this old file, which is damaged or holds more than "
+            f"tensors; in its own environment save the state_dict tensors alone, as safetensors"
+        ) from error
+
+
+def _tensor_type() -> "type[torch.Tensor]":
+    import torch
+
+    return torch.Tensor
+
+
+def _info(path: Path, name: str, tensor: "torch.Tensor") -> TensorInfo:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    storage = tensor.untyped_storage().nbytes() if tensor.layout.__str__() == "torch.strided" else 0
+    if dtype not in CODES or tensor.numel() * tensor.element_size() > storage:
+        raise BadInput(
+            f"{where(path)}: tensor '{escape(name)}' is larger than its storage, or not a plain "
+            f"array; {DAMAGED}"
+        )
+    return TensorInfo(tuple(tensor.shape), dtype)

@@ -1,0 +1,93 @@
+"""Where bytes go: a file that appears whole or not at all, a pipe, a device, standard output.
+
+Source: RELIABILITY, section 5.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from analyses.core.errors import CannotWrite
+
+STDOUT = Path("-")
+
+
+def check(path: Path, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse early what could not be written after the work is done.
+
+    Raises:
+        CannotWrite: the path is a directory, is in none, is read-only, or is an input.
+    """
+    if path == STDOUT:
+        return
+    if path.is_dir():
+        raise CannotWrite(f"{path}: is a directory; give a file name in it")
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise CannotWrite(f"{path}: there is no directory {folder}; make it first")
+    if not (_is_special(path) or os.access(folder, os.W_OK)):
+        raise CannotWrite(f"{path}: the directory {folder} is read-only; write elsewhere")
+    if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
+        raise CannotWrite(f"{path}: is the input as well; give the output another name")
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to write; renamed to ``path`` only when the block ends without an error.
+
+    Raises:
+        CannotWrite: with the system's reason.
+    """
+    try:
+        with _straight(path) if path == STDOUT or _is_special(path) else _renamed(path) as file:
+            yield file
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "standard output" if path == STDOUT else str(path)
+        raise CannotWrite(
+            f"{where}: {error.strerror or error}; nothing was written there"
+        ) from error
+
+
+def _is_special(path: Path) -> bool:
+    """A device, a named pipe or a socket: it has no old content to keep."""
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
+
+
+@contextlib.contextmanager
+def _straight(path: Path) -> Iterator[BinaryIO]:
+    where = 1 if path == STDOUT else os.open(path, os.O_WRONLY)
+    with open(where, "wb", closefd=path != STDOUT) as file:  # noqa: PTH123 (a descriptor)
+        yield file
+
+
+@contextlib.contextmanager
+def _renamed(path: Path) -> Iterator[BinaryIO]:
+    final = path.resolve()  # through a link: what it points to is replaced, not the link
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(final)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(final.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,117 @@
+"""What a person reads on the terminal: progress, notes, the summary."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from analyses.core.result import Result, Summary
+from analyses.core.table import Columns
+from birkhoff_cli.text import escape
+from birkhoff_cli.files import STDOUT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from birkhoff_cli.outputs import Order
+
+
+def progress(steps: Iterator[Columns], total: int, order: "Order") -> Iterator[Columns]:
+    """The same steps, with a bar on standard error while they run, if that is a terminal."""
+    if order.quiet or total < 2 or sys.stderr is None or not sys.stderr.isatty():
+        yield from steps
+        return
+    from rich.progress import track
+
+    yield from track(
+        steps, total=total, description=order.name, console=_console(sys.stderr), transient=True
+    )
+
+
+def show(summary: Summary, result: Result, order: "Order") -> None:
+    """The summary where it was asked for; notes and the legend always on standard error."""
+    _notes(result, order)
+    if order.json:
+        print(json.dumps(finite(dict(summary)), ensure_ascii=False, default=plain))
+    elif not order.quiet:
+        stream = sys.stderr if order.output == STDOUT else sys.stdout
+        if stream is not None:
+            _print(summary, order.name, _console(stream))
+
+
+def finite(value: Any) -> Any:
+    """The same value with every NaN and infinity, at any depth, as None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
+def _notes(result: Result, order: "Order") -> None:
+    if sys.stderr is None or order.quiet:
+        return
+    for assumption in result.meta.get("assumptions", ()):
+        print(f"birkhoff: assumed: {escape(assumption)}", file=sys.stderr)
+    if order.verbose:
+        for column in result.schema:
+            print(f"{column.name}: {column.about} [{column.unit}]", file=sys.stderr)
+
+
+def _print(summary: Summary, title: str, console: "Console") -> None:
+    from rich.table import Table
+
+    scalars = {k: v for k, v in summary.items() if not _is_rows(v)}
+    if scalars:
+        table = Table("", title, box=None, header_style="bold", pad_edge=False)
+        for key, value in scalars.items():
+            table.add_row(key.replace("_", " "), _word(value))
+        console.print(table)
+    for key, rows in summary.items():
+        if _is_rows(rows):
+            console.print(_rows(key, rows))
+
+
+def _rows(title: str, rows: list[Mapping[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for key in rows[0] if rows else ():
+        table.add_column(key.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_word(value) for value in row.values()))
+    return table
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+
+
+def _word(value: Any) -> Any:
+    from rich.text import Text
+
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        value = ", ".join(str(v) for v in value)
+    return Text(escape(str(value)))  # never markup: it may come from a file
+
+
+def _console(stream: Any) -> "Console":
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=False)
+
+
+def plain(value: Any) -> Any:
+    """Numpy scalars as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,146 @@
+"""Record batches become bytes: Parquet, Arrow, CSV or newline-delimited JSON."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+
+from birkhoff_cli.report import finite
+
+Footer = Callable[[], Mapping[str, str]]
+"""What is known only after the last batch; Parquet keeps it, the other formats cannot."""
+
+GROUP_BYTES = 32 << 20
+"""Size of a row group: large enough to compress well, small enough to stream."""
+
+
+class Writer(Protocol):
+    """Takes every batch and writes all of it."""
+
+    def __call__(
+        self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: BinaryIO, footer: Footer
+    ) -> None:
+        """Write; ``sink`` need not be seekable."""
+
+
+class _Sink:
+    """A file as pyarrow wants one: it counts what was written, so that a pipe will do."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.position = file, 0
+
+    def write(self, data: Any) -> int:
+        self.file.write(data)
+        self.position += len(memoryview(data).cast("B"))
+        return len(memoryview(data).cast("B"))
+
+    def tell(self) -> int:
+        return self.position
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def close(self) -> None:
+        """The file belongs to whoever opened it."""
+
+
+def parquet(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: BinaryIO, footer: Footer
+) -> None:
+    """Parquet with page checksums: a flipped bit is refused by readers that verify."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(
+        _Sink(sink), schema, compression="zstd", write_page_checksum=True
+    ) as writer:
+        for group in _groups(batches, schema):
+            writer.write_table(group)
+        writer.add_key_value_metadata({**footer(), "birkhoff.complete": "true"})
+
+
+def arrow(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: BinaryIO, footer: Footer
+) -> None:
+    """Arrow IPC with lz4: the file form in a file, the stream form into a pipe."""
+    del footer
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    make = pa.ipc.new_file if sink.seekable() else pa.ipc.new_stream
+    with make(_Sink(sink), schema, options=options) as writer:
+        for group in _groups(batches, schema):
+            writer.write_table(group)
+
+
+def csv(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: BinaryIO, footer: Footer
+) -> None:
+    """CSV with a header; a matrix becomes one column per entry, ``matrix_0_0`` and on."""
+    import pyarrow.csv
+
+    del footer
+    flat = _flatten(pa.Table.from_batches([], schema)).schema
+    with pyarrow.csv.CSVWriter(_Sink(sink), flat) as writer:
+        for group in _groups(batches, schema):
+            writer.write_table(_flatten(group))
+
+
+def ndjson(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: BinaryIO, footer: Footer
+) -> None:
+    """One JSON object per row; a number that JSON cannot hold becomes null."""
+    del schema, footer
+    for batch in batches:
+        for row in batch.to_pylist():
+            sink.write(json.dumps(finite(row), ensure_ascii=False).encode() + b"\n")
+
+
+WRITERS: dict[str, Writer] = {"parquet": parquet, "arrow": arrow, "csv": csv, "ndjson": ndjson}
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+}
+
+
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Small batches gathered into row groups."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size >= GROUP_BYTES:
+            yield pa.Table.from_batches(held, schema).combine_chunks()
+            held, size = [], 0
+    if held:
+        yield pa.Table.from_batches(held, schema).combine_chunks()
+
+
+def _flatten(table: pa.Table) -> pa.Table:
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        if pa.types.is_fixed_size_list(kind):
+            table = _spread(table, name, kind.list_size)
+    return table
+
+
+def _spread(table: pa.Table, name: str, d: int) -> pa.Table:
+    column = table[name].combine_chunks()
+    cells = (
+        column.flatten().flatten()
+        if len(column)
+        else pa.array([], column.type.value_type.value_type)
+    )
+    at = table.column_names.index(name)
+    table = table.remove_column(at)
+    for k in range(d * d):
+        table = table.add_column(
+            at + k, f"{name}_{k // d}_{k % d}", cells[k :: d * d] if len(cells) else cells
+        )
+    return table

@@ -1,0 +1,265 @@
+"""Containers: tensors of every dtype and layout as they were saved, one by one, and the rest."""
+
+import argparse
+import json
+import pathlib
+import zipfile
+
+import numpy as np
+import pytest
+
+import files
+from analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.containers import escape, open_store
+
+DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")
+DTYPES += ("bool", "uint16", "uint32", "uint64", "complex64", "complex128")
+
+
+def as_numpy(tensor):
+    """What a store should give: bfloat16 as float32, all else as it is."""
+    import torch
+
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+
+
+def tensors_of_every_dtype():
+    import torch
+
+    torch.manual_seed(0)
+    values = 40 * torch.rand(3, 4)
+    return {dtype: values.to(getattr(torch, dtype)) for dtype in DTYPES}
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_a_torch_file_gives_every_dtype_back(tmp_path, legacy):
+    import torch
+
+    saved = tensors_of_every_dtype()
+    path = tmp_path / "state"
+    torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
+    with open_store(path) as store:
+        assert {n: i.dtype for n, i in store.tensors.items()} == {d: d for d in DTYPES}
+        for dtype, tensor in saved.items():
+            found, expected = store.read(dtype), as_numpy(tensor)
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_safetensors_gives_every_dtype_back(tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    saved = tensors_of_every_dtype()
+    del saved["complex128"]  # the format has none
+    saved |= {"scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3)}
+    save_file(saved, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with open_store(tmp_path / "model.safetensors") as store:
+        assert store.config == {"format": "pt"}
+        assert store.tensors["empty"].shape == (0, 3)
+        for key, tensor in saved.items():
+            np.testing.assert_array_equal(store.read(key), as_numpy(tensor))
+
+
+def test_a_dtype_that_numpy_lacks_is_named(tmp_path):
+    import torch
+
+    torch.save({"w": torch.zeros(2).to(torch.float8_e4m3fn)}, tmp_path / "f")
+    with open_store(tmp_path / "f") as store:
+        assert store.tensors["w"].nbytes == 2
+        with pytest.raises(Unsupported, match="float8_e4m3fn"):
+            store.read("w")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: t.T,
+        lambda t: t[1:, ::2],
+        lambda t: t[2],
+        lambda t: t[1:2, 1:2].squeeze(),
+        lambda t: t[:1].expand(3, 6),
+        lambda t: t[:0],
+    ],
+    ids=["transposed", "strided", "row", "scalar", "expanded", "empty"],
+)
+def test_views_of_a_shared_storage_are_read_as_they_were_seen(tmp_path, make):
+    import torch
+
+    base = torch.arange(24.0).reshape(4, 6)
+    torch.save({"base": base, "view": make(base)}, tmp_path / "f")
+    with open_store(tmp_path / "f") as store:
+        np.testing.assert_array_equal(store.read("view"), make(base).numpy())
+        np.testing.assert_array_equal(store.read("base"), base.numpy())
+
+
+def test_big_endian_storages_are_turned(tmp_path):
+    values = np.arange(6, dtype=">f4").reshape(2, 3)
+    halves = np.array([0x3F80, 0xC000], dtype=">u2")
+    path = files.torch_file(
+        tmp_path / "f",
+        body=files.mapping(
+            {
+                "a": files.view(files.storage("0", 6), (2, 3)),
+                "b": files.view(files.storage("1", 2, "BFloat16Storage"), (2,)),
+            }
+        ),
+        records={"byteorder": b"big", "data/0": values.tobytes(), "data/1": halves.tobytes()},
+    )
+    with open_store(path) as store:
+        np.testing.assert_array_equal(store.read("a"), values)
+        np.testing.assert_array_equal(store.read("b"), [1.0, -2.0])
+        assert store.read("a").dtype.isnative
+
+
+def test_what_else_a_checkpoint_holds_is_plain_data(tmp_path):
+    import torch
+
+    args = argparse.Namespace(lr=0.5, out=pathlib.Path("a/b"), betas=(0.9, None))
+    torch.save(
+        {
+            "model": {"w": torch.zeros(2)},
+            "optimizer": {"state": {0: {"step": torch.zeros(())}}},
+            "args": args,
+            "best": np.float64(3.0),
+            "loss": torch.zeros(()),
+            "tags": {"a"},
+            "iter_num": 7,
+        },
+        tmp_path / "f",
+    )
+    with open_store(tmp_path / "f") as store:
+        config = dict(store.config)
+    assert config.pop("args") == {"lr": 0.5, "out": "a/b", "betas": [0.9, None]}
+    assert config.pop("iter_num") == 7
+    assert set(config) == {"best", "tags"} and all(isinstance(v, str) for v in config.values())
+    assert json.dumps(config)
+
+
+def test_parameters_and_wrapped_state_dicts_are_tensors(tmp_path):
+    import torch
+
+    module = torch.nn.Linear(2, 3)
+    torch.save({"state_dict": module.state_dict()}, tmp_path / "a")
+    torch.save(dict(module.named_parameters()), tmp_path / "b")
+    for file in ("a", "b"):
+        with open_store(tmp_path / file) as store:
+            np.testing.assert_array_equal(store.read("bias"), module.bias.detach().numpy())
+
+
+def test_only_what_is_asked_for_is_read(tmp_path):
+    path = files.torch_file(tmp_path / "f")
+    with open_store(path) as store, zipfile.ZipFile(path) as archive:
+        sizes = {i.filename: i.file_size for i in archive.infolist()}
+        head = sizes["ckpt/data.pkl"] + sizes["ckpt/byteorder"]
+        assert store.bytes_read == head
+        wanted = next(iter(store.tensors))
+        store.read(wanted)
+        store.read(wanted)
+        assert store.bytes_read == head + store.tensors[wanted].nbytes
+
+
+def test_the_digest_depends_on_what_was_read_and_not_on_the_order(tmp_path):
+    path = files.torch_file(tmp_path / "f")
+    digests = []
+    for order in (1, -1):
+        with open_store(path) as store:
+            before = store.digest()
+            for tensor in list(store.tensors)[:3][::order]:
+                store.read(tensor)
+            digests.append(store.digest())
+    assert digests[0] == digests[1] != before
+    assert digests[0]["name"] == "f" and digests[0]["size"] == path.stat().st_size
+    changed = files.torch_file(tmp_path / "f", records={"data/0": bytes(24)})
+    with open_store(changed) as store:
+        assert store.digest() == before
+        store.read(next(iter(store.tensors)))
+        assert store.digest() != digests[0]
+
+
+def test_the_suffix_does_not_matter(tmp_path):
+    data = files.safetensors_bytes({"w": np.ones(2)})
+    for suffix in (".pt", ".zip", ".safetensors", ""):
+        with open_store(files.written(tmp_path / f"f{suffix}", data)) as store:
+            assert list(store.tensors) == ["w"]
+
+
+def test_a_directory_stands_for_its_one_checkpoint(tmp_path):
+    np.savez(tmp_path / "truth.npz", H=np.eye(2))
+    np.save(tmp_path / "tokens.npy", np.arange(3))
+    (tmp_path / "README.txt").write_text("hello")
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(BadInput, match=r"4 entries, none a checkpoint \(README.txt"):
+        open_store(tmp_path)
+    path = files.torch_file(tmp_path / "ckpt.pt")
+    with open_store(tmp_path) as store:
+        assert store.path == path
+    files.torch_file(tmp_path / "ckpt_2.pt")
+    with pytest.raises(BadInput, match=r"2 checkpoints \(ckpt.pt, ckpt_2.pt\)"):
+        open_store(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(Unsupported, match="several files"):
+        open_store(tmp_path)
+
+
+KINDS = {
+    "git-lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+    "html": (b"\n<!DOCTYPE html><html><head>", "HTML page"),
+    "json": (b'{"error": "Repository not found"}', "error message from a server"),
+    "index": (b'{"metadata": {"total_size": 1}, "weight_map": {}}', "index of shards"),
+    "gguf": (b"GGUF\x03\0\0\0" + bytes(64), "GGUF"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
+    "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(64), "7z archive"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(64), "gzip archive"),
+    "npy": (b"\x93NUMPY\x01\x00" + bytes(64), "numpy array"),
+    "pickle": (b"\x80\x04\x95" + bytes(64), "pickle"),
+    "empty": (b"", "empty file"),
+    "text": (b"once upon a time", "no known kind"),
+    "zeros": (bytes(4096), "no known kind"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_people_give_by_mistake_is_named(tmp_path, kind):
+    data, sentence = KINDS[kind]
+    with pytest.raises(BadInput, match=sentence):
+        open_store(files.written(tmp_path / "model.safetensors", data))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"nowhere\.pt: no such file"):
+        open_store(tmp_path / "nowhere.pt")
+    with pytest.raises(BadInput, match="no file name"):
+        open_store(tmp_path / "nul\0byte")
+
+
+def test_no_permission_is_said(tmp_path, monkeypatch):
+    path = files.torch_file(tmp_path / "f")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pathlib.Path, "open", refuse)
+    with pytest.raises(BadInput, match="cannot be opened .Permission denied"):
+        open_store(path)
+
+
+def test_torchscript_is_known_and_refused(tmp_path):
+    path = files.torch_file(tmp_path / "f", records={"constants.pkl": b"\x80\x02)."})
+    with pytest.raises(Unsupported, match="TorchScript"):
+        open_store(path)
+
+
+def test_names_from_a_file_are_escaped():
+    assert escape("a\x1b[31m\nb\u202e\ud800") == "a\\x1b[31m\\nb\\u202e\\ud800"
+    assert escape("Größe") == "Größe"
+    assert len(escape("x" * 1000)) == 80
+
+
+def test_the_file_is_closed_whatever_happens(tmp_path):
+    for path in (
+        files.torch_file(tmp_path / "a", body=files.call(files.name("os", "system"))),
+        files.written(tmp_path / "b", files.framed(b'{"a":1}')),
+    ):
+        with pytest.raises(BirkhoffError):
+            open_store(path)  # an open file would raise ResourceWarning, here an error
