@@ -7,6 +7,7 @@ stream hands on in total (1 conserves the mean); row sums are the gain of a cons
 Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; MATH 8.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,16 +89,17 @@ def run(
     places = sources.sites(source, layers)
     n, d = sources.samples(source, draws), source.d
     require_memory(
-        2 * 8 * n * len(places) * (2 * d + len(METRICS) - 2), f"{n:,} samples of {len(places)} sites"
+        2 * 8 * n * len(places) * (2 * d + len(METRICS) - 2),
+        f"{n:,} samples of {len(places)} sites",
     )
     record = _Record(n, len(places), d)
-    drawn = isinstance(source, Parameterization)
+    meta = {} if isinstance(source, Parameterization) else source.meta
     return Result(
         schema=SCHEMA,
         steps=_steps(source, draws, rng, layers, record),
         summarise=lambda: _summary(record, len({p.layer for p in places})),
         total=sources.steps(source, draws, layers),
-        meta={"d": d, "title": sources.title(source)} | ({} if drawn else dict(source.meta)),
+        meta={**meta, "d": d, "title": sources.title(source)},
     )
 
 
@@ -145,7 +147,9 @@ def _measure(h: Any) -> dict[str, Any]:
         "amax_forward": size.sum(-1).max(-1),
         "amax_backward": size.sum(-2).max(-1),
     }
-    return {"row_sum": h.sum(-1), "column_sum": h.sum(-2)} | {k: v[:, None] for k, v in single.items()}
+    return {"row_sum": h.sum(-1), "column_sum": h.sum(-2)} | {
+        k: v[:, None] for k, v in single.items()
+    }
 
 
 def _rows(record: _Record, places: Any) -> Columns:
@@ -210,12 +214,16 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     rows = _by_metric(result)
     sides = sorted(("row_sum", "column_sum"), key=lambda m: -_spread(rows["site", m]))
     panels = figure.subplots(1, 3, sharex=True)
+    figure.suptitle(
+        json.loads(result.schema.metadata[b"birkhoff"])["meta"]["title"], fontsize="medium"
+    )
     for axes, kind in zip(panels, ("site", "composite"), strict=False):
         for side, colour in zip(sides, COLOURS, strict=True):
             _band(axes, rows[kind, side], colour, side.replace("_", " "))
         axes.axhline(1, color="0.5", lw=0.6, ls=":")
         axes.set(xlabel="site in order of depth", ylabel=f"sums of the {_NAMES[kind]}")
-        axes.legend(fontsize="x-small")
+        axes.legend(fontsize="x-small", title="median, 10-90 %, range", title_fontsize="x-small")
+        axes.xaxis.get_major_locator().set_params(integer=True)
     norm = rows["composite", "spectral_norm"]
     _band(panels[2], norm, COLOURS[0], "composite")
     panels[2].axhline(1, color="0.5", lw=0.6, ls=":")

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from analyses.core import source as sources
+from analyses.core.arrays import lanes
 from analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization, require
 from analyses.core.result import Result, Summary
 from analyses.core.source import Draws, Source
 from analyses.core.table import Columns, column
-from analyses.geometry.eigenvalues import eigenvalues
+from analyses.geometry.eigenvalues import eigenvalue_parts
 from analyses.geometry.regions import Region
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ SCHEMA = (
     column("site", "int32", "site in order of depth; a path only"),
     column("layer", "int32", "layer of the site; a path only"),
     column("branch", "string", "branch of the site, attn or mlp; a path only"),
-    column("index", "int32", "0 is the eigenvalue 1 (or the one nearest to 1), the rest in no order"),
+    column(
+        "index", "int32", "0 is the eigenvalue 1 (or the one nearest to 1), the rest in no order"
+    ),
     column("re", "float64", "real part of the eigenvalue"),
     column("im", "float64", "imaginary part of the eigenvalue"),
 )
@@ -76,19 +79,20 @@ def run(
     region = region_for(source)
     count = _Count(region, resolution)
     is_trace = not isinstance(source, Parameterization)
+    meta = {} if isinstance(source, Parameterization) else source.meta
     return Result(
         schema=SCHEMA if is_trace else tuple(c for c in SCHEMA if c.name not in _OF_A_PATH),
         steps=_steps(source, draws, rng, count, is_trace),
         summarise=count.summary,
         total=sources.steps(source, draws),
-        meta={"d": source.d, "region": region.kind, "title": sources.title(source)},
+        meta={**meta, "d": source.d, "region": region.kind, "title": sources.title(source)},
     )
 
 
 def region_for(source: Source) -> Region:
     """The unit disk for matrices that are bounded in norm and signed, else Perfect-Mirsky's."""
-    signed = isinstance(source, Parameterization) and NORM in source.exact
-    if signed and NONNEGATIVE not in source.exact and source.d > 2:
+    exact = source.exact if isinstance(source, Parameterization) else frozenset()
+    if NORM in exact and NONNEGATIVE not in exact and source.d > 2:
         return Region("unit disk", source.d)
     return Region("perfect-mirsky", source.d)
 
@@ -109,12 +113,12 @@ def _steps(
         }
     start = 0
     for block in sources.blocks(source, draws, rng):
-        roots = eigenvalues(block)
-        count.add(roots.real, roots.imag)
+        re, im = eigenvalue_parts(block)
+        count.add(lanes(re, 1), lanes(im, 1))
         n, d = len(block), block.shape[-1]
         sample = np.arange(start, start + n)[:, None, None]
         start += n
-        yield {"sample": sample, "index": np.arange(d), "re": roots.real, "im": roots.imag, **where}
+        yield {"sample": sample, "index": np.arange(d), "re": re, "im": im, **where}
 
 
 class _Count:
@@ -126,26 +130,34 @@ class _Count:
         self.total = self.outside = self.nonreal = 0
 
     def add(self, re: Any, im: Any) -> None:
+        """Count eigenvalues ``(d, ...)``, the eigenvalue 1 first."""
         self.total += re.size
         self.nonreal += int(np.count_nonzero(im))
-        self.outside += self.region.outside(re, im, OUTSIDE)
-        half = self.resolution / 2
-        x, y = re * half, im * half
-        x += half
-        y += half
-        top = self.resolution - 1
-        on_grid = (x.min() >= 0) & (y.min() >= 0) & (x.max() < top + 1) & (y.max() < top + 1)
-        if not on_grid:  # the edges 1 belong to the last cells; what is farther out is in none
-            keep = (np.abs(re) <= 1 + OUTSIDE) & (np.abs(im) <= 1 + OUTSIDE)
-            x, y = np.clip(x[keep], 0, top), np.clip(y[keep], 0, top)
-        cell = x.astype(np.int32)
+        if (re[0] == 1).all():  # usual, and one look is enough for all of them
+            self._mark(re[0].ravel()[:1], im[0].ravel()[:1])
+            re, im = re[1:], im[1:]
+        square = re * re
+        square += im * im
+        self.outside += self.region.outside(re, im, square, OUTSIDE)
+        if square.size and square.max() >= 1:  # the circle belongs to the cells within
+            near = (np.abs(re) <= 1 + OUTSIDE) & (np.abs(im) <= 1 + OUTSIDE)
+            re, im = re[near], im[near]
+        self._mark(re, im)
+
+    def _mark(self, re: Any, im: Any) -> None:
+        half, last = self.resolution / 2, self.resolution - 1
+        column, row = re * half, im * half
+        for axis in (column, row):
+            axis += half
+            np.minimum(axis, last, out=axis)
+        cell = column.astype(np.int32)
         cell *= self.resolution
-        cell += y.astype(np.int32)
+        cell += row.astype(np.int32)
         self.seen[cell] = True
 
     def summary(self) -> Summary:
         centre = (np.arange(self.resolution) + 0.5) * (2 / self.resolution) - 1
-        inside = self.region.excess(centre[:, None], centre) <= 0
+        inside = self.region.excess(centre[:, None], centre) <= OUTSIDE
         cells = int(inside.sum())
         reached = int((self.seen.reshape(inside.shape) & inside).sum())
         return {
@@ -189,6 +201,8 @@ def _outline(axes: "Axes", region: Region) -> None:
     angle = np.linspace(0, 2 * np.pi, 361)
     axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.8, ls="--", label="unit circle")
     if region.kind == "perfect-mirsky":
-        axes.plot(*region.boundary(), color="#d55e00", lw=1.2, label=f"Perfect-Mirsky, d = {region.d}")
+        axes.plot(
+            *region.boundary(), color="#d55e00", lw=1.2, label=f"Perfect-Mirsky, d = {region.d}"
+        )
     axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
     axes.legend(loc="lower right", fontsize="x-small", framealpha=0.9)

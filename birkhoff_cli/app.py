@@ -12,10 +12,10 @@ from typer.exceptions import TyperException
 
 from analyses.core import discover
 from analyses.core.errors import BirkhoffError
+from birkhoff_cli.files import PipeClosed
 
 PACKAGES = ("analyses", "birkhoff_cli.commands")
 BUG = 70
-PIPE_CLOSED = 141
 
 
 class Stopped(BaseException):
@@ -103,12 +103,8 @@ def _run() -> int:
         code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
     except (BirkhoffError, TyperException) as error:
         return _say(error.exit_code, _sentence(error))
-    except Stopped as stop:
-        return stop.exit_code
-    except typer.Abort:
-        return 130
-    except BrokenPipeError:
-        return PIPE_CLOSED
+    except (Stopped, PipeClosed) as end:
+        return end.exit_code
     except MemoryError:
         return _say(6, "out of memory; use fewer samples or a smaller d")
     except SystemExit as leave:
@@ -161,7 +157,7 @@ def _flush(code: int) -> int:
             if stream is not None:
                 stream.flush()
     except BrokenPipeError:
-        code = PIPE_CLOSED
+        code = PipeClosed.exit_code
     except OSError as error:
         code = _say(5, f"standard output: {error.strerror}; nothing more could be written")
     else:

@@ -61,9 +61,7 @@ def command(name: str, module: ModuleType) -> Any:
     call.__signature__ = _signature(options | common)  # type: ignore[attr-defined]
     call.__doc__ = _help(module)
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    single.command(name, epilog=_epilog(module), no_args_is_help=_needs_words(readers, options))(
-        call
-    )
+    single.command(name, epilog=_epilog(module))(call)
     built = typer.main.get_command(single)
     built.context_settings["help_option_names"] = ["-h", "--help"]
     return built
@@ -184,10 +182,6 @@ def _signature(options: dict[str, Any]) -> inspect.Signature:
             )
         )
     return inspect.Signature(parameters)
-
-
-def _needs_words(readers: dict[str, Reader], options: dict[str, Any]) -> bool:
-    return bool(readers) and ("method" in options or "path" in options)
 
 
 def _help(module: ModuleType) -> str:

@@ -15,6 +15,12 @@ from analyses.core.errors import CannotWrite
 STDOUT = Path("-")
 
 
+class PipeClosed(Exception):
+    """Whoever read our output has had enough: the end, and no error."""
+
+    exit_code = 141
+
+
 def check(path: Path, inputs: tuple[Path, ...] = ()) -> None:
     """Refuse early what could not be written after the work is done.
 
@@ -40,17 +46,25 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         CannotWrite: with the system's reason.
+        PipeClosed: nobody reads any more.
     """
+    with (
+        writing("standard output" if path == STDOUT else str(path)),
+        _straight(path) if path == STDOUT or _is_special(path) else _renamed(path) as file,
+    ):
+        yield file
+
+
+@contextlib.contextmanager
+def writing(where: str) -> Iterator[None]:
+    """Whatever the system says against a write, as an error of ours."""
     try:
-        with _straight(path) if path == STDOUT or _is_special(path) else _renamed(path) as file:
-            yield file
-    except BrokenPipeError:
-        raise
+        yield
+    except BrokenPipeError as error:
+        raise PipeClosed from error
     except OSError as error:
-        where = "standard output" if path == STDOUT else str(path)
-        raise CannotWrite(
-            f"{where}: {error.strerror or error}; nothing was written there"
-        ) from error
+        reason = error.strerror or str(error)
+        raise CannotWrite(f"{where}: {reason}; the output is not complete") from error
 
 
 def _is_special(path: Path) -> bool:

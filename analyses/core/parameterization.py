@@ -57,7 +57,7 @@ class Parameterization(ABC):
 
     @abstractmethod
     def __call__(self, theta: Array) -> Array:
-        """Matrices ``(..., d, d)`` of parameters ``(..., p)``: differentiable, same dtype and device."""
+        """Matrices ``(..., d, d)`` of parameters ``(..., p)``, differentiable, in their dtype."""
 
     @abstractmethod
     def initial(self) -> Array:
@@ -135,7 +135,9 @@ class Parameterization(ABC):
             raise UsageError(f"--draw {unknown(how, self.distributions, 'distributions here')}")
         if sampler := self.samplers().get(how):
             if scale is not None:
-                raise UsageError(f"--draw {how} has no --scale; leave it out, or use --draw gaussian")
+                raise UsageError(
+                    f"--draw {how} has no --scale; leave it out, or use --draw gaussian"
+                )
             return sampler(n, rng)
         theta = self.theta(n, rng, how, scale)
         return evaluate(self, theta) if evaluate else self(theta)

@@ -1,7 +1,7 @@
 """Where matrices come from: drawn from a parameterization, or recorded in a trace."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -103,8 +103,13 @@ def sites(source: Source, layers: int = 1) -> tuple[Site, ...]:
 
 
 def title(source: Source) -> str:
-    """A short name for legends."""
-    return source.source if isinstance(source, MixingTrace) else repr(source)
+    """A short name for pictures: the checkpoint's, or the method with its options."""
+    if isinstance(source, MixingTrace):
+        return source.source
+    values = {f.name: getattr(source, f.name) for f in fields(source)}
+    return ", ".join(
+        [source.name, *(f"{k} = {v}" for k, v in values.items() if v not in (None, ()))]
+    )
 
 
 def _in_float32(method: Parameterization, theta: Array) -> Array:

@@ -24,9 +24,7 @@ Columns: TypeAlias = Mapping[str, Any]
 """Arrays by column name that broadcast against one another; a row per element in C order."""
 
 
-def column(
-    name: str, kind: str, about: str, *, unit: str = "1", nullable: bool = False
-) -> Column:
+def column(name: str, kind: str, about: str, *, unit: str = "1", nullable: bool = False) -> Column:
     """A column; ``kind`` is an Arrow type name such as ``int32``, ``float64``, ``string``."""
     return Column(name, kind, about, unit, nullable)
 
@@ -62,16 +60,17 @@ def record_batch(schema: "pa.Schema", columns: Columns) -> "pa.RecordBatch":
     arrays = [
         _matrices(flat[n], schema.field(n).type)
         if n in nested
-        else _scalars(np.broadcast_to(flat[n], shape).ravel(), schema.field(n).type)
+        else _scalars(np.broadcast_to(flat[n], shape).ravel(), schema.field(n))
         for n in schema.names
     ]
     return pa.record_batch(arrays, schema=schema)
 
 
-def _scalars(values: Any, kind: "pa.DataType") -> "pa.Array":
+def _scalars(values: Any, field: "pa.Field") -> "pa.Array":
+    """In a nullable column NaN is what is not defined."""
     import pyarrow as pa
 
-    return pa.array(values, type=kind, from_pandas=False)
+    return pa.array(values, type=field.type, from_pandas=field.nullable)
 
 
 def _matrices(values: Any, kind: "pa.DataType") -> "pa.Array":

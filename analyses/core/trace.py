@@ -59,7 +59,8 @@ class MixingTrace:
     @property
     def block(self) -> int:
         """Samples in a block: few enough to fit in a cache together."""
-        return max(1, 500_000 // max(1, self.matrices[:1].size))
+        one = int(np.prod(self.matrices.shape[1:]))
+        return max(1, 500_000 // max(1, one))
 
     def blocks(self) -> Iterator[Any]:
         """Float64 blocks ``(sample, site, d, d)``, in order."""

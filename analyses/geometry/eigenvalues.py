@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes
+from analyses.core.arrays import Array, aligned, batch_first, lanes
 
 ACCURACY = 1e-12
-"""Largest error of an eigenvalue in units of the matrix norm, unless it is itself ill-conditioned."""
+"""Largest error of an eigenvalue that is not itself ill-conditioned."""
 
 EPS = np.finfo(float).eps
 TINY = 1e-300
@@ -27,23 +27,31 @@ def eigenvalues(h: Array) -> Array:
     """Eigenvalues of real matrices.
 
     Args:
-        h: ``(..., d, d)`` float64, finite.
+        h: ``(..., d, d)``, finite.
 
     Returns:
         ``(..., d)`` complex128. The first is the eigenvalue 1 where rows or columns sum to 1,
         else the one nearest to 1. The others come in no particular order, conjugate pairs side
         by side, the positive imaginary part first.
     """
+    re, im = eigenvalue_parts(h)
+    return re + 1j * im
+
+
+def eigenvalue_parts(h: Array) -> tuple[Array, Array]:
+    """Real and imaginary parts of `eigenvalues`, ``(..., d)`` each; views of lanes."""
     d = h.shape[-1]
     batch = h.shape[:-2]
     x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)
+    re, im = (aligned((d, x.shape[2]), float) for _ in range(2))
     rest = _deflate(x)
     if rest is None:
-        return _nearest_to_one_first(_lapack(x)).T.reshape(*batch, d)
-    roots = np.empty((d, x.shape[2]), dtype=complex)
-    roots[0] = 1
-    _fill(roots[1:], rest)
-    return batch_first(roots.reshape(d, *batch), 1)
+        roots = _nearest_to_one_first(_lapack(x))
+        re[:], im[:] = roots.real, roots.imag
+    else:
+        re[0], im[0] = 1, 0
+        _fill(re[1:], im[1:], rest)
+    return batch_first(re.reshape(d, *batch), 1), batch_first(im.reshape(d, *batch), 1)
 
 
 def _deflate(x: Array) -> Array | None:
@@ -56,28 +64,30 @@ def _deflate(x: Array) -> Array | None:
     return None
 
 
-def _fill(roots: Array, m: Array) -> None:
+def _fill(re: Array, im: Array, m: Array) -> None:
     if len(m) >= CLOSED_FORM:
-        roots[:] = _lapack(m)
+        roots = _lapack(m)
+        re[:], im[:] = roots.real, roots.imag
     elif len(m) == 1:
-        roots[0] = m[0, 0]
+        re[0], im[0] = m[0, 0], 0
     elif len(m) > 1:
-        doubtful = _quadratic(roots, m) if len(m) == 2 else _cubic(roots, m)
+        doubtful = _quadratic(re, im, m) if len(m) == 2 else _cubic(re, im, m)
         if len(where := np.flatnonzero(doubtful)):
-            roots[:, where] = _lapack(m[:, :, where])
+            roots = _lapack(m[:, :, where])
+            re[:, where], im[:, where] = roots.real, roots.imag
 
 
-def _quadratic(roots: Array, m: Array) -> Array:
+def _quadratic(re: Array, im: Array, m: Array) -> Array:
     """Roots of 2 x 2 matrices; returns where they are too close to each other."""
     half = 0.5 * (m[0, 0] - m[1, 1])
     square = half * half
     square += m[0, 1] * m[1, 0]
     gap = np.sqrt(np.abs(square))
-    _pair(roots, 0.5 * (m[0, 0] + m[1, 1]), gap, square < 0)
+    _pair(re, im, 0.5 * (m[0, 0] + m[1, 1]), gap, square < 0)
     return gap < _tolerance(1)
 
 
-def _cubic(roots: Array, m: Array) -> Array:
+def _cubic(re: Array, im: Array, m: Array) -> Array:
     """Roots of 3 x 3 matrices; returns where two of them are too close to each other.
 
     The depressed cubic x^3 + p x + q: the real root farthest from the others by a start within
@@ -94,10 +104,11 @@ def _cubic(roots: Array, m: Array) -> Array:
     square *= -0.75
     square -= p
     gap = np.sqrt(np.abs(square))
-    roots[0] = third + root
-    complex_pair = square < 0
-    _pair(roots[1:], third - 0.5 * root, gap, complex_pair)
-    return gap * (np.abs(root) + gap * complex_pair) < _tolerance(2)
+    is_complex = square < 0
+    np.add(third, root, out=re[0])
+    im[0] = 0
+    _pair(re[1:], im[1:], third - 0.5 * root, gap, is_complex)
+    return gap * (np.abs(root) + gap * is_complex) < _tolerance(2)
 
 
 def _outer_root(p: Array, q: Array) -> Array:
@@ -123,11 +134,12 @@ def _outer_root(p: Array, q: Array) -> Array:
     return np.copysign(x, -q)
 
 
-def _pair(roots: Array, middle: Array, gap: Array, is_complex: Array) -> None:
-    imaginary = gap * is_complex
-    real = gap - imaginary
-    roots[0].real, roots[1].real = middle + real, middle - real
-    roots[0].imag, roots[1].imag = imaginary, -imaginary
+def _pair(re: Array, im: Array, middle: Array, gap: Array, is_complex: Array) -> None:
+    np.multiply(gap, is_complex, out=im[0])
+    np.negative(im[0], out=im[1])
+    real = gap - im[0]
+    np.add(middle, real, out=re[0])
+    np.subtract(middle, real, out=re[1])
 
 
 def _tolerance(degree: int) -> float:
@@ -135,7 +147,7 @@ def _tolerance(degree: int) -> float:
 
     The coefficients carry an error of a few eps ||M||^degree; entries are of order 1 here.
     """
-    return EPS * 2**degree / ACCURACY
+    return float(EPS * 2**degree / ACCURACY)
 
 
 def _lapack(m: Array) -> Array:

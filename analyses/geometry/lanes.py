@@ -1,7 +1,6 @@
 """Arithmetic of many small matrices at once, batch axes last (see `analyses.core.arrays`)."""
 
 from collections.abc import Sequence
-from functools import reduce
 
 import numpy as np
 
@@ -39,10 +38,10 @@ def average(matrices: Sequence[Array], weights: Array) -> Array:
 
 def kron(factors: Sequence[Array]) -> Array:
     """Kronecker product of lanes ``(i, i, ...)``; the first factor has the slowest index."""
-    return reduce(_kron, factors)
-
-
-def _kron(a: Array, b: Array) -> Array:
+    if len(factors) == 1:
+        return factors[0]
+    half = len(factors) // 2  # balanced, so that only the last product is large
+    a, b = kron(factors[:half]), kron(factors[half:])
     side = a.shape[0] * b.shape[0]
     product = a[:, None, :, None] * b[None, :, None, :]
     return product.reshape((side, side, *product.shape[4:]))

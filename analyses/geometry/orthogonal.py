@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes, namespace
+from analyses.core.arrays import Array, aligned, batch_first, lanes, namespace
 
 Field = Literal["real", "complex"]
 
@@ -100,7 +100,7 @@ def cayley(a: Array) -> Array:
 
 
 def orthostochastic(theta: Array, d: int, s: int, field: Field = "real") -> Array:
-    """Doubly stochastic ``(1/s) ||Q_ij||_F^2`` over the s x s blocks of ``Q = cayley(skew(theta))``.
+    """Doubly stochastic ``(1/s) ||Q_ij||_F^2`` over s x s blocks of ``Q = cayley(skew(theta))``.
 
     For a numpy array the last row and column come from the unit sums, so that only the leading
     (d-1)s rows and columns of the inverse are computed.
@@ -128,7 +128,7 @@ def block_norms(q: Array, s: int) -> Array:
     x = lanes(q, 2)
     squares = x.real**2 + x.imag**2 if xp.isdtype(x.dtype, "complex floating") else x * x
     rows = sum(squares[k::s] for k in range(s))
-    full = sum(rows[:, k::s] for k in range(s))  # type: ignore[index]
+    full = sum(rows[:, k::s] for k in range(s))
     return batch_first(full / s if s > 1 else full, 2)
 
 
@@ -139,26 +139,29 @@ def leading_inverse(matrix: Array, m: int) -> Array:
     for ``I + A`` with a skew A of entries up to `GENTLE`.
 
     Args:
-        matrix: ``(..., n, n)``.
+        matrix: ``(..., n, n)``; overwritten if m = n.
         m: size of the block that is wanted, at most n.
 
     Returns:
         ``(..., m, m)``.
     """
     x = lanes(matrix, 2)
+    batch = x.shape[2:]
     for k in range(len(x) - 1, m - 1, -1):  # the Schur complement of the rows not wanted
-        update = x[:k, k, None] * (x[k, :k] / -x[k, k])[None]
-        update += x[:k, :k]
-        x = update
-    for k in range(m):  # Gauss-Jordan, each step one rank-one update of the whole block
-        column, row = x[:, k].copy(), x[k].copy()
-        pivot = row[k].copy()
+        rest = aligned((k, k, *batch), x.dtype)
+        np.multiply(x[:k, k, None], (x[k, :k] * (-1 / x[k, k]))[None], out=rest)
+        rest += x[:k, :k]
+        x = rest
+    column, row = aligned((m, *batch), x.dtype), aligned((m, *batch), x.dtype)
+    update = aligned((m, m, *batch), x.dtype)
+    for k in range(m):  # Gauss-Jordan: each pivot is one rank-one update of the whole block
+        factor = -1 / x[k, k]
+        np.copyto(column, x[:, k])
         column[k] -= 1
-        row[k] += 1
-        row /= -pivot
-        update = column[:, None] * row[None]
-        update += x
-        x = update
+        np.multiply(x[k], factor, out=row)
+        row[k] += factor
+        np.multiply(column[:, None], row[None], out=update)
+        x += update
     return batch_first(x, 2)
 
 
@@ -177,7 +180,9 @@ def haar(n: int, side: int, rng: np.random.Generator, field: Field = "real") -> 
     for m in range(2, side + 1):
         v = _gaussian((m, n), rng, field)
         length = np.sqrt((np.abs(v) ** 2).sum(0))
-        v[0] += np.where(v[0] == 0, 1, v[0] / np.maximum(np.abs(v[0]), np.finfo(float).tiny)) * length
+        v[0] += (
+            np.where(v[0] == 0, 1, v[0] / np.maximum(np.abs(v[0]), np.finfo(float).tiny)) * length
+        )
         v *= np.sqrt(2 / (np.abs(v) ** 2).sum(0))
         wide = np.zeros((m, m, n), dtype=q.dtype)
         wide[0, 0] = _phases(n, rng, field)

@@ -16,7 +16,7 @@ from analyses.core.arrays import Array, like, namespace
 from analyses.core.errors import TooLarge
 
 MAX_TABLE = 200e6
-"""Largest table of permutation matrices in bytes, as float64: all of d = 8 take 21 MB, of d = 9 235 MB."""
+"""Bytes of the largest table of permutation matrices, as float64: d = 8 takes 21 MB, 9 235 MB."""
 
 
 @cache
@@ -90,16 +90,15 @@ def mixture(weights: Array, columns: Any) -> Array:
     Returns:
         Lanes ``(d, d, ...)``, doubly stochastic.
     """
-    xp = namespace(weights)
     d = math.isqrt(columns.shape[0])
-    total = xp.tensordot(like(columns, weights), weights, axes=1)
-    h = total.reshape((d, d, *weights.shape[1:]))
-    return h * (1 / xp.sum(h[0], axis=0))
+    flat = weights.reshape((weights.shape[0], math.prod(weights.shape[1:])))
+    h = (like(columns, weights) @ flat).reshape((d, d, *weights.shape[1:]))
+    return h * (1 / namespace(h).sum(h[0], axis=0))
 
 
 @cache
 def inverse_order(d: int) -> Any:
-    """Number of the inverse of every permutation: ``theta[inverse_order(d)]`` transposes a mixture."""
+    """Number of the inverse of every permutation: ``theta[inverse_order(d)]`` gives ``H^T``."""
     perms = all_permutations(d)
     place = {tuple(p): r for r, p in enumerate(perms.tolist())}
     order = np.array([place[tuple(p)] for p in np.argsort(perms, axis=1).tolist()])

@@ -14,6 +14,7 @@ import numpy as np
 
 from analyses.core.arrays import Array, batch_first
 from analyses.geometry.permutations import all_permutations, mixture, table, vertices
+from analyses.geometry.sinkhorn import sweep
 
 EXACT = 4
 """Largest d with an exact uniform sampler."""
@@ -77,12 +78,10 @@ def sinkhorn_uniform(n: int, d: int, rng: np.random.Generator) -> Array:
     left = np.arange(n)
     part = 1 - rng.random((d, d, n))  # on (0, 1]: an entry 0 would stay
     while left.size:
-        for _ in range(10):
-            part /= part.sum(0)
-            part /= part.sum(1)[:, None]
-        h[..., left] = part
-        off = np.abs(part.sum(0) - 1).max(0) > 8 * d * np.finfo(float).eps
-        left, part = left[off], part[..., off]
+        part = sweep(part, (0, 1) * 10)
+        off = np.abs(part.sum(0) - 1).max(0) > 4 * d * np.finfo(float).eps
+        h[..., left[~off]] = part.compress(~off, axis=2)
+        left, part = left[off], part.compress(off, axis=2)
     return batch_first(h, 2)
 
 

@@ -44,18 +44,24 @@ class Region:
             return np.hypot(re, im) - 1
         return _polygons_excess(re, im, self.d)
 
-    def outside(self, re: Array, im: Array, tolerance: float) -> int:
-        """How many points lie outside by more than ``tolerance``."""
-        inner = 1.0 if self.kind == "unit disk" else np.cos(np.pi / max(self.d, 2))
-        doubtful = re * re + im * im > (inner if self.d > 2 else 0.0) ** 2
+    def outside(self, re: Array, im: Array, square: Array, tolerance: float) -> int:
+        """How many points, of squared modulus ``square``, lie farther outside than that."""
+        doubtful = square > self._inner_square
         if not doubtful.any():
             return 0
         return int((self.excess(re[doubtful], im[doubtful]) > tolerance).sum())
 
+    @property
+    def _inner_square(self) -> float:
+        """Squared radius of a disk in the region: points there need no look at every edge."""
+        if self.kind == "unit disk":
+            return 1.0
+        return float(np.cos(np.pi / self.d) ** 2) if self.d > 2 else -1.0
+
     def boundary(self) -> tuple[Array, Array]:
         """The boundary as a closed curve ``(re, im)``, corners included."""
         whisker = (np.nextafter(-np.pi, 0), np.nextafter(np.pi, 0))  # d = 3 reaches -1 as a line
-        angle = np.unique([*np.linspace(-np.pi, np.pi, 721), *_corners(self.d), *whisker])
+        angle = np.array(sorted({*np.linspace(-np.pi, np.pi, 721), *_corners(self.d), *whisker}))
         radius = self.radius(angle)
         return radius * np.cos(angle), radius * np.sin(angle)
 
@@ -110,7 +116,8 @@ def _polygons_area(d: int) -> float:
 def _corners(d: int) -> Array:
     """Angles in [-pi, pi] between which one straight edge bounds the union."""
     vertices = np.array([p / q for q in range(1, d + 1) for p in range(q)])
-    angle = np.unique([-np.pi, *(np.mod(2 * np.pi * vertices + np.pi, 2 * np.pi) - np.pi), np.pi])
+    turned = np.mod(2 * np.pi * vertices + np.pi, 2 * np.pi) - np.pi
+    angle = np.array(sorted({-np.pi, *turned, np.pi}))
     middle = 0.5 * (angle[1:] + angle[:-1])
     crossings = []
     edges = [_edge(middle, k) for k in range(3, d + 1)]
@@ -121,7 +128,7 @@ def _corners(d: int) -> Array:
             for flip in (0.0, np.pi):
                 at = np.mod(np.arctan2(-across, along) + flip + np.pi, 2 * np.pi) - np.pi
                 crossings.append(at[(at > angle[:-1]) & (at < angle[1:])])
-    return np.unique(np.concatenate([angle, *crossings]))
+    return np.array(sorted({*np.concatenate([angle, *crossings])}))
 
 
 def _edge(angle: Array, k: int) -> tuple[Array, float]:

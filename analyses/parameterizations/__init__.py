@@ -13,7 +13,9 @@ def load(name: str) -> type[Parameterization]:
         UsageError: there is no such method; the nearest name is given.
     """
     module = discover.member(__name__, name)
-    own = (c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__)
+    own = (
+        c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__
+    )
     return next(c for c in own if issubclass(c, Parameterization))
 
 

@@ -9,14 +9,14 @@ Source: KromHC, arXiv:2601.21579.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from math import factorial, prod
+from itertools import accumulate, groupby
+from math import prod
 from operator import mul
 from typing import Annotated
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes
+from analyses.core.arrays import Array, batch_first, lanes, namespace
 from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
 from analyses.geometry.lanes import kron, vectors
 from analyses.geometry.permutations import prime_factors, refuse_too_many
@@ -89,12 +89,21 @@ def sides(d: int, factors: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def apply_each(parts: Sequence[Parameterization], x: Array) -> list[Array]:
-    """Lanes ``(i, i, ...)`` of every part from lanes ``(sum of their parameters, ...)``."""
-    ends = accumulate(part.parameters for part in parts)
-    return [
-        lanes(part(batch_first(x[end - part.parameters : end], 1)), 2)
-        for part, end in zip(parts, ends, strict=True)
-    ]
+    """Lanes ``(i, i, ...)`` of every part from lanes ``(sum of their parameters, ...)``.
+
+    Neighbours that are alike become one more batch axis of a single call.
+    """
+    xp = namespace(x)
+    matrices: list[Array] = []
+    start = 0
+    for part, run in groupby(parts):
+        count = len(list(run))
+        end = start + count * part.parameters
+        theta = x[start:end].reshape((count, part.parameters, *x.shape[1:]))
+        h = lanes(part(xp.moveaxis(theta, 1, -1)), 2)
+        matrices += [h[:, :, t] for t in range(count)]
+        start = end
+    return matrices
 
 
 def draw_each(
@@ -105,7 +114,7 @@ def draw_each(
 
 
 def product_flops(parts: Sequence[Parameterization]) -> int:
-    """Multiplications of the successive Kronecker products, (i^(2K+2) - i^4) / (i^2 - 1) for equal i."""
+    """Products of the first 2, 3, ... factors; (i^(2K+2) - i^4) / (i^2 - 1) for K equal i."""
     totals = list(accumulate((part.d for part in parts), mul))
     return sum(total**2 for total in totals[1:])
 

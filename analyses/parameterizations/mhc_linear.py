@@ -6,7 +6,6 @@ so no saturation; no side is exact, because eps keeps every sum below 1 by about
 Source: go-mHC, arXiv:2604.02309, B.9, Algorithm 1.
 """
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,6 +16,7 @@ from analyses.core.arrays import Array, batch_first, namespace
 from analyses.core.parameterization import NONNEGATIVE, Parameterization, Sampler, require
 from analyses.geometry import polytope
 from analyses.geometry.lanes import vectors
+from analyses.geometry.sinkhorn import sweep
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,9 @@ class MHCLinear(Parameterization):
 
     def __call__(self, theta: Array) -> Array:
         """Absolute values, then rows and columns in turn."""
-        xp = namespace(theta)
         x = vectors(theta)
-        h = xp.abs(x.reshape((self.d, self.d, *x.shape[1:])))
-        times = operator.imul if xp is np else operator.mul  # in place spoils torch's gradient
-        for axis in (1, 0) * self.iters:
-            h = times(h, 1 / (xp.sum(h, axis=axis, keepdims=True) + self.eps))
-        return batch_first(h, 2)
+        h = namespace(x).abs(x.reshape((self.d, self.d, *x.shape[1:])))
+        return batch_first(sweep(h, (1, 0) * self.iters, "add", self.eps), 2)
 
     def initial(self) -> Array:
         """The exponential of mHC's start: at 0 the absolute value has no derivative."""

@@ -51,10 +51,9 @@ class SHC(Parameterization):
             return 1 + xp.sum(theta, axis=-1)[..., None, None]
         x = xp.tanh(vectors(theta))
         k = self.angles
-        upper = xp.moveaxis(x[: 2 * k].reshape((2, k, *x.shape[1:])), 1, -1)
-        skewed = skew(-self.gamma * upper[..., _below(self.d - 1)], self.d - 1)
+        upper = self.gamma * xp.moveaxis(x[: 2 * k].reshape((2, k, *x.shape[1:])), 1, 0)
         basis = like(helmert(self.d), x)
-        both = xp.tensordot(basis, lanes(cayley(skewed), 2), axes=1)
+        both = xp.tensordot(basis, rotations(upper, self.d - 1), axes=1)
         u, v = both[:, :, 0], both[:, :, 1]
         return batch_first(matmul(u * x[2 * k :], xp.swapaxes(v, 0, 1)) + 1 / self.d, 2)
 
@@ -84,12 +83,21 @@ def helmert(d: int) -> Any:
     return np.where(row < k, 1.0, np.where(row == k, -k, 0.0)) / np.sqrt(k * (k + 1.0))
 
 
-@cache
-def _below(n: int) -> list[int]:
-    """Place, in the strict upper triangle row by row, of every entry of the lower one turned over."""
-    place = np.zeros((n, n), dtype=int)
-    place[np.triu_indices(n, 1)] = np.arange(n * (n - 1) // 2)
-    return [int(r) for r in place.T[np.tril_indices(n, -1)]]
+def rotations(upper: Array, m: int) -> Array:
+    """Lanes ``(m, m, ...)`` of ``cayley(A)``, A skew with this upper triangle, row by row."""
+    xp = namespace(upper)
+    if m != 3:  # skew fills the lower triangle: turn everything by half a turn, there and back
+        skewed = skew(batch_first(xp.flip(upper, axis=0), 1), m)
+        return xp.flip(lanes(cayley(skewed), 2), axis=(0, 1))
+    p, q, r = upper  # the published four streams, by Rodrigues' formula: 2 (I + w w^T - A) t - I
+    t = 2 / (1 + p * p + q * q + r * r)
+    pq, pr, qr = p * q, p * r, q * r
+    rows = (
+        (t * (1 + r * r) - 1, t * (-qr - p), t * (pr - q)),
+        (t * (p - qr), t * (1 + q * q) - 1, t * (-pq - r)),
+        (t * (pr + q), t * (r - pq), t * (1 + p * p) - 1),
+    )
+    return xp.stack([xp.stack(row) for row in rows])
 
 
 EXAMPLES = (SHC(4), SHC(3), SHC(2), SHC(6, gamma=3.0), SHC(1))

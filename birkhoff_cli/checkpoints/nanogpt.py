@@ -21,20 +21,8 @@ from analyses.parameterizations.hc import HC
 from analyses.parameterizations.kromhc import KromHC
 from analyses.parameterizations.mhc import MHC
 from analyses.parameterizations.mhc_lite import MHCLite
-from birkhoff_cli.checkpoints import Checkpoint, Setting
-from birkhoff_cli.checkpoints.sites import (
-    NOT_ITS_CODE,
-    Places,
-    agree,
-    at,
-    bare,
-    by_depth,
-    check_shapes,
-    dtypes,
-    iterations,
-    refuse_unknown,
-    values,
-)
+from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
+from birkhoff_cli.checkpoints.sites import NOT_ITS_CODE, Places
 from birkhoff_cli.containers import Store, escape, where
 
 LAYERS = "transformer.h."
@@ -116,7 +104,7 @@ def recognises(store: Store) -> bool:
     """Layers named as nanoGPT names them, and none of the marks of tokenbender's code."""
     config = store.config.get("config")
     tokenbender = isinstance(config, dict) and "hc_num_streams" in config
-    layers = [name for name in map(bare, store.tensors) if name.startswith(LAYERS)]
+    layers = [name for name in map(sites.bare, store.tensors) if name.startswith(LAYERS)]
     return bool(layers) and not tokenbender and not any("H_res_logits" in n for n in layers)
 
 
@@ -128,10 +116,10 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
     places = _places(store, args)
     type_, n, width = _identify(store, places, stored, args)
     kind, shapes = KINDS[type_], _shapes(type_, n, width)
-    check_shapes(store, places, shapes)
-    refuse_unknown(settings, ("iters",) if kind.method == "mhc" else (), kind.method)
-    iters = iterations(settings, ITERS)
-    theta = kind.theta(values(store, places, "static_alpha"), n)
+    sites.check_shapes(store, places, shapes)
+    sites.refuse_unknown(settings, ("iters",) if kind.method == "mhc" else (), kind.method)
+    iters = sites.iterations(settings, ITERS)
+    theta = kind.theta(sites.values(store, places, "static_alpha"), n)
     said = Setting("hyper_conn_type", stored or type_, "config" if stored else "stored")
     return Checkpoint(
         path=store.path,
@@ -146,7 +134,7 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
         settings=(said, *_settings(kind, n, iters, store.config.get("iter_num"))),
         convention=kind.convention,
         assumptions=_assumptions(kind, n, iters, stored),
-        dtypes=dtypes(store, places, shapes),
+        dtypes=sites.dtypes(store, places, shapes),
         inputs=(store.digest(),),
     )
 
@@ -172,16 +160,16 @@ def _stored_type(store: Store, args: Mapping[str, Any]) -> str:
 
 
 def _places(store: Store, args: Mapping[str, Any]) -> Places:
-    for name in map(bare, store.tensors):
+    for name in map(sites.bare, store.tensors):
         if ".hc_" in name and name.endswith(".static_alpha") and not TENSOR.fullmatch(name):
             raise BadInput(f"{where(store.path)}: '{escape(name)}' is no layer; {NOT_ITS_CODE}")
-    places = by_depth(store, TENSOR, BRANCHES)
+    places = sites.by_depth(store, TENSOR, BRANCHES)
     if not places:
         raise Unsupported(
             f"{where(store.path)}: is a GPT whose layers have no hyper-connection tensors; "
             f"give a checkpoint with hyper-connections"
         )
-    agree(store, args, "n_layer", len(places) // len(BRANCHES))
+    sites.agree(store, args, "n_layer", len(places) // len(BRANCHES))
     return places
 
 
@@ -193,20 +181,22 @@ def _identify(
     found = {tensor: store.tensors[name].shape for tensor, name in names.items()}
     for tensor in ("static_alpha", "static_beta", "norm.gamma"):
         if not found.get(tensor):
-            raise BadInput(f"{at(store, site)} has no {tensor} with axes; {NOT_ITS_CODE}")
+            raise BadInput(f"{sites.at(store, site)} has no {tensor} with axes; {NOT_ITS_CODE}")
     n = found["static_beta"][0]
     if not 1 <= n <= MAX_STREAMS:
-        raise BadInput(f"{at(store, site)} has {n} streams, not 1 to {MAX_STREAMS}; {NOT_ITS_CODE}")
-    agree(store, args, "hyper_conn_n", n)
+        raise BadInput(
+            f"{sites.at(store, site)} has {n} streams, not 1 to {MAX_STREAMS}; {NOT_ITS_CODE}"
+        )
+    sites.agree(store, args, "hyper_conn_n", n)
     width = found["norm.gamma"][0] // (1 if "dynamic_alpha_scale" in found else n)
-    agree(store, args, "n_embd", width)
+    sites.agree(store, args, "n_embd", width)
     fitting = [t for t in KINDS if _shapes(t, n, width).items() <= found.items()]
     type_ = SAME_AS.get(stored, stored) or next(iter(fitting), "")
     if type_ not in fitting:
         said = f"hyper_conn_type '{stored}'" if stored else "any type"
         shape = escape(found["static_alpha"], 40)
         raise BadInput(
-            f"{at(store, site)}: n = {n} and static_alpha of shape {shape} are not "
+            f"{sites.at(store, site)}: n = {n} and static_alpha of shape {shape} are not "
             f"those of {said}{f' but of {fitting[0]}' if fitting else ''}; {NOT_ITS_CODE}"
         )
     if type_ == "mhc_lite":

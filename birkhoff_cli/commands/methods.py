@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from analyses import parameterizations
 from analyses.core import discover
 from analyses.core.errors import BirkhoffError
+from analyses.core.parameterization import DOUBLY_STOCHASTIC
 from analyses.core.result import Result, at_once
 from analyses.core.table import column
 
@@ -39,7 +40,7 @@ def run(
     """One row for every parameterization; null where it cannot have that d."""
     rows = [_row(name, d, width) for name in parameterizations.names()]
     columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
-    shown = ("method", "exact", "parameters", "learned", "flops", "options", "draws", "source")
+    shown = ("method", "exact", "parameters", "learned", "flops", "options")
     summary = {"methods": [{key: row[key] for key in shown} for row in rows]}
     return at_once(SCHEMA, columns, summary)
 
@@ -55,7 +56,7 @@ def _row(name: str, d: int, width: int) -> dict[str, Any]:
     return {
         "method": name,
         "about": discover.headline("analyses.parameterizations", name),
-        "exact": ", ".join(sorted(shown.exact)) or "nothing",
+        "exact": _exact(shown.exact),
         "parameters": method and method.parameters,
         "learned": method and method.count(width),
         "flops": method and method.flops(),
@@ -63,6 +64,12 @@ def _row(name: str, d: int, width: int) -> dict[str, Any]:
         "options": ", ".join(f"--{f.name.replace('_', '-')} {_plain(f.default)}" for f in fields),
         "source": cls.source,
     }
+
+
+def _exact(exact: frozenset[str]) -> str:
+    if exact == DOUBLY_STOCHASTIC:
+        return "doubly stochastic"
+    return ", ".join(sorted(exact)) or "nothing"
 
 
 def _plain(default: Any) -> str:

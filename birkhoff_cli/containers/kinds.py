@@ -67,9 +67,9 @@ def kind(path: Path) -> str:
         return "torch"
     if head.startswith(LEGACY):
         return "legacy torch"
-    what, todo = _foreign(head)
-    if not what and _is_safetensors(path, head, size):
+    if _is_safetensors(path, head, size):
         return "safetensors"
+    what, todo = _foreign(head)
     raise BadInput(f"{where(path)}: is {what or 'of no known kind'}; {todo or NOT_IT}")
 
 
@@ -111,15 +111,14 @@ def _foreign(head: bytes) -> tuple[str, str]:
 
 
 def _is_safetensors(path: Path, head: bytes, size: int) -> bool:
-    """Whether it is one; one that is cut short or lies about its header is refused here."""
+    """Whether it is one; one that is cut short is refused here.
+
+    Asked before the first bytes are compared with those of other files: here they are a length,
+    and can be any.
+    """
     length = int.from_bytes(head[:8], "little")
-    if head[8:9] != b"{" or length < 2:
+    if head[8:9] != b"{" or not 2 <= length <= MAX_HEADER:
         return False
-    if length > MAX_HEADER:
-        raise BadInput(
-            f"{where(path)}: looks like safetensors with a header of {length} bytes, "
-            f"more than the {MAX_HEADER} of the format; {AGAIN}"
-        )
     if length + 8 > size:
         raise BadInput(f"{where(path)}: ends inside its header; {INCOMPLETE}")
     return True

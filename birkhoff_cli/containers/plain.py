@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from birkhoff_cli.containers.descriptors import Opaque
+from birkhoff_cli.containers.names import Opaque
 
 Tensor = TypeVar("Tensor")
 
@@ -33,7 +33,7 @@ def split(root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor], dict[str, A
 
 
 def plain(value: Any) -> Any:
-    """``value`` as dicts, lists, text and numbers; what is too deep or too much becomes ``...``."""
+    """``value`` as dicts, lists, text and numbers; what is too deep or too much is cut."""
     return _plain(value, MAX_DEPTH, iter(range(MAX_NODES)))
 
 
@@ -44,7 +44,7 @@ def _tensors(value: Any, kind: type[Tensor]) -> dict[str, Tensor]:
 
 
 def _plain(value: Any, depth: int, budget: Iterator[int]) -> Any:
-    if depth < 0 or next(budget, None) is None:
+    if depth < 0:
         return CUT
     if value is None or isinstance(value, bool | float):
         return value
@@ -53,10 +53,11 @@ def _plain(value: Any, depth: int, budget: Iterator[int]) -> Any:
     if isinstance(value, str):
         return value[:MAX_TEXT]
     if type(value) in (list, tuple):
-        return [_plain(v, depth - 1, budget) for v in islice(value, MAX_WIDTH)]
+        counted = zip(islice(value, MAX_WIDTH), budget, strict=False)
+        return [_plain(v, depth - 1, budget) for v, _ in counted]
     if isinstance(value, dict):
-        items = islice(value.items(), MAX_WIDTH)
-        return {str(k)[:MAX_TEXT]: _plain(v, depth - 1, budget) for k, v in items}
+        items = zip(islice(value.items(), MAX_WIDTH), budget, strict=False)
+        return {str(k)[:MAX_TEXT]: _plain(v, depth - 1, budget) for (k, v), _ in items}
     return _opaque(value, depth, budget) if isinstance(value, Opaque) else CUT
 
 

@@ -22,8 +22,11 @@ from birkhoff_cli.containers.store import (
     where,
 )
 
-MAX_HEADER = 16 << 20
-"""Bytes of a header that is parsed, 100 000 tensors; the format allows 100 MB of lists."""
+MAX_HEADER = 8 << 20
+"""Bytes of a header that is parsed: 60 000 tensors, or, if it is hostile, 250 MB of memory."""
+
+MAX_BRACKETS = 1000
+"""Of a small header; a large one has one in 8 bytes at most."""
 
 MAX_NAME = 1024
 MAX_NUMBER = 1 << 48
@@ -105,6 +108,8 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
             raise ValueError("a number")
         return int(text)
 
+    if data.count(b"[") + data.count(b"{") > MAX_BRACKETS + len(data) // 8:
+        raise ValueError("more lists than tensors have")  # each costs 20 times its text
     header = json.loads(
         data.decode("utf-8"), object_pairs_hook=unique, parse_int=number, parse_constant=number
     )

@@ -41,7 +41,8 @@ DAMAGED = "the file is damaged; copy or download it again"
 def escape(text: object, limit: int = 80) -> str:
     """Text from a file for one line of a terminal: printable, and of bounded length."""
     line = str(text)
-    return printable(line if len(line) <= limit else line[: limit - 3] + "...")
+    shown = printable(line[:limit])
+    return shown if len(shown) <= limit and len(line) <= limit else shown[: limit - 3] + "..."
 
 
 def where(path: Path) -> str:

@@ -69,9 +69,11 @@ def _tensor_type() -> "type[torch.Tensor]":
 
 
 def _info(path: Path, name: str, tensor: "torch.Tensor") -> TensorInfo:
+    import torch
+
     dtype = str(tensor.dtype).removeprefix("torch.")
-    storage = tensor.untyped_storage().nbytes() if tensor.layout.__str__() == "torch.strided" else 0
-    if dtype not in CODES or tensor.numel() * tensor.element_size() > storage:
+    dense = tensor.layout is torch.strided and dtype in CODES
+    if not dense or tensor.nbytes > tensor.untyped_storage().nbytes():
         raise BadInput(
             f"{where(path)}: tensor '{escape(name)}' is larger than its storage, or not a plain "
             f"array; {DAMAGED}"

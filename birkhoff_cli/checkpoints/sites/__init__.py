@@ -89,7 +89,7 @@ def agree(store: Store, config: Mapping[str, Any], key: str, found: int) -> None
     """
     if key in config and config[key] != found:
         raise BadInput(
-            f"{where(store.path)}: its configuration says {key} = {escape(config[key], 20)}, "
+            f"{where(store.path)}: its configuration says {key} = {escape(repr(config[key]), 20)}, "
             f"its tensors say {found}; {NOT_ITS_CODE}"
         )
 

@@ -1,0 +1,95 @@
+"""Zip archives as torch.save writes them: stored, plain, one record behind the other."""
+
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from analyses.core.errors import BadInput
+from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE, escape, where
+
+MAX_DIRECTORY = 8 << 20
+"""Bytes of the archive's own list of entries, some 70 per storage."""
+
+LOCAL, END = b"PK\x03\x04", b"PK\x05\x06"
+END_SIZE, END64_SIZE, LOCAL_SIZE = 22, 98, 30
+
+FLAGS_ALLOWED = 0x0808
+"""Sizes after the data, and names in UTF-8; every other flag means encryption or patches."""
+
+
+def check_end(path: Path, file: BinaryIO, size: int) -> None:
+    """Hold that the file ends with its list of entries, and that the list is not huge.
+
+    Raises:
+        BadInput: it does not; most often the copy was interrupted.
+    """
+    file.seek(max(0, size - END_SIZE))
+    end = file.read(END_SIZE)
+    if len(end) < END_SIZE or not end.startswith(END) or end[-2:] != b"\0\0":
+        raise BadInput(f"{where(path)}: does not end as a zip archive does; {INCOMPLETE}")
+    length = int.from_bytes(end[12:16], "little")
+    if length == 0xFFFFFFFF:
+        file.seek(max(0, size - END64_SIZE))
+        length = int.from_bytes(file.read(END64_SIZE)[40:48], "little")
+    if length > MAX_DIRECTORY:
+        raise BadInput(f"{where(path)}: its list of entries has {length} bytes; {DAMAGED}")
+
+
+def records(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Entries by their name inside the archive's one folder, each checked.
+
+    Raises:
+        BadInput: not of torch.save, or with something in it that torch.save does not write.
+    """
+    entries = archive.infolist()
+    folder = entries[0].filename.partition("/")[0] + "/"
+    found = {e.filename.removeprefix(folder): e for e in entries}
+    if "data.pkl" not in found:
+        names = ", ".join(escape(e.filename, 30) for e in entries[:3])
+        raise BadInput(
+            f"{where(path)}: is a zip archive that torch.save did not write ({names}); "
+            f"give a .pt or .safetensors checkpoint"
+        )
+    if len(found) < len(entries) or not all(e.filename.startswith(folder) for e in entries):
+        raise BadInput(f"{where(path)}: has a record twice or out of place; {DAMAGED}")
+    for entry in entries:
+        if fault := _fault(entry):
+            name = escape(entry.filename, 40)
+            raise BadInput(
+                f"{where(path)}: its record '{name}' is {fault}, as torch.save never does; "
+                f"save the checkpoint again with torch.save"
+            )
+    _check_places(path, archive, entries)
+    return found
+
+
+def _fault(entry: zipfile.ZipInfo) -> str:
+    if entry.flag_bits & ~FLAGS_ALLOWED:
+        return "encrypted or patched"
+    if entry.compress_type != zipfile.ZIP_STORED:
+        return "compressed"
+    if entry.compress_size != entry.file_size:
+        return "of two sizes"
+    return "" if entry.filename == entry.orig_filename else "named with a NUL"
+
+
+def _check_places(path: Path, archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> None:
+    """Hold that the records lie one behind the other, under their own names, from byte 0 on."""
+    placed = sorted(entries, key=lambda e: e.header_offset)
+    starts = [e.header_offset for e in placed] + [archive.start_dir]
+    ends = [_end_of_record(archive, entry) for entry in placed]
+    if starts[0] != 0 or any(a > b for a, b in zip(ends, starts[1:], strict=True)):
+        raise BadInput(f"{where(path)}: its records overlap or are not in their place; {DAMAGED}")
+
+
+def _end_of_record(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    """First byte behind the record; beyond every file if another record is there."""
+    file = archive.fp
+    assert file is not None
+    file.seek(entry.header_offset)
+    head = file.read(LOCAL_SIZE)
+    name, extra = (int.from_bytes(head[i : i + 2], "little") for i in (26, 28))
+    encoded = entry.filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
+    if not head.startswith(LOCAL) or file.read(name) != encoded:
+        return 1 << 64
+    return entry.header_offset + LOCAL_SIZE + name + extra + entry.file_size

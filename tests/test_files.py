@@ -1,0 +1,86 @@
+"""Files appear whole or not at all, whichever write fails."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from analyses.core.errors import CannotWrite
+from analyses.core.table import arrow_schema, column, record_batch
+from birkhoff_cli import files
+from birkhoff_cli.tables import WRITERS
+
+SCHEMA = arrow_schema((column("x", "float64", "a number"),))
+
+
+def batches(parts):
+    return (
+        record_batch(SCHEMA, {"x": np.random.default_rng(k).random(5000)}) for k in range(parts)
+    )
+
+
+class Failing:
+    """A file whose n-th write finds the disk full."""
+
+    def __init__(self, file, after):
+        self.file, self.left = file, after
+
+    def write(self, data):
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("kind", list(WRITERS))
+def test_the_old_file_or_the_new_one_for_every_write_that_could_fail(kind, tmp_path):
+    target = tmp_path / "out"
+    outcomes = []
+    for after in range(10_000):
+        target.write_bytes(b"old")
+        try:
+            with files.opened(target) as sink:
+                WRITERS[kind](batches(2), SCHEMA, Failing(sink, after), dict)
+        except CannotWrite as error:
+            assert "No space left" in str(error)
+            assert target.read_bytes() == b"old"
+            outcomes.append("old")
+        else:
+            assert len(target.read_bytes()) > 10_000
+            outcomes.append("new")
+        assert list(tmp_path.iterdir()) == [target]
+        if outcomes[-1] == "new" or after > 60:
+            break
+    assert "old" in outcomes
+
+
+def test_the_last_write_counts(tmp_path):
+    """The number of writes is finite: with enough room the new file is there."""
+    target = tmp_path / "out"
+    with files.opened(target) as sink:
+        WRITERS["parquet"](batches(3), SCHEMA, sink, dict)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_directory_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(CannotWrite, match="read-only"):
+        files.check(tmp_path / "x")
+
+
+def test_the_input_is_not_overwritten(tmp_path):
+    file = tmp_path / "a.pt"
+    file.write_bytes(b"x")
+    with pytest.raises(CannotWrite, match="is the input as well"):
+        files.check(tmp_path / "." / "a.pt", (file,))

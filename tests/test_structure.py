@@ -1,0 +1,130 @@
+"""The shape of the house: imports go one way, a file is a command, everything says what it is."""
+
+import ast
+import dataclasses
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import NoneType
+from typing import get_args, get_type_hints
+
+import pytest
+
+import analyses
+from analyses import parameterizations
+from analyses.core import discover
+from analyses.core.table import arrow_schema
+from birkhoff_cli import inputs
+
+ROOT = Path(analyses.__file__).parent.parent
+ANALYSES = discover.members("analyses")
+COMMANDS = discover.members("birkhoff_cli.commands")
+FILES = sorted(p for d in ("analyses", "birkhoff_cli") for p in (ROOT / d).rglob("*.py"))
+ORDER = ("core", "geometry", "parameterizations", "analysis", "birkhoff_cli")
+
+
+def modules_imported(file, everywhere=False):
+    """Names a file imports when it is imported itself (or anywhere in it), type checking apart."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if everywhere else tree.body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module):
+    parts = module.split(".")
+    if parts[0] == "birkhoff_cli":
+        return "birkhoff_cli"
+    if parts[0] != "analyses" or len(parts) == 1:
+        return None
+    if parts[1] in ORDER:
+        return parts[1]
+    return "analysis" if parts[1].replace("_", "-") in ANALYSES else None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_imports_go_one_way(file):
+    own = room(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    for module in modules_imported(file, everywhere=True):
+        other = room(module)
+        if own is None or other is None:
+            continue
+        assert ORDER.index(other) <= ORDER.index(own), f"{own} imports {module}"
+        assert not (own == other == "analysis"), f"an analysis imports {module}"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "analyses").rglob("*.py")), ids=lambda f: f.name)
+def test_analyses_never_meet_the_terminal_a_drawing_library_or_torch(file):
+    barred = ("typer", "rich", "matplotlib", "pyarrow", "torch", "scipy")
+    assert not [m for m in modules_imported(file) if m.split(".")[0] in barred]
+
+
+def test_help_imports_no_numerical_library():
+    code = (
+        "import sys; sys.argv = ['birkhoff', '--help']\n"
+        "from birkhoff_cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'pyarrow', 'scipy', 'rich'}\n"
+        "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stderr.strip() == "[]"
+    assert all(f"  {name}" in done.stdout for name in (*ANALYSES, *COMMANDS))
+
+
+def test_drawing_matrices_imports_no_torch():
+    code = (
+        "import sys; sys.argv = 'birkhoff sample --method go-mhc -n 3 -q'.split()\n"
+        "from birkhoff_cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as done: assert not done.code\n"
+        "assert not {'torch', 'pyarrow', 'matplotlib'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "package, name",
+    [("analyses", n) for n in ANALYSES] + [("birkhoff_cli.commands", n) for n in COMMANDS],
+)
+def test_a_command_documents_itself(package, name):
+    module = discover.member(package, name)
+    assert discover.headline(package, name).endswith(".")
+    assert all(example.startswith(f"birkhoff {name}") for example in module.EXAMPLES)
+    assert all(c.about and c.unit for c in module.SCHEMA)
+    assert arrow_schema(module.SCHEMA).names
+    for parameter in inspect.signature(module.run, eval_str=True).parameters.values():
+        if parameter.default is not parameter.empty and isinstance(
+            parameter.default, int | float | str
+        ):
+            assert get_args(parameter.annotation)[1], f"{name}: {parameter.name} has no sentence"
+
+
+def _types(field, owners):
+    return [get_type_hints(owner)[field] for owner in owners]
+
+
+def test_methods_that_share_an_option_agree_on_its_type():
+    for field, owners in inputs.method_fields().items():
+        kinds = {frozenset(get_args(k)) - {NoneType} or k for k in _types(field, owners)}
+        assert len({frozenset({k}) if isinstance(k, type) else k for k in kinds}) == 1, (
+            f"{field}: {kinds}"
+        )
+
+
+@pytest.mark.parametrize("name", parameterizations.names())
+def test_a_method_documents_its_options(name):
+    cls = parameterizations.load(name)
+    hints = get_type_hints(cls, include_extras=True)
+    for field in dataclasses.fields(cls):
+        assert len(get_args(hints[field.name])) >= 2, f"{name}.{field.name} has no sentence"
+    assert cls.source
+    assert discover.headline("analyses.parameterizations", name).endswith(".")
