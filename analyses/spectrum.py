@@ -77,7 +77,7 @@ def run(
     """
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
     region = region_for(source)
-    count = _Count(region, resolution)
+    count = Count(region, resolution)
     is_trace = not isinstance(source, Parameterization)
     meta = {} if isinstance(source, Parameterization) else source.meta
     return Result(
@@ -101,7 +101,7 @@ _OF_A_PATH = ("site", "layer", "branch")
 
 
 def _steps(
-    source: Source, draws: Draws, rng: np.random.Generator, count: "_Count", is_trace: bool
+    source: Source, draws: Draws, rng: np.random.Generator, count: "Count", is_trace: bool
 ) -> Iterator[Columns]:
     places = sources.sites(source)
     where: dict[str, Any] = {}
@@ -121,7 +121,7 @@ def _steps(
         yield {"sample": sample, "index": np.arange(d), "re": re, "im": im, **where}
 
 
-class _Count:
+class Count:
     """Running counts over all eigenvalues."""
 
     def __init__(self, region: Region, resolution: int) -> None:

@@ -14,6 +14,9 @@ from analyses.core import discover
 from analyses.core.errors import BirkhoffError
 from birkhoff_cli.files import PipeClosed
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our matrices are too small to share out,
+# and starting idle threads takes a third of the time that importing numpy does
+
 PACKAGES = ("analyses", "birkhoff_cli.commands")
 BUG = 70
 

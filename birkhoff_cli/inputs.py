@@ -82,10 +82,10 @@ def draws(default: Draws, words: dict[str, Any]) -> Draws:
 
 
 def generator(words: dict[str, Any]) -> np.random.Generator:
-    """The one source of randomness, from ``--seed``."""
+    """The one source of randomness, from ``--seed``: the fastest of NumPy's bit generators."""
     if words["seed"] < 0:
         raise UsageError(f"--seed {words['seed']} cannot be; expected 0 or more")
-    return np.random.default_rng(words["seed"])
+    return np.random.Generator(np.random.SFC64(words["seed"]))
 
 
 def _said(name: str, words: dict[str, Any]) -> bool:

@@ -138,6 +138,25 @@ def test_what_else_a_checkpoint_holds_is_plain_data(tmp_path):
     assert json.dumps(config)
 
 
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_later_pickle_protocols_are_read(tmp_path, protocol):
+    import torch
+
+    root = {"model": torch.nn.Linear(2, 3).state_dict(), "out": pathlib.Path("a"), "tags": {"a"}}
+    torch.save(root, tmp_path / "f", pickle_protocol=protocol)
+    with open_store(tmp_path / "f") as store:
+        np.testing.assert_array_equal(store.read("weight"), root["model"]["weight"].numpy())
+        assert store.config == {"out": "a", "tags": "<builtins.set>"}
+
+
+def test_a_file_without_a_dictionary_is_described(tmp_path):
+    import torch
+
+    torch.save([torch.zeros(1)], tmp_path / "f")
+    with pytest.raises(BadInput, match="no dictionary of tensors"):
+        open_store(tmp_path / "f")
+
+
 def test_parameters_and_wrapped_state_dicts_are_tensors(tmp_path):
     import torch
 
@@ -247,7 +266,8 @@ def test_no_permission_is_said(tmp_path, monkeypatch):
 
 
 def test_torchscript_is_known_and_refused(tmp_path):
-    path = files.torch_file(tmp_path / "f", records={"constants.pkl": b"\x80\x02)."})
+    records = {"constants.pkl": b"\x80\x02)."}
+    path = files.torch_file(tmp_path / "f", records=records, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(Unsupported, match="TorchScript"):
         open_store(path)
 

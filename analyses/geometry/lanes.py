@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analyses.core.arrays import Array, lanes, namespace
+from analyses.core.arrays import Array, aligned, lanes, namespace
 
 
 def vectors(theta: Array) -> Array:
@@ -42,6 +42,11 @@ def kron(factors: Sequence[Array]) -> Array:
         return factors[0]
     half = len(factors) // 2  # balanced, so that only the last product is large
     a, b = kron(factors[:half]), kron(factors[half:])
+    blocks, inner = a[:, None, :, None], b[None, :, None, :]
+    if isinstance(a, np.ndarray):
+        out = aligned(np.broadcast_shapes(blocks.shape, inner.shape), a.dtype)
+        product = np.multiply(blocks, inner, out=out)
+    else:
+        product = blocks * inner
     side = a.shape[0] * b.shape[0]
-    product = a[:, None, :, None] * b[None, :, None, :]
     return product.reshape((side, side, *product.shape[4:]))

@@ -4,7 +4,8 @@ Source: Cayley, J. reine angew. Math. 32 (1846); Stewart, SIAM J. Numer. Anal. 1
 Haar's measure by reflections; Nechita et al., arXiv:2310.03436 for the block norms.
 """
 
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
@@ -38,45 +39,28 @@ def skew(theta: Array, n: int, field: Field = "real", shift: float = 0.0) -> Arr
     Returns:
         ``(..., n, n)`` with ``A^* = -A``, plus ``shift I``.
     """
-    below = n * (n - 1) // 2
-    real = _spread(theta[..., :below], n, -1, shift)
+    xp = namespace(theta)
+    t = lanes(theta, 1)
+    device = {} if xp is np else {"device": theta.device}
+    kind = theta.dtype if field == "real" else xp.result_type(theta.dtype, xp.complex64)
+    a = xp.empty((n, n, *t.shape[1:]), dtype=kind, **device)
+    row, col, diagonal = _places(n)
     if field == "real":
-        return real
-    return real + 1j * _spread(theta[..., below:], n, +1, 0.0)
-
-
-def _spread(x: Array, n: int, sign: int, shift: float) -> Array:
-    xp = namespace(x)
-    p = x.shape[-1]
-    constant = xp.zeros_like(x[..., :1]) if p else _zeros(x, xp)
-    source = xp.concat([lanes(part, 1) for part in (x, -x, constant + shift)])
-    index = _places(n, sign)
-    if xp is not np:
-        index = xp.asarray(index, device=x.device)
-    full = xp.take(source, index, axis=0)
-    return batch_first(full.reshape((n, n, *source.shape[1:])), 2)
-
-
-def _zeros(x: Array, xp: Any) -> Array:
-    device = {} if xp is np else {"device": x.device}
-    return xp.zeros((*x.shape[:-1], 1), dtype=x.dtype, **device)
+        lower, upper, corner = t, -t, 0.0
+    else:
+        lower = t[: len(row)] + 1j * t[len(row) : 2 * len(row)]
+        upper, corner = -xp.conj(lower), 1j * t[2 * len(row) :]
+    a[row, col] = lower
+    a[col, row] = upper
+    a[diagonal, diagonal] = corner + shift
+    return batch_first(a, 2)
 
 
 @cache
-def _places(n: int, sign: int) -> Any:
-    """Where entry (i, j) stands in ``[x, -x, constant]``.
-
-    The upper triangle has the given sign; where it is +1, x goes on to hold the diagonal too.
-    """
-    below = n * (n - 1) // 2
-    p = below + (n if sign > 0 else 0)
-    where = np.full((n, n), 2 * p)
+def _places(n: int) -> tuple[list[int], list[int], list[int]]:
+    """Rows and columns of the lower triangle, row by row, and the diagonal."""
     row, col = np.tril_indices(n, -1)
-    where[row, col] = np.arange(below)
-    where[col, row] = np.arange(below) + (p if sign < 0 else 0)
-    if sign > 0:
-        np.fill_diagonal(where, below + np.arange(n))
-    return where.ravel()
+    return row.tolist(), col.tolist(), list(range(n))
 
 
 def cayley(a: Array) -> Array:
@@ -118,18 +102,28 @@ def orthostochastic(theta: Array, d: int, s: int, field: Field = "real") -> Arra
     n = d * s
     if not _gentle(theta, n, xp):
         return block_norms(cayley(skew(theta, n, field)), s)
-    q = _reflected(leading_inverse(skew(theta, n, field, shift=1.0), n - s))
-    return batch_first(_complete(lanes(block_norms(q, s), 2)), 2)
+    q = lanes(_reflected(leading_inverse(skew(theta, n, field, shift=1.0), n - s)), 2)
+    squares = np.multiply(q, q, out=q) if field == "real" else _squares(q, xp)
+    return batch_first(_complete(_block_sums(squares, s)), 2)
 
 
 def block_norms(q: Array, s: int) -> Array:
     """``(1/s) ||Q_ij||_F^2`` over s x s blocks: ``(..., d s, d s) -> (..., d, d)``."""
     xp = namespace(q)
     x = lanes(q, 2)
-    squares = x.real**2 + x.imag**2 if xp.isdtype(x.dtype, "complex floating") else x * x
-    rows = sum(squares[k::s] for k in range(s))
-    full = sum(rows[:, k::s] for k in range(s))
-    return batch_first(full / s if s > 1 else full, 2)
+    return batch_first(_block_sums(_squares(x, xp), s), 2)
+
+
+def _squares(x: Array, xp: Any) -> Array:
+    return x.real**2 + x.imag**2 if xp.isdtype(x.dtype, "complex floating") else x * x
+
+
+def _block_sums(squares: Array, s: int) -> Array:
+    """Lanes ``(d s, d s, ...)`` to means over the rows of each s x s block, ``(d, d, ...)``."""
+    if s == 1:
+        return squares
+    rows = reduce(add, (squares[k::s] for k in range(s)))
+    return reduce(add, (rows[:, k::s] for k in range(s))) * (1 / s)
 
 
 def leading_inverse(matrix: Array, m: int) -> Array:
@@ -194,7 +188,7 @@ def haar(n: int, side: int, rng: np.random.Generator, field: Field = "real") -> 
 
 
 def _gentle(entries: Array, n: int, xp: Any) -> bool:
-    if xp is not np or n > SMALL or entries.size == 0 or entries.dtype == np.float32:
+    if xp is not np or n > SMALL or entries.size == 0 or entries.dtype.char in "fF":
         return False
     if np.iscomplexobj(entries):
         return bool(np.abs(entries).max() <= GENTLE)
@@ -205,7 +199,8 @@ def _reflected(inverse: Array) -> Array:
     """``2 M - I``, in place: Cayley's map from the inverse of ``I + A``."""
     x = lanes(inverse, 2)
     x *= 2
-    x[range(len(x)), range(len(x))] -= 1
+    diagonal = np.einsum("ii...->i...", x)  # a view
+    diagonal -= 1
     return inverse
 
 

@@ -156,7 +156,7 @@ def _stored_type(store: Store, args: Mapping[str, Any]) -> str:
             f"{where(store.path)}: hyper_conn_type '{escape(stored, 40)}' is not known here; "
             f"known: {', '.join(TYPES)}"
         )
-    return str(stored)
+    return str(stored) if stored else ""
 
 
 def _places(store: Store, args: Mapping[str, Any]) -> Places:
@@ -178,15 +178,14 @@ def _identify(
 ) -> tuple[str, int, int]:
     """Type, streams and width by the shapes at the first site, which ``model_args`` confirm."""
     site, names = next(iter(places.items()))
+    here = sites.at(store, site)
     found = {tensor: store.tensors[name].shape for tensor, name in names.items()}
     for tensor in ("static_alpha", "static_beta", "norm.gamma"):
         if not found.get(tensor):
-            raise BadInput(f"{sites.at(store, site)} has no {tensor} with axes; {NOT_ITS_CODE}")
+            raise BadInput(f"{here} has no {tensor} with axes; {NOT_ITS_CODE}")
     n = found["static_beta"][0]
     if not 1 <= n <= MAX_STREAMS:
-        raise BadInput(
-            f"{sites.at(store, site)} has {n} streams, not 1 to {MAX_STREAMS}; {NOT_ITS_CODE}"
-        )
+        raise BadInput(f"{here} has {n} streams, not 1 to {MAX_STREAMS}; {NOT_ITS_CODE}")
     sites.agree(store, args, "hyper_conn_n", n)
     width = found["norm.gamma"][0] // (1 if "dynamic_alpha_scale" in found else n)
     sites.agree(store, args, "n_embd", width)
@@ -196,7 +195,7 @@ def _identify(
         said = f"hyper_conn_type '{stored}'" if stored else "any type"
         shape = escape(found["static_alpha"], 40)
         raise BadInput(
-            f"{sites.at(store, site)}: n = {n} and static_alpha of shape {shape} are not "
+            f"{here}: n = {n} and static_alpha of shape {shape} are not "
             f"those of {said}{f' but of {fitting[0]}' if fitting else ''}; {NOT_ITS_CODE}"
         )
     if type_ == "mhc_lite":

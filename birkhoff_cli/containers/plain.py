@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
+from analyses.core.errors import BadInput
 from birkhoff_cli.containers.names import Opaque
+from birkhoff_cli.containers.store import where
 
 Tensor = TypeVar("Tensor")
 
@@ -17,14 +20,14 @@ MAX_DEPTH, MAX_WIDTH, MAX_NODES, MAX_TEXT = 8, 1000, 10_000, 10_000
 CUT = "..."
 
 
-def split(root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def split(path: Path, root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of the state dict, and everything that is neither tensors nor an optimizer.
 
     Raises:
-        ValueError: ``root`` is not a dict.
+        BadInput: ``root`` is not a dict.
     """
     if not isinstance(root, dict):
-        raise ValueError("no dictionary")
+        raise BadInput(f"{where(path)}: holds no dictionary of tensors; save model.state_dict()")
     found = {key: _tensors(root.get(key), kind) for key in STATE_DICTS}
     chosen = next((key for key in STATE_DICTS if found[key]), "")
     rest = {k: v for k, v in root.items() if k != "optimizer" and not isinstance(v, kind)}

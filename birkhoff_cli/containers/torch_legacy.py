@@ -1,6 +1,8 @@
 """What torch.save wrote before 1.6: a row of pickles. Rare; the one place that imports torch."""
 
 import hashlib
+import pickle
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -39,7 +41,7 @@ def open_torch_legacy(path: Path) -> TorchLegacy:
         store = TorchLegacy(path, file, file.seek(0, 2))
         with refusing(path):
             root = _load(path, file)
-            store.loaded, store.config = split(root, _tensor_type())
+            store.loaded, store.config = split(path, root, _tensor_type())
         store.tensors = {name: _info(path, name, t) for name, t in store.loaded.items()}
         file.seek(0)
         store._note("file", hashlib.file_digest(file, "sha256").digest(), store.size)
@@ -47,13 +49,12 @@ def open_torch_legacy(path: Path) -> TorchLegacy:
 
 
 def _load(path: Path, file: BinaryIO) -> Any:
-    import pickle
-
     import torch
 
     file.seek(0)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+        with warnings.catch_warnings(action="ignore"):  # they tell about torch, not about the file
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
     except pickle.UnpicklingError as error:
         # torch's own text advises to load the file unsafely.
         raise BadInput(

@@ -96,11 +96,11 @@ def _open(path: Path, file: BinaryIO) -> TorchZip:
     zips.check_end(path, file, size)
     store = TorchZip(path, file, size)
     store.archive = zipfile.ZipFile(file)
-    store.records = zips.records(path, store.archive)
-    if "constants.pkl" in store.records:
+    if any(name.endswith("/constants.pkl") for name in store.archive.namelist()):
         raise Unsupported(
             f"{where(path)}: is a TorchScript program; save the state_dict of the model instead"
         )
+    store.records = zips.records(path, store.archive)
     store.order = _order(store)
     if store.records["data.pkl"].file_size > MAX_PICKLE:
         raise BadInput(
@@ -108,7 +108,7 @@ def _open(path: Path, file: BinaryIO) -> TorchZip:
             f"model needs; save the state_dict tensors alone, as safetensors"
         )
     root = Descriptor(store.record("data.pkl"), path).load()
-    store.views, store.config = split(root, View)
+    store.views, store.config = split(path, root, View)
     store.tensors = {name: view.info for name, view in store.views.items()}
     _check_storages(store)
     return store
