@@ -156,6 +156,7 @@ class Count:
         self.seen[cell] = True
 
     def summary(self) -> Summary:
+        """What `run` documents."""
         centre = (np.arange(self.resolution) + 0.5) * (2 / self.resolution) - 1
         inside = self.region.excess(centre[:, None], centre) <= OUTSIDE
         cells = int(inside.sum())

@@ -1,6 +1,7 @@
 """The ``birkhoff`` command: one subcommand per file, imported on use; one contract for errors."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -94,6 +95,7 @@ def birkhoff(
 
 def main() -> NoReturn:
     """Run; turn whatever happens into an exit code and at most one line on standard error."""
+    gc.set_threshold(100_000)  # importing makes many objects and no garbage
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, _stop)
     code = _run()

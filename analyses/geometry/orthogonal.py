@@ -4,8 +4,9 @@ Source: Cayley, J. reine angew. Math. 32 (1846); Stewart, SIAM J. Numer. Anal. 1
 Haar's measure by reflections; Nechita et al., arXiv:2310.03436 for the block norms.
 """
 
+from collections.abc import Callable
 from functools import cache, reduce
-from operator import add
+from operator import add, iadd
 from typing import Any, Literal
 
 import numpy as np
@@ -57,10 +58,9 @@ def skew(theta: Array, n: int, field: Field = "real", shift: float = 0.0) -> Arr
 
 
 @cache
-def _places(n: int) -> tuple[list[int], list[int], list[int]]:
+def _places(n: int) -> tuple[Any, Any, Any]:
     """Rows and columns of the lower triangle, row by row, and the diagonal."""
-    row, col = np.tril_indices(n, -1)
-    return row.tolist(), col.tolist(), list(range(n))
+    return (*np.tril_indices(n, -1), np.arange(n))
 
 
 def cayley(a: Array) -> Array:
@@ -104,7 +104,7 @@ def orthostochastic(theta: Array, d: int, s: int, field: Field = "real") -> Arra
         return block_norms(cayley(skew(theta, n, field)), s)
     q = lanes(_reflected(leading_inverse(skew(theta, n, field, shift=1.0), n - s)), 2)
     squares = np.multiply(q, q, out=q) if field == "real" else _squares(q, xp)
-    return batch_first(_complete(_block_sums(squares, s)), 2)
+    return batch_first(_complete(_block_sums(squares, s, iadd)), 2)
 
 
 def block_norms(q: Array, s: int) -> Array:
@@ -118,12 +118,11 @@ def _squares(x: Array, xp: Any) -> Array:
     return x.real**2 + x.imag**2 if xp.isdtype(x.dtype, "complex floating") else x * x
 
 
-def _block_sums(squares: Array, s: int) -> Array:
-    """Lanes ``(d s, d s, ...)`` to means over the rows of each s x s block, ``(d, d, ...)``."""
-    if s == 1:
-        return squares
-    rows = reduce(add, (squares[k::s] for k in range(s)))
-    return reduce(add, (rows[:, k::s] for k in range(s))) * (1 / s)
+def _block_sums(squares: Array, s: int, plus: Callable[[Array, Array], Array] = add) -> Array:
+    """Lanes ``(d s, d s, ...)`` to block sums over s, ``(d, d, ...)``; in place with ``iadd``."""
+    rows = reduce(plus, (squares[k::s] for k in range(s)))
+    full = reduce(plus, (rows[:, k::s] for k in range(s)))
+    return full / s if s > 1 else full
 
 
 def leading_inverse(matrix: Array, m: int) -> Array:
@@ -211,7 +210,9 @@ def _complete(block: Array) -> Array:
     full[:-1, :-1] = block
     full[:-1, -1] = 1 - block.sum(1)
     full[-1] = 1 - full[:-1].sum(0)
-    return np.maximum(full, 0, out=full)
+    for edge in (full[-1], full[:-1, -1]):
+        np.maximum(edge, 0, out=edge)
+    return full
 
 
 def _adjoint(q: Array, xp: Any) -> Array:

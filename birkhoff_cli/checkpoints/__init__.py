@@ -7,16 +7,19 @@ what it took from a configuration, and what it had to assume.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analyses.core import discover
+from analyses.core.arrays import Array
 from analyses.core.errors import BadInput
 from analyses.core.parameterization import Parameterization
 from analyses.core.trace import MixingTrace, Site
-from birkhoff_cli.containers import Store, escape, open_store, where
+from birkhoff_cli.text import escape
+
+if TYPE_CHECKING:
+    from birkhoff_cli.containers import Store
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Checkpoint:
     format: str
     method: str
     map: Parameterization | None
-    theta: NDArray[np.float32]
+    theta: Array
     sites: tuple[Site, ...]
     d: int
     layers: int
@@ -71,7 +74,7 @@ class Checkpoint:
             matrices = np.broadcast_to(np.eye(self.d, dtype=np.float32), shape)
         else:
             matrices = self.map(self.theta[None])
-        return MixingTrace(matrices, self.sites, where(self.path), self.meta)
+        return MixingTrace(matrices, self.sites, escape(self.path), self.meta)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -98,6 +101,8 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
         Unsupported: a known format with something in it that cannot be read.
         UsageError: a setting that the format does not have.
     """
+    from birkhoff_cli.containers import open_store
+
     with open_store(Path(path)) as store:
         known = {name: discover.member(__name__, name) for name in discover.members(__name__)}
         found = [name for name, format in known.items() if format.recognises(store)]
@@ -107,7 +112,9 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
         return checkpoint
 
 
-def _unrecognised(store: Store, formats: list[str]) -> str:
+def _unrecognised(store: "Store", formats: list[str]) -> str:
+    from birkhoff_cli.containers import escape, where
+
     names = ", ".join(f"'{escape(name, 40)}'" for name in list(store.tensors)[:3])
     held = f"{len(store.tensors)} tensors ({names})" if names else "no tensors"
     return (

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 STAGES = "--stages"  # how this file calls itself to time ours
 NUMBERS = [int(word) for word in sys.argv[1:] if word != STAGES]
 SAMPLES, ROUNDS = (*NUMBERS, *(1_000_000, 5)[len(NUMBERS) :])
-OURS = "spectrum --method go-mhc --d 4 --s 2 --seed 0 -q -n".split()
+OURS = ("spectrum", "--method", "go-mhc", "--d", "4", "--s", "2", "--seed", "0", "-q", "-n")
 
 
 def our_stages():
@@ -31,7 +31,7 @@ def our_stages():
     from analyses.spectrum import Count, Region
 
     stages = {"start": process_time() - started, "draw": 0.0, "eigenvalues": 0.0, "histogram": 0.0}
-    method, rng = GoMHC(4, s=2), np.random.default_rng(0)
+    method, rng = GoMHC(4, s=2), np.random.Generator(np.random.SFC64(0))
     count = Count(Region("perfect-mirsky", 4), 200)
     for _ in range(SAMPLES // method.lanes):
         started = process_time()
