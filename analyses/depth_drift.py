@@ -222,8 +222,8 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
             _band(axes, rows[kind, side], colour, side.replace("_", " "))
         axes.axhline(1, color="0.5", lw=0.6, ls=":")
         axes.set(xlabel="site in order of depth", ylabel=f"sums of the {_NAMES[kind]}")
-        axes.legend(fontsize="x-small", title="median, 10-90 %, range", title_fontsize="x-small")
         axes.xaxis.get_major_locator().set_params(integer=True)
+    panels[0].legend(fontsize="x-small", title="median, 10-90 %, range", title_fontsize="x-small")
     norm = rows["composite", "spectral_norm"]
     _band(panels[2], norm, COLOURS[0], "composite")
     panels[2].axhline(1, color="0.5", lw=0.6, ls=":")

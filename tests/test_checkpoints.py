@@ -13,7 +13,7 @@ import pytest
 import files
 from analyses.core import discover
 from analyses.core.errors import BadInput, BirkhoffError, TooLarge, Unsupported, UsageError
-from birkhoff_cli import checkpoints
+from birkhoff_cli import checkpoints, containers
 from birkhoff_cli.checkpoints import sites
 from birkhoff_cli.containers import open_store
 
@@ -82,7 +82,7 @@ def test_reading_takes_little_memory_and_no_torch():
     code = """
 import sys
 from pathlib import Path
-from birkhoff_cli import checkpoints
+from birkhoff_cli import checkpoints, containers
 checkpoints.read(Path(sys.argv[1])).trace()
 with open("/proc/self/status") as status:
     peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
@@ -105,10 +105,8 @@ print("torch" in sys.modules, int(peak) // 1024)
 @real
 def test_only_the_pickle_and_one_record_per_site_are_read(monkeypatch):
     opened = []
-    original = checkpoints.open_store
-    monkeypatch.setattr(
-        checkpoints, "open_store", lambda p: opened.append(original(p)) or opened[0]
-    )
+    original = containers.open_store
+    monkeypatch.setattr(containers, "open_store", lambda p: opened.append(original(p)) or opened[0])
     path = SHARED / "mhclite_mhc_n4" / "ckpt.pt"
     checkpoints.read(path)
     records = opened[0].records

@@ -5,7 +5,7 @@ import pytest
 
 from analyses import spectrum
 from analyses.core.errors import UsageError
-from analyses.core.source import Draws
+from analyses.core.source import Draws, through_torch
 from analyses.core.trace import MixingTrace, Site
 from analyses.parameterizations.go_mhc import GoMHC
 from analyses.parameterizations.hc import HC
@@ -104,6 +104,15 @@ def test_single_precision_is_measured_as_it_is():
         run(GoMHC(4), 200, dtype=t).table["re"].to_numpy() for t in ("float64", "float32")
     )
     assert 1e-9 < np.abs(np.sort(exact) - np.sort(single)).max() < 1e-5
+
+
+@pytest.mark.parametrize("method", [GoMHC(4), MHC(4), SHC(3)])
+def test_the_way_through_torch_gives_the_same_matrices(method, rng):
+    """What --device cuda does, on the device that every machine has."""
+    theta = method.theta(50, rng, "gaussian")
+    there = through_torch("cpu", "float64")(method, theta)
+    assert there.dtype == np.float64 and np.abs(there - method(theta)).max() < 1e-12
+    assert through_torch("cpu", "float32")(method, theta).dtype == np.float32
 
 
 def test_a_grid_without_cells_is_refused():

@@ -47,7 +47,7 @@ class Draws:
         """
         if self.device == "cpu":
             return None if self.dtype == "float64" else _in_float32
-        return _on_gpu(self.dtype)
+        return through_torch(self.device, self.dtype)
 
 
 def blocks(
@@ -116,15 +116,20 @@ def _in_float32(method: Parameterization, theta: Array) -> Array:
     return method(theta.astype(np.float32))
 
 
-def _on_gpu(dtype: str) -> Callable[[Parameterization, Array], Array]:
+def through_torch(device: str, dtype: str) -> Callable[[Parameterization, Array], Array]:
+    """Apply a map to torch tensors on a device, and bring the matrices back as numpy arrays.
+
+    Raises:
+        Unsupported: there is no such device here.
+    """
     import torch
 
-    if not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         raise Unsupported("--device cuda: torch finds no GPU on this machine; use --device cpu")
     kind = getattr(torch, dtype)
 
     def evaluate(method: Parameterization, theta: Array) -> Any:
-        on_device = torch.as_tensor(np.ascontiguousarray(theta), device="cuda", dtype=kind)
-        return method(on_device).cpu().numpy()
+        there = torch.as_tensor(np.ascontiguousarray(theta), device=device, dtype=kind)
+        return method(there).cpu().numpy()
 
     return evaluate
