@@ -47,7 +47,7 @@ SCHEMA = (
 )
 
 OUTSIDE = 1e-9
-"""An eigenvalue farther than this outside the region counts as outside; rounding stays below."""
+"""An eigenvalue farther than this outside the region counts as outside; float64 stays below."""
 
 
 def run(
@@ -68,16 +68,17 @@ def run(
     Returns:
         d rows for every matrix. The summary has ``coverage`` (share of the cells whose centre is
         in the region that hold an eigenvalue), ``outside_fraction`` (share of eigenvalues outside
-        by more than 1e-9), ``region``, ``region_proven``, ``area_reached`` (area of the cells
-        counted, a lower bound up to the cell size), ``area_region``, ``resolution``,
-        ``eigenvalues`` (how many), ``nonreal_fraction``.
+        by more than ``outside_tolerance``: 1e-9, or the rounding of float32 matrices),
+        ``region``, ``region_proven``, ``area_reached`` (area of the cells counted, a lower bound
+        up to the cell size), ``area_region``, ``resolution``, ``eigenvalues`` (how many),
+        ``nonreal_fraction``.
 
     Raises:
         UsageError: resolution below 1, or a distribution that the method does not have.
     """
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
     region = region_for(source)
-    count = Count(region, resolution)
+    count = Count(region, resolution, _tolerance(source, draws))
     is_trace = not isinstance(source, Parameterization)
     meta = {} if isinstance(source, Parameterization) else source.meta
     return Result(
@@ -95,6 +96,13 @@ def region_for(source: Source) -> Region:
     if NORM in exact and NONNEGATIVE not in exact and source.d > 2:
         return Region("unit disk", source.d)
     return Region("perfect-mirsky", source.d)
+
+
+def _tolerance(source: Source, draws: Draws) -> float:
+    """What counts as outside: more than a matrix in its dtype can be off by rounding alone."""
+    drawn = isinstance(source, Parameterization)
+    dtype = draws.dtype if drawn else source.matrices.dtype
+    return max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
 
 
 _OF_A_PATH = ("site", "layer", "branch")
@@ -124,8 +132,8 @@ def _steps(
 class Count:
     """Running counts over all eigenvalues."""
 
-    def __init__(self, region: Region, resolution: int) -> None:
-        self.region, self.resolution = region, resolution
+    def __init__(self, region: Region, resolution: int, tolerance: float = OUTSIDE) -> None:
+        self.region, self.resolution, self.tolerance = region, resolution, tolerance
         self.seen = np.zeros(resolution * resolution, dtype=bool)
         self.total = self.outside = self.nonreal = 0
 
@@ -138,9 +146,10 @@ class Count:
             re, im = re[1:], im[1:]
         square = re * re
         square += im * im
-        self.outside += self.region.outside(re, im, square, OUTSIDE)
+        self.outside += self.region.outside(re, im, square, self.tolerance)
         if square.size and square.max() >= 1:  # the circle belongs to the cells within
-            near = (np.abs(re) <= 1 + OUTSIDE) & (np.abs(im) <= 1 + OUTSIDE)
+            reach = 1 + self.tolerance
+            near = (np.abs(re) <= reach) & (np.abs(im) <= reach)
             re, im = re[near], im[near]
         self._mark(re, im)
 
@@ -164,6 +173,7 @@ class Count:
         return {
             "coverage": reached / cells if cells else None,
             "outside_fraction": self.outside / self.total,
+            "outside_tolerance": self.tolerance,
             "region": self.region.kind,
             "region_proven": self.region.proven,
             "area_reached": reached * (2 / self.resolution) ** 2,
