@@ -100,8 +100,7 @@ def region_for(source: Source) -> Region:
 
 def _tolerance(source: Source, draws: Draws) -> float:
     """What counts as outside: more than a matrix in its dtype can be off by rounding alone."""
-    drawn = isinstance(source, Parameterization)
-    dtype = draws.dtype if drawn else source.matrices.dtype
+    dtype = draws.dtype if isinstance(source, Parameterization) else source.matrices.dtype
     return max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
 
 
