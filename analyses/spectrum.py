@@ -1,25 +1,37 @@
 """Eigenvalues of mixing matrices in the complex plane, and how much of their region they reach.
 
-Draws matrices of a method, or takes those of a checkpoint. The region is the Perfect-Mirsky
-region (the eigenvalues of doubly stochastic matrices, exactly so for d <= 4), for shc the unit
-disk. Coverage by samples is a lower bound on the reach, and depends on the distribution: a cell
-that no sample hits may still be reachable.
+Draws matrices of a method, or takes those of a checkpoint. The region is that of doubly stochastic
+matrices (Perfect-Mirsky's, exactly so for d <= 4), for shc the unit disk.
 
-Source: go-mHC, arXiv:2604.02309, section 4.1 and figures 3, 4; MATH 2, 10.
+--probe sample draws. Its coverage depends on the distribution and is a lower bound on the reach.
+
+--probe targets moves the parameters until an eigenvalue is as near as it gets to each of -n random
+targets in the square, and counts the eigenvalues of the matrices it ends with (--history: of all on
+the way). A miss is no proof that a target cannot be reached.
+
+--probe frontier pushes an eigenvalue outwards along every direction as far as the method can
+follow: a curve, its area and the largest gap to the region. Every point of it was reached, so it
+bounds the reach from below.
+
+Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4; MATH 2, 3, 10.
 """
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from analyses.core import source as sources
-from analyses.core.arrays import lanes
+from analyses.core.arrays import batch_first, lanes
+from analyses.core.errors import UsageError
 from analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization, require
 from analyses.core.result import Result, Summary
 from analyses.core.source import Draws, Source
 from analyses.core.table import Columns, column
+from analyses.geometry import reach
+from analyses.geometry.charts import Chart, Parameters
+from analyses.geometry.coverage import OUTSIDE, Coverage
 from analyses.geometry.eigenvalues import eigenvalue_parts
 from analyses.geometry.regions import Region
 
@@ -30,63 +42,92 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "birkhoff spectrum --method go-mhc --s 2 --plot reach.png",
+    "birkhoff spectrum --method go-mhc --s 2 --probe frontier --plot frontier.png",
+    "birkhoff spectrum --method mhc-lite --probe targets -n 10000",
     "birkhoff spectrum --method mhc --iters 2 --scale 8 -n 20000 -o eigenvalues.parquet",
     "birkhoff spectrum out/ckpt.pt --plot trained.png",
 )
 
 SCHEMA = (
-    column("sample", "int64", "index of the drawn matrix, or of the sample of a trace"),
+    column("sample", "int64", "index of the matrix, of the target, or of the direction"),
+    column("step", "int32", "step at which it was recorded; targets only"),
+    column("angle", "float64", "direction; frontier only", unit="rad"),
     column("site", "int32", "site in order of depth; a path only"),
     column("layer", "int32", "layer of the site; a path only"),
     column("branch", "string", "branch of the site, attn or mlp; a path only"),
-    column(
-        "index", "int32", "0 is the eigenvalue 1 (or the one nearest to 1), the rest in no order"
-    ),
+    column("index", "int32", "0 is the eigenvalue 1 (or nearest to it); the rest in no order"),
     column("re", "float64", "real part of the eigenvalue"),
     column("im", "float64", "imaginary part of the eigenvalue"),
 )
 
-OUTSIDE = 1e-9
-"""An eigenvalue farther than this outside the region counts as outside; float64 stays below."""
+Probe = Literal["sample", "targets", "frontier"]
 
 
 def run(
     source: Source,
     *,
     draws: Draws = Draws(),  # noqa: B008 (frozen)
+    probe: Annotated[Probe, "how to look for eigenvalues; a checkpoint has only sample"] = "sample",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the coverage"] = 200,
+    max_steps: Annotated[int, "targets: Gauss-Newton steps at most"] = 100,
+    history: Annotated[bool, "targets: keep the eigenvalues of every step"] = False,
+    directions: Annotated[int, "frontier: evenly spaced directions in the half-plane"] = 180,
+    starts: Annotated[int, "frontier: random starts for each direction"] = 5,
     rng: np.random.Generator,
 ) -> Result:
-    """Eigenvalues of every matrix, and the share of the region's cells that hold one.
+    """Eigenvalues, and the share of their region that they reach.
 
     Args:
         source: a parameterization to draw from, or a trace.
-        draws: how many to draw and how.
+        draws: how many matrices (or targets) and how they are drawn.
+        probe: how to look.
         resolution: cells along each side of the grid.
+        max_steps: most steps to a target.
+        history: record every step.
+        directions: directions of the frontier.
+        starts: starts of each.
         rng: the only source of randomness.
 
     Returns:
-        d rows for every matrix. The summary has ``coverage`` (share of the cells whose centre is
-        in the region that hold an eigenvalue), ``outside_fraction`` (share of eigenvalues outside
-        by more than ``outside_tolerance``: 1e-9, or the rounding of float32 matrices),
-        ``region``, ``region_proven``, ``area_reached`` (area of the cells counted, a lower bound
-        up to the cell size), ``area_region``, ``resolution``, ``eigenvalues`` (how many),
-        ``nonreal_fraction``.
+        A row for every eigenvalue. The summary has ``coverage`` (share of the cells whose centre
+        is in the region that hold an eigenvalue; of a frontier, the share of the area),
+        ``outside_fraction`` (share of eigenvalues outside by more than ``outside_tolerance``:
+        1e-9, or the rounding of float32 matrices), ``region``, ``region_proven``,
+        ``area_reached`` (of the cells counted; of a frontier, inside the curve), ``area_region``,
+        ``resolution``, ``eigenvalues`` (how many), ``nonreal_fraction``. Targets add ``targets``,
+        ``hits`` (share with an eigenvalue within 1e-3) and ``row_error_max``,
+        ``column_error_max`` of the matrices found. A frontier adds ``area_error`` (the change when
+        every other direction is left out) and ``gap_max`` (largest distance from the region's
+        boundary to the curve).
 
     Raises:
-        UsageError: resolution below 1, or a distribution that the method does not have.
+        UsageError: numbers out of range, a distribution that the method does not have, or a probe
+            of a checkpoint, whose matrices cannot be moved.
     """
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
+    require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
+    require(directions >= 8, f"--directions {directions}", "at least 8")
+    require(starts >= 1, f"--starts {starts}", "at least 1")
     region = region_for(source)
-    count = Count(region, resolution, _tolerance(source, draws))
-    is_trace = not isinstance(source, Parameterization)
-    meta = {} if isinstance(source, Parameterization) else source.meta
+    meta = {"d": source.d, "region": region.kind, "title": sources.title(source), "probe": probe}
+    if not isinstance(source, Parameterization):
+        if probe != "sample":
+            raise UsageError(
+                f"--probe {probe} moves matrices and {source.source} is fixed; leave it"
+            )
+        meta = {**source.meta, **meta}
+    count = Coverage(region, resolution, _tolerance(source, draws))
+    if probe == "frontier" and isinstance(source, Parameterization):
+        return _frontier(source, count, directions, starts, meta, rng)
+    if probe == "targets" and isinstance(source, Parameterization):
+        return _targets(source, count, draws.samples, max_steps, history, meta, rng)
+    names = ["sample", *(_OF_A_PATH if not isinstance(source, Parameterization) else ())]
     return Result(
-        schema=SCHEMA if is_trace else tuple(c for c in SCHEMA if c.name not in _OF_A_PATH),
-        steps=_steps(source, draws, rng, count, is_trace),
+        schema=_schema(*names, "index", "re", "im"),
+        steps=_samples(source, draws, rng, count),
         summarise=count.summary,
         total=sources.steps(source, draws),
-        meta={**meta, "d": source.d, "region": region.kind, "title": sources.title(source)},
+        meta=meta,
     )
 
 
@@ -98,105 +139,163 @@ def region_for(source: Source) -> Region:
     return Region("perfect-mirsky", source.d)
 
 
+_OF_A_PATH = ("site", "layer", "branch")
+
+
+def _schema(*names: str) -> Any:
+    return tuple(c for c in SCHEMA if c.name in names)
+
+
 def _tolerance(source: Source, draws: Draws) -> float:
     """What counts as outside: more than a matrix in its dtype can be off by rounding alone."""
     dtype = draws.dtype if isinstance(source, Parameterization) else source.matrices.dtype
     return max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
 
 
-_OF_A_PATH = ("site", "layer", "branch")
-
-
-def _steps(
-    source: Source, draws: Draws, rng: np.random.Generator, count: "Count", is_trace: bool
+def _samples(
+    source: Source, draws: Draws, rng: np.random.Generator, count: Coverage
 ) -> Iterator[Columns]:
     places = sources.sites(source)
-    where: dict[str, Any] = {}
-    if is_trace:
-        where = {
-            "site": np.arange(len(places))[:, None],
-            "layer": np.array([s.layer for s in places])[:, None],
-            "branch": np.array([s.branch for s in places])[:, None],
-        }
+    where = {
+        "site": np.arange(len(places))[:, None],
+        "layer": np.array([s.layer for s in places])[:, None],
+        "branch": np.array([s.branch for s in places])[:, None],
+    }
     start = 0
     for block in sources.blocks(source, draws, rng):
         re, im = eigenvalue_parts(block)
         count.add(lanes(re, 1), lanes(im, 1))
-        n, d = len(block), block.shape[-1]
-        sample = np.arange(start, start + n)[:, None, None]
-        start += n
-        yield {"sample": sample, "index": np.arange(d), "re": re, "im": im, **where}
+        sample = np.arange(start, start + len(block))[:, None, None]
+        start += len(block)
+        yield {"sample": sample, "index": np.arange(block.shape[-1]), "re": re, "im": im, **where}
 
 
-class Count:
-    """Running counts over all eigenvalues."""
+def chart_of(method: Parameterization) -> Chart:
+    """The method's own way to move, or the one that every map has."""
+    own: Chart | None = method.chart()
+    return own or Parameters(method)
 
-    def __init__(self, region: Region, resolution: int, tolerance: float = OUTSIDE) -> None:
-        self.region, self.resolution, self.tolerance = region, resolution, tolerance
-        self.seen = np.zeros(resolution * resolution, dtype=bool)
-        self.total = self.outside = self.nonreal = 0
 
-    def add(self, re: Any, im: Any) -> None:
-        """Count eigenvalues ``(d, ...)``, the eigenvalue 1 first."""
-        self.total += re.size
-        self.nonreal += int(np.count_nonzero(im))
-        if (re[0] == 1).all():  # usual, and one look is enough for all of them
-            self._mark(re[0].ravel()[:1], im[0].ravel()[:1])
-            re, im = re[1:], im[1:]
-        square = re * re
-        square += im * im
-        self.outside += self.region.outside(re, im, square, self.tolerance)
-        if square.size and square.max() >= 1:  # the circle belongs to the cells within
-            reach = 1 + self.tolerance
-            near = (np.abs(re) <= reach) & (np.abs(im) <= reach)
-            re, im = re[near], im[near]
-        self._mark(re, im)
+TARGETS = 4000
+"""Targets pursued at a time: enough that stragglers cost little."""
 
-    def _mark(self, re: Any, im: Any) -> None:
-        half, last = self.resolution / 2, self.resolution - 1
-        column, row = re * half, im * half
-        for axis in (column, row):
-            axis += half
-            np.minimum(axis, last, out=axis)
-        cell = column.astype(np.int32)
-        cell *= self.resolution
-        cell += row.astype(np.int32)
-        self.seen[cell] = True
+HIT = 1e-3
+"""Distance within which a target counts as hit."""
 
-    def summary(self) -> Summary:
-        """What `run` documents."""
-        centre = (np.arange(self.resolution) + 0.5) * (2 / self.resolution) - 1
-        inside = self.region.excess(centre[:, None], centre) <= OUTSIDE
-        cells = int(inside.sum())
-        reached = int((self.seen.reshape(inside.shape) & inside).sum())
+
+def _targets(
+    method: Parameterization,
+    count: Coverage,
+    n: int,
+    max_steps: int,
+    history: bool,
+    meta: dict[str, Any],
+    rng: np.random.Generator,
+) -> Result:
+    found = {"hits": 0, "row": 0.0, "column": 0.0}
+    chart = chart_of(method)
+
+    def measured(which: Any, state: Any, step: int) -> Columns:
+        h = batch_first(chart.matrices(state), 2)
+        re, im = eigenvalue_parts(h)
+        count.add(lanes(re, 1), lanes(im, 1))
+        for side, axis in (("row", -1), ("column", -2)):
+            error = np.abs(h.sum(axis) - 1).max(initial=0)
+            found[side] = max(found[side], float(error))
+        at = {"sample": which[:, None], "step": np.int32(step), "index": np.arange(method.d)}
+        return {**at, "re": re, "im": im}
+
+    def pursued() -> Iterator[Columns]:
+        for first in range(0, n, TARGETS):
+            size = min(TARGETS, n - first)
+            target = rng.uniform(-1, 1, size) + 1j * rng.uniform(-1, 1, size)
+            start = chart.start(size, rng)
+            for step, now in enumerate(reach.pursue(chart, start, target, max_steps)):
+                if len(now.done):
+                    rows = measured(first + now.done, now.ended, step)
+                    near = np.hypot(
+                        rows["re"] - target.real[now.done, None],
+                        rows["im"] - target.imag[now.done, None],
+                    )
+                    found["hits"] += int((near[:, 1:].min(1, initial=2) < HIT).sum())
+                    yield rows
+                if history and len(now.which):
+                    yield measured(first + now.which, now.state, step)
+            yield {}
+
+    def summary() -> Summary:
+        errors = {"row_error_max": found["row"], "column_error_max": found["column"]}
+        return {**count.summary(), "targets": n, "hits": found["hits"] / n, **errors}
+
+    schema = _schema("sample", "step", "index", "re", "im")
+    return Result(schema, pursued(), summary, total=-(-n // TARGETS), meta=meta)
+
+
+def _frontier(
+    method: Parameterization,
+    count: Coverage,
+    directions: int,
+    starts: int,
+    meta: dict[str, Any],
+    rng: np.random.Generator,
+) -> Result:
+    angle = reach.directions(method.d, directions, getattr(method, "s", 1))
+    passes = reach.trace_frontier(chart_of(method), rng, angle, starts)
+    last: dict[str, Any] = {}
+
+    def pushed() -> Iterator[Columns]:
+        for radius in passes:
+            last["curve"] = reach.closed_curve(angle, radius)
+            yield {}
+        turn, re, im = last["curve"]
+        yield {"sample": np.arange(len(turn)), "angle": turn, "re": re, "im": im}
+
+    def summary() -> Summary:
+        turn, re, im = last["curve"]
+        area, coarse = reach.area(re, im), reach.area(*reach.thinned(re, im))
+        region = count.region
+        excess = region.excess(re, im)
         return {
-            "coverage": reached / cells if cells else None,
-            "outside_fraction": self.outside / self.total,
-            "outside_tolerance": self.tolerance,
-            "region": self.region.kind,
-            "region_proven": self.region.proven,
-            "area_reached": reached * (2 / self.resolution) ** 2,
-            "area_region": self.region.area,
-            "resolution": self.resolution,
-            "eigenvalues": self.total,
-            "nonreal_fraction": self.nonreal / self.total,
+            "coverage": area / region.area if region.area else None,
+            "outside_fraction": float((excess > max(count.tolerance, 1e-8)).mean()),
+            "outside_tolerance": max(count.tolerance, 1e-8),
+            "region": region.kind,
+            "region_proven": region.proven,
+            "area_reached": area,
+            "area_region": region.area,
+            "area_error": abs(area - coarse),
+            "area_is": "a lower bound on the reach, up to area_error",
+            "gap_max": reach.gap(region.boundary(), (re, im)),
+            "resolution": count.resolution,
+            "eigenvalues": len(turn),
+            "nonreal_fraction": float((im != 0).mean()),
         }
+
+    return Result(_schema("sample", "angle", "re", "im"), pushed(), summary, starts + 4, meta)
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
-    """Log-density of the eigenvalues other than 1; those of a trained model coloured by layer."""
+    """Log-density of the eigenvalues other than 1; a frontier; a trained model by layer."""
     meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     region = Region(meta["region"], meta["d"])
+    axes = figure.subplots()
+    if meta.get("probe") == "frontier":
+        axes.fill(result["re"], result["im"], color="#56b4e9", alpha=0.6, lw=0)
+        axes.plot(result["re"], result["im"], color="#0072b2", lw=1, label="reached")
+    else:
+        _points(result, figure, axes)
+    _outline(axes, region)
+    axes.set_title(meta["title"], fontsize="medium")
+
+
+def _points(result: "pa.Table", figure: "Figure", axes: "Axes") -> None:
     other = result["index"].to_numpy() > 0
     re, im = (result[name].to_numpy()[other] for name in ("re", "im"))
-    axes = figure.subplots()
     if "layer" in result.column_names:
         points = axes.scatter(re, im, c=result["layer"].to_numpy()[other], s=9, zorder=3, lw=0)
         figure.colorbar(points, label="layer")
     else:
         _density(axes, figure, re, im)
-    _outline(axes, region)
-    axes.set_title(meta["title"], fontsize="medium")
 
 
 def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
@@ -211,8 +310,7 @@ def _outline(axes: "Axes", region: Region) -> None:
     angle = np.linspace(0, 2 * np.pi, 361)
     axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.8, ls="--", label="unit circle")
     if region.kind == "perfect-mirsky":
-        axes.plot(
-            *region.boundary(), color="#d55e00", lw=1.2, label=f"Perfect-Mirsky, d = {region.d}"
-        )
+        name = f"Perfect-Mirsky, d = {region.d}"
+        axes.plot(*region.boundary(), color="#d55e00", lw=1.2, label=name)
     axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
     axes.legend(loc="lower right", fontsize="x-small", framealpha=0.9)

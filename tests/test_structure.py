@@ -108,6 +108,16 @@ def test_a_command_documents_itself(package, name):
             assert get_args(parameter.annotation)[1], f"{name}: {parameter.name} has no sentence"
 
 
+@pytest.mark.parametrize("name", ANALYSES)
+def test_an_analysis_has_no_option_of_a_method(name):
+    """Both would be the same word on the command line."""
+    own = inspect.signature(discover.member("analyses", name).run).parameters
+    assert not own.keys() & {"method", "d", "seed", *inputs.method_fields(), *inputs.DRAWS} - {
+        "method",
+        "d",
+    }
+
+
 def _types(field, owners):
     return [get_type_hints(owner)[field] for owner in owners]
 

@@ -76,6 +76,13 @@ class Parameterization(ABC):
     def flops(self) -> int:
         """Published estimate of the floating point operations of one matrix (go-mHC, Table 4)."""
 
+    def chart(self) -> Any:
+        """A better way to move within the image than over the parameters, if there is one.
+
+        See `analyses.geometry.charts`.
+        """
+        return None
+
     def samplers(self) -> Mapping[str, Sampler]:
         """Distributions of matrices that are not those of random parameters."""
         return {}

@@ -48,18 +48,16 @@ def arrow_schema(schema: Schema, metadata: dict[bytes, bytes] | None = None) -> 
 def record_batch(schema: "pa.Schema", columns: Columns) -> "pa.RecordBatch":
     """A record batch of exactly ``schema``; array columns broadcast and flatten in C order.
 
-    A column of type ``list<list<T>[d]>[d]`` takes an array with two more axes than the others.
+    A ``matrix`` column takes an array with two more axes than the others, a ``vector`` one more.
     """
     import pyarrow as pa
 
     flat = {n: np.asarray(columns[n]) for n in schema.names}
-    nested = {n for n in flat if _depth(schema.field(n).type)}
-    shape = np.broadcast_shapes(
-        *(a.shape[:-2] if n in nested else a.shape for n, a in flat.items())
-    )
+    depth = {n: _depth(schema.field(n).type) for n in schema.names}
+    shape = np.broadcast_shapes(*(a.shape[: a.ndim - depth[n]] for n, a in flat.items()))
     arrays = [
-        _matrices(flat[n], schema.field(n).type)
-        if n in nested
+        _nested(flat[n], schema.field(n).type)
+        if depth[n]
         else _scalars(np.broadcast_to(flat[n], shape).ravel(), schema.field(n))
         for n in schema.names
     ]
@@ -73,27 +71,32 @@ def _scalars(values: Any, field: "pa.Field") -> "pa.Array":
     return pa.array(values, type=field.type, from_pandas=field.nullable)
 
 
-def _matrices(values: Any, kind: "pa.DataType") -> "pa.Array":
+def _nested(values: Any, kind: "pa.DataType") -> "pa.Array":
+    """Arrays over the last axes as fixed-size lists of fixed-size lists."""
     import pyarrow as pa
 
-    d = values.shape[-1]
-    flat = pa.array(np.ascontiguousarray(values).ravel(), type=kind.value_type.value_type)
-    rows = pa.FixedSizeListArray.from_arrays(flat, d)
-    return pa.FixedSizeListArray.from_arrays(rows, d)
+    if not _depth(kind):
+        return pa.array(np.ascontiguousarray(values).ravel(), type=kind)
+    return pa.FixedSizeListArray.from_arrays(_nested(values, kind.value_type), kind.list_size)
 
 
-def _depth(kind: "pa.DataType") -> bool:
+def _depth(kind: "pa.DataType") -> int:
     import pyarrow as pa
 
-    return bool(pa.types.is_fixed_size_list(kind))
+    return 1 + _depth(kind.value_type) if pa.types.is_fixed_size_list(kind) else 0
 
 
 def _arrow_type(kind: str) -> "pa.DataType":
-    """``float64`` and the like; ``matrix<float64>[4]`` is the nested 4 x 4 list of a trace."""
+    """``float64`` and the like; ``vector<int32>[4]`` is a list of 4.
+
+    ``matrix<float64>[4]`` is the nested 4 x 4 list of a trace.
+    """
     import pyarrow as pa
 
-    if not kind.startswith("matrix<"):
+    word, _, rest = kind.partition("<")
+    if word not in ("vector", "matrix"):
         return pa.type_for_alias(kind)
-    inner, _, size = kind.removeprefix("matrix<").partition(">")
+    inner, _, size = rest.partition(">")
     d = int(size.strip("[]"))
-    return pa.list_(pa.list_(pa.type_for_alias(inner), d), d)
+    row = pa.list_(pa.type_for_alias(inner), d)
+    return pa.list_(row, d) if word == "matrix" else row

@@ -22,8 +22,12 @@ def powers(logits: Array) -> Array:
 def matmul(a: Array, b: Array) -> Array:
     """Products ``(p, r, ...)`` of lanes ``(p, q, ...)`` and ``(q, r, ...)``."""
     product = a[:, 0, None] * b[None, 0]
+    term = aligned(product.shape, product.dtype) if isinstance(a, np.ndarray) else None
     for k in range(1, a.shape[1]):
-        product += a[:, k, None] * b[None, k]
+        if term is None:
+            product = product + a[:, k, None] * b[None, k]
+        else:
+            product += np.multiply(a[:, k, None], b[None, k], out=term)
     return product
 
 

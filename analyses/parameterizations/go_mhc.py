@@ -16,6 +16,7 @@ import numpy as np
 
 from analyses.core.arrays import Array
 from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
+from analyses.geometry.charts import Rotations
 from analyses.geometry.orthogonal import (
     Field,
     block_norms,
@@ -64,6 +65,10 @@ class GoMHC(Parameterization):
         """A linear solve of side ds with ds right-hand sides, squares and sums: Table 4, C = 1."""
         n = self.d * self.s
         return round(8 * n**3 / 3) + 4 * n**2
+
+    def chart(self) -> Rotations | None:
+        """The rotation group itself, for real matrices."""
+        return Rotations(self.d, self.s) if self.field == "real" and self.d > 1 else None
 
     def samplers(self) -> Mapping[str, Sampler]:
         """Haar: block norms of Haar's measure on O(ds) or U(ds)."""

@@ -27,12 +27,13 @@ def our_stages():
 
     from analyses.core.arrays import lanes
     from analyses.geometry.eigenvalues import eigenvalue_parts
+    from analyses.geometry.coverage import Coverage
+    from analyses.geometry.regions import Region
     from analyses.parameterizations.go_mhc import GoMHC
-    from analyses.spectrum import Count, Region
 
     stages = {"start": process_time() - started, "draw": 0.0, "eigenvalues": 0.0, "histogram": 0.0}
     method, rng = GoMHC(4, s=2), np.random.Generator(np.random.SFC64(0))
-    count = Count(Region("perfect-mirsky", 4), 200)
+    count = Coverage(Region("perfect-mirsky", 4), 200)
     for _ in range(SAMPLES // method.lanes):
         started = process_time()
         h = method.draw(method.lanes, rng)

@@ -1,0 +1,155 @@
+"""Ways to move a matrix within the image of a map: over rotations, or over parameters.
+
+A chart has a state for a batch of matrices. ``matrices(state)`` are lanes ``(d, d, batch)``;
+``move(state, gradient, r)`` takes the shortest step that, to first order, makes the complex number
+r vanish whose derivative in H is ``gradient``: a Gauss-Newton step of two real equations, so one
+2 x 2 system a matrix, whatever the number of parameters.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from analyses.core.arrays import Array, aligned, batch_first, lanes
+from analyses.core.parameterization import Parameterization
+from analyses.geometry.lanes import matmul
+from analyses.geometry.orthogonal import block_norms, haar, leading_inverse
+
+
+class Chart(Protocol):
+    """What `analyses.geometry.reach` needs of a way to move."""
+
+    def start(self, n: int, rng: np.random.Generator) -> Array:
+        """Random states, the batch axis last."""
+
+    def matrices(self, state: Array) -> Array:
+        """Lanes ``(d, d, batch)``."""
+
+    def move(self, state: Array, gradient: Array, r: Array) -> Array:
+        """The state after one step of bounded length."""
+
+
+@dataclass(frozen=True)
+class Rotations:
+    """Block norms of orthogonal matrices; the state is Q, lanes ``(d s, d s, batch)``.
+
+    Moves on the rotation group itself, not in the parameters of Cayley's map: the derivative
+    along Q exp(W) needs no solve, and no part of the group is far away.
+    """
+
+    d: int
+    s: int
+    longest = 1.0
+    """Longest step, in radians."""
+
+    def start(self, n: int, rng: np.random.Generator) -> Array:
+        """Haar's measure."""
+        return np.ascontiguousarray(lanes(haar(n, self.d * self.s, rng), 2))
+
+    def matrices(self, state: Array) -> Array:
+        """Squared block norms over s."""
+        return lanes(block_norms(batch_first(state, 2), self.s), 2)
+
+    def move(self, state: Array, gradient: Array, r: Array) -> Array:
+        """Q times Cayley's map of the shortest rotation."""
+        pairs = [(a, b) for a in range(self.d) for b in range(a + 1, self.d)]
+        re, im = self._derivatives(state, gradient, pairs)
+        step = _shortest(re, im, r, self.longest / np.sqrt(2))
+        n, s = self.d * self.s, self.s
+        plus = np.zeros((n, n, state.shape[2]))
+        for k, (a, b) in enumerate(pairs):  # I + W/2: half of each entry above, minus below
+            block = 0.5 * step[k]
+            plus[a * s : (a + 1) * s, b * s : (b + 1) * s] = block
+            plus[b * s : (b + 1) * s, a * s : (a + 1) * s] = -block.swapaxes(0, 1)
+        diagonal = np.einsum("ii...->i...", plus)
+        diagonal += 1
+        turn = lanes(leading_inverse(batch_first(plus.swapaxes(0, 1).copy(), 2), n), 2)
+        turn *= 2
+        diagonal = np.einsum("ii...->i...", turn)
+        diagonal -= 1
+        return matmul(state, turn)
+
+    def _derivatives(
+        self, q: Array, gradient: Array, pairs: list[tuple[int, int]]
+    ) -> tuple[Array, Array]:
+        """dr/dW above the diagonal, real and imaginary part, ``(pairs, s, s, batch)``.
+
+        Rotations within a block of columns change no block norm.
+        """
+        d, s = self.d, self.s
+        columns = [q[:, a * s : (a + 1) * s] for a in range(d)]
+        re, im = (aligned((len(pairs), s, s, q.shape[2]), float) for _ in range(2))
+        product = aligned((d * s, s, s, q.shape[2]), float)
+        for k, (a, b) in enumerate(pairs):
+            np.multiply(columns[a][:, :, None], columns[b][:, None], out=product)
+            inner = product[::s]
+            for row in range(1, s):
+                inner += product[row::s]
+            weight = (gradient[:, b] - gradient[:, a]) * (2 / s)
+            for part, out in ((weight.real, re[k]), (weight.imag, im[k])):
+                np.multiply(inner[0], part[0], out=out)
+                for i in range(1, d):
+                    out += inner[i] * part[i]
+        return re, im
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Any parameterization; the state is theta, lanes ``(p, batch)``; torch finds the gradient."""
+
+    map: Parameterization
+    longest = 4.0
+    """Longest step, in units of the parameters: a logit must go far to reach a vertex."""
+
+    def start(self, n: int, rng: np.random.Generator) -> Array:
+        """Gaussian parameters, of a spread that is itself random: some near the vertices."""
+        spread = np.exp(rng.uniform(-1, 2, n))
+        return self.map.theta(n, rng, "gaussian").T * spread
+
+    def matrices(self, state: Array) -> Array:
+        """The map itself."""
+        return lanes(self.map(state.T), 2)
+
+    def move(self, state: Array, gradient: Array, r: Array) -> Array:
+        """Parameters plus the shortest step."""
+        import torch
+
+        theta = torch.from_numpy(np.ascontiguousarray(state.T)).requires_grad_()
+        h = self.map(theta)
+        weights = torch.from_numpy(np.ascontiguousarray(batch_first(gradient, 2)))
+        rows = [
+            torch.autograd.grad(h, theta, weight, retain_graph=True)[0].numpy().T
+            for weight in (weights.real.contiguous(), weights.imag.contiguous())
+        ]
+        return state + _shortest(rows[0], rows[1], r, self.longest)
+
+
+def _shortest(re: Array, im: Array, r: Array, longest: float) -> Array:
+    """The shortest solution of re . x = -Re r, im . x = -Im r, or as much of it as is allowed.
+
+    Args:
+        re: rows ``(..., batch)``.
+        im: the other rows, same shape.
+        r: ``(batch,)`` complex.
+        longest: largest norm of x.
+    """
+    rows = (re.reshape(-1, len(r)), im.reshape(-1, len(r)))
+    a, b, c = (_dot(rows[i], rows[j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+    damping = 1e-9 * (a + c) + np.finfo(float).tiny
+    a += damping
+    c += damping
+    determinant = a * c - b * b
+    x = (b * r.imag - c * r.real) / determinant
+    y = (b * r.real - a * r.imag) / determinant
+    step = re * x
+    step += im * y
+    flat = step.reshape(-1, len(r))
+    norm = np.sqrt(_dot(flat, flat))
+    step *= np.minimum(1, longest / (norm + np.finfo(float).tiny))
+    return step
+
+
+def _dot(x: Array, y: Array) -> Array:
+    """Sums of products down the columns: one pass, where numpy's sum over a short axis is slow."""
+    return np.einsum("kb,kb->b", x, y)

@@ -1,0 +1,70 @@
+"""Which cells of a grid over [-1, 1]^2 hold an eigenvalue, and how many lie outside a region."""
+
+from typing import Any
+
+import numpy as np
+
+from analyses.geometry.regions import Region
+
+OUTSIDE = 1e-9
+"""An eigenvalue farther than this outside the region counts as outside; float64 stays below."""
+
+
+class Coverage:
+    """Running counts over all eigenvalues."""
+
+    def __init__(self, region: Region, resolution: int, tolerance: float = OUTSIDE) -> None:
+        """Count against a region, on so many cells a side, outside beyond a tolerance."""
+        self.region, self.resolution, self.tolerance = region, resolution, tolerance
+        self.seen = np.zeros(resolution * resolution, dtype=bool)
+        self.total = self.outside = self.nonreal = 0
+
+    def add(self, re: Any, im: Any) -> None:
+        """Count eigenvalues ``(d, ...)``, the eigenvalue 1 first."""
+        self.total += re.size
+        self.nonreal += int(np.count_nonzero(im))
+        if re.size and (re[0] == 1).all():  # usual, and one look is enough for all of them
+            self._mark(re[0].ravel()[:1], im[0].ravel()[:1])
+            re, im = re[1:], im[1:]
+        square = re * re
+        square += im * im
+        self.outside += self.region.outside(re, im, square, self.tolerance)
+        if square.size and square.max() >= 1:  # the circle belongs to the cells within
+            reach = 1 + self.tolerance
+            near = (np.abs(re) <= reach) & (np.abs(im) <= reach)
+            re, im = re[near], im[near]
+        self._mark(re, im)
+
+    def _mark(self, re: Any, im: Any) -> None:
+        half, last = self.resolution / 2, self.resolution - 1
+        column, row = re * half, im * half
+        for axis in (column, row):
+            axis += half
+            np.minimum(axis, last, out=axis)
+        cell = column.astype(np.int32)
+        cell *= self.resolution
+        cell += row.astype(np.int32)
+        self.seen[cell] = True
+
+    @property
+    def inside(self) -> Any:
+        """Cells ``(resolution, resolution)`` whose centre lies in the region."""
+        centre = (np.arange(self.resolution) + 0.5) * (2 / self.resolution) - 1
+        return np.asarray(self.region.excess(centre[:, None], centre) <= OUTSIDE)
+
+    def summary(self) -> dict[str, Any]:
+        """Coverage, shares and areas."""
+        inside = self.inside
+        cells, reached = int(inside.sum()), int((self.seen.reshape(inside.shape) & inside).sum())
+        return {
+            "coverage": reached / cells if cells else None,
+            "outside_fraction": self.outside / self.total if self.total else None,
+            "outside_tolerance": self.tolerance,
+            "region": self.region.kind,
+            "region_proven": self.region.proven,
+            "area_reached": reached * (2 / self.resolution) ** 2,
+            "area_region": self.region.area,
+            "resolution": self.resolution,
+            "eigenvalues": self.total,
+            "nonreal_fraction": self.nonreal / self.total if self.total else None,
+        }
