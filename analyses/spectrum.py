@@ -1,7 +1,7 @@
 """Eigenvalues of mixing matrices in the complex plane, and how much of their region they reach.
 
 Draws matrices of a method, or takes those of a checkpoint. The region is that of doubly stochastic
-matrices (Perfect-Mirsky's, exactly so for d <= 4), for shc the unit disk.
+matrices (`birkhoff region`; proven for d <= 4), for shc the unit disk.
 
 --probe sample draws. Its coverage depends on the distribution and is a lower bound on the reach.
 
@@ -33,6 +33,7 @@ from analyses.geometry import reach
 from analyses.geometry.charts import Chart, Parameters
 from analyses.geometry.coverage import OUTSIDE, Coverage
 from analyses.geometry.eigenvalues import eigenvalue_parts
+from analyses.geometry.permutations import prime_factors
 from analyses.geometry.regions import Region
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run(
     max_steps: Annotated[int, "targets: Gauss-Newton steps at most"] = 100,
     history: Annotated[bool, "targets: keep the eigenvalues of every step"] = False,
     directions: Annotated[int, "frontier: evenly spaced directions in the half-plane"] = 180,
-    starts: Annotated[int, "frontier: random starts for each direction"] = 5,
+    starts: Annotated[int, "frontier: random starts for each direction"] = 8,
     rng: np.random.Generator,
 ) -> Result:
     """Eigenvalues, and the share of their region that they reach.
@@ -92,7 +93,9 @@ def run(
         A row for every eigenvalue. The summary has ``coverage`` (share of the cells whose centre
         is in the region that hold an eigenvalue; of a frontier, the share of the area),
         ``outside_fraction`` (share of eigenvalues outside by more than ``outside_tolerance``:
-        1e-9, or the rounding of float32 matrices), ``region``, ``region_proven``,
+        1e-9, or the rounding of float32 matrices), ``outside_karpelevic_fraction`` (share that no
+        stochastic matrix has), for Kronecker products ``outside_factor_fraction`` (share outside
+        the region of the largest factor alone), ``region``, ``region_proven``,
         ``area_reached`` (of the cells counted; of a frontier, inside the curve), ``area_region``,
         ``resolution``, ``eigenvalues`` (how many), ``nonreal_fraction``. Targets add ``targets``,
         ``hits`` (share with an eigenvalue within 1e-3) and ``row_error_max``,
@@ -116,7 +119,7 @@ def run(
                 f"--probe {probe} moves matrices and {source.source} is fixed; leave it"
             )
         meta = {**source.meta, **meta}
-    count = Coverage(region, resolution, _tolerance(source, draws))
+    count = Coverage(region, resolution, _tolerance(source, draws), _factor_region(source))
     if probe == "frontier" and isinstance(source, Parameterization):
         return _frontier(source, count, directions, starts, meta, rng)
     if probe == "targets" and isinstance(source, Parameterization):
@@ -132,11 +135,22 @@ def run(
 
 
 def region_for(source: Source) -> Region:
-    """The unit disk for matrices that are bounded in norm and signed, else Perfect-Mirsky's."""
+    """The unit disk for signed matrices of bounded norm, else that of doubly stochastic ones."""
     exact = source.exact if isinstance(source, Parameterization) else frozenset()
     if NORM in exact and NONNEGATIVE not in exact and source.d > 2:
         return Region("unit disk", source.d)
-    return Region("perfect-mirsky", source.d)
+    return Region("doubly-stochastic", source.d)
+
+
+def _factor_region(source: Source) -> Region | None:
+    """That of the largest factor of a Kronecker product, in which go-mHC's B.1 puts its spectrum.
+
+    Products of eigenvalues leave it for every factor larger than 2 (MATH 5.6).
+    """
+    if not hasattr(source, "factors"):
+        return None
+    factors = source.factors or prime_factors(source.d)
+    return Region("doubly-stochastic", max(factors)) if len(factors) > 1 else None
 
 
 _OF_A_PATH = ("site", "layer", "branch")
@@ -176,8 +190,8 @@ def chart_of(method: Parameterization) -> Chart:
     return own or Parameters(method)
 
 
-TARGETS = 4000
-"""Targets pursued at a time: enough that stragglers cost little."""
+REACHED = 1e-8
+"""A point of the frontier is an eigenvalue to about this."""
 
 HIT = 1e-3
 """Distance within which a target counts as hit."""
@@ -195,40 +209,37 @@ def _targets(
     found = {"hits": 0, "row": 0.0, "column": 0.0}
     chart = chart_of(method)
 
-    def measured(which: Any, state: Any, step: int) -> Columns:
-        h = batch_first(chart.matrices(state), 2)
+    target = rng.uniform(-1, 1, n) + 1j * rng.uniform(-1, 1, n)
+
+    def measured(now: reach.Pursuit, lane: Any) -> Columns:
+        h = batch_first(chart.matrices(now.state[..., lane]), 2)
         re, im = eigenvalue_parts(h)
         count.add(lanes(re, 1), lanes(im, 1))
         for side, axis in (("row", -1), ("column", -2)):
             error = np.abs(h.sum(axis) - 1).max(initial=0)
             found[side] = max(found[side], float(error))
-        at = {"sample": which[:, None], "step": np.int32(step), "index": np.arange(method.d)}
-        return {**at, "re": re, "im": im}
+        at = {"sample": now.which[lane, None], "step": now.age[lane, None]}
+        return {**at, "index": np.arange(method.d), "re": re, "im": im}
+
+    def ended(now: reach.Pursuit) -> Columns:
+        rows = measured(now, now.ended)
+        goal = target[rows["sample"]]
+        near = np.hypot(rows["re"] - goal.real, rows["im"] - goal.imag)[:, 1:]
+        found["hits"] += int((near.min(1, initial=2) < HIT).sum())
+        return rows
 
     def pursued() -> Iterator[Columns]:
-        for first in range(0, n, TARGETS):
-            size = min(TARGETS, n - first)
-            target = rng.uniform(-1, 1, size) + 1j * rng.uniform(-1, 1, size)
-            start = chart.start(size, rng)
-            for step, now in enumerate(reach.pursue(chart, start, target, max_steps)):
-                if len(now.done):
-                    rows = measured(first + now.done, now.ended, step)
-                    near = np.hypot(
-                        rows["re"] - target.real[now.done, None],
-                        rows["im"] - target.imag[now.done, None],
-                    )
-                    found["hits"] += int((near[:, 1:].min(1, initial=2) < HIT).sum())
-                    yield rows
-                if history and len(now.which):
-                    yield measured(first + now.which, now.state, step)
-            yield {}
+        for now in reach.pursue(chart, target, rng, max_steps):
+            yield ended(now) if len(now.ended) else {}
+            if history:
+                yield measured(now, np.delete(np.arange(len(now.which)), now.ended))
 
     def summary() -> Summary:
         errors = {"row_error_max": found["row"], "column_error_max": found["column"]}
         return {**count.summary(), "targets": n, "hits": found["hits"] / n, **errors}
 
     schema = _schema("sample", "step", "index", "re", "im")
-    return Result(schema, pursued(), summary, total=-(-n // TARGETS), meta=meta)
+    return Result(schema, pursued(), summary, total=8 * n // reach.WIDTH + 8, meta=meta)
 
 
 def _frontier(
@@ -257,8 +268,8 @@ def _frontier(
         excess = region.excess(re, im)
         return {
             "coverage": area / region.area if region.area else None,
-            "outside_fraction": float((excess > max(count.tolerance, 1e-8)).mean()),
-            "outside_tolerance": max(count.tolerance, 1e-8),
+            "outside_fraction": float((excess > REACHED).mean()),
+            "outside_tolerance": REACHED,
             "region": region.kind,
             "region_proven": region.proven,
             "area_reached": area,
@@ -271,7 +282,7 @@ def _frontier(
             "nonreal_fraction": float((im != 0).mean()),
         }
 
-    return Result(_schema("sample", "angle", "re", "im"), pushed(), summary, starts + 4, meta)
+    return Result(_schema("sample", "angle", "re", "im"), pushed(), summary, starts + 2, meta)
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
@@ -309,8 +320,8 @@ def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
 def _outline(axes: "Axes", region: Region) -> None:
     angle = np.linspace(0, 2 * np.pi, 361)
     axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.8, ls="--", label="unit circle")
-    if region.kind == "perfect-mirsky":
-        name = f"Perfect-Mirsky, d = {region.d}"
+    if region.kind != "unit disk":
+        name = f"doubly stochastic, d = {region.d} ({region.proven})"
         axes.plot(*region.boundary(), color="#d55e00", lw=1.2, label=name)
     axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
     axes.legend(loc="lower right", fontsize="x-small", framealpha=0.9)

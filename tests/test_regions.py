@@ -1,26 +1,96 @@
-"""The Perfect-Mirsky region against its published areas, and against its definition."""
+"""Regions against published areas and radii, their definitions, and matrices on their rim."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
 
+from analyses.core.errors import UsageError
+from analyses.geometry import curves, exceptional, farey, karpelevic, perfect_mirsky
 from analyses.geometry.eigenvalues import eigenvalues
 from analyses.geometry.regions import Region
 from analyses.parameterizations.go_mhc import GoMHC
 
+AREAS = {
+    ("karpelevic", 3): 1.2990381057,
+    ("karpelevic", 4): 2.1480384897,
+    ("karpelevic", 5): 2.5706273644,
+    ("perfect-mirsky", 3): 1.2990381057,
+    ("perfect-mirsky", 4): 2.0849364905,
+    ("perfect-mirsky", 5): 2.4990422844,
+    ("doubly-stochastic", 3): 1.2990381057,
+    ("doubly-stochastic", 4): 2.0849364905,
+}
+KINDS = ("karpelevic", "doubly-stochastic", "perfect-mirsky")
+CURVED = [("karpelevic", d) for d in (4, 5, 8, 13)] + [("doubly-stochastic", 5)]
+STRAIGHT = [("perfect-mirsky", d) for d in (3, 4, 5, 8, 17)]
+
+
+def exception(t):
+    z = exceptional.point(np.asarray(t))
+    return z.real, z.imag
+
+
+@pytest.mark.parametrize("kind, d", AREAS)
+def test_areas(kind, d):
+    """MATH 1, table; 3 sqrt(3) / 4 for the triangle."""
+    assert Region(kind, d).area == pytest.approx(AREAS[kind, d], abs=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_point_and_a_line_have_no_area(kind):
+    assert Region(kind, 1).area == Region(kind, 2).area == 0
+    assert np.array_equal(Region(kind, 1).pieces(3), np.ones((2, 3)))
+    assert np.array_equal(Region(kind, 2).pieces(3), [[1, 0, -1], [-1, 0, 1]])
+    for d, reached, missed in ((1, 1, 0.5), (2, -0.9, 0.1j), (3, -0.9, -0.9 + 0.1j)):
+        region = Region(kind, d)
+        for z, where in ((reached, np.equal), (missed, np.not_equal)):
+            assert where(region.distance(*_parts(np.complex128(z))), 0)
+            assert where(np.maximum(region.excess(*_parts(np.complex128(z))), 0), 0)
+
+
+@pytest.mark.parametrize("kind, d", CURVED + STRAIGHT + [("unit disk", 4), ("karpelevic", 32)])
+def test_the_area_does_not_depend_on_the_quadrature(kind, d):
+    region = Region(kind, d)
+    twice = 2 * curves.area(region.radius, region.breaks, 2 * curves.NODES)
+    assert region.area == pytest.approx(twice, abs=1e-13)
+    if d < 6:
+        parts = [
+            quad(lambda a: float(region.radius(a)) ** 2, low, high, epsabs=1e-12)[0]
+            for low, high in zip(region.breaks, region.breaks[1:], strict=False)
+        ]
+        assert region.area == pytest.approx(sum(parts), abs=1e-11)
+
+
+@pytest.mark.parametrize("kind, d", STRAIGHT)
+def test_area_is_that_of_the_boundary_curve(kind, d):
+    assert shoelace(Region(kind, d), 2) == pytest.approx(Region(kind, d).area, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind, d", CURVED)
+def test_area_is_the_limit_of_polygons_on_the_boundary(kind, d):
+    """The error of inscribed polygons is one in the square of the step: one step of Richardson."""
+    coarse, fine = (shoelace(Region(kind, d), n) for n in (201, 401))
+    assert fine + (fine - coarse) / 3 == pytest.approx(Region(kind, d).area, abs=1e-9)
+
+
+def shoelace(region, points):
+    re, im = region.boundary(points)
+    assert (re[0], im[0]) == (re[-1], im[-1]) == (1, 0)
+    return 0.5 * (re[:-1] * im[1:] - re[1:] * im[:-1]).sum()
+
 
 @pytest.mark.parametrize(
-    "d, area", [(1, 0), (2, 0), (3, 1.2990381057), (4, 2.0849364905), (5, 2.4990422844)]
+    "d, at_30, at_135",
+    [(3, 0.57735027, 0.70710678), (4, 0.73205081, 0.78113259), (5, 0.81347329, 0.91612595)],
 )
-def test_areas(d, area):
-    """MATH 1, table; 3 sqrt(3) / 4 for the triangle."""
-    assert Region("perfect-mirsky", d).area == pytest.approx(area, abs=1e-10)
-
-
-@pytest.mark.parametrize("d", [3, 4, 5, 8, 17])
-def test_area_is_that_of_the_boundary_curve(d):
-    re, im = Region("perfect-mirsky", d).boundary()
-    shoelace = 0.5 * abs((re[:-1] * im[1:] - re[1:] * im[:-1]).sum())
-    assert shoelace == pytest.approx(Region("perfect-mirsky", d).area, abs=1e-12)
+def test_karpelevic_radii(d, at_30, at_135):
+    """MATH 1, table."""
+    for angle in ((30, 135), (-30, -135), (390, -225)):  # the same, mirrored, once around
+        found = Region("karpelevic", d).radius(np.radians(angle))
+        assert found == pytest.approx([at_30, at_135], abs=1e-8)
 
 
 @pytest.mark.parametrize("d", [3, 4, 5, 8])
@@ -57,15 +127,19 @@ def test_doubly_stochastic_matrices_stay_inside(d, rng):
     re, im = z.real, z.imag
     region = Region("perfect-mirsky", d)
     assert region.excess(re, im).max() < 1e-9
-    assert region.outside(re, im, re**2 + im**2, 1e-9) == 0
-    assert region.outside(re + 3, im, (re + 3) ** 2 + im**2, 1e-9) == z.size
+    assert region.outside(re, im, re**2 + im**2, 1e-9)[0].size == 0
+    assert region.outside(re + 3, im, (re + 3) ** 2 + im**2, 1e-9)[0].size == z.size
 
 
 def test_the_unit_disk():
     disk = Region("unit disk", 5)
-    assert disk.area == np.pi and disk.proven == "exact"
+    assert disk.area == pytest.approx(np.pi, abs=1e-14) and disk.proven == "proven"
+    assert disk.distance(3.0, 4.0) == 4 and disk.distance(0.0, 0.5) == 0
     assert (
-        disk.outside(np.array([1.0, 0.9, 1.1]), np.zeros(3), np.array([1.0, 0.81, 1.21]), 1e-9) == 1
+        disk.outside(np.array([1.0, 0.9, 1.1]), np.zeros(3), np.array([1.0, 0.81, 1.21]), 1e-9)[
+            0
+        ].size
+        == 1
     )
 
 
@@ -78,3 +152,145 @@ def test_cells_of_the_triangle(grid, cells):
     """MATH 4.5: pixel centres in the triangle, boundary included."""
     centre = (np.arange(grid) + 0.5) * 2 / grid - 1
     assert (Region("perfect-mirsky", 3).excess(centre[:, None], centre) <= 1e-9).sum() == cells
+
+
+ANGLES = st.floats(-np.pi, np.pi)
+
+
+@given(d=st.integers(4, 12), angle=ANGLES)
+def test_a_stochastic_matrix_reaches_every_boundary_point(d, angle):
+    """The certificate: no point of the region is too far out."""
+    h = karpelevic.realising_matrix(d, angle)
+    assert (h >= 0).all() and np.abs(h.sum(1) - 1).max() < 1e-15
+    point = Region("karpelevic", d).radius(angle) * np.exp(1j * angle)
+    assert np.abs(np.linalg.eigvals(h) - point).min() < 1e-11
+
+
+@pytest.mark.parametrize("d", range(3, 13))
+def test_certificates_all_around_and_at_the_roots_of_unity(d):
+    roots = farey.angles(d)
+    beside = [*(roots[:-1] + 1e-7), *(roots - 1e-4)]
+    angles = np.sort([*np.linspace(0, np.pi, 181), *roots, *beside])
+    points = Region("karpelevic", d).radius(angles) * np.exp(1j * angles)
+    found = np.linalg.eigvals([karpelevic.realising_matrix(d, angle) for angle in angles])
+    assert np.abs(found - points[:, None]).min(1).max() < 1e-11
+    assert np.abs(Region("karpelevic", d).radius(roots) - 1).max() < 1e-14
+
+
+def test_a_certificate_for_a_line_is_refused():
+    with pytest.raises(UsageError, match="at least 3"):
+        karpelevic.realising_matrix(2, 1.0)
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 5, 6, 9])
+def test_stochastic_matrices_never_leave_karpelevic(d, rng):
+    region = Region("karpelevic", d)
+    for spread in (0.1, 0.3, 1.0):  # from nearly 0 and 1 to dense
+        z = np.linalg.eigvals(rng.dirichlet(np.full(d, spread), (5_000, d)))
+        assert region.excess(z.real, z.imag).max() < 1e-12
+        assert region.outside(z.real, z.imag, np.abs(z) ** 2, 1e-12)[0].size == 0
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6, 12, 32, 60])
+def test_one_region_lies_inside_the_other(d):
+    angle = np.sort([*np.linspace(-np.pi, np.pi, 5001), *farey.angles(d)])
+    outer, middle, inner = (Region(kind, d).radius(angle) for kind in KINDS)
+    assert (inner <= middle + 1e-14).all() and (middle <= outer + 1e-14).all()
+    assert (outer <= 1).all() and (outer[[0, -1]] == (1 if d > 1 else 0)).all()
+    if d > 3:
+        assert (outer - middle).max() > 1e-4  # 1e-4: d = 60
+
+
+def test_what_is_proven_is_said():
+    said = {(kind, d): Region(kind, d).proven for kind in KINDS for d in (4, 5, 6)}
+    assert {said[kind, 4] for kind in KINDS} == {"proven"}
+    assert {said["karpelevic", d] for d in (4, 5, 6)} == {"proven"}
+    assert said["perfect-mirsky", 5] == "low by 2.1e-4"
+    assert said["doubly-stochastic", 5] == "lower bound"
+    assert said["doubly-stochastic", 6] == said["perfect-mirsky", 6] == "conjectured"
+
+
+def test_the_exceptional_curve_is_one_of_eigenvalues():
+    """MATH 2: a doubly stochastic matrix for every point."""
+    t = np.linspace(*exceptional.WEIGHTS, 201)
+    z = exceptional.point(t)
+    first, second = np.eye(5)[[1, 2, 0, 4, 3]], np.eye(5)[[4, 2, 0, 3, 1]]
+    h = t[:, None, None] * first + (1 - t)[:, None, None] * second
+    assert np.abs(np.linalg.eigvals(h) - z[:, None]).min(1).max() < 1e-13
+    assert np.abs(exceptional.curve_radius(np.angle(z[1:-1])) - np.abs(z[1:-1])).max() < 1e-14
+    assert z[0] == pytest.approx(-0.254391332 + 0.767994054j, abs=1e-9)
+    assert z[-1] == pytest.approx(-0.319006725 + 0.761528888j, abs=1e-9)
+    assert exceptional.point(0.5) == pytest.approx(-0.279292578 + 0.763516375j, abs=1e-9)
+
+
+def test_how_far_the_exception_goes():
+    """MATH 2; its extrema are kinks, given to 2e-9, and were found a little short."""
+    polygons, region = Region("perfect-mirsky", 5), Region("doubly-stochastic", 5)
+    at_ends = [polygons.distance(*exception(t)) for t in exceptional.WEIGHTS]
+    assert np.max(at_ends) < 1e-12
+    assert polygons.distance(*exception(0.5)) == pytest.approx(0.003436382, abs=1e-9)
+    farthest = minimize_scalar(
+        lambda t: -polygons.distance(*exception(t)), bounds=(0.52, 0.535), options={"xatol": 1e-12}
+    )
+    assert farthest.x == pytest.approx(0.5274552540, abs=1e-8)
+    assert -farthest.fun == pytest.approx(0.008613751376, abs=1e-9)
+    [notch] = set(polygons.breaks[(polygons.breaks > 1.9) & (polygons.breaks < 1.96)])
+    assert np.degrees(notch) == pytest.approx(111.93331, abs=5e-6)
+    more = region.radius(notch) - polygons.radius(notch)
+    assert more == pytest.approx(0.009958892177, abs=2e-9)
+    assert region.area == pytest.approx(2.4995665, abs=5e-8)
+    assert region.area - polygons.area == pytest.approx(0.00052426, abs=5e-9)
+
+
+@pytest.mark.parametrize("kind, d", [*CURVED, ("perfect-mirsky", 5), ("karpelevic", 3)])
+def test_membership_and_distance_against_a_fine_polygon(kind, d, rng):
+    """Winding numbers and distances from segments: no use of the region's own formulas."""
+    region = Region(kind, d)
+    z = rng.uniform(-1.2, 1.2, 120) + 1j * rng.uniform(-1.2, 1.2, 120)
+    curve = region.pieces(20_000 // len(region.breaks)).ravel()
+    a, b = curve[:-1], curve[1:]
+    a, b = a[a != b], b[a != b]
+    winding = np.angle((b - z[:, None]) / (a - z[:, None])).sum(1)
+    along = (z[:, None] - a) / (b - a)
+    apart = np.abs((along - np.clip(along.real, 0, 1)) * (b - a)).min(1)
+    clear = apart > 1e-5  # the polygon's own error is below
+    inside = np.abs(winding) > np.pi
+    assert np.array_equal(region.excess(*_parts(z[clear])) <= 0, inside[clear])
+    assert np.abs(region.distance(*_parts(z)) - np.where(inside, 0, apart)).max() < 1e-7
+    excess, distance = region.excess(*_parts(z)), region.distance(*_parts(z))
+    far = distance > 0
+    assert ((distance / excess)[far] < 2.01).all() and ((distance / excess)[far] > 0.49).all()
+
+
+@given(
+    kind=st.sampled_from(KINDS),
+    d=st.integers(4, 9),
+    angle=ANGLES,
+    beyond=st.sampled_from([1e-9, 1e-6, 1e-3, 0.1]),
+)
+def test_along_a_ray_the_radius_is_where_outside_begins(kind, d, angle, beyond):
+    region = Region(kind, d)
+    ray = np.exp(1j * angle) * (region.radius(angle) + np.array([-1e-12, beyond]))
+    inner, outer = region.excess(*_parts(ray))
+    assert inner <= 0 < outer
+    inner, outer = region.distance(*_parts(ray))
+    assert inner == 0 < outer <= beyond + 1e-12
+    assert region.outside(*_parts(ray), np.abs(ray) ** 2, 1e-12)[0].size == 1
+
+
+def test_distance_takes_what_broadcasts_and_nothing():
+    for region in (Region("karpelevic", 4), Region("doubly-stochastic", 5)):
+        grid = region.distance(np.linspace(-2, 2, 5)[:, None], np.linspace(0, 3, 4))
+        assert grid.shape == (5, 4) and grid[2, 0] == 0 and grid[2, 3] == pytest.approx(2)
+        assert region.distance(np.empty(0), np.empty(0)).shape == (0,)
+        assert region.distance(0.0, -2.0) == pytest.approx(1, abs=1e-9)
+
+
+def test_the_corners_of_the_polygons_are_where_the_edge_changes():
+    for d in (3, 5, 8, 13):
+        corners = perfect_mirsky.corners(d)
+        assert (np.diff(corners) > 1e-6).all()
+        z = Region("perfect-mirsky", d).radius(corners) * np.exp(1j * corners)
+        if d > 3:
+            turn = np.angle(np.diff(z)[1:] / np.diff(z)[:-1])
+            assert (np.abs(turn) > 1e-3).all()  # no vertex lies on a straight line

@@ -118,3 +118,16 @@ def test_the_way_through_torch_gives_the_same_matrices(method, rng):
 def test_a_grid_without_cells_is_refused():
     with pytest.raises(UsageError, match="resolution 0"):
         run(GoMHC(4), resolution=0)
+
+
+def test_kronecker_products_leave_the_region_of_their_factors_and_it_is_said():
+    """MATH 5.6: go-mHC's Proposition B.1 holds for 2 x 2 factors only."""
+    leaves = run(KromHC(9), 5_000, scale=3.0).summary
+    assert leaves["outside_factor_fraction"] > 0.01 and leaves["outside_fraction"] == 0
+    assert run(KromHC(4), 5_000, scale=3.0).summary["outside_factor_fraction"] == 0
+
+
+def test_mhc_leaves_the_doubly_stochastic_region_but_never_karpelevics():
+    """MATH 8: a row-stochastic matrix is stochastic."""
+    summary = run(MHC(4, iters=1), 20_000, scale=8.0).summary
+    assert summary["outside_fraction"] > 0.005 and summary["outside_karpelevic_fraction"] == 0

@@ -81,7 +81,7 @@ def _three(m: Array) -> tuple[Array, Array]:
 
 
 def _by_eigenvectors(g: Array, z: Array) -> tuple[Array, Array]:
-    """With V of eigenvectors, adj = V diag(prod_{j != k} (z - w_j)) V^-1, which stays finite where z is an eigenvalue."""
+    """From eigenvectors V: V diag(prod_{j != k} (z - w_j)) V^-1, finite at an eigenvalue too."""
     w, v = np.linalg.eig(np.ascontiguousarray(batch_first(g, 2)))
     v = v + 1e-12 * np.eye(len(g))  # a defective matrix has no inverse of eigenvectors
     factor = z[:, None] - w

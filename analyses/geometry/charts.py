@@ -80,17 +80,18 @@ class Rotations:
         d, s = self.d, self.s
         columns = [q[:, a * s : (a + 1) * s] for a in range(d)]
         re, im = (aligned((len(pairs), s, s, q.shape[2]), float) for _ in range(2))
+        parts = [gradient.real * (2 / s), gradient.imag * (2 / s)]
         product = aligned((d * s, s, s, q.shape[2]), float)
         for k, (a, b) in enumerate(pairs):
             np.multiply(columns[a][:, :, None], columns[b][:, None], out=product)
             inner = product[::s]
             for row in range(1, s):
                 inner += product[row::s]
-            weight = (gradient[:, b] - gradient[:, a]) * (2 / s)
-            for part, out in ((weight.real, re[k]), (weight.imag, im[k])):
-                np.multiply(inner[0], part[0], out=out)
+            for part, out in zip(parts, (re[k], im[k]), strict=True):
+                weight = part[:, b] - part[:, a]
+                np.multiply(inner[0], weight[0], out=out)
                 for i in range(1, d):
-                    out += inner[i] * part[i]
+                    out += inner[i] * weight[i]
         return re, im
 
 

@@ -13,11 +13,22 @@ OUTSIDE = 1e-9
 class Coverage:
     """Running counts over all eigenvalues."""
 
-    def __init__(self, region: Region, resolution: int, tolerance: float = OUTSIDE) -> None:
-        """Count against a region, on so many cells a side, outside beyond a tolerance."""
+    def __init__(
+        self,
+        region: Region,
+        resolution: int,
+        tolerance: float = OUTSIDE,
+        factor: Region | None = None,
+    ) -> None:
+        """Count against a region, on so many cells a side, outside beyond a tolerance.
+
+        ``factor`` is the region of the largest factor of a Kronecker product.
+        """
+        self.factor, self.outside_factor = factor, 0
         self.region, self.resolution, self.tolerance = region, resolution, tolerance
         self.seen = np.zeros(resolution * resolution, dtype=bool)
-        self.total = self.outside = self.nonreal = 0
+        self.total = self.outside = self.outside_karpelevic = self.nonreal = 0
+        self.widest = Region("karpelevic", region.d)
 
     def add(self, re: Any, im: Any) -> None:
         """Count eigenvalues ``(d, ...)``, the eigenvalue 1 first."""
@@ -28,7 +39,12 @@ class Coverage:
             re, im = re[1:], im[1:]
         square = re * re
         square += im * im
-        self.outside += self.region.outside(re, im, square, self.tolerance)
+        far = self.region.outside(re, im, square, self.tolerance)
+        self.outside += far[0].size
+        if self.factor:
+            self.outside_factor += self.factor.outside(re, im, square, self.tolerance)[0].size
+        if far[0].size:  # the region lies in Karpelevic's
+            self.outside_karpelevic += int((self.widest.excess(*far) > self.tolerance).sum())
         if square.size and square.max() >= 1:  # the circle belongs to the cells within
             reach = 1 + self.tolerance
             near = (np.abs(re) <= reach) & (np.abs(im) <= reach)
@@ -52,6 +68,13 @@ class Coverage:
         centre = (np.arange(self.resolution) + 0.5) * (2 / self.resolution) - 1
         return np.asarray(self.region.excess(centre[:, None], centre) <= OUTSIDE)
 
+    @property
+    def outside_karpelevic_fraction(self) -> float | None:
+        """Share that no stochastic matrix has; null against the unit disk, which is larger."""
+        if self.region.kind == "unit disk" or not self.total:
+            return None
+        return self.outside_karpelevic / self.total
+
     def summary(self) -> dict[str, Any]:
         """Coverage, shares and areas."""
         inside = self.inside
@@ -59,6 +82,10 @@ class Coverage:
         return {
             "coverage": reached / cells if cells else None,
             "outside_fraction": self.outside / self.total if self.total else None,
+            "outside_karpelevic_fraction": self.outside_karpelevic_fraction,
+            **(
+                {"outside_factor_fraction": self.outside_factor / self.total} if self.factor else {}
+            ),
             "outside_tolerance": self.tolerance,
             "region": self.region.kind,
             "region_proven": self.region.proven,

@@ -13,54 +13,76 @@ from analyses.core.arrays import Array
 from analyses.geometry.characteristic import residual
 from analyses.geometry.charts import Chart
 
-PATIENCE = 3
-"""Steps without progress after which a target is given up."""
+WIDTH = 1000
+"""Targets pursued at a time: what they need fits a cache, and calls are few."""
+
+PATIENCE = 2
+"""Steps in a row without progress after which a target is given up."""
+
+PROGRESS = 0.8
+"""A step makes progress if it shrinks the residual to this share of the best so far."""
+
+ON_TARGET = 1e-5
+"""Residual at which a target counts as reached."""
 
 
 class Pursuit(NamedTuple):
-    """Where a batch of targets stands."""
+    """Where a batch of targets stands after a step; the arrays change with the next one."""
 
     which: Array
-    """``(batch,)`` indices of the targets still pursued."""
+    """``(batch,)`` the target that each lane pursues."""
     state: Array
     """State of the chart, the batch axis last."""
-    done: Array
-    """Indices that ended in this step; their state is in ``ended``."""
+    age: Array
+    """``(batch,)`` steps taken so far."""
     ended: Array
-    """State of those."""
+    """Lanes whose target is reached, or given up, with this step."""
 
 
 def pursue(
-    chart: Chart, state: Array, targets: Array, steps: int, hit: float = 1e-6
+    chart: Chart, targets: Array, rng: np.random.Generator, max_steps: int
 ) -> Iterator[Pursuit]:
-    """Move states until an eigenvalue is at its target, or no step brings it nearer.
+    """Move matrices until an eigenvalue is at its target, or no step brings it nearer.
+
+    A lane whose target has ended takes the next one from a new random state, so that the batch
+    stays full to the last.
 
     Args:
         chart: how to move.
-        state: the batch axis last.
-        targets: ``(batch,)`` complex.
-        steps: at most so many.
-        hit: residual below which a target counts as reached.
+        targets: ``(n,)`` complex.
+        rng: source of the random states.
+        max_steps: steps to a target at most.
 
     Yields:
-        After every step, who is still on the way and who ended; every target ends once.
+        After every step, where all lanes stand; every target ends exactly once.
     """
-    which = np.arange(len(targets))
-    best = np.full(len(targets), np.inf)
-    idle = np.zeros(len(targets), dtype=int)
-    for left in range(steps, -1, -1):
+    begun = min(WIDTH, len(targets))
+    which, state = np.arange(begun), chart.start(begun, rng)
+    stock = state[..., :0]
+    best, idle, age = np.full(begun, np.inf), np.zeros(begun, int), np.zeros(begun, int)
+    while len(which):
         r, gradient = residual(chart.matrices(state), targets[which])
         size = np.abs(r)
-        progress = size < 0.9 * best
-        best = np.minimum(best, size)
-        idle = np.where(progress, 0, idle + 1)
-        over = (size < hit) | (idle >= PATIENCE) | (left == 0)
-        ended, keep = np.flatnonzero(over), np.flatnonzero(~over)
-        yield Pursuit(which[keep], state[..., keep], which[ended], state[..., ended])
-        if not len(keep):
-            return
-        which, best, idle = which[keep], best[keep], idle[keep]
-        state = chart.move(state[..., keep], gradient[..., keep], r[keep])
+        idle = np.where(size < PROGRESS * best, 0, idle + 1)
+        np.minimum(best, size, out=best)
+        ended = np.flatnonzero((size < ON_TARGET) | (idle >= PATIENCE) | (age >= max_steps))
+        yield Pursuit(which, state, age, ended)
+        age += 1
+        fresh = ended[: len(targets) - begun]
+        if len(fresh):
+            if stock.shape[-1] < len(fresh):  # drawn in full batches: small ones cost as much
+                stock = chart.start(WIDTH, rng)
+            state[..., fresh], stock = stock[..., : len(fresh)], stock[..., len(fresh) :]
+            which[fresh] = np.arange(begun, begun + len(fresh))
+            best[fresh], idle[fresh], age[fresh] = np.inf, 0, 0
+            r[fresh] = 0  # theirs is not known yet: no move in this step
+            begun += len(fresh)
+        if len(fresh) < len(ended):
+            keep = np.delete(np.arange(len(which)), ended[len(fresh) :])
+            which, best, idle, age, r = (x[keep] for x in (which, best, idle, age, r))
+            state, gradient = state[..., keep], gradient[..., keep]
+        if len(which):
+            state = chart.move(state, gradient, r)
 
 
 def directions(d: int, count: int, s: int = 1) -> Array:
@@ -110,7 +132,7 @@ def trace_frontier(
     for _ in range(starts):
         best, state = _farther(chart, best, state, chart.start(len(angle), rng), angle)
         yield best
-    for hop in (1, -1, 2, -2):
+    for hop in (1, -1):
         from_neighbour = state[..., np.clip(np.arange(len(angle)) + hop, 0, len(angle) - 1)]
         best, state = _farther(chart, best, state, from_neighbour, angle)
         yield best

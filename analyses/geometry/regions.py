@@ -1,55 +1,119 @@
 """Regions of the complex plane that hold the eigenvalues of stochastic matrices.
 
-The Perfect-Mirsky region of order d is the union of the regular k-gons on the roots of unity,
-k <= d. It lies in the set of eigenvalues of doubly stochastic matrices, and is all of it for
-d <= 4; for d = 5 it misses 2.1e-4 of the area, for larger d equality is open (MATH 2).
+For d x d matrices, one inside the other: ``perfect-mirsky``, the union of the regular k-gons;
+``doubly-stochastic``, the eigenvalues of doubly stochastic matrices as far as they are known;
+``karpelevic``, the eigenvalues of stochastic matrices; ``unit disk``, those of matrices of norm
+at most 1. All are symmetric about the real axis and star-shaped about 0 (but d = 1: the point 1).
 
-Source: Perfect & Mirsky, Monatsh. Math. 69 (1965); Levick, Pereira & Kribs, Proc. AMS 143 (2015)
-for d = 4; Mashreghi & Rivard, Linear Multilinear Algebra 55 (2007) for d = 5.
+Source: the modules of the regions; MATH 1, 2.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
+from types import ModuleType
 from typing import Literal
 
 import numpy as np
 
 from analyses.core.arrays import Array
+from analyses.geometry import curves, exceptional, karpelevic, perfect_mirsky, unit_disk
 
-Kind = Literal["perfect-mirsky", "unit disk"]
+Kind = Literal["karpelevic", "perfect-mirsky", "doubly-stochastic", "unit disk"]
+
+FLAT = {1: (1, 1), 2: (1, -1), 3: (1, complex(-0.5, np.sqrt(0.75)), -0.5, -1)}
+"""Corners of the upper boundary, by d, where part of it is a line along a ray from 0."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A star-shaped region, symmetric about the real axis."""
+    """One of the regions above, for matrices of side d >= 1."""
 
     kind: Kind
     d: int
 
-    @property
+    @cached_property
     def area(self) -> float:
         """Area, to rounding."""
-        return float(np.pi) if self.kind == "unit disk" else _polygons_area(self.d)
+        if self.kind != "unit disk" and self.d < 3:
+            return 0.0
+        return 2 * curves.area(self.radius, self.breaks)
 
     @property
     def proven(self) -> str:
-        """What is known about it being exactly the eigenvalues of the set it stands for."""
-        if self.kind == "unit disk" or self.d <= 4:
-            return "exact"
-        return "low by 2.1e-4" if self.d == 5 else "conjectured"
+        """What is known about it being exactly the eigenvalues of the set it stands for.
+
+        That of ``perfect-mirsky`` is the same as that of ``doubly-stochastic``: every point of
+        either is an eigenvalue of a doubly stochastic matrix, but there may be more of them.
+        """
+        if self.kind in ("karpelevic", "unit disk") or self.d <= 4:
+            return "proven"
+        if self.d > 5:
+            return "conjectured"
+        return "low by 2.1e-4" if self.kind == "perfect-mirsky" else "lower bound"
+
+    @property
+    def breaks(self) -> Array:
+        """Angles in [0, pi] between which the boundary is one edge or arc; the ends included."""
+        return self._shape.corners(self.d)
 
     def excess(self, re: Array, im: Array) -> Array:
-        """How far points lie outside, 0 or less inside: a distance up to a factor near corners."""
-        if self.kind == "unit disk":
-            return np.hypot(re, im) - 1
-        return _polygons_excess(re, im, self.d)
+        """How far points lie outside, 0 or less inside, where only the sign means something.
 
-    def outside(self, re: Array, im: Array, square: Array, tolerance: float) -> int:
-        """How many points, of squared modulus ``square``, lie farther outside than that."""
+        Outside polygons it is the distance beyond the line of an edge: at most the Euclidean
+        distance, less near corners. Outside curves (the unit circle, Karpelevic's arcs for
+        d >= 4) it is the distance along the ray from 0: at least the Euclidean distance, and up
+        to twice that. Outside ``doubly-stochastic`` for d = 5 it is the smaller of the two.
+        """
+        return self._shape.excess(re, im, self.d)
+
+    def outside(self, re: Array, im: Array, square: Array, tolerance: float) -> tuple[Array, Array]:
+        """The points, of squared modulus ``square``, that lie farther outside than that."""
         doubtful = square > self._inner_square
-        if not doubtful.any():
-            return 0
-        return int((self.excess(re[doubtful], im[doubtful]) > tolerance).sum())
+        re, im = re[doubtful], im[doubtful]
+        if not re.size:
+            return re, im
+        far = self.excess(re, im) > tolerance
+        return re[far], im[far]
+
+    def distance(self, re: Array, im: Array) -> Array:
+        """Euclidean distance from the region, 0 inside, to about 1e-12."""
+        return self._shape.distance(*np.broadcast_arrays(re, im), self.d)
+
+    def radius(self, angle: Array) -> Array:
+        """Distance of the boundary from 0, by angle in radians."""
+        return self._shape.radius(np.asarray(angle, dtype=float), self.d)
+
+    def pieces(self, points: int) -> Array:
+        """The closed boundary from 1 counterclockwise, complex ``(pieces, points)``.
+
+        A piece is one edge or arc with both its ends. Its points are even in the angle; where
+        the region is a point, a line, or a triangle with a line (d <= 3), in length.
+        """
+        along = np.linspace(0, 1, points)
+        if self.kind != "unit disk" and self.d in FLAT:
+            corners = np.array(FLAT[self.d])[:, None]
+            upper = corners[:-1] * (1 - along) + corners[1:] * along
+        else:
+            angle = self.breaks[:-1, None] + np.diff(self.breaks)[:, None] * along
+            upper = self.radius(angle) * np.exp(1j * angle)
+            upper[-1, -1] = -1  # what rounding leaves of its imaginary part would open the curve
+        return np.concatenate([upper, upper[::-1, ::-1].conj()]) + 0  # no -0
+
+    def boundary(self, points: int = 65) -> tuple[Array, Array]:
+        """The boundary as a closed curve ``(re, im)``, corners included."""
+        curve = self.pieces(points).ravel()
+        return curve.real, curve.imag
+
+    @property
+    def _shape(self) -> ModuleType:
+        """The module that knows this region's curve; up to d = 3 all are polygons."""
+        if self.kind == "unit disk":
+            return unit_disk
+        if self.kind == "karpelevic" and self.d > 3:
+            return karpelevic
+        if self.kind == "doubly-stochastic" and self.d == 5:
+            return exceptional
+        return perfect_mirsky
 
     @property
     def _inner_square(self) -> float:
@@ -57,81 +121,3 @@ class Region:
         if self.kind == "unit disk":
             return 1.0
         return float(np.cos(np.pi / self.d) ** 2) if self.d > 2 else -1.0
-
-    def boundary(self) -> tuple[Array, Array]:
-        """The boundary as a closed curve ``(re, im)``, corners included."""
-        whisker = (np.nextafter(-np.pi, 0), np.nextafter(np.pi, 0))  # d = 3 reaches -1 as a line
-        angle = np.array(sorted({*np.linspace(-np.pi, np.pi, 721), *_corners(self.d), *whisker}))
-        radius = self.radius(angle)
-        return radius * np.cos(angle), radius * np.sin(angle)
-
-    def radius(self, angle: Array) -> Array:
-        """Distance of the boundary from 0, by angle in radians."""
-        if self.kind == "unit disk":
-            return np.ones_like(angle)
-        return _polygons_radius(angle, self.d)
-
-
-def _polygons_excess(re: Array, im: Array, d: int) -> Array:
-    """Least over the k-gons of the largest distance beyond an edge's line."""
-    up = np.abs(im)
-    if d == 1:
-        return np.hypot(re - 1, up)
-    nearest = np.maximum(up, np.abs(re) - 1)
-    for k in range(3, d + 1):
-        beyond = -np.inf
-        for j in range((k + 1) // 2):
-            normal = (2 * j + 1) * np.pi / k
-            beyond = np.maximum(beyond, re * np.cos(normal) + up * np.sin(normal))
-        nearest = np.minimum(nearest, beyond - np.cos(np.pi / k))
-    return nearest
-
-
-def _polygons_radius(angle: Array, d: int) -> Array:
-    radius = np.zeros_like(angle)
-    for k in range(3, d + 1):
-        turn = np.mod(angle, 2 * np.pi / k) - np.pi / k
-        np.maximum(radius, np.cos(np.pi / k) / np.cos(turn), out=radius)
-    real = (angle == 0) | (np.abs(angle) == np.pi)
-    ends = (d >= 2) | (np.cos(angle) > 0)
-    return np.where(real & ends, 1.0, radius)
-
-
-@cache
-def _polygons_area(d: int) -> float:
-    """Exact: between corners the boundary is straight, so the area is a sum of triangles."""
-    if d < 3:
-        return 0.0
-    angle = _corners(d)
-    middle = 0.5 * (angle[1:] + angle[:-1])
-    edges = [_edge(middle, k) for k in range(3, d + 1)]
-    farthest = np.argmax([offset / np.cos(middle - normal) for normal, offset in edges], axis=0)
-    normal = np.array([normal for normal, _ in edges])[farthest, np.arange(len(middle))]
-    offset = np.array([offset for _, offset in edges])[farthest]
-    inner, outer = offset / np.cos(angle[:-1] - normal), offset / np.cos(angle[1:] - normal)
-    return float((0.5 * inner * outer * np.sin(np.diff(angle))).sum())
-
-
-@cache
-def _corners(d: int) -> Array:
-    """Angles in [-pi, pi] between which one straight edge bounds the union."""
-    vertices = np.array([p / q for q in range(1, d + 1) for p in range(q)])
-    turned = np.mod(2 * np.pi * vertices + np.pi, 2 * np.pi) - np.pi
-    angle = np.array(sorted({-np.pi, *turned, np.pi}))
-    middle = 0.5 * (angle[1:] + angle[:-1])
-    crossings = []
-    edges = [_edge(middle, k) for k in range(3, d + 1)]
-    for i, (n1, c1) in enumerate(edges):
-        for n2, c2 in edges[:i]:
-            across = np.cos(n1) / c1 - np.cos(n2) / c2
-            along = np.sin(n1) / c1 - np.sin(n2) / c2
-            for flip in (0.0, np.pi):
-                at = np.mod(np.arctan2(-across, along) + flip + np.pi, 2 * np.pi) - np.pi
-                crossings.append(at[(at > angle[:-1]) & (at < angle[1:])])
-    return np.array(sorted({*np.concatenate([angle, *crossings])}))
-
-
-def _edge(angle: Array, k: int) -> tuple[Array, float]:
-    """Direction of the normal, and distance from 0, of the k-gon's edge that an angle meets."""
-    step = 2 * np.pi / k
-    return (np.floor(angle / step) + 0.5) * step, float(np.cos(np.pi / k))

@@ -1,0 +1,74 @@
+"""How near a parameterization comes to given matrices: the best of many descents.
+
+The distance to the image is a minimum over parameters with local minima; what is found is a
+point of the image, and so an upper bound.
+"""
+
+import numpy as np
+
+from analyses.core.arrays import Array
+from analyses.core.memory import require_memory
+from analyses.core.parameterization import Parameterization
+from analyses.geometry.descent import MEMORY, minimise
+
+POOL = 2048
+"""Random points of the image, of which the nearest ones are half of the starts."""
+
+POOL_NUMBERS = 8_000_000
+ENOUGH = 1e-20
+"""Squared distance at which a matrix counts as reached."""
+
+STEPS = 300
+SPREADS = (("init", 0.3), ("gaussian", 1.0), ("gaussian", 3.0), ("uniform", 1.0))
+
+
+class Image:
+    """The image of a method, with points of it to start from.
+
+    Args:
+        method: the map.
+        starts: descents for each matrix: half from the nearest points of the pool, half from any.
+        rng: the only source of randomness.
+    """
+
+    def __init__(self, method: Parameterization, starts: int, rng: np.random.Generator) -> None:
+        self.method, self.starts, self.rng = method, starts, rng
+        size = max(len(SPREADS), min(POOL, POOL_NUMBERS // max(1, method.parameters)))
+        require_memory(
+            8 * method.parameters * (2 * size + 4 * MEMORY * starts),
+            f"{starts} descents in {method.parameters:,} parameters",
+        )
+        each = -(-size // len(SPREADS))
+        self.pool = np.concatenate([method.theta(each, rng, *spread) for spread in SPREADS])
+        self.points = method(self.pool)
+
+    @property
+    def step(self) -> int:
+        """Matrices to ask about at a time."""
+        one = self.starts * self.method.parameters * 2 * MEMORY + int(self.points.size)
+        return max(1, min(64, 20_000_000 // one))
+
+    def distance(self, h: Array) -> Array:
+        """Upper bounds on the Frobenius distances of ``(n, d, d)`` to the image, ``(n,)``."""
+        squares = np.square(self.points - h[:, None]).sum((-2, -1))
+        if not self.method.parameters:
+            return np.sqrt(squares.min(1))
+        nearest = squares.argsort(axis=1)[:, : (self.starts + 1) // 2]
+        any_of = self.rng.integers(len(self.pool), size=(len(h), self.starts // 2))
+        return np.sqrt(self._descend(h, np.concatenate((nearest, any_of), axis=1)))
+
+    def _descend(self, h: Array, chosen: Array) -> Array:
+        import torch
+
+        targets = torch.as_tensor(h)
+
+        def squares(theta: Array, owner: Array) -> tuple[Array, Array]:
+            theta = theta.detach().requires_grad_()
+            values = (self.method(theta) - targets[owner]).square().sum((-2, -1))
+            (gradient,) = torch.autograd.grad(values.sum(), theta)
+            return values.detach(), gradient
+
+        start = torch.as_tensor(np.ascontiguousarray(self.pool[chosen.ravel()]))
+        owner = torch.arange(len(h)).repeat_interleave(self.starts)
+        best: Array = minimise(squares, start, owner, len(h), ENOUGH, STEPS).numpy()
+        return best

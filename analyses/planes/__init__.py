@@ -1,0 +1,1 @@
+"""What methods reach in the plane of a cycle: exact supports, matrices drawn there, cells hit."""

@@ -1,0 +1,353 @@
+"""The plane of a cycle: what projects onto it, and what lies in it. Two different sets.
+
+The projection (go-mHC, eq. 38): B becomes ``z = sum_k alpha_k w^k`` with the coefficients
+``alpha_k = tr((P^k)^T B) / d``, P the matrix of the d-cycle and ``w = e^{2 pi i / d}``. Pictures
+have Im z to the right and Re z up, as the paper. The slice: matrices that are themselves
+combinations of the powers of P, circulant. For d > 3 the projection is that onto the plane of the
+d-cycle, and the slice is that through a 3-cycle, the same as at d = 3.
+
+The exact fractions are of areas. The others are sampled occupancy, the share of the polygon's cells
+that a sample hits: low where the density is low, so that with --draw haar it falls with s although
+the support grows, and high by the cells that a boundary cuts. With --solid the picture shows B_3
+in three of its four dimensions.
+
+Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13; MATH 3, 4.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from analyses.core import source as sources
+from analyses.core.arrays import LANES
+from analyses.core.parameterization import Parameterization, require
+from analyses.core.result import Result, Summary
+from analyses.core.source import Draws, Source
+from analyses.core.table import Columns, column
+from analyses.geometry import cycles
+from analyses.geometry.hypocycloids import Support, polygon_area
+from analyses.planes import supports
+from analyses.planes.occupancy import Occupancy
+from analyses.planes.samplers import OnSlice, on_slice
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXAMPLES = (
+    "birkhoff slice --method go-mhc --d 3 --s 2 --draw haar --plot slice.png",
+    "birkhoff slice --method go-mhc --d 3 --s 1 --solid --plot solid.png",
+    "birkhoff slice --method mhc --d 4 --iters 2 --json",
+    "birkhoff slice out/ckpt.pt -o projection.parquet",
+)
+
+SCHEMA = (
+    column("kind", "string", "projection: of a matrix; slice: a matrix that lies in the plane"),
+    column("sample", "int64", "index of the drawn matrix of its kind, or of the sample of a trace"),
+    column("site", "int32", "site in order of depth; a path only"),
+    column("layer", "int32", "layer of the site; a path only"),
+    column("branch", "string", "branch of the site, attn or mlp; a path only"),
+    column("re", "float64", "Re z: the sum of alpha_k cos(2 pi k / d); 1 at the identity"),
+    column("im", "float64", "Im z: the sum of alpha_k sin(2 pi k / d)"),
+    column("distance", "float64", "Frobenius distance of the matrix from the plane"),
+    column("alpha_0", "float64", "coefficient of the identity; d = 3 only"),
+    column("alpha_1", "float64", "coefficient of the cycle (1 2 3); d = 3 only"),
+    column("alpha_2", "float64", "coefficient of the cycle (1 3 2); d = 3 only"),
+    column("w_re", "float64", "Re of the coordinate w of the three swaps; --solid only"),
+    column("w_im", "float64", "Im of it; 0 for the swap of the last two; --solid only"),
+)
+
+OUTSIDE = 1e-9
+"""A point farther than this outside a set counts as outside; float64 stays below."""
+
+SIZE = (8.6, 3.6)
+BINS = 300
+SHOWN = 20_000
+"""Points at most in a three-dimensional picture."""
+
+
+def run(
+    source: Source,
+    *,
+    draws: Draws = Draws(),  # noqa: B008 (frozen)
+    resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the occupancy"] = 200,
+    solid: Annotated[bool, "add the coordinates of B_3 off the plane, and draw it; d = 3"] = False,
+    rng: np.random.Generator,
+) -> Result:
+    """Points of the projection of every matrix, and of as many matrices drawn in the slice.
+
+    Args:
+        source: a parameterization to draw from, or a trace.
+        draws: how many to draw and how; the slice has samplers of its own, see ``slice_sampler``.
+        resolution: cells along each side of the grid.
+        solid: two more columns, and another picture.
+        rng: the only source of randomness.
+
+    Returns:
+        A row for every matrix, of kind ``projection``, and after these of kind ``slice``. In the
+        summary ``projection_fraction`` and ``slice_fraction`` are ``fraction_kind``: the share of
+        the ``cells`` whose centre is in the polygon that a sample hits; ``projection_exact`` and
+        ``slice_exact`` are shares of its area, ``projection_set`` and ``slice_set`` say of what
+        set, ``..._proven`` whether that is proven or a numerical finding; ``outside_exact`` counts
+        the samples of both kinds outside these sets, ``outside_polygon`` those outside the
+        polygon, by more than ``outside_tolerance``; ``plane_distance_mean`` and ``_min`` are
+        Frobenius distances of the projected matrices from the plane. Null is what is not known,
+        or where there is no sampler.
+
+    Raises:
+        UsageError: d below 3, resolution below 1, solid for d > 3, or no such distribution.
+    """
+    d = source.d
+    require(d >= 3, f"d = {d} (a cycle of {d} spans no plane)", "at least 3 streams")
+    require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
+    require(not solid or d == 3, f"--solid with d = {d}", "d = 3")
+    work = _Work(source, draws, resolution)
+    meta = {} if isinstance(source, Parameterization) else source.meta
+    names = {"alpha_0", "alpha_1", "alpha_2"} if d > 3 else set()
+    names |= set() if solid else {"w_re", "w_im"}
+    names |= {"site", "layer", "branch"} if isinstance(source, Parameterization) else set()
+    return Result(
+        schema=tuple(c for c in SCHEMA if c.name not in names),
+        steps=work.steps(rng, solid),
+        summarise=work.summary,
+        total=work.total,
+        meta={**meta, "d": d, "title": sources.title(source), "sets": work.sets, "solid": solid},
+    )
+
+
+class _Work:
+    """One pass: points of the projection, then of the slice, counted as they go by."""
+
+    def __init__(self, source: Source, draws: Draws, resolution: int) -> None:
+        self.source, self.draws, self.resolution = source, draws, resolution
+        self.sampler: OnSlice | None = None
+        exact: dict[str, Support | None] = {"projection": None, "slice": None}
+        dtype = np.dtype(draws.dtype)
+        if isinstance(source, Parameterization):
+            self.sampler = on_slice(source, draws)
+            exact = {"projection": supports.projection(source), "slice": supports.in_slice(source)}
+        else:
+            dtype = source.matrices.dtype
+        tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
+        self.counts = {
+            kind: Occupancy(Support("polygon", corners), exact[kind], resolution, tolerance)
+            for kind, corners in (("projection", source.d), ("slice", 3))
+        }
+        self.sum_error, self.distance_sum, self.distance_min = 0.0, 0.0, np.inf
+
+    @property
+    def sets(self) -> dict[str, Any]:
+        """The exact sets, for the picture; a kind without rows and set is left out."""
+        shown = {"projection": True, "slice": self.sampler is not None}
+        return {
+            kind: asdict(count.exact) if count.exact else None
+            for kind, count in self.counts.items()
+            if shown[kind] or count.exact
+        }
+
+    @property
+    def total(self) -> int:
+        """Number of steps."""
+        extra = -(-self.draws.samples // LANES) if self.sampler else 0
+        return sources.steps(self.source, self.draws) + extra
+
+    def steps(self, rng: np.random.Generator, solid: bool) -> Iterator[Columns]:
+        where: dict[str, Any] = {}
+        if not isinstance(self.source, Parameterization):
+            places = sources.sites(self.source)
+            where = {
+                "site": np.arange(len(places)),
+                "layer": np.array([s.layer for s in places]),
+                "branch": np.array([s.branch for s in places]),
+            }
+        start = 0
+        for block in sources.blocks(self.source, self.draws, rng):
+            columns = self._measure("projection", block, solid)
+            self.distance_sum += float(columns["distance"].sum())
+            self.distance_min = min(self.distance_min, float(columns["distance"].min()))
+            yield {"sample": np.arange(start, start + len(block))[:, None], **columns, **where}
+            start += len(block)
+        yield from self._slice(rng, solid)
+
+    def _slice(self, rng: np.random.Generator, solid: bool) -> Iterator[Columns]:
+        if self.sampler is None:
+            return
+        for start in range(0, self.draws.samples, LANES):
+            n = min(LANES, self.draws.samples - start)
+            columns = self._measure("slice", self.sampler.draw(n, rng), solid)
+            yield {"sample": np.arange(start, start + n), **columns}
+
+    def _measure(self, kind: str, matrices: Any, solid: bool) -> dict[str, Any]:
+        """Count matrices ``(..., d, d)`` and return the columns of their points."""
+        matrices = matrices.astype(np.float64, copy=False)
+        alpha = cycles.coefficients(matrices)
+        re, im = cycles.point(alpha)
+        self.counts[kind].add(re, im)
+        self.sum_error = max(self.sum_error, float(np.abs(alpha.sum(0) - 1).max()))
+        columns = {"kind": kind, "re": re, "im": im, "distance": cycles.distance(matrices, alpha)}
+        columns |= {f"alpha_{k}": alpha[k] for k in range(3)}
+        if solid:
+            w = cycles.point(cycles.coefficients(matrices, turn=-1))
+            columns |= {"w_re": w[0], "w_im": w[1]}
+        return columns
+
+    def summary(self) -> Summary:
+        """What `run` documents."""
+        source, counts = self.source, self.counts
+        drawn = isinstance(source, Parameterization)
+        known = [c.beyond_exact for c in counts.values() if c.exact and c.total]
+        through = "a 3-cycle, equal to the slice at d = 3" if source.d > 3 else "the 3-cycle"
+        return {
+            "method": source.name if isinstance(source, Parameterization) else None,
+            "d": source.d,
+            "s": getattr(source, "s", None),
+            "field": getattr(source, "field", None),
+            "polygon": f"regular {source.d}-gon" if source.d > 3 else "triangle",
+            "area_polygon": polygon_area(source.d),
+            **_facts("projection", counts["projection"]),
+            **_facts("slice", counts["slice"]),
+            "slice_plane": f"through {through}" if drawn else None,
+            "slice_sampler": self.sampler.words if self.sampler else None,
+            "fraction_kind": "sampled occupancy: share of cells hit, not the reach",
+            "resolution": self.resolution,
+            "cells": int(counts["projection"].inside.sum()),
+            "outside_exact": sum(known) if known else None,
+            "outside_polygon": sum(c.beyond_polygon for c in counts.values()),
+            "outside_tolerance": counts["projection"].tolerance,
+            "alpha_sum_error_max": self.sum_error,
+            "plane_distance_mean": self.distance_sum / counts["projection"].total,
+            "plane_distance_min": self.distance_min,
+        }
+
+
+def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
+    exact = count.exact
+    return {
+        f"{kind}_fraction": count.fraction,
+        f"{kind}_exact": exact.fraction if exact else None,
+        f"{kind}_set": exact.words if exact else None,
+        f"{kind}_proven": exact.proven if exact else None,
+        f"{kind}_samples": count.total,
+    }
+
+
+def draw(result: "pa.Table", figure: "Figure") -> None:
+    """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    figure.suptitle(meta["title"], fontsize="medium")
+    if meta["solid"]:
+        _draw_solid(result, figure)
+        return
+    sets = meta["sets"]
+    figure.set_size_inches(SIZE[0] * len(sets) / 2, SIZE[1])
+    kinds = result["kind"].to_numpy()
+    for axes, kind in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets, strict=True):
+        rows = kinds == kind
+        re, im = (result[name].to_numpy()[rows] for name in ("re", "im"))
+        if "layer" in result.column_names:
+            layer = result["layer"].to_numpy()[rows]
+            points = axes.scatter(im, re, c=layer, s=9, zorder=3, lw=0)
+            figure.colorbar(points, ax=axes, label="layer", shrink=0.8)
+        elif len(re):
+            _density(axes, figure, re, im)
+        support = Support(**sets[kind]) if sets[kind] else None
+        _outline(axes, meta["d"] if kind == "projection" else 3, support)
+        _frame(axes, re, im)
+        _title(axes, kind, meta["d"], support)
+
+
+def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
+    limit = max(1.0, *(float(np.abs(x).max()) * 1.02 for x in (re, im)))
+    counts, edges, _ = np.histogram2d(im, re, bins=BINS, range=[[-limit, limit]] * 2)
+    counts[counts == 0] = np.nan
+    mesh = axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)
+    figure.colorbar(mesh, ax=axes, label="matrices in a cell", shrink=0.8)
+
+
+def _outline(axes: "Axes", d: int, support: Support | None) -> None:
+    re, im = Support("polygon", d).boundary()
+    axes.plot(im, re, color="0.35", lw=0.8, label="doubly stochastic matrices")
+    for k in range(d):
+        x, y = im[k] * 1.06, re[k] * 1.1
+        side = "center" if abs(x) < 0.1 else "left" if x > 0 else "right"
+        axes.text(x, y, cycles.words(d, k), ha=side, va="center", fontsize="small")
+    if support is not None and support.shape not in ("polygon", "plane"):
+        bound_re, bound_im = support.boundary()
+        marker = "o" if support.shape == "point" else ""
+        axes.plot(bound_im, bound_re, color="#d55e00", lw=1.3, marker=marker, label="exact support")
+    axes.set(xlabel=f"Im z = $\\Sigma_k\\; \\alpha_k \\sin(2 \\pi k/{d})$")
+    axes.set(ylabel=f"Re z = $\\Sigma_k\\; \\alpha_k \\cos(2 \\pi k/{d})$")
+    axes.legend(loc="upper right", fontsize="xx-small", frameon=False)
+
+
+def _frame(axes: "Axes", re: Any, im: Any) -> None:
+    """Room for the names of the vertices beside and below them, and for points beyond."""
+    wide = max(1.0, float(np.abs(im).max(initial=0)))
+    low = min(*(float(line.get_ydata().min()) for line in axes.lines), float(re.min(initial=0)))  # type: ignore[union-attr]
+    high = max(1.0, float(re.max(initial=0)))
+    axes.set(xlim=(-1.6 * wide, 1.6 * wide), ylim=(low - 0.25, high + 0.25), aspect="equal")
+
+
+def _title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:
+    head = f"projection onto the plane of the {d}-cycle"
+    if kind == "slice":
+        head = f"slice: matrices that lie in the plane of {'the' if d == 3 else 'a'} 3-cycle"
+    if support is not None:
+        is_filled = support.shape == "scallops"
+        exact = f"{support.fraction:.4f} of the area" if is_filled else support.words
+        head += f"\nexact: {exact}{'' if support.proven else ' (found numerically)'}"
+    axes.set_title(head, fontsize="small")
+
+
+VIEWS = (((20, -65), (12, 15), (89.9, -90)), ((20, -65), (12, 15), (30, 70)))
+"""Elevation and azimuth of the three-dimensional pictures of both rows, in degrees."""
+
+SOLID = (
+    ("w_re", "Re w", ("(2 3)", "(1 2), (1 3)", "")),
+    ("w_im", "Im w", ("(2 3)", "(1 2)", "(1 3)")),
+)
+"""The third coordinate of a row of pictures, and the names of the swaps."""
+
+
+def _draw_solid(result: "pa.Table", figure: "Figure") -> None:
+    """B_3 has the coordinates z and w: rows show (z, Re w) and (z, Im w), columns rotations.
+
+    The three cyclic permutations have a third root of unity as z, and w = 0; the swaps the other
+    way round. Every two vertices of B_3 are joined by an edge.
+    """
+    figure.set_size_inches(9, 6.4)
+    rows = np.flatnonzero(result["kind"].to_numpy() == "projection")
+    rows = rows[:: -(-len(rows) // SHOWN)]
+    flat = [result[name].to_numpy()[rows] for name in ("im", "re")]
+    root = np.exp(2j * np.pi / 3 * np.arange(3))
+    for row, (name, word, swaps) in enumerate(SOLID):
+        corners = np.zeros((3, 6))
+        corners[:2, :3] = root.imag, root.real
+        corners[2, 3:] = root.real if name == "w_re" else root.imag
+        labels = (*(cycles.words(3, k) for k in range(3)), *swaps)
+        for turn, (elevation, azimuth) in enumerate(VIEWS[row]):
+            place = (2, 3, 3 * row + turn + 1)
+            axes: Any = figure.add_subplot(*place, projection="3d", proj_type="ortho")
+            _polytope(axes, corners, labels if elevation < 80 else labels[:3])
+            up = result[name].to_numpy()[rows]
+            axes.scatter(*flat, up, s=1, color="#009e73", lw=0, alpha=0.5, rasterized=True)
+            axes.view_init(elevation, azimuth)
+            axes.set_box_aspect(np.ptp(corners, axis=1), zoom=1.15)
+            axes.set_axis_off()
+            seen = "from above" if elevation > 80 else f"{word} up"
+            axes.set_title(f"(Im z, Re z, {word}), {seen}", fontsize="small", y=1.0)
+
+
+def _polytope(axes: Any, corners: Any, labels: tuple[str, ...]) -> None:
+    """Faces of two cyclic permutations and a swap, all edges, and names of the vertices."""
+    faces = [(i, j, k) for i, j in ((0, 1), (1, 2), (0, 2)) for k in (3, 4, 5)]
+    axes.plot_trisurf(*corners, triangles=faces, color="#cc79a7", alpha=0.08, lw=0)
+    for i in range(6):
+        for j in range(i):
+            axes.plot(*corners[:, [i, j]], color="0.4", lw=0.6)
+    for corner, label in zip(corners.T, labels, strict=False):
+        axes.text(*(corner * 1.12), label, fontsize="x-small", ha="center", va="center")
