@@ -211,28 +211,37 @@ def _targets(
 
     target = rng.uniform(-1, 1, n) + 1j * rng.uniform(-1, 1, n)
 
-    def measured(now: reach.Pursuit, lane: Any) -> Columns:
-        h = batch_first(chart.matrices(now.state[..., lane]), 2)
+    def measured(which: Any, age: Any, state: Any) -> Columns:
+        h = batch_first(chart.matrices(state), 2)
         re, im = eigenvalue_parts(h)
         count.add(lanes(re, 1), lanes(im, 1))
         for side, axis in (("row", -1), ("column", -2)):
             error = np.abs(h.sum(axis) - 1).max(initial=0)
             found[side] = max(found[side], float(error))
-        at = {"sample": now.which[lane, None], "step": now.age[lane, None]}
+        at = {"sample": which[:, None], "step": age[:, None]}
         return {**at, "index": np.arange(method.d), "re": re, "im": im}
 
-    def ended(now: reach.Pursuit) -> Columns:
-        rows = measured(now, now.ended)
-        goal = target[rows["sample"]]
+    def ended(held: list[tuple[Any, Any, Any]]) -> Columns:
+        which, age, state = (np.concatenate(parts, -1) for parts in zip(*held, strict=True))
+        rows = measured(which, age, state)
+        goal = target[which[:, None]]
         near = np.hypot(rows["re"] - goal.real, rows["im"] - goal.imag)[:, 1:]
         found["hits"] += int((near.min(1, initial=2) < HIT).sum())
+        held.clear()
         return rows
 
     def pursued() -> Iterator[Columns]:
+        held: list[tuple[Any, Any, Any]] = []  # measured in full batches: small ones cost as much
         for now in reach.pursue(chart, target, rng, max_steps):
-            yield ended(now) if len(now.ended) else {}
+            over = now.ended
+            held.append((now.which[over], now.age[over], now.state[..., over]))
+            full = sum(len(which) for which, *_ in held) >= reach.WIDTH
+            yield ended(held) if full else {}
             if history:
-                yield measured(now, np.delete(np.arange(len(now.which)), now.ended))
+                left = np.delete(np.arange(len(now.which)), over)
+                yield measured(now.which[left], now.age[left], now.state[..., left])
+        if held:
+            yield ended(held)
 
     def summary() -> Summary:
         errors = {"row_error_max": found["row"], "column_error_max": found["column"]}

@@ -7,6 +7,8 @@ r vanish whose derivative in H is ``gradient``: a Gauss-Newton step of two real 
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import iadd
 from typing import Protocol
 
 import numpy as np
@@ -52,19 +54,19 @@ class Rotations:
         return lanes(block_norms(batch_first(state, 2), self.s), 2)
 
     def move(self, state: Array, gradient: Array, r: Array) -> Array:
-        """Q times Cayley's map of the shortest rotation."""
+        """Q times Cayley's map of the shortest rotation W."""
+        n, s = self.d * self.s, self.s
         pairs = [(a, b) for a in range(self.d) for b in range(a + 1, self.d)]
         re, im = self._derivatives(state, gradient, pairs)
         step = _shortest(re, im, r, self.longest / np.sqrt(2))
-        n, s = self.d * self.s, self.s
-        plus = np.zeros((n, n, state.shape[2]))
-        for k, (a, b) in enumerate(pairs):  # I + W/2: half of each entry above, minus below
-            block = 0.5 * step[k]
-            plus[a * s : (a + 1) * s, b * s : (b + 1) * s] = block
-            plus[b * s : (b + 1) * s, a * s : (a + 1) * s] = -block.swapaxes(0, 1)
-        diagonal = np.einsum("ii...->i...", plus)
+        step *= -0.5
+        minus = np.zeros((n, n, state.shape[2]))  # I - W/2
+        for (a, b), block in zip(pairs, step, strict=True):
+            minus[a * s : (a + 1) * s, b * s : (b + 1) * s] = block
+            minus[b * s : (b + 1) * s, a * s : (a + 1) * s] = -block.swapaxes(0, 1)
+        diagonal = np.einsum("ii...->i...", minus)
         diagonal += 1
-        turn = lanes(leading_inverse(batch_first(plus.swapaxes(0, 1).copy(), 2), n), 2)
+        turn = lanes(leading_inverse(batch_first(minus, 2), n), 2)
         turn *= 2
         diagonal = np.einsum("ii...->i...", turn)
         diagonal -= 1
@@ -77,22 +79,21 @@ class Rotations:
 
         Rotations within a block of columns change no block norm.
         """
-        d, s = self.d, self.s
-        columns = [q[:, a * s : (a + 1) * s] for a in range(d)]
-        re, im = (aligned((len(pairs), s, s, q.shape[2]), float) for _ in range(2))
-        parts = [gradient.real * (2 / s), gradient.imag * (2 / s)]
-        product = aligned((d * s, s, s, q.shape[2]), float)
+        d, s, batch = self.d, self.s, q.shape[2]
+        columns = q.reshape(d * s, d, s, batch)
+        product = aligned((d * s, s, s, batch), float)
+        inner = aligned((len(pairs), d, s, s, batch), float)
         for k, (a, b) in enumerate(pairs):
-            np.multiply(columns[a][:, :, None], columns[b][:, None], out=product)
-            inner = product[::s]
-            for row in range(1, s):
-                inner += product[row::s]
-            for part, out in zip(parts, (re[k], im[k]), strict=True):
-                weight = part[:, b] - part[:, a]
-                np.multiply(inner[0], weight[0], out=out)
-                for i in range(1, d):
-                    out += inner[i] * weight[i]
-        return re, im
+            np.multiply(columns[:, a, :, None], columns[:, b, None], out=product)
+            inner[k] = reduce(iadd, (product[row::s] for row in range(s)))
+        first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+        parts = np.stack([gradient.real, gradient.imag]) * (2 / s)
+        weight = (parts[:, :, second] - parts[:, :, first]).swapaxes(1, 2)[..., None, None, :]
+        total = inner[:, 0] * weight[:, :, 0]
+        term = aligned(total.shape, float)
+        for i in range(1, d):
+            total += np.multiply(inner[:, i], weight[:, :, i], out=term)
+        return total[0], total[1]
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from analyses.core.arrays import Array
 from analyses.geometry.characteristic import residual
 from analyses.geometry.charts import Chart
 
-WIDTH = 1000
+WIDTH = 1400
 """Targets pursued at a time: what they need fits a cache, and calls are few."""
 
 PATIENCE = 2
 """Steps in a row without progress after which a target is given up."""
 
-PROGRESS = 0.8
+PROGRESS = 0.7
 """A step makes progress if it shrinks the residual to this share of the best so far."""
 
 ON_TARGET = 1e-5

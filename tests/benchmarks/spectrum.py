@@ -26,8 +26,8 @@ def our_stages():
     import numpy as np
 
     from analyses.core.arrays import lanes
-    from analyses.geometry.eigenvalues import eigenvalue_parts
     from analyses.geometry.coverage import Coverage
+    from analyses.geometry.eigenvalues import eigenvalue_parts
     from analyses.geometry.regions import Region
     from analyses.parameterizations.go_mhc import GoMHC
 
