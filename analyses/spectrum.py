@@ -17,24 +17,21 @@ Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4; 
 """
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from analyses.core import source as sources
-from analyses.core.arrays import batch_first, lanes
 from analyses.core.errors import UsageError
-from analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization, require
-from analyses.core.result import Result, Summary
+from analyses.core.parameterization import Parameterization, require
+from analyses.core.result import Result
 from analyses.core.source import Draws, Source
-from analyses.core.table import Columns, column
-from analyses.geometry import reach
-from analyses.geometry.charts import Chart, Parameters
-from analyses.geometry.coverage import OUTSIDE, Coverage
-from analyses.geometry.eigenvalues import eigenvalue_parts
-from analyses.geometry.permutations import prime_factors
+from analyses.core.table import column
 from analyses.geometry.regions import Region
+from analyses.probes.frontier import pushed
+from analyses.probes.references import coverage_of
+from analyses.probes.sample import sampled
+from analyses.probes.targets import aimed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,187 +108,25 @@ def run(
     require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
-    region = region_for(source)
-    meta = {"d": source.d, "region": region.kind, "title": sources.title(source), "probe": probe}
-    if not isinstance(source, Parameterization):
+    count = coverage_of(source, draws, resolution)
+    if isinstance(source, Parameterization) and probe == "targets":
+        found = aimed(source, draws.samples, count, rng, max_steps, history)
+    elif isinstance(source, Parameterization) and probe == "frontier":
+        found = pushed(source, count, rng, directions, starts)
+    else:
         if probe != "sample":
-            raise UsageError(
-                f"--probe {probe} moves matrices and {source.source} is fixed; leave it"
-            )
-        meta = {**source.meta, **meta}
-    count = Coverage(region, resolution, _tolerance(source, draws), _factor_region(source))
-    if probe == "frontier" and isinstance(source, Parameterization):
-        return _frontier(source, count, directions, starts, meta, rng)
-    if probe == "targets" and isinstance(source, Parameterization):
-        return _targets(source, count, draws.samples, max_steps, history, meta, rng)
-    names = ["sample", *(_OF_A_PATH if not isinstance(source, Parameterization) else ())]
+            fixed = sources.title(source)
+            raise UsageError(f"--probe {probe} moves matrices and {fixed} is fixed; leave it out")
+        found = sampled(source, draws, count, rng)
+    meta = {} if isinstance(source, Parameterization) else source.meta
+    shown = {"d": source.d, "region": count.region.kind, "title": sources.title(source)}
     return Result(
-        schema=_schema(*names, "index", "re", "im"),
-        steps=_samples(source, draws, rng, count),
-        summarise=count.summary,
-        total=sources.steps(source, draws),
-        meta=meta,
+        schema=tuple(c for c in SCHEMA if c.name in found.columns),
+        steps=found.steps,
+        summarise=found.summary,
+        total=found.total,
+        meta={**meta, **shown, "probe": probe},
     )
-
-
-def region_for(source: Source) -> Region:
-    """The unit disk for signed matrices of bounded norm, else that of doubly stochastic ones."""
-    exact = source.exact if isinstance(source, Parameterization) else frozenset()
-    if NORM in exact and NONNEGATIVE not in exact and source.d > 2:
-        return Region("unit disk", source.d)
-    return Region("doubly-stochastic", source.d)
-
-
-def _factor_region(source: Source) -> Region | None:
-    """That of the largest factor of a Kronecker product, in which go-mHC's B.1 puts its spectrum.
-
-    Products of eigenvalues leave it for every factor larger than 2 (MATH 5.6).
-    """
-    if not hasattr(source, "factors"):
-        return None
-    factors = source.factors or prime_factors(source.d)
-    return Region("doubly-stochastic", max(factors)) if len(factors) > 1 else None
-
-
-_OF_A_PATH = ("site", "layer", "branch")
-
-
-def _schema(*names: str) -> Any:
-    return tuple(c for c in SCHEMA if c.name in names)
-
-
-def _tolerance(source: Source, draws: Draws) -> float:
-    """What counts as outside: more than a matrix in its dtype can be off by rounding alone."""
-    dtype = draws.dtype if isinstance(source, Parameterization) else source.matrices.dtype
-    return max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
-
-
-def _samples(
-    source: Source, draws: Draws, rng: np.random.Generator, count: Coverage
-) -> Iterator[Columns]:
-    places = sources.sites(source)
-    where = {
-        "site": np.arange(len(places))[:, None],
-        "layer": np.array([s.layer for s in places])[:, None],
-        "branch": np.array([s.branch for s in places])[:, None],
-    }
-    start = 0
-    for block in sources.blocks(source, draws, rng):
-        re, im = eigenvalue_parts(block)
-        count.add(lanes(re, 1), lanes(im, 1))
-        sample = np.arange(start, start + len(block))[:, None, None]
-        start += len(block)
-        yield {"sample": sample, "index": np.arange(block.shape[-1]), "re": re, "im": im, **where}
-
-
-def chart_of(method: Parameterization) -> Chart:
-    """The method's own way to move, or the one that every map has."""
-    own: Chart | None = method.chart()
-    return own or Parameters(method)
-
-
-REACHED = 1e-8
-"""A point of the frontier is an eigenvalue to about this."""
-
-HIT = 1e-3
-"""Distance within which a target counts as hit."""
-
-
-def _targets(
-    method: Parameterization,
-    count: Coverage,
-    n: int,
-    max_steps: int,
-    history: bool,
-    meta: dict[str, Any],
-    rng: np.random.Generator,
-) -> Result:
-    found = {"hits": 0, "row": 0.0, "column": 0.0}
-    chart = chart_of(method)
-
-    target = rng.uniform(-1, 1, n) + 1j * rng.uniform(-1, 1, n)
-
-    def measured(which: Any, age: Any, state: Any) -> Columns:
-        h = batch_first(chart.matrices(state), 2)
-        re, im = eigenvalue_parts(h)
-        count.add(lanes(re, 1), lanes(im, 1))
-        for side, axis in (("row", -1), ("column", -2)):
-            error = np.abs(h.sum(axis) - 1).max(initial=0)
-            found[side] = max(found[side], float(error))
-        at = {"sample": which[:, None], "step": age[:, None]}
-        return {**at, "index": np.arange(method.d), "re": re, "im": im}
-
-    def ended(held: list[tuple[Any, Any, Any]]) -> Columns:
-        which, age, state = (np.concatenate(parts, -1) for parts in zip(*held, strict=True))
-        rows = measured(which, age, state)
-        goal = target[which[:, None]]
-        near = np.hypot(rows["re"] - goal.real, rows["im"] - goal.imag)[:, 1:]
-        found["hits"] += int((near.min(1, initial=2) < HIT).sum())
-        held.clear()
-        return rows
-
-    def pursued() -> Iterator[Columns]:
-        held: list[tuple[Any, Any, Any]] = []  # measured in full batches: small ones cost as much
-        for now in reach.pursue(chart, target, rng, max_steps):
-            over = now.ended
-            held.append((now.which[over], now.age[over], now.state[..., over]))
-            full = sum(len(which) for which, *_ in held) >= reach.WIDTH
-            yield ended(held) if full else {}
-            if history:
-                left = np.delete(np.arange(len(now.which)), over)
-                yield measured(now.which[left], now.age[left], now.state[..., left])
-        if held:
-            yield ended(held)
-
-    def summary() -> Summary:
-        errors = {"row_error_max": found["row"], "column_error_max": found["column"]}
-        return {**count.summary(), "targets": n, "hits": found["hits"] / n, **errors}
-
-    schema = _schema("sample", "step", "index", "re", "im")
-    return Result(schema, pursued(), summary, total=8 * n // reach.WIDTH + 8, meta=meta)
-
-
-def _frontier(
-    method: Parameterization,
-    count: Coverage,
-    directions: int,
-    starts: int,
-    meta: dict[str, Any],
-    rng: np.random.Generator,
-) -> Result:
-    angle = reach.directions(method.d, directions, getattr(method, "s", 1))
-    passes = reach.trace_frontier(chart_of(method), rng, angle, starts)
-    last: dict[str, Any] = {}
-
-    def pushed() -> Iterator[Columns]:
-        for radius in passes:
-            last["curve"] = reach.closed_curve(angle, radius)
-            yield {}
-        turn, re, im = last["curve"]
-        yield {"sample": np.arange(len(turn)), "angle": turn, "re": re, "im": im}
-
-    def summary() -> Summary:
-        turn, re, im = last["curve"]
-        area, coarse = reach.area(re, im), reach.area(*reach.thinned(re, im))
-        region = count.region
-        excess = region.excess(re, im)
-        return {
-            "coverage": area / region.area if region.area else None,
-            "outside_fraction": float((excess > REACHED).mean()),
-            "outside_tolerance": REACHED,
-            "region": region.kind,
-            "region_proven": region.proven,
-            "area_reached": area,
-            "area_region": region.area,
-            "area_error": abs(area - coarse),
-            "area_is": "a lower bound on the reach, up to area_error",
-            "gap_max": reach.gap(region.boundary(), (re, im)),
-            "resolution": count.resolution,
-            "eigenvalues": len(turn),
-            "nonreal_fraction": float((im != 0).mean()),
-        }
-
-    return Result(_schema("sample", "angle", "re", "im"), pushed(), summary, starts + 2, meta)
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -127,6 +127,12 @@ class Parameters:
         return state + _shortest(rows[0], rows[1], r, self.longest)
 
 
+def chart_of(method: Parameterization) -> Chart:
+    """The method's own way to move, or the one that every map has."""
+    own: Chart | None = method.chart()
+    return own or Parameters(method)
+
+
 def _shortest(re: Array, im: Array, r: Array, longest: float) -> Array:
     """The shortest solution of re . x = -Re r, im . x = -Im r, or as much of it as is allowed.
 

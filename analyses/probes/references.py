@@ -1,0 +1,36 @@
+"""What eigenvalues are measured against: the region of the set that a method aims at."""
+
+import numpy as np
+
+from analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization
+from analyses.core.source import Draws, Source
+from analyses.geometry.coverage import OUTSIDE, Coverage
+from analyses.geometry.permutations import prime_factors
+from analyses.geometry.regions import Region
+
+
+def coverage_of(source: Source, draws: Draws, resolution: int) -> Coverage:
+    """Empty counts against the regions of a source."""
+    dtype = draws.dtype if isinstance(source, Parameterization) else source.matrices.dtype
+    # outside is what a matrix in its dtype cannot be by rounding alone
+    tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
+    return Coverage(region_for(source), resolution, tolerance, factor_region(source))
+
+
+def region_for(source: Source) -> Region:
+    """The unit disk for signed matrices of bounded norm, else that of doubly stochastic ones."""
+    exact = source.exact if isinstance(source, Parameterization) else frozenset()
+    if NORM in exact and NONNEGATIVE not in exact and source.d > 2:
+        return Region("unit disk", source.d)
+    return Region("doubly-stochastic", source.d)
+
+
+def factor_region(source: Source) -> Region | None:
+    """That of the largest factor of a Kronecker product, in which go-mHC's B.1 puts its spectrum.
+
+    Products of eigenvalues leave it for every factor larger than 2 (MATH 5.6).
+    """
+    if not hasattr(source, "factors"):
+        return None
+    factors = source.factors or prime_factors(source.d)
+    return Region("doubly-stochastic", max(factors)) if len(factors) > 1 else None
