@@ -18,6 +18,7 @@ import typer
 
 from analyses.core.parameterization import Parameterization
 from analyses.core.source import Draws, Source
+from analyses.core.trace import MixingTrace
 from birkhoff_cli import inputs, outputs
 from birkhoff_cli.checkpoints import Checkpoint
 
@@ -73,9 +74,18 @@ def _parameter(parameter: inspect.Parameter, options: dict[str, Any]) -> Reader:
     if kind == Source:
         options |= {"path": PATH_OR_METHOD} | method_options()
         return inputs.source
+    if kind is MixingTrace:
+        options["path"] = MATRICES
+        return inputs.trace
     if kind is Parameterization:
         options |= method_options()
         return inputs.method
+    if kind == Parameterization | None:
+        options |= method_options()
+        return inputs.optional_method
+    if kind == tuple[Parameterization, ...]:
+        options |= {"method": METHODS, "d": _option(int | None, None, D_HELP, "d", "Method")}
+        return inputs.methods
     if kind is Checkpoint:
         options |= {"path": PATH, "set": SETTINGS}
         return inputs.checkpoint
@@ -97,8 +107,17 @@ def _split(annotation: Any) -> tuple[Any, str]:
 
 
 PATH = Annotated[Path, typer.Argument(help="A checkpoint.", show_default=False)]
+FILE = "A checkpoint, or matrices as npy, npz, parquet, arrow, csv, ndjson; - is standard input"
+MATRICES = Annotated[Path, typer.Argument(help=f"{FILE}.", show_default=False)]
 PATH_OR_METHOD = Annotated[
-    Path | None, typer.Argument(help="A checkpoint; or give --method.", show_default=False)
+    Path | None, typer.Argument(help=f"{FILE}; or give --method.", show_default=False)
+]
+D_HELP = "Number of streams: 4 if not given."
+METHODS = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", help="A method with its options, go-mhc:s=1; once for each.", show_default=False
+    ),
 ]
 SETTINGS = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting that was assumed: iters=20.")
@@ -115,7 +134,7 @@ def method_options() -> dict[str, Any]:
         "method": _option(
             str | None, None, f"One of {', '.join(inputs.METHODS)}.", "method", panel
         ),
-        "d": _option(int | None, None, "Number of streams: 4 if not given.", "d", panel),
+        "d": _option(int | None, None, D_HELP, "d", panel),
     }
     for field, owners in inputs.method_fields().items():
         kind, note = _split(get_type_hints(owners[0], include_extras=True)[field])
@@ -172,7 +191,7 @@ def _signature(options: dict[str, Any]) -> inspect.Signature:
             continue
         kind = get_args(option)[0]
         default = False if kind is bool else None
-        required = option is PATH
+        required = option is PATH or option is MATRICES
         parameters.append(
             inspect.Parameter(
                 name,

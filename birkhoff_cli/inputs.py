@@ -12,7 +12,8 @@ from analyses import parameterizations
 from analyses.core.errors import UsageError
 from analyses.core.parameterization import Parameterization
 from analyses.core.source import Draws, Source
-from birkhoff_cli import checkpoints
+from analyses.core.trace import MixingTrace
+from birkhoff_cli import checkpoints, matrices
 from birkhoff_cli.checkpoints import Checkpoint
 
 METHODS = parameterizations.names()
@@ -42,7 +43,33 @@ def source(words: dict[str, Any]) -> Source:
         raise UsageError(
             f"{_dashes(idle[0])} is for drawn matrices and {path} is a file; leave one of them out"
         )
-    return checkpoints.read(path).trace()
+    return _matrices(path)
+
+
+def trace(words: dict[str, Any]) -> MixingTrace:
+    """The matrices at a path; ``--d`` of a method to compare them with is theirs if not said."""
+    found = _matrices(words["path"])
+    if "d" in words and not _said("d", words):
+        words["d"] = found.d
+    return found
+
+
+def _matrices(path: Path) -> MixingTrace:
+    return matrices.read(path) if matrices.recognises(path) else checkpoints.read(path).trace()
+
+
+def optional_method(words: dict[str, Any]) -> Parameterization | None:
+    """`method`, or None where none is named.
+
+    Raises:
+        UsageError: an option of a method without the method, or what `method` raises.
+    """
+    if words["method"] is not None:
+        return method(words)
+    for option in method_fields():
+        if _said(option, words):
+            raise UsageError(f"{_dashes(option)} is an option of methods; say --method too")
+    return None
 
 
 def method(words: dict[str, Any]) -> Parameterization:
@@ -62,6 +89,35 @@ def method(words: dict[str, Any]) -> Parameterization:
             raise UsageError(f"{name} has no {_dashes(option)}; it has {has}")
     given = {n: words[n] for n in own if words.get(n) is not None}
     return cls(**{n: _convert(v, hints[n], n) for n, v in given.items()})
+
+
+def methods(words: dict[str, Any]) -> tuple[Parameterization, ...]:
+    """Every ``--method name:option=value,...``, with ``--d`` for all of them."""
+    return tuple(_described(word, words["d"]) for word in words["method"] or ())
+
+
+def _described(word: str, d: int | None) -> Parameterization:
+    name, _, rest = word.partition(":")
+    hints = get_type_hints(parameterizations.load(name))
+    given: dict[str, Any] = {"method": name, "d": d}
+    for part in filter(None, rest.split(",")):
+        option, equals, value = part.partition("=")
+        option = option.replace("-", "_")
+        if not equals or option not in {*method_fields(), "d"}:
+            raise UsageError(f"--method {word}: '{part}' is no option=value; say {name}:d=3")
+        given[option] = _value(value, hints.get(option, str), word)
+    return method(given)
+
+
+def _value(text: str, hint: Any, word: str) -> Any:
+    """Text to int, float, str or a tuple (written 2x3), whichever the field takes."""
+    kinds = [kind for kind in (hint, *get_args(hint)) if kind in (int, float)]
+    if get_origin(hint) is tuple:
+        return text.replace("x", ",")
+    try:
+        return kinds[0](text) if kinds else text
+    except ValueError:
+        raise UsageError(f"--method {word}: '{text}' is not a number") from None
 
 
 def checkpoint(words: dict[str, Any]) -> Checkpoint:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
 from typing import Any, BinaryIO, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from birkhoff_cli.report import finite
@@ -76,7 +78,7 @@ def arrow(
 def csv(
     batches: Iterable[pa.RecordBatch], schema: pa.Schema, sink: BinaryIO, footer: Footer
 ) -> None:
-    """CSV with a header; a matrix becomes one column per entry, ``matrix_0_0`` and on."""
+    """CSV with a header; a list becomes one column per entry, ``matrix_0_0`` and on."""
     import pyarrow.csv
 
     del footer
@@ -124,23 +126,25 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
 
 def _flatten(table: pa.Table) -> pa.Table:
     for name in table.column_names:
-        kind = table.schema.field(name).type
-        if pa.types.is_fixed_size_list(kind):
-            table = _spread(table, name, kind.list_size)
+        if sizes := _sizes(table.schema.field(name).type):
+            table = _spread(table, name, sizes)
     return table
 
 
-def _spread(table: pa.Table, name: str, d: int) -> pa.Table:
-    column = table[name].combine_chunks()
-    cells = (
-        column.flatten().flatten()
-        if len(column)
-        else pa.array([], column.type.value_type.value_type)
-    )
+def _sizes(kind: pa.DataType) -> tuple[int, ...]:
+    """Lengths of nested fixed-size lists, the outermost first."""
+    if not pa.types.is_fixed_size_list(kind):
+        return ()
+    return (kind.list_size, *_sizes(kind.value_type))
+
+
+def _spread(table: pa.Table, name: str, sizes: tuple[int, ...]) -> pa.Table:
+    cells = table[name].combine_chunks()
+    for _ in sizes:
+        cells = cells.flatten()
     at = table.column_names.index(name)
     table = table.remove_column(at)
-    for k in range(d * d):
-        table = table.add_column(
-            at + k, f"{name}_{k // d}_{k % d}", cells[k :: d * d] if len(cells) else cells
-        )
+    for k, index in enumerate(np.ndindex(sizes)):
+        word = "_".join((name, *map(str, index)))
+        table = table.add_column(at + k, word, cells[k :: prod(sizes)] if len(cells) else cells)
     return table

@@ -25,7 +25,7 @@ SMALL = ("spectrum", *GO, "-n", "50")
 @pytest.mark.parametrize(
     "words, code, said",
     [
-        (["nope"], 2, "known: depth-drift"),
+        (["nope"], 2, "depth-drift, "),
         (["spectrm"], 2, "did you mean 'spectrum'"),
         (["spectrum"], 2, "give a checkpoint, or --method"),
         (["spectrum", "--method", "nope"], 2, "known: averaged-go-mhc"),

@@ -154,7 +154,7 @@ def _shortest(re: Array, im: Array, r: Array, longest: float) -> Array:
     step += im * y
     flat = step.reshape(-1, len(r))
     norm = np.sqrt(_dot(flat, flat))
-    step *= np.minimum(1, longest / (norm + np.finfo(float).tiny))
+    step *= longest / np.maximum(norm, longest)
     return step
 
 

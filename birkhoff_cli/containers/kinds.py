@@ -46,7 +46,7 @@ def checkpoint_file(path: Path) -> Path:
     """
     if stat.S_ISDIR(_stat_mode(path)):
         return _only_checkpoint(path)
-    if not _is_regular(path):
+    if not is_regular(path):
         raise BadInput(f"{where(path)}: is a device, pipe or socket, not a regular file; {NOT_IT}")
     return path
 
@@ -82,7 +82,7 @@ def _stat_mode(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
-def _is_regular(path: Path) -> bool:
+def is_regular(path: Path) -> bool:
     """Whether opening it can neither block nor never end; in /proc all files claim so."""
     kernel = any(path.resolve().is_relative_to(root) for root in ("/proc", "/sys"))
     return path.is_file() and not kernel
@@ -150,7 +150,7 @@ def _only_checkpoint(folder: Path) -> Path:
 def _is_checkpoint(path: Path) -> bool:
     """Whether a directory's entry is one; torch writes ``NAME/data.pkl`` first into its zips."""
     try:
-        if not _is_regular(path):
+        if not is_regular(path):
             return False
         if kind(path) != "torch":
             return True

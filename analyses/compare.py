@@ -1,0 +1,209 @@
+"""Several methods side by side: spectral reach above, projection onto the plane of the cycle below.
+
+A method is its name with its options after a colon: go-mhc:s=1, mhc:iters=2, kromhc:factors=2x2.
+All are probed alike; --probe targets moves eigenvalues towards random targets, sample draws.
+
+With go-mhc:s=1 go-mhc:s=2 at d = 3 this is figure 3 of the go-mHC paper above and figure A12 below,
+with mhc mhc-lite kromhc go-mhc at d = 4 figure 4, with averaged-go-mhc figure A21.
+
+Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21; MATH 3, 4 for what the areas are.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from analyses.core import source as sources
+from analyses.core.parameterization import Parameterization, require
+from analyses.core.result import Result, Summary
+from analyses.core.source import Draws
+from analyses.core.table import Columns, column
+from analyses.geometry import cycles
+from analyses.geometry.hypocycloids import Support
+from analyses.geometry.regions import Region
+from analyses.planes import supports
+from analyses.planes.occupancy import Occupancy
+from analyses.probes import Probe
+from analyses.probes.references import coverage_of
+from analyses.probes.sample import sampled
+from analyses.probes.targets import aimed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXAMPLES = (
+    "birkhoff compare --method go-mhc:s=1 --method go-mhc:s=2 --d 3 --plot compare.png",
+    "birkhoff compare --method mhc:iters=2 --method mhc-lite --method kromhc --method go-mhc",
+)
+
+SCHEMA = (
+    column("method", "int32", "which of the methods, in the order given, 0 first"),
+    column(
+        "panel", "string", "reach: an eigenvalue; projection: a matrix in the plane of the cycle"
+    ),
+    column("sample", "int64", "index of the matrix, or of the target"),
+    column("re", "float64", "real part of the eigenvalue, or of z"),
+    column("im", "float64", "imaginary part of the eigenvalue, or of z"),
+)
+
+
+def run(
+    methods: tuple[Parameterization, ...],
+    *,
+    draws: Draws = Draws(samples=20_000),  # noqa: B008 (frozen)
+    probe: Annotated[Literal["targets", "sample"], "how to look for eigenvalues"] = "targets",
+    resolution: Annotated[int, "cells along each side of [-1, 1]^2"] = 200,
+    rng: np.random.Generator,
+) -> Result:
+    """Eigenvalues and projections of every method, with the same number of each.
+
+    Args:
+        methods: the maps.
+        draws: how many matrices (and targets) for each, and how they are drawn.
+        probe: how to look for eigenvalues.
+        resolution: cells along each side of the grids.
+        rng: every method draws from a child of its own.
+
+    Returns:
+        A row for every eigenvalue but the trivial one, and for every projected matrix. The summary
+        has ``methods``: a row for each with the numbers of `spectrum` and `slice`.
+
+    Raises:
+        UsageError: no method, or resolution out of range.
+    """
+    require(len(methods) > 0, "a comparison without --method", "--method NAME, once for each")
+    require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
+    panels = [
+        _Panel(k, method, draws, probe, resolution, child)
+        for k, (method, child) in enumerate(zip(methods, rng.spawn(len(methods)), strict=True))
+    ]
+    return Result(
+        schema=SCHEMA,
+        steps=(columns for panel in panels for columns in panel.steps()),
+        summarise=lambda: {"methods": [panel.summary() for panel in panels]},
+        total=sum(panel.total for panel in panels),
+        meta={"methods": [panel.meta for panel in panels], "probe": probe},
+    )
+
+
+class _Panel:
+    """One method: its eigenvalues, then its projections."""
+
+    def __init__(
+        self,
+        index: int,
+        method: Parameterization,
+        draws: Draws,
+        probe: str,
+        resolution: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.index, self.method, self.draws, self.rng = index, method, draws, rng
+        count = coverage_of(method, draws, resolution)
+        self.region = count.region
+        self.found: Probe = (
+            aimed(method, draws.samples, count, rng)
+            if probe == "targets"
+            else sampled(method, draws, count, rng)
+        )
+        self.plane = None
+        if method.d > 2:
+            polygon = Support("polygon", method.d)
+            exact = supports.projection(method)
+            self.plane = Occupancy(polygon, exact, resolution, count.tolerance)
+        self.total = self.found.total + sources.steps(method, draws)
+
+    def steps(self) -> Iterator[Columns]:
+        for rows in self.found.steps:
+            if rows:
+                other = {name: rows[name][..., 1:] for name in ("re", "im")}
+                yield {"method": self.index, "panel": "reach", "sample": rows["sample"], **other}
+        for start, block in self._blocks():
+            re, im = cycles.point(cycles.coefficients(block[:, 0].astype(np.float64, copy=False)))
+            if self.plane:
+                self.plane.add(re, im)
+                sample = np.arange(start, start + len(block))
+                yield {"method": self.index, "panel": "projection", "sample": sample} | {
+                    "re": re,
+                    "im": im,
+                }
+
+    def _blocks(self) -> Iterator[tuple[int, Any]]:
+        start = 0
+        for block in sources.blocks(self.method, self.draws, self.rng) if self.plane else ():
+            yield start, block
+            start += len(block)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        exact = self.plane.exact if self.plane else None
+        return {
+            "title": sources.title(self.method),
+            "d": self.method.d,
+            "region": self.region.kind,
+            "support": asdict(exact) if exact else None,
+        }
+
+    def summary(self) -> Summary:
+        reach, plane = self.found.summary(), self.plane
+        names = ("coverage", "outside_fraction", "nonreal_fraction", "area_reached", "area_region")
+        return {
+            "method": sources.title(self.method),
+            **{name: reach[name] for name in names},
+            "hits": reach.get("hits"),
+            "projection_fraction": plane.fraction if plane else None,
+            "projection_exact": plane.exact.fraction if plane and plane.exact else None,
+        }
+
+
+def draw(result: "pa.Table", figure: "Figure") -> None:
+    """A column for every method: eigenvalues above, projections below, one scale of colours."""
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    shown = meta["methods"]
+    rows = 2 if any(m["d"] > 2 for m in shown) else 1
+    figure.set_size_inches(2.9 * len(shown) + 0.6, 3.0 * rows)
+    panels = figure.subplots(rows, len(shown), squeeze=False)
+    which, panel = result["method"].to_numpy(), result["panel"].to_numpy()
+    for row, kind in enumerate(("reach", "projection")[:rows]):
+        for k, method in enumerate(shown):
+            chosen = (which == k) & (panel == kind)
+            re, im = (result[name].to_numpy()[chosen] for name in ("re", "im"))
+            axes = panels[row, k]
+            if kind == "reach":
+                _reach(axes, re, im, method)
+            elif method["d"] > 2:
+                _projection(axes, re, im, method)
+            else:
+                axes.set_axis_off()
+
+
+def _reach(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
+    _density(axes, re, im)
+    angle = np.linspace(0, 2 * np.pi, 361)
+    axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.7, ls="--")
+    if method["region"] != "unit disk":
+        axes.plot(*Region(method["region"], method["d"]).boundary(), color="#d55e00", lw=1.1)
+    axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
+    axes.set_title(method["title"].replace(", field = real", ""), fontsize="small")
+
+
+def _projection(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
+    _density(axes, im, re)
+    polygon_re, polygon_im = Support("polygon", method["d"]).boundary()
+    axes.plot(polygon_im, polygon_re, color="0.35", lw=0.8)
+    if method["support"] and method["support"]["shape"] not in ("polygon", "plane"):
+        support_re, support_im = Support(**method["support"]).boundary()
+        axes.plot(support_im, support_re, color="#d55e00", lw=1.1)
+    axes.set(xlabel="Im z, projection", ylabel="Re z, projection", aspect="equal")
+
+
+def _density(axes: "Axes", x: Any, y: Any) -> None:
+    limit = max(1.05, *(float(np.abs(v).max(initial=0)) * 1.02 for v in (x, y)))
+    counts, edges, _ = np.histogram2d(x, y, bins=200, range=[[-limit, limit]] * 2)
+    counts[counts == 0] = np.nan
+    axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)

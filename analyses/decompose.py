@@ -1,0 +1,264 @@
+"""Permutations in given matrices: mixtures of few of them, the nearest one, and distances.
+
+Of every matrix H: its row and column errors, the nearest permutation matrix, and the nearest
+doubly stochastic matrix, which is H itself if H is doubly stochastic, as a mixture of few
+permutations (Birkhoff-von Neumann); one row for every term. With --method also the distance to
+the matrices which that method can reach, an upper bound: the best of --starts descents.
+
+Distances are Frobenius norms.
+
+Source: Birkhoff, Univ. Nac. Tucuman Rev. A 5 (1946) 147-151; MATH 5.2-5.5 for the distance of
+edges and of J/d to go-mHC.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from analyses.core.errors import BadInput
+from analyses.core.memory import require_memory
+from analyses.core.parameterization import Parameterization, require
+from analyses.core.result import Result, Summary
+from analyses.core.table import Columns, column
+from analyses.core.trace import MixingTrace
+from analyses.geometry.decomposition import decompose, rebuild, terms_bound
+from analyses.geometry.image import Image
+from analyses.geometry.projection import LARGEST, nearest_doubly_stochastic, nearest_permutation
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+EXAMPLES = (
+    "birkhoff decompose matrices.npy -o terms.parquet --plot terms.png",
+    "birkhoff decompose out/ckpt.pt --json",
+    "birkhoff decompose - --method go-mhc --s 2 < matrices.parquet",
+)
+
+SCHEMA = (
+    column("sample", "int64", "sample of the matrix, counted from 0"),
+    column("site", "int32", "site in order of depth"),
+    column("layer", "int32", "layer of that site"),
+    column("branch", "string", "branch of that site: attn or mlp; file for a plain array"),
+    column("term", "int32", "term of the mixture that is nearest, by falling weight"),
+    column("weight", "float64", "weight of the term; those of a matrix sum to 1"),
+    column("permutation", "vector<int32>[4]", "its permutation: P[i, permutation[i]] = 1"),
+    column("row_error", "float64", "largest |row sum - 1| of the matrix"),
+    column("column_error", "float64", "largest |column sum - 1| of the matrix"),
+    column("entry_min", "float64", "smallest entry of the matrix"),
+    column("barycenter_distance", "float64", "distance to J/d"),
+    column("permutation_distance", "float64", "distance to the nearest permutation matrix"),
+    column("nearest_permutation", "vector<int32>[4]", "that permutation"),
+    column("polytope_distance", "float64", "distance to the nearest doubly stochastic matrix"),
+    column("nearest", "matrix<float64>[4]", "that doubly stochastic matrix, d x d"),
+    column("reconstruction_error", "float64", "largest entry of the mixture less `nearest`"),
+    column(
+        "image_distance",
+        "float64",
+        "upper bound on the distance to the image of --method: the best of --starts descents",
+        nullable=True,
+    ),
+)
+SIZE = (9.0, 3.6)
+STEP, BLOCK = 2000, 64 << 20
+
+Numbers = dict[str, Any]
+"""Columns by name, a row per matrix."""
+
+
+def run(
+    trace: MixingTrace,
+    *,
+    method: Parameterization | None = None,
+    starts: Annotated[int, "descents per matrix towards the image of --method"] = 32,
+    rng: np.random.Generator,
+) -> Result:
+    """Decompose every matrix, and measure how far it is from what.
+
+    Args:
+        trace: the matrices.
+        method: a parameterization of the same d, to measure the distance to its image.
+        starts: descents for every matrix; more of them find lower minima.
+        rng: the only source of randomness: where the descents start.
+
+    Returns:
+        A row for every matrix and term. The summary has ``matrices``, ``d``, ``terms_max`` (at
+        most (d-1)^2 + 1), ``row_error_max``, ``column_error_max``, ``entry_min`` and the largest
+        distances; ``image_distance_max`` only with a method.
+
+    Raises:
+        UsageError: a method of another d, or starts below 1.
+        BadInput: an entry so large that 1 is lost beside it.
+    """
+    require(starts >= 1, f"--starts {starts}", "at least 1")
+    d = trace.d
+    if method is not None:
+        require(method.d == d, f"--d {method.d} for {d} x {d} matrices", f"{d}, or no --d")
+    _refuse_large(trace)
+    image = None if method is None else Image(method, starts, rng)
+    count = trace.samples * len(trace.sites)
+    step = min(_step(d), STEP if image is None else image.step)
+    record: dict[str, Any] = {}
+    return Result(
+        schema=tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA),
+        steps=_steps(trace, image, count, step, record),
+        summarise=lambda: _summary(count, d, method, record),
+        total=-(-count // step),
+        meta={**trace.meta, "d": d, "title": trace.source, "against": method and method.name},
+    )
+
+
+def _step(d: int) -> int:
+    """Matrices at a time whose rows stay small: every term repeats the nearest matrix."""
+    rows = 8 * terms_bound(d) * d * d
+    require_memory(4 * rows, f"the terms of one matrix of d = {d}")
+    return max(1, BLOCK // rows)
+
+
+def _refuse_large(trace: MixingTrace) -> None:
+    largest = max(float(np.abs(block).max()) for block in trace.blocks())
+    if largest > LARGEST:
+        raise BadInput(
+            f"{trace.source}: holds an entry of modulus {largest:.3g}, beside which sums of 1 "
+            f"are lost; entries up to {LARGEST:g} can be decomposed"
+        )
+
+
+def _steps(
+    trace: MixingTrace, image: Image | None, count: int, step: int, record: dict[str, Any]
+) -> Iterator[Columns]:
+    d = trace.d
+    matrices = trace.matrices.reshape(-1, d, d)
+    layers = np.array([s.layer for s in trace.sites])
+    branches = np.array([s.branch for s in trace.sites])
+    for start in range(0, count, step):
+        h = matrices[start : start + step].astype(np.float64)
+        number = np.arange(start, start + len(h))
+        site = number % len(trace.sites)
+        weights, perms, measured = _measure(h)
+        measured["image_distance"] = np.full(len(h), np.nan) if not image else image.distance(h)
+        terms = (weights > 0).sum(1)
+        _note(record, measured | {"terms": terms})
+        places = {
+            "sample": number // len(trace.sites),
+            "site": site,
+            "layer": layers[site],
+            "branch": branches[site],
+        }
+        held = weights > 0
+        yield {
+            **{name: np.repeat(v, terms, axis=0) for name, v in (places | measured).items()},
+            "term": np.nonzero(held)[1],
+            "weight": weights[held],
+            "permutation": perms[held],
+        }
+
+
+def _measure(h: Any) -> tuple[Any, Any, Numbers]:
+    """Weights, permutations and every number that is one per matrix."""
+    d = h.shape[-1]
+    nearest = nearest_doubly_stochastic(h)
+    weights, perms = decompose(nearest)
+    perm = nearest_permutation(h)
+    vertex = perm[:, :, None] == np.arange(d)
+    return (
+        weights,
+        perms,
+        {
+            "row_error": np.abs(h.sum(-1) - 1).max(-1),
+            "column_error": np.abs(h.sum(-2) - 1).max(-1),
+            "entry_min": h.min((-2, -1)),
+            "barycenter_distance": _norm(h - 1 / d),
+            "permutation_distance": _norm(h - vertex),
+            "nearest_permutation": perm,
+            "polytope_distance": _norm(h - nearest),
+            "nearest": nearest,
+            "reconstruction_error": np.abs(rebuild(weights, perms) - nearest).max((-2, -1)),
+        },
+    )
+
+
+def _norm(h: Any) -> Any:
+    return np.sqrt(np.square(h).sum((-2, -1)))
+
+
+LARGEST_OF = {
+    "terms_max": "terms",
+    "row_error_max": "row_error",
+    "column_error_max": "column_error",
+    "polytope_distance_max": "polytope_distance",
+    "permutation_distance_max": "permutation_distance",
+    "reconstruction_error_max": "reconstruction_error",
+    "image_distance_max": "image_distance",
+}
+SMALLEST_OF = {"entry_min": "entry_min", "permutation_distance_min": "permutation_distance"}
+
+
+def _note(record: dict[str, Any], measured: Numbers) -> None:
+    """Carry the extremes of all matrices on."""
+    for extremes, choose in ((LARGEST_OF, max), (SMALLEST_OF, min)):
+        for key, name in extremes.items():
+            found = choose(measured[name].tolist())
+            record[key] = choose(record.get(key, found), found)
+
+
+def _summary(count: int, d: int, method: Parameterization | None, record: Numbers) -> Summary:
+    names = [*LARGEST_OF, *SMALLEST_OF]
+    found = {name: record[name] for name in names if name != "image_distance_max"}
+    summary = {"matrices": count, "d": d, "terms_bound": terms_bound(d), **found}
+    if method is not None:
+        summary |= {"method": method.name, "image_distance_max": record["image_distance_max"]}
+    return summary
+
+
+BARS = 60
+DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "permutation_distance": ("permutation", {"color": "#0072b2"}),
+    "barycenter_distance": ("J/d", {"color": "#e69f00"}),
+    "polytope_distance": ("doubly stochastic matrix", {"color": "#009e73"}),
+    "image_distance": ("image", {"color": "#cc79a7", "ls": "--"}),
+}
+
+
+def draw(result: "pa.Table", figure: "Figure") -> None:
+    """Weights of the terms of the first matrices, stacked; distances of all, as distributions."""
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    figure.suptitle(meta["title"], fontsize="medium")
+    left, right = figure.subplots(1, 2)
+    first = result["term"].to_numpy() == 0
+    _bars(left, np.cumsum(first) - 1, result["term"].to_numpy(), result["weight"].to_numpy())
+    for name, (word, style) in DISTANCES.items():
+        values = result[name].to_numpy()[first]
+        if not np.isnan(values).all():
+            against = f"{meta['against']} (upper bound)" if name == "image_distance" else word
+            right.ecdf(values, label=against, **style)
+    right.set(xlabel="Frobenius distance", ylabel="share of matrices at most that far")
+    right.set(xlim=(0, None), ylim=(0, 1.02))
+    right.legend(title="from the nearest", fontsize="x-small", title_fontsize="x-small")
+    left.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _bars(axes: "Axes", matrix: Any, term: Any, weight: Any) -> None:
+    """A bar for each of the first `BARS` matrices, dark to light by falling weight."""
+    count = int(matrix[-1]) + 1
+    bars = min(count, BARS)
+    terms = int(term[matrix < bars].max()) + 1
+    height = np.zeros((terms, bars))
+    height[term[matrix < bars], matrix[matrix < bars]] = weight[matrix < bars]
+    bottom = np.cumsum(height, axis=0) - height
+    for k in range(terms):
+        shade = 0.2 + 0.7 * k / terms
+        axes.bar(
+            np.arange(bars),
+            height[k],
+            1.0,
+            bottom[k],
+            color=str(round(shade, 3)),
+            edgecolor="white",
+            lw=0.3,
+        )
+    which = "matrix" if bars == count else f"matrix (the first {bars} of {count:,})"
+    axes.set(xlabel=which, ylabel="weight of each permutation", ylim=(0, 1))
