@@ -113,7 +113,7 @@ def trace(label: Path, array: NDArray[Any], facts: dict[str, Any]) -> MixingTrac
     sites = array.shape[1] if array.ndim == 4 else 1
     stacked = real(array).reshape(-1, sites, d, d)
     places = tuple(Site(k, "file", f"site {k}") for k in range(sites))
-    return MixingTrace(stacked, places, escape(label), facts | {"assumptions": [ASSUMED]})
+    return MixingTrace(stacked, places, where(label), facts | {"assumptions": [ASSUMED]})
 
 
 def real(array: NDArray[Any]) -> NDArray[Any]:

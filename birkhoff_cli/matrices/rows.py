@@ -36,7 +36,7 @@ def trace(label: Path, table: pa.Table, facts: dict[str, Any]) -> MixingTrace:
     order, shape = _grid(label, sample, site)
     places = _sites(label, table, order.reshape(shape))
     d = matrices.shape[-1]
-    return MixingTrace(matrices[order].reshape(*shape, d, d), places, escape(label), facts)
+    return MixingTrace(matrices[order].reshape(*shape, d, d), places, where(label), facts)
 
 
 def _matrices(label: Path, column: pa.ChunkedArray) -> NDArray[Any]:
