@@ -6,7 +6,7 @@ All are probed alike; --probe targets moves eigenvalues towards random targets, 
 With go-mhc:s=1 go-mhc:s=2 at d = 3 this is figure 3 of the go-mHC paper above and figure A12 below,
 with mhc mhc-lite kromhc go-mhc at d = 4 figure 4, with averaged-go-mhc figure A21.
 
-Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21; MATH 3, 4 for what the areas are.
+Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21.
 """
 
 import json

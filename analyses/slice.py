@@ -11,7 +11,7 @@ that a sample hits: low where the density is low, so that with --draw haar it fa
 the support grows, and high by the cells that a boundary cuts. With --solid the picture shows B_3
 in three of its four dimensions.
 
-Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13; MATH 3, 4.
+Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13.
 """
 
 import json

@@ -10,10 +10,10 @@ targets in the square, and counts the eigenvalues of the matrices it ends with (
 the way). A miss is no proof that a target cannot be reached.
 
 --probe frontier pushes an eigenvalue outwards along every direction as far as the method can
-follow: a curve, its area and the largest gap to the region. Every point of it was reached, so it
-bounds the reach from below.
+follow, up to the unit circle: a curve, its area and the largest gap to the region. Every point of
+it was reached, so it bounds the reach from below.
 
-Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4; MATH 2, 3, 10.
+Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 """
 
 import json
@@ -87,7 +87,7 @@ def run(
         rng: the only source of randomness.
 
     Returns:
-        A row for every eigenvalue. The summary has ``coverage`` (share of the cells whose centre
+        A row for every eigenvalue. The summary has ``method``, ``coverage`` (share of the cells whose centre
         is in the region that hold an eigenvalue; of a frontier, the share of the area),
         ``outside_fraction`` (share of eigenvalues outside by more than ``outside_tolerance``:
         1e-9, or the rounding of float32 matrices), ``outside_karpelevic_fraction`` (share that no
@@ -108,6 +108,7 @@ def run(
     require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
+    require(probe == "sample" or source.d > 1, f"--probe {probe} with d = 1", "d of 2 or more")
     count = coverage_of(source, draws, resolution)
     if isinstance(source, Parameterization) and probe == "targets":
         found = aimed(source, draws.samples, count, rng, max_steps, history)
@@ -119,11 +120,12 @@ def run(
             raise UsageError(f"--probe {probe} moves matrices and {fixed} is fixed; leave it out")
         found = sampled(source, draws, count, rng)
     meta = {} if isinstance(source, Parameterization) else source.meta
+    name = source.name if isinstance(source, Parameterization) else meta.get("method")
     shown = {"d": source.d, "region": count.region.kind, "title": sources.title(source)}
     return Result(
         schema=tuple(c for c in SCHEMA if c.name in found.columns),
         steps=found.steps,
-        summarise=found.summary,
+        summarise=lambda: {"method": name, **found.summary()},
         total=found.total,
         meta={**meta, **shown, "probe": probe},
     )

@@ -13,6 +13,7 @@ from analyses.geometry.characteristic import residual
 from analyses.geometry.charts import Parameters, Rotations
 from analyses.parameterizations.go_mhc import GoMHC
 from analyses.parameterizations.hc import HC
+from analyses.parameterizations.identity import Identity
 from analyses.parameterizations.kromhc import KromHC
 from analyses.parameterizations.mhc import MHC
 from analyses.parameterizations.mhc_lite import MHCLite
@@ -143,6 +144,14 @@ def test_a_checkpoint_cannot_be_moved(rng):
     trace = MixingTrace(GoMHC(4).draw(1, rng)[None], (Site(0, "attn", "a"),), "file.pt")
     with pytest.raises(UsageError, match=r"file\.pt is fixed"):
         spectrum.run(trace, probe="targets", rng=rng)
+
+
+@pytest.mark.parametrize("kind", ["targets", "frontier"])
+def test_a_map_without_parameters_stays_where_it_is_and_one_stream_has_no_other_eigenvalue(kind):
+    more = {"directions": 8, "starts": 1}
+    assert probe(Identity(4), kind, n=5, **more).summary["area_reached"] < 1e-3
+    with pytest.raises(UsageError, match="d = 1"):
+        probe(GoMHC(1), kind, n=5)
 
 
 @pytest.mark.parametrize("option", ["max_steps", "directions", "starts"])

@@ -148,8 +148,11 @@ def _shortest(re: Array, im: Array, r: Array, longest: float) -> Array:
     a += damping
     c += damping
     determinant = a * c - b * b
-    x = (b * r.imag - c * r.real) / determinant
-    y = (b * r.real - a * r.imag) / determinant
+    movable = determinant > 0  # a map without parameters has nowhere to go
+    x, y = (
+        np.divide(numerator, determinant, out=np.zeros(len(r)), where=movable)
+        for numerator in (b * r.imag - c * r.real, b * r.real - a * r.imag)
+    )
     step = re * x
     step += im * y
     flat = step.reshape(-1, len(r))
