@@ -4,7 +4,7 @@ Draws a stack of matrices of a method, or takes those of a checkpoint. The compo
 is the product of all matrices up to it, the last leftmost. Column sums are what each input
 stream hands on in total (1 conserves the mean); row sums are the gain of a constant signal.
 
-Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; MATH 8.
+Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9.
 """
 
 import json

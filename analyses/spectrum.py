@@ -87,18 +87,18 @@ def run(
         rng: the only source of randomness.
 
     Returns:
-        A row for every eigenvalue. The summary has ``method``, ``coverage`` (share of the cells whose centre
-        is in the region that hold an eigenvalue; of a frontier, the share of the area),
-        ``outside_fraction`` (share of eigenvalues outside by more than ``outside_tolerance``:
-        1e-9, or the rounding of float32 matrices), ``outside_karpelevic_fraction`` (share that no
-        stochastic matrix has), for Kronecker products ``outside_factor_fraction`` (share outside
-        the region of the largest factor alone), ``region``, ``region_proven``,
-        ``area_reached`` (of the cells counted; of a frontier, inside the curve), ``area_region``,
-        ``resolution``, ``eigenvalues`` (how many), ``nonreal_fraction``. Targets add ``targets``,
-        ``hits`` (share with an eigenvalue within 1e-3) and ``row_error_max``,
-        ``column_error_max`` of the matrices found. A frontier adds ``area_error`` (the change when
-        every other direction is left out) and ``gap_max`` (largest distance from the region's
-        boundary to the curve).
+        A row for every eigenvalue. The summary has ``method``, ``coverage`` (share of the cells
+        whose centre is in the region that hold an eigenvalue; of a frontier, the share of the
+        area), ``outside_fraction`` (share of eigenvalues outside by more than
+        ``outside_tolerance``: 1e-9, or the rounding of float32 matrices),
+        ``outside_karpelevic_fraction`` (share that no stochastic matrix has), for Kronecker
+        products ``outside_factor_fraction`` (share outside the region of the largest factor
+        alone), ``region``, ``region_proven``, ``area_reached`` (of the cells counted; of a
+        frontier, inside the curve), ``area_region``, ``resolution``, ``eigenvalues`` (how many),
+        ``nonreal_fraction``. Targets add ``targets``, ``hits`` (share with an eigenvalue within
+        1e-3) and ``row_error_max``, ``column_error_max`` of the matrices found. A frontier adds
+        ``area_error`` (the change when every other direction is left out) and ``gap_max``
+        (largest distance from the region's boundary to the curve).
 
     Raises:
         UsageError: numbers out of range, a distribution that the method does not have, or a probe
