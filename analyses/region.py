@@ -9,7 +9,8 @@ conjectured).
 Commas give several sides d, a panel each, and several kinds, drawn over one another.
 
 Source: Karpelevic, Izv. Akad. Nauk SSSR 15 (1951); Perfect & Mirsky, Monatsh. Math. 69 (1965).
-This is figure 2 of go-mHC, arXiv:2604.02309, with the regions by their names: what it calls the Karpelevic region is the Perfect-Mirsky region.
+This is figure 2 of go-mHC, arXiv:2604.02309, with the regions by their names: what it calls the
+Karpelevic region is the Perfect-Mirsky region.
 """
 
 from collections.abc import Iterator

@@ -21,6 +21,7 @@ from analyses.core.source import Draws, Source
 from analyses.core.trace import MixingTrace
 from birkhoff_cli import inputs, outputs
 from birkhoff_cli.checkpoints import Checkpoint
+from birkhoff_cli.order import Order
 
 Reader = Callable[[dict[str, Any]], Any]
 """From all given words, by option name, to the object that ``run`` wants."""
@@ -56,7 +57,7 @@ def command(name: str, module: ModuleType) -> Any:
         given = {k: v for k, v in words.items() if k not in common}
         arguments = {key: read(given) for key, read in readers.items()}
         given = {k: v for k, v in given.items() if v is not None}
-        order = outputs.Order(name, module, given, **{k: words[k] for k in common})
+        order = Order(name, module, given, **{k: words[k] for k in common})
         outputs.fulfil(order, lambda: module.run(**arguments))
 
     call.__signature__ = _signature(options | common)  # type: ignore[attr-defined]

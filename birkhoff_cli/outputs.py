@@ -1,27 +1,23 @@
 """A result becomes a table file, a figure, and a summary: in that order, each whole or not."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from analyses.core.errors import TooLarge, UsageError
+from analyses.core.errors import TooLarge
 from analyses.core.result import Result
 from birkhoff_cli import files, report
-from birkhoff_cli.files import STDOUT
+from birkhoff_cli.order import STAMP, Order
+from birkhoff_cli.text import finite, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ORIENTATION = "x_out[i] = sum_j H[i, j] x_in[j]; composite H[L-1] ... H[1] H[0]"
 SCHEMA_VERSION = 1
-
-STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
-"""Figure formats, and the one entry of each that would differ between two equal runs."""
 
 STYLE: Any = {
     "font.size": 9,
@@ -31,50 +27,6 @@ STYLE: Any = {
     "svg.hashsalt": "birkhoff",
 }
 SIZE = (4.8, 3.9)
-
-
-@dataclass(frozen=True)
-class Order:
-    """What was asked for on the command line, besides the numbers themselves."""
-
-    name: str
-    module: ModuleType
-    options: dict[str, Any]
-    output: Path | None
-    format: str | None
-    json: bool
-    quiet: bool
-    verbose: bool
-    debug: bool
-    plot: Path | None = None
-
-    @property
-    def kind(self) -> str:
-        """Format of the table: what was said, else the suffix, else Parquet for standard output."""
-        from birkhoff_cli.tables import SUFFIXES
-
-        if self.format or self.output is None or self.output == STDOUT:
-            return self.format or "parquet"
-        if kind := SUFFIXES.get(self.output.suffix.lower()):
-            return kind
-        raise UsageError(
-            f"{self.output}: '{self.output.suffix}' names no table format; "
-            f"use {', '.join(SUFFIXES)}, or say --format"
-        )
-
-    def check(self) -> None:
-        """Refuse what cannot end well before the work begins."""
-        inputs = (Path(self.options["path"]),) if "path" in self.options else ()
-        if self.output is not None:
-            if self.output == STDOUT and self.kind in ("parquet", "arrow") and _terminal(1):
-                raise UsageError("a terminal cannot show binary data; pipe it, or --format csv")
-            files.check(self.output, inputs)
-        if self.plot is not None:
-            if self.plot.suffix.lower() not in STAMP:
-                raise UsageError(f"{self.plot}: a figure ends in {', '.join(STAMP)}")
-            files.check(self.plot, inputs)
-        if self.json and self.output == STDOUT:
-            raise UsageError("--json and -o - both want standard output; give -o a file name")
 
 
 def fulfil(order: Order, run: Callable[[], Result]) -> None:
@@ -135,9 +87,7 @@ def _write(result: Result, order: Order) -> "pa.Table | None":
                 schema,
                 sink,
                 lambda: {
-                    "birkhoff.summary": json.dumps(
-                        report.finite(dict(result.summary)), default=report.plain
-                    )
+                    "birkhoff.summary": json.dumps(finite(dict(result.summary)), default=plain)
                 },
             )
     return pa.Table.from_batches(kept, schema) if order.plot else None
@@ -173,10 +123,3 @@ def draw(table: "pa.Table", module: ModuleType, path: Path) -> None:
         module.draw(table, figure)
         with files.opened(path) as sink:
             figure.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})
-
-
-def _terminal(descriptor: int) -> bool:
-    try:
-        return os.isatty(descriptor)
-    except OSError:
-        return False

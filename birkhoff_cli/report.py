@@ -1,7 +1,6 @@
 """What a person reads on the terminal: progress, notes, the summary."""
 
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from analyses.core.result import Result, Summary
 from analyses.core.table import Columns
 from birkhoff_cli.files import STDOUT, writing
-from birkhoff_cli.text import escape
+from birkhoff_cli.text import escape, finite, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from birkhoff_cli.outputs import Order
+    from birkhoff_cli.order import Order
 
 
 def progress(steps: Iterator[Columns], total: int, order: "Order") -> Iterator[Columns]:
@@ -41,17 +40,6 @@ def show(summary: Summary, result: Result, order: "Order") -> None:
         elif not order.quiet:
             _print(summary, order.name, _console(stream))
         stream.flush()
-
-
-def finite(value: Any) -> Any:
-    """The same value with every NaN and infinity, at any depth, as None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return value
 
 
 def _notes(result: Result, order: "Order") -> None:
@@ -113,8 +101,3 @@ def _console(stream: Any) -> "Console":
     from rich.console import Console
 
     return Console(file=stream, highlight=False, soft_wrap=False)
-
-
-def plain(value: Any) -> Any:
-    """Numpy scalars as Python's."""
-    return value.item() if hasattr(value, "item") else str(value)

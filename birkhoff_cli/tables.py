@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import pyarrow as pa
 
-from birkhoff_cli.report import finite
+from birkhoff_cli.text import finite
 
 Footer = Callable[[], Mapping[str, str]]
 """What is known only after the last batch; Parquet keeps it, the other formats cannot."""

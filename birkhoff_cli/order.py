@@ -1,0 +1,65 @@
+"""What was asked for on the command line, besides the numbers themselves."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from analyses.core.errors import UsageError
+from birkhoff_cli import files
+from birkhoff_cli.files import STDOUT
+
+STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
+"""Figure formats, and the one entry of each that would differ between two equal runs."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command, its options, and where its results go."""
+
+    name: str
+    module: ModuleType
+    options: dict[str, Any]
+    output: Path | None
+    format: str | None
+    json: bool
+    quiet: bool
+    verbose: bool
+    debug: bool
+    plot: Path | None = None
+
+    @property
+    def kind(self) -> str:
+        """Format of the table: what was said, else the suffix, else Parquet for standard output."""
+        from birkhoff_cli.tables import SUFFIXES
+
+        if self.format or self.output is None or self.output == STDOUT:
+            return self.format or "parquet"
+        if kind := SUFFIXES.get(self.output.suffix.lower()):
+            return kind
+        raise UsageError(
+            f"{self.output}: '{self.output.suffix}' names no table format; "
+            f"use {', '.join(SUFFIXES)}, or say --format"
+        )
+
+    def check(self) -> None:
+        """Refuse what cannot end well before the work begins."""
+        inputs = (Path(self.options["path"]),) if "path" in self.options else ()
+        if self.output is not None:
+            if self.output == STDOUT and self.kind in ("parquet", "arrow") and _terminal(1):
+                raise UsageError("a terminal cannot show binary data; pipe it, or --format csv")
+            files.check(self.output, inputs)
+        if self.plot is not None:
+            if self.plot.suffix.lower() not in STAMP:
+                raise UsageError(f"{self.plot}: a figure ends in {', '.join(STAMP)}")
+            files.check(self.plot, inputs)
+        if self.json and self.output == STDOUT:
+            raise UsageError("--json and -o - both want standard output; give -o a file name")
+
+
+def _terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
