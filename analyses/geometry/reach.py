@@ -74,9 +74,10 @@ def pursue(
                 stock = chart.start(WIDTH, rng)
             state[..., fresh], stock = stock[..., : len(fresh)], stock[..., len(fresh) :]
             which[fresh] = np.arange(begun, begun + len(fresh))
-            best[fresh], idle[fresh], age[fresh] = np.inf, 0, 0
-            r[fresh] = 0  # theirs is not known yet: no move in this step
             begun += len(fresh)
+            first = residual(chart.matrices(state[..., fresh]), targets[which[fresh]])
+            r[fresh], gradient[..., fresh] = first
+            best[fresh], idle[fresh], age[fresh] = np.abs(first[0]), 0, 1
         if len(fresh) < len(ended):
             keep = np.delete(np.arange(len(which)), ended[len(fresh) :])
             which, best, idle, age, r = (x[keep] for x in (which, best, idle, age, r))

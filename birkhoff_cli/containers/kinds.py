@@ -1,5 +1,7 @@
 """What kind of file a path is: by what it contains, never by its name."""
 
+import os
+import re
 import stat
 from itertools import islice
 from pathlib import Path
@@ -44,11 +46,51 @@ def checkpoint_file(path: Path) -> Path:
     Raises:
         BadInput: missing, not readable, or neither a regular file nor a directory.
     """
-    if stat.S_ISDIR(_stat_mode(path)):
+    if is_folder(path):
         return _only_checkpoint(path)
+    check_regular(path)
+    return path
+
+
+def latest_of(folder: Path) -> Path:
+    """The iteration that Megatron's note in a directory names; ``folder`` if there is no note.
+
+    Raises:
+        BadInput: the note cannot be read, or is none.
+    """
+    note = folder / "latest_checkpointed_iteration.txt"
+    if not os.path.lexists(note):
+        return folder
+    check_regular(note)
+    try:
+        with note.open("rb") as file:
+            word = file.read(HEAD).strip()
+    except OSError as error:
+        raise _unreadable(note, error) from error
+    if word != b"release" and not re.fullmatch(rb"[0-9]{1,12}", word):
+        raise BadInput(f"{where(note)}: is not the number of an iteration; name its directory")
+    return folder / ("release" if word == b"release" else f"iter_{int(word):07}")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a directory.
+
+    Raises:
+        BadInput: it is missing or cannot be reached.
+    """
+    return stat.S_ISDIR(_stat_mode(path))
+
+
+def check_regular(path: Path) -> None:
+    """Hold that it can be opened without waiting for anything.
+
+    Raises:
+        BadInput: missing, or a directory, a device, a pipe or a socket.
+    """
+    if is_folder(path):
+        raise BadInput(f"{where(path)}: is a directory, not a regular file; {NOT_IT}")
     if not is_regular(path):
         raise BadInput(f"{where(path)}: is a device, pipe or socket, not a regular file; {NOT_IT}")
-    return path
 
 
 def kind(path: Path) -> str:
@@ -137,7 +179,7 @@ def _only_checkpoint(folder: Path) -> Path:
         if entry.name.endswith(".index.json") or entry.name == ".metadata":
             raise Unsupported(
                 f"{where(folder)}: is a checkpoint in several files ('{escape(entry.name)}'); "
-                f"this version reads single files, so save the mixing tensors in one"
+                f"this version reads model.safetensors.index.json alone of such, so save it so"
             )
     found = [entry for entry in entries if _is_checkpoint(entry)]
     if len(found) == 1:
@@ -156,7 +198,7 @@ def _is_checkpoint(path: Path) -> bool:
             return True
         with path.open("rb") as file:
             head = file.read(HEAD)
-    except (BirkhoffError, OSError):
+    except (BirkhoffError, OSError, RuntimeError):  # the last one for a loop of links
         return False
     length = int.from_bytes(head[26:28], "little")
     return head[30 : 30 + length].endswith(b"/data.pkl")

@@ -136,7 +136,8 @@ class Store(ABC):
         total = hashlib.sha256()
         for name, part in sorted(self._parts.items()):
             total.update(name.encode("utf-8", "surrogatepass") + b"\0" + part)
-        return {"name": escape(self.path.name), "size": self.size, "sha256": total.hexdigest()}
+        name = escape(self.path.name or self.path.resolve().name)
+        return {"name": name, "size": self.size, "sha256": total.hexdigest()}
 
     def _note(self, part: str, sha256: bytes, count: int) -> None:
         if part not in self._parts:

@@ -92,6 +92,21 @@ def open_torch_zip(path: Path) -> TorchZip:
 
 
 def _open(path: Path, file: BinaryIO) -> TorchZip:
+    store = open_archive(path, file)
+    root = Descriptor(pickle_of(store), path).load()
+    store.views, store.config = split(path, root, View)
+    store.tensors = {name: view.info for name, view in store.views.items()}
+    check_storages(store)
+    return store
+
+
+def open_archive(path: Path, file: BinaryIO) -> TorchZip:
+    """The archive in ``file``, whose pickle has not been read yet.
+
+    Raises:
+        BadInput: damaged, incomplete or hostile.
+        Unsupported: TorchScript.
+    """
     size = file.seek(0, 2)
     zips.check_end(path, file, size)
     store = TorchZip(path, file, size)
@@ -102,16 +117,21 @@ def _open(path: Path, file: BinaryIO) -> TorchZip:
         )
     store.records = zips.records(path, store.archive)
     store.order = _order(store)
+    return store
+
+
+def pickle_of(store: TorchZip) -> bytes:
+    """The bytes of ``data.pkl``.
+
+    Raises:
+        BadInput: they are more than any model needs.
+    """
     if store.records["data.pkl"].file_size > MAX_PICKLE:
         raise BadInput(
-            f"{where(path)}: its data.pkl is larger than {MAX_PICKLE >> 20} MB, more than any "
-            f"model needs; save the state_dict tensors alone, as safetensors"
+            f"{where(store.path)}: its data.pkl is larger than {MAX_PICKLE >> 20} MB, more than "
+            f"any model needs; save the state_dict tensors alone, as safetensors"
         )
-    root = Descriptor(store.record("data.pkl"), path).load()
-    store.views, store.config = split(path, root, View)
-    store.tensors = {name: view.info for name, view in store.views.items()}
-    _check_storages(store)
-    return store
+    return store.record("data.pkl")
 
 
 def _order(store: TorchZip) -> str:
@@ -125,7 +145,7 @@ def _order(store: TorchZip) -> str:
     return "<" if word == b"little" else ">"
 
 
-def _check_storages(store: TorchZip) -> None:
+def check_storages(store: TorchZip) -> None:
     """Hold that every tensor's record is there and has the size that the pickle says."""
     for name, view in store.views.items():
         storage = view.storage

@@ -32,13 +32,19 @@ def bare(name: str) -> str:
     return WRAPPERS.sub("", name, count=1)
 
 
-def by_depth(store: Store, tensor: re.Pattern[str], branches: tuple[str, ...]) -> Places:
+def by_depth(
+    store: Store,
+    tensor: re.Pattern[str],
+    branches: tuple[str, ...],
+    called: Mapping[str, str] | None = None,
+) -> Places:
     """Sites of all layers, ordered by number and then by branch; empty if there are none.
 
     Args:
         store: the checkpoint.
         tensor: matches a bare name; its groups are layer (ASCII digits), branch and tensor.
         branches: every layer has all of them, in this order.
+        called: branches that the code names otherwise, by their names in the code.
 
     Raises:
         BadInput: a layer or branch is missing, or one tensor is there under two names.
@@ -46,7 +52,8 @@ def by_depth(store: Store, tensor: re.Pattern[str], branches: tuple[str, ...]) -
     found: dict[tuple[int, str], dict[str, str]] = {}
     for stored in store.tensors:
         if match := tensor.fullmatch(bare(stored)):
-            names = found.setdefault((int(match[1]), match[2]), {})
+            branch = (called or {}).get(match[2], match[2])
+            names = found.setdefault((int(match[1]), branch), {})
             if names.setdefault(match[3], stored) != stored:
                 raise BadInput(
                     f"{where(store.path)}: '{escape(names[match[3]], 60)}' and "
@@ -137,7 +144,7 @@ def refuse_unknown(settings: Mapping[str, str], known: tuple[str, ...], method: 
             raise UsageError(f"--set {unknown(word, known, f'settings of {method} checkpoints')}")
 
 
-def iterations(settings: Mapping[str, str], default: int) -> Setting:
+def iterations(settings: Mapping[str, str], default: int, least: int = 0) -> Setting:
     """Number of Sinkhorn iterations, as ``--set iters=N`` says or as the code has it.
 
     Raises:
@@ -146,8 +153,10 @@ def iterations(settings: Mapping[str, str], default: int) -> Setting:
     word = settings.get("iters")
     if word is None:
         return Setting("iters", default, "default")
-    if not re.fullmatch("[0-9]{1,6}", word) or int(word) > MAX_ITERS:
-        raise UsageError(f"--set iters={escape(word, 20)}: expected a number, 0 to {MAX_ITERS}")
+    if not re.fullmatch("[0-9]{1,6}", word) or not least <= int(word) <= MAX_ITERS:
+        raise UsageError(
+            f"--set iters={escape(word, 20)}: expected a number, {least} to {MAX_ITERS}"
+        )
     return Setting("iters", int(word), "set")
 
 
