@@ -73,10 +73,10 @@ def _parameter(parameter: inspect.Parameter, options: dict[str, Any]) -> Reader:
     """Add the options of one parameter of ``run``; return how to read it from them."""
     kind, note = _split(parameter.annotation)
     if kind == Source:
-        options |= {"path": PATH_OR_METHOD} | method_options()
+        options |= {"path": PATH_OR_METHOD, "set": SETTINGS} | method_options()
         return inputs.source
     if kind is MixingTrace:
-        options["path"] = MATRICES
+        options |= {"path": MATRICES, "set": SETTINGS}
         return inputs.trace
     if kind is Parameterization:
         options |= method_options()

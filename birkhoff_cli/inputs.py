@@ -37,25 +37,32 @@ def source(words: dict[str, Any]) -> Source:
     if (path := words["path"]) is None:
         if words["method"] is None:
             raise UsageError("no matrices were named; give a checkpoint, or --method and a name")
+        if words.get("set"):
+            raise UsageError("--set is for checkpoints; --method has options of its own")
         return method(words)
     idle = [n for n in ("method", "d", *method_fields(), *DRAWS) if _said(n, words)]
     if idle:
         raise UsageError(
             f"{_dashes(idle[0])} is for drawn matrices and {path} is a file; leave one of them out"
         )
-    return _matrices(path)
+    return _matrices(words)
 
 
 def trace(words: dict[str, Any]) -> MixingTrace:
     """The matrices at a path; ``--d`` of a method to compare them with is theirs if not said."""
-    found = _matrices(words["path"])
+    found = _matrices(words)
     if "d" in words and not _said("d", words):
         words["d"] = found.d
     return found
 
 
-def _matrices(path: Path) -> MixingTrace:
-    return matrices.read(path) if matrices.recognises(path) else checkpoints.read(path).trace()
+def _matrices(words: dict[str, Any]) -> MixingTrace:
+    path, settings = words["path"], _settings(words)
+    if not matrices.recognises(path):
+        return checkpoints.read(path, settings).trace()
+    if settings:
+        raise UsageError(f"--set is for checkpoints and {path} holds matrices; leave it out")
+    return matrices.read(path)
 
 
 def optional_method(words: dict[str, Any]) -> Parameterization | None:
@@ -122,13 +129,17 @@ def _value(text: str, hint: Any, word: str) -> Any:
 
 def checkpoint(words: dict[str, Any]) -> Checkpoint:
     """A path and the settings that override what was assumed."""
+    return checkpoints.read(Path(words["path"]), _settings(words))
+
+
+def _settings(words: dict[str, Any]) -> dict[str, str]:
     settings: dict[str, str] = {}
     for word in words.get("set") or ():
         key, equals, value = word.partition("=")
         if not (key and equals):
             raise UsageError(f"--set {word} is not of the form name=value; say --set iters=20")
         settings[key] = value
-    return checkpoints.read(Path(words["path"]), settings)
+    return settings
 
 
 def draws(default: Draws, words: dict[str, Any]) -> Draws:

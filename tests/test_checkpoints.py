@@ -406,7 +406,7 @@ def test_an_unknown_file_is_described(tmp_path):
     import torch
 
     torch.save({"a\x07": torch.zeros(1), "b": torch.zeros(2)}, tmp_path / "f")
-    with pytest.raises(BadInput, match=r"2 tensors \('a\\x07', 'b'\).*known: nanogpt"):
+    with pytest.raises(BadInput, match=r"2 tensors \('a\\x07', 'b'\).*known: .*nanogpt"):
         checkpoints.read(tmp_path / "f")
     files.written(tmp_path / "empty", files.framed(b"{}"))
     with pytest.raises(BadInput, match="holds no tensors"):

@@ -157,6 +157,16 @@ def test_a_figure_is_drawn_in_every_format(birkhoff, tmp_path):
         assert (tmp_path / f"a{suffix}").read_bytes().startswith(magic)
 
 
+def test_what_was_assumed_can_be_set_wherever_a_checkpoint_is_read(birkhoff, checkpoints):
+    path = checkpoints / "mhclite_mhc_n4" / "ckpt.pt"
+    assumed = birkhoff("depth-drift", path, "--json")
+    settled = birkhoff("depth-drift", path, "--set", "iters=200", "--json")
+    assert "sinkhorn iterations 20" in assumed.stderr and settled.stderr == ""
+    errors = [json.loads(done.stdout)["row_error_max"] for done in (assumed, settled)]
+    assert errors[1] < 1e-5 < errors[0]
+    assert birkhoff("spectrum", *GO, "--set", "iters=3").returncode == 2
+
+
 def test_environment_variables_set_defaults(birkhoff):
     words = ("sample", *GO, "-n", "3", "-o", "-", "--format", "ndjson", "-q")
     env = {"BIRKHOFF_SEED": "7", "BIRKHOFF_ITERS": "3"}  # a default of another method does no harm

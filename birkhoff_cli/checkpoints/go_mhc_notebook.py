@@ -1,0 +1,115 @@
+"""go-mHC as the notebook of its repository has it: one batch of matrices, ``raw_u``.
+
+``X = raw_u - raw_u^T``, ``U = (I - X)^-1 (I + X)``, and H = B with ``B_ij = (1/s) ||U_ij||_F^2``
+over s x s blocks, applied as ``y = B x``: nothing is turned. The file has the side of U, which is
+streams times s, and neither of the two. The tensors of a trained model were never published.
+
+Source: github.com/itstorque/go-mHC @ 4422d79, toy_models/dynamics.ipynb, cell 0.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from analyses.core.errors import Unsupported, UsageError
+from analyses.core.trace import Site
+from analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
+from birkhoff_cli.checkpoints.nanogpt import LAYERS
+from birkhoff_cli.containers import Store, escape, where
+
+TENSOR = "raw_u"
+MAX_SIDE = 4096
+
+
+def recognises(store: Store) -> bool:
+    """``raw_u`` somewhere, and no other hyper-connection beside it."""
+    names = [sites.bare(name) for name in store.tensors]
+    others = ("static_alpha", "H_res_logits")
+    foreign = any(n.startswith(LAYERS) or n.endswith(others) for n in names)
+    return not foreign and any(map(_is_raw, names))
+
+
+def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+    """Read the one tensor there is; ``--set s=N`` says what its side does not."""
+    name = _tensor(store)
+    batch, side, _ = store.tensors[name].shape
+    sites.refuse_unknown(settings, ("s",), "go-mhc notebook")
+    s = _block(store, settings, side)
+    place = {Site(0, "batch", TENSOR): {TENSOR: name}}
+    raw = sites.values(store, place, TENSOR)[0]
+    row, column = np.tril_indices(side, -1)
+    return Checkpoint(
+        path=store.path,
+        format="go-mhc-notebook",
+        method="go-mhc",
+        map=GoMHC(side // s.value, s=s.value),
+        theta=np.ascontiguousarray(raw[:, column, row] - raw[:, row, column]),
+        sites=tuple(Site(k, "batch", f"batch.{k}") for k in range(batch)),
+        d=side // s.value,
+        layers=batch,
+        width=0,
+        settings=(s,),
+        convention="stores X = raw_u - raw_u^T of U = (I - X)^-1 (I + X), applies y = B x; here "
+        "A = -X in Q = (I - A)(I + A)^-1 = U, nothing is turned",
+        assumptions=_assumptions(side, s),
+        dtypes=sites.dtypes(store, place, (TENSOR,)),
+        inputs=(store.digest(),),
+    )
+
+
+def _is_raw(name: str) -> bool:
+    return name == TENSOR or name.endswith(f".{TENSOR}")
+
+
+def _tensor(store: Store) -> str:
+    """Name of the one ``raw_u``.
+
+    Raises:
+        Unsupported: several, or not a batch of square matrices.
+    """
+    found = [name for name in store.tensors if _is_raw(name)]
+    if len(found) > 1:
+        raise Unsupported(
+            f"{where(store.path)}: holds {len(found)} tensors named {TENSOR}, whose order is not "
+            f"known; save one module alone"
+        )
+    shape = store.tensors[found[0]].shape
+    if len(shape) != 3 or shape[1] != shape[2] or 0 in shape or shape[1] > MAX_SIDE:
+        raise Unsupported(
+            f"{where(store.path)}: {TENSOR} has shape {escape(shape, 40)}, not (batch, side, side) "
+            f"with a side of 1 to {MAX_SIDE}; save the notebook's module"
+        )
+    return found[0]
+
+
+def _block(store: Store, settings: Mapping[str, str], side: int) -> Setting:
+    """Block size: as set, or 1 where no other one leaves two streams.
+
+    Raises:
+        UsageError: what was set does not divide the side.
+        Unsupported: nothing was set, and more than one size is possible.
+    """
+    sizes = [s for s in range(1, side + 1) if side % s == 0]
+    word = settings.get("s")
+    if word is not None:
+        if not re.fullmatch("[0-9]{1,4}", word) or int(word) not in sizes:
+            raise UsageError(
+                f"--set s={escape(word, 20)}: expected a divisor of {side}, the side of {TENSOR}"
+            )
+        return Setting("s", int(word), "set")
+    if len(sizes) > 2:
+        choices = " or ".join(f"--set s={s} ({side // s} streams)" for s in sizes[:-1][:3])
+        raise Unsupported(
+            f"{where(store.path)}: {TENSOR} has side {side} = streams x s, and neither is stored; "
+            f"give {choices}"
+        )
+    return Setting("s", 1, "stored")
+
+
+def _assumptions(side: int, s: Setting) -> tuple[str, ...]:
+    found = ["a batch of independent matrices, taken as sites in order; no layers are stored"]
+    if s.source != "set" and side > 1:
+        found.append(f"s = 1, since side {side} leaves one stream for any other; --set s=N")
+    return tuple(found)

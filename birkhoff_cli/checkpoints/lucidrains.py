@@ -1,0 +1,259 @@
+"""Modules of lucidrains' hyper-connections in anyone's model: HC, and mHC of both versions.
+
+A site is a module that owns ``static_alpha``, whatever its name is. The code builds a matrix M
+and applies its transpose, so H = M^T. Old versions compute the mixing and drop it (H = I), and
+no version is stored: ``--set mixing=dropped`` says so.
+
+Source: github.com/lucidrains/hyper-connections @ 4775103 (0.4.9).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyses.core.errors import BadInput, Unsupported, UsageError
+from analyses.core.parameterization import Parameterization
+from analyses.core.trace import Site
+from analyses.parameterizations.hc import HC
+from analyses.parameterizations.mhc import MHC
+from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
+from birkhoff_cli.checkpoints.nanogpt import LAYERS, MAX_STREAMS
+from birkhoff_cli.checkpoints.sites import Places
+from birkhoff_cli.containers import Store, escape, where
+
+ITERS = 20
+MIXINGS = ("applied", "dropped")
+TENSORS = (
+    *("static_alpha", "static_beta", "norm.gamma", "dynamic_alpha_fn", "dynamic_beta_fn"),
+    *("dynamic_alpha_scale", "dynamic_beta_scale"),
+    *("pre_branch_scale", "residual_scale", "h_post_scale"),
+)
+CLASSES = {"hc": "HyperConnections", "mhc": "mHC", "mhc v2": "mHCv2"}
+ONLY = "only num_fracs = 1, num_input_views = 1, channels last can be read"
+
+CONVENTION: Mapping[str, str] = {
+    "hc": "stores M = static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
+    "mhc": "stores logits of M, static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
+    "dropped": "computes M from static_alpha[:, 1:] and drops the mixed streams; H = I",
+}
+
+Array = NDArray[np.float32]
+Shapes = dict[str, tuple[int, ...]]
+Owner = tuple[str, ...]
+
+
+def recognises(store: Store) -> bool:
+    """``static_alpha`` somewhere, outside nanoGPT's layers and beside none of other formats."""
+    names = [sites.bare(name) for name in store.tensors]
+    others = any(n.startswith(LAYERS) or "H_res_logits" in n or _is(n, "raw_u") for n in names)
+    return not others and any(_is(name, "static_alpha") for name in names)
+
+
+def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+    """Identify the class by the shapes of every site; then read one tensor per site."""
+    places = _places(store)
+    type_, n, shapes = _identify(store, places)
+    method = type_.split()[0]
+    mixing = _mixing(settings)
+    swept = method == "mhc" and mixing.value == "applied"
+    known = ("iters", "mixing") if swept else ("mixing",)
+    sites.refuse_unknown(settings, known, f"lucidrains' {method} with mixing={mixing.value}")
+    iters = sites.iterations(settings, ITERS, least=1)
+    matrices = sites.values(store, places, "static_alpha")[:, :, 1:].swapaxes(1, 2)
+    map_, theta = _turned(method, matrices, iters.value)
+    said = (Setting("class", CLASSES[type_], "stored"), Setting("streams", n, "stored"))
+    widths = {shape["norm.gamma"][0] for shape in shapes}
+    return Checkpoint(
+        path=store.path,
+        format="lucidrains",
+        method=method,
+        map=map_ if mixing.value == "applied" else None,
+        theta=theta,
+        sites=tuple(places),
+        d=n,
+        layers=len({site.layer for site in places}),
+        width=widths.pop() if len(widths) == 1 else 0,
+        settings=(*said, mixing, *([iters] if swept else [])),
+        convention=CONVENTION[method if mixing.value == "applied" else "dropped"],
+        assumptions=tuple(_assumptions(store, places, matrices, mixing, iters if swept else None)),
+        dtypes=sites.dtypes(store, places, shapes[0]),
+        inputs=(store.digest(),),
+    )
+
+
+def _is(name: str, tensor: str) -> bool:
+    return name == tensor or name.endswith(f".{tensor}")
+
+
+def _places(store: Store) -> Places:
+    """Sites and their tensors, in the order of numbers in names, else of the file."""
+    found: dict[Owner, dict[str, str]] = {}
+    for stored in store.tensors:
+        name = sites.bare(stored)
+        tensor = next((t for t in TENSORS if _is(name, t)), None)
+        if tensor is None:
+            continue
+        names = found.setdefault(tuple(name.removesuffix(tensor).split(".")[:-1]), {})
+        if names.setdefault(tensor, stored) != stored:
+            raise BadInput(
+                f"{where(store.path)}: '{escape(names[tensor], 60)}' and "
+                f"'{escape(stored, 60)}' are the same tensor; keep one of them"
+            )
+    owners = _ordered([owner for owner, names in found.items() if "static_alpha" in names])
+    return dict(zip(_named(owners), (found[owner] for owner in owners), strict=True))
+
+
+def _number(word: str) -> bool:
+    return re.fullmatch("[0-9]{1,6}", word) is not None
+
+
+def _ordered(owners: list[Owner]) -> list[Owner]:
+    """Siblings in a module tree: numbers as numbers, words as the file first has them."""
+    ranks: dict[Owner, int] = {}
+    for owner in owners:
+        for k in range(len(owner)):
+            ranks.setdefault(owner[: k + 1], len(ranks))
+
+    def depth(owner: Owner) -> list[tuple[int, int]]:
+        words = enumerate(owner)
+        return [(0, int(w)) if _number(w) else (1, ranks[owner[: k + 1]]) for k, w in words]
+
+    return sorted(owners, key=depth)
+
+
+def _named(owners: list[Owner]) -> Iterable[Site]:
+    """Layer: the first number of a name where it is one list, else the how-manieth it is."""
+    stems = [_stem(owner) for owner in owners]
+    one = len({stem[:-1] for stem in stems}) == 1 and all(_number(s[-1]) for s in stems if s)
+    order = {stem: k for k, stem in enumerate(dict.fromkeys(stems))}
+    for owner, stem in zip(owners, stems, strict=True):
+        layer = int(stem[-1]) if one and stem else order[stem]
+        branch = ".".join(owner[len(stem) :]) or "site"
+        yield Site(layer, escape(branch), escape(".".join(owner) or "root", 200))
+
+
+def _stem(owner: Owner) -> Owner:
+    """The name up to its first number; the whole name if it has none."""
+    at = next((k for k, word in enumerate(owner) if _number(word)), len(owner))
+    return owner[: at + 1]
+
+
+def _identify(store: Store, places: Places) -> tuple[str, int, list[Shapes]]:
+    """Class, streams and every site's shapes.
+
+    Raises:
+        Unsupported: a site of no known class, or sites that differ.
+    """
+    kinds = [_of_site(store, site, names) for site, names in places.items()]
+    type_, n, _ = kinds[0]
+    for (other, m, _), site in zip(kinds, places, strict=True):
+        if (other, m) != (type_, n):
+            raise Unsupported(
+                f"{_at(store, site)} is {CLASSES[other]} with {m} streams, the first site is "
+                f"{CLASSES[type_]} with {n}; split the file"
+            )
+    return type_, n, [shapes for _, _, shapes in kinds]
+
+
+def _of_site(store: Store, site: Site, names: Mapping[str, str]) -> tuple[str, int, Shapes]:
+    found = {tensor: store.tensors[name].shape for tensor, name in names.items()}
+    alpha, at = found["static_alpha"], _at(store, site)
+    if len(alpha) != 2 or alpha[1] != alpha[0] + 1 or not 1 <= alpha[0] <= MAX_STREAMS:
+        raise Unsupported(
+            f"{at}: static_alpha of shape {escape(alpha, 40)} is not (n, n + 1); {ONLY}"
+        )
+    if "dynamic_alpha_scale" in found:
+        type_ = "hc"
+    else:
+        type_ = "mhc v2" if len(found.get("static_beta", ())) == 3 else "mhc"
+    shapes = _shapes(type_, alpha[0], found)
+    for tensor, shape in shapes.items():
+        if found.get(tensor) != shape:
+            has = f"has shape {escape(found[tensor], 40)}" if tensor in found else "is missing"
+            raise Unsupported(
+                f"{at}: {tensor} {has}, {CLASSES[type_]} with {alpha[0]} streams has "
+                f"{escape(shape, 40)}; {ONLY}"
+            )
+    return type_, alpha[0], shapes
+
+
+def _shapes(type_: str, n: int, found: Mapping[str, tuple[int, ...]]) -> Shapes:
+    """Shapes of a site's tensors; every stream is normalised on its own, whatever the class."""
+    d = next(iter(found.get("norm.gamma", ())), 0)
+    fn = found.get("dynamic_alpha_fn", ())
+    if type_ == "hc":
+        return {
+            **{"norm.gamma": (d,), "static_alpha": (n, n + 1), "static_beta": (n,)},
+            **{"dynamic_alpha_fn": (d, n + 1), "dynamic_beta_fn": (d,)},
+            **{"dynamic_alpha_scale": (), "dynamic_beta_scale": ()},
+        }
+    proposals = fn[:1] if len(fn) == 3 and fn[0] else ()
+    return {
+        **{"norm.gamma": (d,), "static_alpha": (n, n + 1)},
+        "static_beta": (n, 1, 1) if type_ == "mhc v2" else (n,),
+        "dynamic_alpha_fn": (*proposals, d, n + 1),
+        "dynamic_beta_fn": (d, 1) if type_ == "mhc v2" else (d,),
+        **{"pre_branch_scale": (1,), "residual_scale": (1,), "h_post_scale": ()},
+    }
+
+
+def _at(store: Store, site: Site) -> str:
+    return f"{where(store.path)}: site '{site.name}'"
+
+
+def _mixing(settings: Mapping[str, str]) -> Setting:
+    word = settings.get("mixing")
+    if word is None:
+        return Setting("mixing", "applied", "default")
+    if word not in MIXINGS:
+        raise UsageError(f"--set mixing={escape(word, 40)}: expected {' or '.join(MIXINGS)}")
+    return Setting("mixing", word, "set")
+
+
+def _turned(method: str, matrices: Array, iters: int) -> tuple[Parameterization, Array]:
+    """The map and its parameters, of matrices in our orientation."""
+    n = matrices.shape[-1]
+    theta = matrices.reshape(-1, n * n)
+    if method == "hc":
+        return HC(n), np.pad(theta, ((0, 0), (0, n * n)))
+    return MHC(n, variant="lucidrains", iters=iters), np.ascontiguousarray(theta)
+
+
+def _assumptions(
+    store: Store, places: Places, matrices: Array, mixing: Setting, iters: Setting | None
+) -> Iterable[str]:
+    if len(places) > 1:
+        yield "sites in the order of the numbers in their names, else of the file; no model stored"
+    if iters and iters.source == "default":
+        yield (
+            f"sinkhorn iterations {ITERS} (lucidrains' default; not stored in the file); "
+            f"--set iters=N overrides"
+        )
+    if iters:
+        yield "the constraint is the package's own Sinkhorn; a custom function is not stored"
+    if mixing.source == "default" and _untouched(store, places, matrices):
+        applied = "read as applied, which gives Sinkhorn(I)" if iters else "the same as applied"
+        yield (
+            f"the mixing never received a gradient: untrained, or a version that drops it "
+            f"(0.1.7-0.3.9), where H = I; "
+            f"{applied}; --set mixing=dropped overrides"
+        )
+    elif mixing.source == "default":
+        since = "0.3.12" if iters else "0.3.10"
+        yield (
+            f"mixing applied, as since {since} (0.1.7-0.3.9 drop it; version not stored); "
+            f"--set mixing=dropped overrides"
+        )
+
+
+def _untouched(store: Store, places: Places, matrices: Array) -> bool:
+    """Whether the mixing is exactly where it starts, static and dynamic."""
+    n = matrices.shape[-1]
+    if (matrices != np.eye(n)).any():
+        return False
+    tensor = "dynamic_alpha_fn"
+    return not any(
+        sites.values(store, {site: names}, tensor)[..., -n:].any() for site, names in places.items()
+    )
