@@ -218,7 +218,7 @@ def test_a_directory_stands_for_its_one_checkpoint(tmp_path):
     files.torch_file(tmp_path / "ckpt_2.pt")
     with pytest.raises(BadInput, match=r"2 checkpoints \(ckpt.pt, ckpt_2.pt\)"):
         open_store(tmp_path)
-    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin.index.json").write_text("{}")
     with pytest.raises(Unsupported, match="several files"):
         open_store(tmp_path)
 

@@ -176,7 +176,7 @@ def _only_checkpoint(folder: Path) -> Path:
             f"{where(folder)}: holds more than {MAX_ENTRIES} entries; name the checkpoint"
         )
     for entry in entries:
-        if entry.name.endswith(".index.json") or entry.name == ".metadata":
+        if entry.name.endswith(".index.json"):
             raise Unsupported(
                 f"{where(folder)}: is a checkpoint in several files ('{escape(entry.name)}'); "
                 f"this version reads model.safetensors.index.json alone of such, so save it so"

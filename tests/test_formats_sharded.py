@@ -1,0 +1,436 @@
+"""Checkpoints in directories: shards behind an index, and what reads their sites."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
+from birkhoff_cli import checkpoints
+from birkhoff_cli.containers import open_store
+
+INDEX = "model.safetensors.index.json"
+CONFIG = {"hc_mult": 2, "hc_sinkhorn_iters": 7, "hc_eps": 1e-3, "hidden_size": 3}
+CONFIG |= {"num_hidden_layers": 2, "model_type": "deepseek_v4"}
+NAMINGS = {
+    "modules": "model.layers.{}.{}_hc.{}",
+    "original": "model.layers.{}.hc_{}_{}",
+    "release": "layers.{}.hc_{}_{}",
+    "of several parts": "model.language_model.layers.{}.{}_hc.{}",
+}
+
+
+def tensors(rng, naming="release", n=2, width=3, layers=2):
+    shapes = {"fn": (n * (n + 2), n * width), "base": (n * (n + 2),), "scale": (3,)}
+    return {
+        NAMINGS[naming].format(layer, branch, tensor): rng.normal(size=shape).astype(np.float32)
+        for layer in range(layers)
+        for branch in ("ffn", "attn")
+        for tensor, shape in shapes.items()
+    }
+
+
+def sharded(folder, model, shards=2, config=CONFIG):
+    """Every tensor in turn to the next shard, as no real program does."""
+    folder.mkdir(exist_ok=True)
+    homes = {name: f"model-{i % shards}.safetensors" for i, name in enumerate(model)}
+    for home in sorted(set(homes.values())):
+        save_file({k: v for k, v in model.items() if homes[k] == home}, folder / home)
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def reference(base, n, iters, eps):
+    """As the code of DeepSeek-V4 has it, in float64."""
+    z = base[2 * n :].reshape(n, n).astype(np.float64)
+    comb = np.exp(z - z.max(-1, keepdims=True))
+    comb = comb / comb.sum(-1, keepdims=True) + eps
+    comb = comb / (comb.sum(-2, keepdims=True) + eps)
+    for _ in range(iters - 1):
+        comb = comb / (comb.sum(-1, keepdims=True) + eps)
+        comb = comb / (comb.sum(-2, keepdims=True) + eps)
+    return comb.T
+
+
+def test_static_matrices_are_those_that_the_trained_model_applied(checkpoints):
+    from birkhoff_cli import checkpoints as formats
+
+    folder = checkpoints / "hf_v4_origfmt"
+    truth = np.load(folder / "truth.npz")
+    found = formats.read(folder)
+    trace = found.trace()
+    assert (found.format, found.method, found.d) == ("deepseek_v4", "mhc", 4)
+    assert (found.layers, found.width) == (4, 64)
+    assert [s.name for s in trace.sites] == truth["site_names"].tolist()
+    error = np.abs(trace.matrices[0] - truth["H_static"]).max()
+    assert error <= 1e-5, f"largest error {error:.2e}"
+    print(f"largest error {error:.2e}")
+    assert found.assumptions == ()
+    said = {s.name: (s.value, s.source) for s in found.settings}
+    assert said == {
+        "hc_mult": (4, "stored"),
+        "iters": (20, "config"),
+        "eps": (1e-6, "config"),
+    }
+
+
+def test_inspect_takes_a_directory(birkhoff, tmp_path, rng):
+    sharded(tmp_path / "model", tensors(rng))
+    for path in ("model", tmp_path / "model"):
+        run = birkhoff("inspect", path)
+        assert run.returncode == 0, run.stderr
+        assert "deepseek_v4" in run.stdout and "comb^T" in run.stdout
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+@pytest.mark.parametrize("shards", [0, 1, 3])
+def test_every_naming_gives_the_matrix_of_the_formula(tmp_path, rng, naming, shards):
+    model = tensors(rng, naming, n=3, layers=11)
+    config = {**CONFIG, "hc_mult": 3, "num_hidden_layers": 11}
+    folder = sharded(tmp_path / "model", model, max(shards, 1), config)
+    if not shards:
+        (folder / INDEX).unlink()
+        (folder / "model-0.safetensors").rename(folder / "model.safetensors")
+    trace = checkpoints.read(folder).trace()
+    assert [s[:2] for s in trace.sites] == [(i, b) for i in range(11) for b in ("attn", "mlp")]
+    for site, found in zip(trace.sites, trace.matrices[0], strict=True):
+        branch = {"mlp": "ffn"}.get(site.branch, site.branch)
+        base = model[NAMINGS[naming].format(site.layer, branch, "base")]
+        np.testing.assert_allclose(found, reference(base, 3, 7, 1e-3), atol=2e-6)
+
+
+def test_without_a_configuration_the_defaults_are_assumptions(tmp_path, rng):
+    folder = sharded(tmp_path / "model", tensors(rng), config=None)
+    found = checkpoints.read(folder)
+    assert [a.split(" (")[0] for a in found.assumptions] == ["iters 20", "eps 1e-06"]
+    chosen = checkpoints.read(folder, {"iters": "3", "eps": "0.5"})
+    assert chosen.assumptions == ()
+    assert (chosen.map.iters, chosen.map.eps) == (3, 0.5)
+    sharded(folder, tensors(rng))
+    assert checkpoints.read(folder, {"iters": "3"}).map.eps == 1e-3
+
+
+def test_a_file_without_its_directory_is_read_with_the_defaults(tmp_path, rng):
+    save_file(tensors(rng), tmp_path / "f", metadata={"config.json": "text"})
+    assert len(checkpoints.read(tmp_path / "f").assumptions) == 2
+
+
+def test_the_configuration_of_the_text_part_is_used(tmp_path, rng):
+    config = {"hc_sinkhorn_iters": 5, "text_config": CONFIG}
+    folder = sharded(tmp_path / "model", tensors(rng, "of several parts"), config=config)
+    assert checkpoints.read(folder).map.iters == 7
+
+
+def test_sites_of_multi_token_prediction_are_left_out_and_said(tmp_path, rng):
+    model = tensors(rng)
+    model |= {k.replace("layers.1", "mtp.0"): v for k, v in model.items() if "layers.1" in k}
+    found = checkpoints.read(sharded(tmp_path / "model", model))
+    assert len(found.sites) == 4
+    assert found.assumptions[0].startswith("2 mtp sites (multi-token prediction) are left out")
+
+
+@pytest.mark.parametrize("naming", ["model.layers.0.{}_hc.{}", "layers.0.hc_{}_layer.hc_{}"])
+def test_hy_v4_mixes_nothing(tmp_path, rng, naming):
+    shapes = {"fn": (8, 12), "base": (8,), "scale": (2,)}
+    model = {
+        naming.format(branch, tensor): rng.normal(size=shape).astype(np.float32)
+        for branch in ("attn", "mlp")
+        for tensor, shape in shapes.items()
+    }
+    found = checkpoints.read(sharded(tmp_path / "model", model, config=None))
+    assert (found.map, found.method, found.d, found.width) == (None, "identity", 4, 3)
+    assert "H = I" in found.convention and found.assumptions == ()
+    np.testing.assert_array_equal(found.trace().matrices, np.eye(4)[None, None].repeat(2, 1))
+
+
+def test_only_headers_and_the_wanted_tensors_are_read(tmp_path, rng):
+    model = tensors(rng)
+    model["layers.0.ffn.experts.weight"] = np.zeros((1 << 24,), np.float32)
+    folder = sharded(tmp_path / "model", model)
+    with open_store(folder) as store:
+        files = sum((folder / f).stat().st_size for f in (INDEX, "config.json"))
+        heads = sum(s.spans[min(s.spans, key=s.spans.get)][0] - 8 for s in store.shards.values())
+        assert store.bytes_read == files + heads
+        store.read("layers.0.hc_attn_base")
+        store.read("layers.0.hc_attn_base")
+        assert store.bytes_read == files + heads + 8 * 4
+        assert store.size == sum(p.stat().st_size for p in folder.iterdir())
+
+
+def test_the_digest_covers_what_was_read_and_nothing_else(tmp_path, rng):
+    def digest():
+        return checkpoints.read(folder).inputs[0]["sha256"]
+
+    model = tensors(rng)
+    folder = sharded(tmp_path / "model", model)
+    first = digest()
+    assert digest() == first
+    model["layers.1.hc_attn_fn"] += 1
+    sharded(folder, model)
+    assert digest() == first
+    model["layers.1.hc_attn_base"] += 1
+    sharded(folder, model)
+    assert digest() != first
+    model["layers.1.hc_attn_base"] -= 1
+    sharded(folder, model, config={**CONFIG, "more": 1})
+    assert digest() != first
+
+
+def test_links_to_shards_are_followed(tmp_path, rng):
+    folder = sharded(tmp_path / "blobs", tensors(rng))
+    snapshot = tmp_path / "snapshot"
+    snapshot.mkdir()
+    for file in folder.iterdir():
+        (snapshot / file.name).symlink_to(file)
+    assert checkpoints.read(snapshot).layers == 2
+
+
+def test_a_shard_that_is_replaced_meanwhile_is_refused(tmp_path, rng):
+    folder = sharded(tmp_path / "model", tensors(rng))
+    with open_store(folder) as store:
+        data = (folder / "model-0.safetensors").read_bytes()
+        (folder / "new").write_bytes(data)
+        (folder / "new").rename(folder / "model-0.safetensors")
+        with pytest.raises(BadInput, match="changed while it was read"):
+            store.read(next(n for n, h in store.homes.items() if h == "model-0.safetensors"))
+
+
+def rewritten(change):
+    """A change of the index as an object."""
+
+    def run(folder):
+        index = json.loads((folder / INDEX).read_text())
+        index["weight_map"] = change(index["weight_map"])
+        (folder / INDEX).write_text(json.dumps(index))
+
+    return run
+
+
+def named(home):
+    return rewritten(lambda homes: {**homes, next(iter(homes)): home})
+
+
+def replaced(name, data):
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def without(folder):
+    (folder / "model-1.safetensors").unlink()
+
+
+def fifo(folder):
+    without(folder)
+    os.mkfifo(folder / "model-1.safetensors")
+
+
+def loop(folder):
+    without(folder)
+    (folder / "model-1.safetensors").symlink_to("model-1.safetensors")
+
+
+def directory(folder):
+    without(folder)
+    (folder / "model-1.safetensors").mkdir()
+
+
+def link(target, name="model-1.safetensors"):
+    def run(folder):
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
+
+    return run
+
+
+def cut(folder):
+    path = folder / "model-1.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+SECRET = b'{"secret": "hunter2", "weight_map": 1}'
+NO_NAME = "names a shard that is no plain file name"
+HOSTILE = {
+    "a parent": (named("../model-0.safetensors"), NO_NAME),
+    "dots": (named(".."), NO_NAME),
+    "dots inside": (named("a..b"), NO_NAME),
+    "a dot": (named("."), NO_NAME),
+    "nothing": (named(""), NO_NAME),
+    "absolute": (named("/etc/passwd"), NO_NAME),
+    "a folder": (named("sub/model.safetensors"), NO_NAME),
+    "a backslash": (named("sub\\model.safetensors"), NO_NAME),
+    "a drive": (named("C:model.safetensors"), NO_NAME),
+    "a NUL": (named("model-0.safetensors\0"), NO_NAME),
+    "a surrogate": (named("\ud800"), NO_NAME),
+    "a long name": (named("x" * 256), NO_NAME),
+    "a number": (named(7), NO_NAME),
+    "a list": (named(["model-0.safetensors"]), NO_NAME),
+    "no map": (rewritten(lambda _: []), "has no weight_map"),
+    "an empty map": (rewritten(lambda _: {}), "has no weight_map"),
+    "many shards": (
+        rewritten(lambda m: {**m, **{str(i): f"f{i}" for i in range(1001)}}),
+        "lists 1003 shards",
+    ),
+    "a long tensor name": (rewritten(lambda m: {**m, "x" * 1025: "f"}), "name too long"),
+    "a tensor elsewhere": (
+        rewritten(lambda m: {**m, "gone\x1b": "model-0.safetensors"}),
+        r"model-0.safetensors: lacks the tensor 'gone\\x1b'",
+    ),
+    "a missing shard": (without, "model-1.safetensors: no such file"),
+    "a pipe": (fifo, "model-1.safetensors: is a device, pipe or socket"),
+    "a loop of links": (loop, "model-1.safetensors: cannot be opened"),
+    "a directory": (directory, "model-1.safetensors: is a directory"),
+    "the kernel's files": (link("/proc/self/environ"), "is a device, pipe or socket"),
+    "a device": (link("/dev/zero"), "is a device, pipe or socket"),
+    "a foreign file": (link("/etc/passwd"), "is of no known kind"),
+    "an archive": (
+        replaced("model-1.safetensors", b"PK\x03\x04"),
+        "is no safetensors file, as shards are",
+    ),
+    "a shard cut short": (cut, "the last 1 bytes are missing"),
+    "a key twice": (
+        replaced(INDEX, b'{"weight_map": {"a": "f", "a": "g"}}'),
+        "no strict JSON",
+    ),
+    "NaN": (replaced(INDEX, b'{"weight_map": NaN}'), "no strict JSON"),
+    "infinity": (replaced(INDEX, b'{"weight_map": 1e999}'), "no strict JSON"),
+    "a long number": (replaced(INDEX, b'{"weight_map": ' + b"9" * 5000 + b"}"), "no strict JSON"),
+    "no UTF-8": (replaced(INDEX, b'{"weight_map": "\xff"}'), "no strict JSON"),
+    "UTF-16": (replaced(INDEX, '{"weight_map": 1}'.encode("utf-16")), "no strict JSON"),
+    "nothing at all": (replaced(INDEX, b""), "no strict JSON"),
+    "a list instead": (replaced(INDEX, b"[]"), "is JSON, but no object"),
+    "deep lists": (replaced(INDEX, b"[" * 100_000), "has more lists than any model needs"),
+    "less deep lists": (replaced(INDEX, b"[" * 9_000), "no strict JSON"),
+    "a huge index": (replaced(INDEX, b" " * ((32 << 20) + 1)), "is larger than 32 MB"),
+    "a foreign index": (replaced(INDEX, SECRET), "has no weight_map"),
+    "an index that is a device": (link("/dev/zero", INDEX), "is a device, pipe or socket"),
+    "an index that loops": (link(INDEX, INDEX), "cannot be opened"),
+    "a whole model as well": (
+        replaced("model.safetensors", b""),
+        "holds model.safetensors and an index that does not list it",
+    ),
+    "a configuration with a key twice": (
+        replaced("config.json", b'{"hc_eps": 1, "hc_eps": 0}'),
+        "config.json: is no strict JSON",
+    ),
+    "a configuration with NaN": (
+        replaced("config.json", b'{"hc_eps": NaN}'),
+        "config.json: is no strict JSON",
+    ),
+    "a configuration that is a device": (
+        link("/dev/zero", "config.json"),
+        "config.json: is a device",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_directories_are_refused_in_one_line(tmp_path, rng, case):
+    change, sentence = HOSTILE[case]
+    folder = sharded(tmp_path / "model", tensors(rng))
+    change(folder)
+    with pytest.raises(BirkhoffError, match=sentence) as error:
+        checkpoints.read(folder)
+    message = str(error.value)
+    assert isinstance(error.value, BadInput | Unsupported)
+    assert message.startswith(str(folder)) and message.isprintable()
+    assert "hunter2" not in message and "root:" not in message
+    assert len(message) < len(str(folder)) + 250
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path, rng):
+    folder = sharded(tmp_path / "model", tensors(rng))
+    for name in (INDEX, "config.json"):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert checkpoints.read(folder).map.iters == 7
+
+
+def test_a_loop_of_links_beside_a_checkpoint_is_no_checkpoint(tmp_path, rng):
+    save_file(tensors(rng), tmp_path / "model.safetensors")
+    (tmp_path / "loop").symlink_to("loop")
+    assert checkpoints.read(tmp_path).layers == 2
+
+
+def test_other_indices_are_not_read(tmp_path):
+    (tmp_path / "pytorch_model.bin.index.json").write_text("{}")
+    with pytest.raises(Unsupported, match="is a checkpoint in several files"):
+        checkpoints.read(tmp_path)
+
+
+CONTRADICTIONS = {
+    "streams": ({"hc_mult": 4}, "hc_mult = 4, its tensors say 2"),
+    "streams as text": ({"hc_mult": "2"}, "hc_mult = '2', its tensors say 2"),
+    "width": ({"hidden_size": 5}, "hidden_size = 5, its tensors say 3"),
+    "layers": ({"num_hidden_layers": 3}, "num_hidden_layers = 3, its tensors say 2"),
+    "iterations": ({"hc_sinkhorn_iters": 100_001}, "hc_sinkhorn_iters = 100001, expected"),
+    "half an iteration": ({"hc_sinkhorn_iters": 0.5}, "hc_sinkhorn_iters = 0.5, expected"),
+    "true iterations": ({"hc_sinkhorn_iters": True}, "hc_sinkhorn_iters = True, expected"),
+    "eps": ({"hc_eps": 1}, "hc_eps = 1, expected a number from 0 to below 1"),
+    "negative eps": ({"hc_eps": -1e-6}, "hc_eps = -1e-06, expected"),
+    "eps as text": ({"hc_eps": "\x1b"}, r"hc_eps = '\\x1b', expected"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_configurations_that_cannot_be_are_refused(tmp_path, rng, case):
+    change, sentence = CONTRADICTIONS[case]
+    folder = sharded(tmp_path / "model", tensors(rng), config={**CONFIG, **change})
+    with pytest.raises(BadInput, match=sentence):
+        checkpoints.read(folder)
+
+
+def other(name, value):
+    return lambda model: {**model, name: np.asarray(value, model.get(name, np.float32()).dtype)}
+
+
+def renamed(old, new):
+    return lambda model: {k.replace(old, new): v for k, v in model.items()}
+
+
+DAMAGED = {
+    "another digit": (renamed("layers.1", "layers.\u0661"), "is no layer"),
+    "a large layer": (renamed("layers.1", "layers.9999999"), "is no layer"),
+    "a missing layer": (renamed("layers.1", "layers.7"), "layer 1 has no attn site"),
+    "no base": (renamed("hc_attn_base", "x"), "layer 0, attn has no base of 1 axes"),
+    "a flat fn": (other("layers.0.hc_attn_fn", np.zeros(8)), "has no fn of 2 axes"),
+    "rows": (other("layers.0.hc_attn_fn", np.zeros((7, 6))), "is that of no number of streams"),
+    "no rows": (other("layers.0.hc_attn_fn", np.zeros((0, 6))), "is that of no number of streams"),
+    "columns": (other("layers.0.hc_attn_fn", np.zeros((8, 5))), "is that of no number of streams"),
+    "mixed n": (
+        other("layers.1.hc_ffn_base", np.zeros(15)),
+        r"layer 1, mlp: base has shape \(15,\), expected \(8,\)",
+    ),
+    "NaN": (
+        other("layers.1.hc_ffn_base", np.full(8, np.nan)),
+        "layer 1, mlp: base holds NaN or infinity",
+    ),
+    "two namings": (
+        lambda model: {**model, **renamed("layers", "model.layers")(model)},
+        "are the same tensor",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_tensors_that_contradict_each_other_are_refused(tmp_path, rng, case):
+    change, sentence = DAMAGED[case]
+    folder = sharded(tmp_path / "model", change(tensors(rng)), config=None)
+    with pytest.raises(BadInput, match=sentence):
+        checkpoints.read(folder)
+
+
+@pytest.mark.parametrize("word", ["1", "-1", "nan", "inf", "many", ""])
+def test_an_eps_that_cannot_be_is_refused(tmp_path, rng, word):
+    folder = sharded(tmp_path / "model", tensors(rng))
+    with pytest.raises(UsageError, match="expected a number from 0 to below 1"):
+        checkpoints.read(folder, {"eps": word})
+    with pytest.raises(UsageError, match="itres"):
+        checkpoints.read(folder, {"itres": "1"})
+
+
+def test_the_directory_that_is_worked_in_has_a_name(tmp_path, rng, monkeypatch):
+    monkeypatch.chdir(sharded(tmp_path / "model", tensors(rng)))
+    assert checkpoints.read(Path()).inputs[0]["name"] == "model"
