@@ -170,4 +170,4 @@ def _outline(axes: "Axes", region: Region) -> None:
         name = f"doubly stochastic, d = {region.d} ({region.proven})"
         axes.plot(*region.boundary(), color="#d55e00", lw=1.2, label=name)
     axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
-    axes.legend(loc="lower right", fontsize="x-small", framealpha=0.9)
+    axes.figure.legend(loc="outside lower center", ncols=3, fontsize="x-small", frameon=False)
