@@ -85,6 +85,12 @@ def test_shc_is_measured_against_the_unit_disk():
     assert summary["area_region"] == pytest.approx(np.pi)
 
 
+def test_a_name_with_dollars_is_no_formula(birkhoff, tmp_path):
+    np.save(tmp_path / "a$b$c.npy", GoMHC(3).draw(2, np.random.default_rng(0)))
+    done = birkhoff("spectrum", "a$b$c.npy", "--plot", "a.png", "-q")
+    assert done.returncode == 0 and (tmp_path / "a.png").exists()
+
+
 def test_a_trace_keeps_its_sites():
     h = GoMHC(4).draw(6, np.random.default_rng(1)).reshape(2, 3, 4, 4)
     sites = (Site(0, "attn", "a"), Site(0, "mlp", "b"), Site(1, "attn", "c"))

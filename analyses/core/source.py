@@ -103,9 +103,12 @@ def sites(source: Source, layers: int = 1) -> tuple[Site, ...]:
 
 
 def title(source: Source) -> str:
-    """A short name for pictures: the checkpoint's, or the method with its options."""
+    """A short name for pictures: the checkpoint's, or the method with its options.
+
+    A dollar sign is escaped: in a picture it would begin a formula.
+    """
     if isinstance(source, MixingTrace):
-        return source.source
+        return source.source.replace("$", r"\$")
     values = {f.name: getattr(source, f.name) for f in fields(source)}
     return ", ".join(
         [source.name, *(f"{k} = {v}" for k, v in values.items() if v not in (None, ()))]
