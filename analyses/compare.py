@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws
-from analyses.core.table import Columns, column
-from analyses.geometry import cycles
-from analyses.geometry.hypocycloids import Support
-from analyses.geometry.regions import Region
-from analyses.planes import supports
-from analyses.planes.occupancy import Occupancy
-from analyses.probes import Probe
-from analyses.probes.references import coverage_of
-from analyses.probes.sample import sampled
-from analyses.probes.targets import aimed
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.geometry import cycles
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.geometry.regions import Region
+from birkhoff_cli.analyses.planes import supports
+from birkhoff_cli.analyses.planes.occupancy import Occupancy
+from birkhoff_cli.analyses.probes import Probe
+from birkhoff_cli.analyses.probes.references import coverage_of
+from birkhoff_cli.analyses.probes.sample import sampled
+from birkhoff_cli.analyses.probes.targets import aimed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -33,19 +33,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from analyses.core.describe import words
-from analyses.core.errors import BirkhoffError, UsageError
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws
-from analyses.core.table import Columns, column
-from analyses.core.threads import one_thread
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.core.describe import words
+from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 if TYPE_CHECKING:
     import pyarrow as pa

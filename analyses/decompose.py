@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.core.trace import MixingTrace
-from analyses.geometry.decomposition import decompose, rebuild, terms_bound
-from analyses.geometry.image import Image
-from analyses.geometry.projection import LARGEST, nearest_doubly_stochastic, nearest_permutation
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.geometry.decomposition import decompose, rebuild, terms_bound
+from birkhoff_cli.analyses.geometry.image import Image
+from birkhoff_cli.analyses.geometry.projection import (
+    LARGEST,
+    nearest_doubly_stochastic,
+    nearest_permutation,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

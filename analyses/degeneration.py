@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned
-from analyses.core.distributions import STATISTICS, Distributions
-from analyses.core.errors import BadInput
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.core.trace import MixingTrace
-from analyses.geometry.assignment import squared_distances
+from birkhoff_cli.analyses.core.arrays import Array, aligned
+from birkhoff_cli.analyses.core.distributions import STATISTICS, Distributions
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.geometry.assignment import squared_distances
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.arrays import Array, aligned, lanes
-from analyses.core.distributions import BUCKET, COLUMNS, STATISTICS, Distributions
-from analyses.core.errors import BadInput
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws, Source
-from analyses.core.table import Columns, column
-from analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
-from analyses.geometry.norms import EPS
-from analyses.geometry.products import Blocks, blocks, reflected, times
-from analyses.probes.laws import mean_square_factor
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
+from birkhoff_cli.analyses.core.distributions import BUCKET, COLUMNS, STATISTICS, Distributions
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
+from birkhoff_cli.analyses.geometry.norms import EPS
+from birkhoff_cli.analyses.geometry.products import Blocks, blocks, reflected, times
+from birkhoff_cli.analyses.probes.laws import mean_square_factor
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from analyses.core.errors import UsageError
-from analyses.core.pairs import assumptions, pairs, refuse_unlike
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.core.trace import MixingTrace, in_memory
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
 
 if TYPE_CHECKING:
     import pyarrow as pa

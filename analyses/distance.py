@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.memory import require_memory
-from analyses.core.pairs import assumptions, pairs, refuse_unlike
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.core.trace import MixingTrace
-from analyses.geometry import distances
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.geometry import distances
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.arrays import Array
-from analyses.core.errors import BirkhoffError
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization, Sampler, require
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, Schema, column
-from analyses.core.trace import MixingTrace, Site
-from analyses.fitting.data import Data, Distribution
-from analyses.fitting.descent import Plan, descend
-from analyses.fitting.problem import Problem, chosen_targets, posed
-from analyses.geometry.distances import divergence, frobenius, geodesic, rotations
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization, Sampler, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, Schema, column
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.fitting.data import Data, Distribution
+from birkhoff_cli.analyses.fitting.descent import Plan, descend
+from birkhoff_cli.analyses.fitting.problem import Problem, chosen_targets, posed
+from birkhoff_cli.analyses.geometry.distances import divergence, frobenius, geodesic, rotations
 
 if TYPE_CHECKING:
     import pyarrow as pa

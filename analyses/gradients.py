@@ -25,17 +25,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.describe import words
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws
-from analyses.core.table import Columns, column
-from analyses.core.threads import one_thread
-from analyses.geometry.assignment import permutation_distance
-from analyses.geometry.permutations import all_permutations, matrices
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.describe import words
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.geometry.assignment import permutation_distance
+from birkhoff_cli.analyses.geometry.permutations import all_permutations, matrices
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws, Source
-from analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.table import Columns, column
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import numpy as np
 
-from analyses.core.discover import unknown
-from analyses.core.errors import UsageError
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import require
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.geometry.farey import fractions
-from analyses.geometry.regions import Kind, Region
+from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.geometry.farey import fractions
+from birkhoff_cli.analyses.geometry.regions import Kind, Region
 
 if TYPE_CHECKING:
     import pyarrow as pa

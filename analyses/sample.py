@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.parameterization import Parameterization
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws
-from analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.table import Columns, column
 
 EXAMPLES = (
     "birkhoff sample --method go-mhc --s 2 -n 1000 -o matrices.parquet",

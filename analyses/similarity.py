@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.networks.language_model import LanguageModel, states
-from analyses.networks.token_run import TokenRun, batches, in_torch, inference
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
+from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, inference
 
 if TYPE_CHECKING:
     import pyarrow as pa

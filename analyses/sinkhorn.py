@@ -24,19 +24,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.arrays import Array, lanes
-from analyses.core.distributions import COLUMNS, STATISTICS, Distributions
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws, Source
-from analyses.core.table import Columns, column
-from analyses.core.trace import MixingTrace, Site
-from analyses.geometry.eigenvalues import eigenvalues
-from analyses.geometry.rounding import FORMATS
-from analyses.geometry.scaling import convergence, diameter, residual, spread
-from analyses.parameterizations.mhc import MHC, Variant
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.arrays import Array, lanes
+from birkhoff_cli.analyses.core.distributions import COLUMNS, STATISTICS, Distributions
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.rounding import FORMATS
+from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
+from birkhoff_cli.analyses.parameterizations.mhc import MHC, Variant
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.arrays import LANES
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result, Summary
-from analyses.core.source import Draws, Source
-from analyses.core.table import Columns, column
-from analyses.geometry import cycles
-from analyses.geometry.hypocycloids import Support, polygon_area
-from analyses.planes import supports
-from analyses.planes.occupancy import Occupancy
-from analyses.planes.samplers import OnSlice, on_slice
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.arrays import LANES
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.geometry import cycles
+from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
+from birkhoff_cli.analyses.planes import supports
+from birkhoff_cli.analyses.planes.occupancy import Occupancy
+from birkhoff_cli.analyses.planes.samplers import OnSlice, on_slice
 
 if TYPE_CHECKING:
     import pyarrow as pa

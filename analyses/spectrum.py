@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.errors import UsageError
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.result import Result
-from analyses.core.source import Draws, Source
-from analyses.core.table import column
-from analyses.geometry.regions import Region
-from analyses.probes.frontier import pushed
-from analyses.probes.references import coverage_of
-from analyses.probes.sample import sampled
-from analyses.probes.targets import aimed
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.geometry.regions import Region
+from birkhoff_cli.analyses.probes.frontier import pushed
+from birkhoff_cli.analyses.probes.references import coverage_of
+from birkhoff_cli.analyses.probes.sample import sampled
+from birkhoff_cli.analyses.probes.targets import aimed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,7 +3,15 @@
 ``from birkhoff_cli import record`` records what a torch model in your own process does.
 """
 
+import os
 from typing import Any
+
+if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # noqa: PTH112, PTH118, PTH120
+    # pathlib would take a tenth of the time that --help has
+    raise ImportError(
+        "birkhoff_cli/analyses: is no directory; it is a symbolic link to ../analyses, which this "
+        "checkout did not keep. Run 'git config core.symlinks true', then 'git checkout .'"
+    )
 
 RECORDER = ("Recorder", "record")
 

@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from analyses.core import discover
-from analyses.core.errors import BirkhoffError
 from birkhoff_cli import members
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.files import PipeClosed
 
 for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):

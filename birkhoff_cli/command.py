@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.models import ArgumentInfo
 
-from analyses.core.errors import UsageError
-from analyses.core.result import Result
 from birkhoff_cli import outputs, sweeps
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.files import STDOUT
 from birkhoff_cli.order import Order
 from birkhoff_cli.signature import prepared, result, signed

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from analyses.core.errors import CannotWrite
+from birkhoff_cli.analyses.core.errors import CannotWrite
 
 STDOUT = Path("-")
 

@@ -8,13 +8,13 @@ from typing import Any, NewType, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from analyses import parameterizations
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.parameterization import Parameterization, Sampler
-from analyses.core.source import Draws, Source
-from analyses.core.trace import MixingTrace
-from analyses.networks.token_run import TokenRun
 from birkhoff_cli import checkpoints, matrices, streams
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization, Sampler
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.series import numbered
 from birkhoff_cli.streams import Inputs

@@ -2,9 +2,9 @@
 
 from types import ModuleType
 
-from analyses.core import discover
+from birkhoff_cli.analyses.core import discover
 
-PACKAGES = ("analyses", "birkhoff_cli.commands")
+PACKAGES = ("birkhoff_cli.analyses", "birkhoff_cli.commands")
 
 
 def names() -> list[str]:

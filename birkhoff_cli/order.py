@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from analyses.core.errors import UsageError
 from birkhoff_cli import files
+from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.files import STDOUT
 
 STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from analyses.core.errors import CheckFailed, TooLarge
-from analyses.core.result import Result
 from birkhoff_cli import files, report
+from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge
+from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.order import STAMP, Order
 from birkhoff_cli.stored import SCHEMA_VERSION
 from birkhoff_cli.text import finite, plain
@@ -77,7 +77,7 @@ def write(result: Result, order: Order) -> "pa.Table | None":
     """Write the table where it was wanted; return it if a figure needs it."""
     import pyarrow as pa
 
-    from analyses.core.table import arrow_schema
+    from birkhoff_cli.analyses.core.table import arrow_schema
     from birkhoff_cli.tables import WRITERS
 
     schema = arrow_schema(result.schema, metadata(order, result))
@@ -103,7 +103,7 @@ def _keep(
     batches: "Iterator[pa.RecordBatch]", kept: "list[pa.RecordBatch]"
 ) -> "Iterator[pa.RecordBatch]":
     """Pass batches on and remember them, as long as a figure's rows fit in memory."""
-    from analyses.core.memory import available
+    from birkhoff_cli.analyses.core.memory import available
 
     limit, size = available() // 2, 0
     for batch in batches:

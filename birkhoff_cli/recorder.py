@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.result import Result
-from analyses.core.trace import MixingTrace, Site
 from birkhoff_cli import files, hooks
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.hooks import ADD, uncompiled
 from birkhoff_cli.text import finite, plain
 
@@ -284,7 +284,7 @@ def _kind(path: Path) -> str:
 
 def _write(trace: MixingTrace, path: Path) -> None:
     """As ``birkhoff trace`` does: in row groups, whole or not at all."""
-    from analyses.core.table import arrow_schema
+    from birkhoff_cli.analyses.core.table import arrow_schema
     from birkhoff_cli.commands.trace import run
     from birkhoff_cli.outputs import ORIENTATION, program_version
     from birkhoff_cli.stored import SCHEMA_VERSION

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.files import STDOUT, writing
 from birkhoff_cli.text import escape, finite, plain
 

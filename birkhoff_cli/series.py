@@ -11,9 +11,9 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.result import Result
-from analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
 
 STEP = column("step", "int64", "training step of the checkpoint; else its place in the series")

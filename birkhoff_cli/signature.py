@@ -16,12 +16,12 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 import typer
 
-from analyses.core.parameterization import Parameterization, Sampler
-from analyses.core.result import Result
-from analyses.core.source import Draws, Source
-from analyses.core.trace import MixingTrace
-from analyses.networks.token_run import TokenRun
 from birkhoff_cli import inputs, series
+from birkhoff_cli.analyses.core.parameterization import Parameterization, Sampler
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.streams import Inputs
 

@@ -12,15 +12,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.discover import unknown
-from analyses.core.errors import Unsupported, UsageError
-from analyses.core.parameterization import require
-from analyses.core.source import MAX_SAMPLES
-from analyses.core.trace import MixingTrace
-from analyses.networks.language_model import LanguageModel
-from analyses.networks.token_run import TokenRun, batches, in_torch, matrices
 from birkhoff_cli import tokens
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.source import MAX_SAMPLES
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.networks.language_model import LanguageModel
+from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, matrices
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.containers import open_store, where
 

@@ -19,11 +19,11 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analyses.core import discover
-from analyses.core.errors import Unsupported, UsageError
-from analyses.core.result import Result
-from analyses.core.table import Columns, column
 from birkhoff_cli import files, members, outputs, stored
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.order import Order
 from birkhoff_cli.signature import result
 

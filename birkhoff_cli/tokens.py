@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import is_folder, is_regular
 from birkhoff_cli.containers.store import refusing

@@ -5,10 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
-from analyses.core.threads import one_thread
+from birkhoff_cli.analyses.core.threads import one_thread
+
+hypothesis.settings.register_profile("birkhoff", deadline=None)
+hypothesis.settings.load_profile("birkhoff")
+# no deadline: how fast a shared machine is today says nothing of the code
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "checkpoints"

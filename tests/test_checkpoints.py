@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 
 import files
-from analyses.core import discover
-from analyses.core.errors import BadInput, BirkhoffError, TooLarge, Unsupported, UsageError
 from birkhoff_cli import checkpoints, containers
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import (
+    BadInput,
+    BirkhoffError,
+    TooLarge,
+    Unsupported,
+    UsageError,
+)
 from birkhoff_cli.checkpoints import sites
 from birkhoff_cli.containers import open_store
 

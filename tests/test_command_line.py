@@ -277,9 +277,9 @@ def test_a_signal_leaves_no_partial_file(signum, tmp_path):
 def test_a_bug_is_one_line_and_a_log(tmp_path):
     breaks = (
         "import sys; sys.argv = ['birkhoff', 'sample', '--method', 'go-mhc']\n"
-        "import analyses.sample\n"
-        "analyses.sample.run.__defaults__ = None\n"
-        "analyses.sample.SCHEMA = 3\n"
+        "import birkhoff_cli.analyses.sample\n"
+        "birkhoff_cli.analyses.sample.run.__defaults__ = None\n"
+        "birkhoff_cli.analyses.sample.SCHEMA = 3\n"
         "from birkhoff_cli.app import main; main()"
     )
     env = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from analyses import compare
-from analyses.core.errors import UsageError
-from analyses.core.source import Draws
-from analyses.geometry.hypocycloids import Support
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses import compare
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 
 def run(*methods, n=2000, **more):

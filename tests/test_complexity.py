@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analyses import complexity, parameterizations
-from analyses.core import discover
-from analyses.core.describe import words
-from analyses.core.errors import UsageError
-from analyses.core.source import Draws
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.krom_go_mhc import KromGoMHC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
 from birkhoff_cli import inputs
+from birkhoff_cli.analyses import complexity, parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.describe import words
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def run(*methods, **more):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import birkhoff_cli.checkpoints as formats
-from analyses.core.errors import BadInput, Unsupported
-from analyses.networks.connection import Connection, Gate, Norm
-from analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.containers import open_store
 
 RECORDED = (

@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from analyses.core.errors import BadInput
 from birkhoff_cli import checkpoints as formats
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.checkpoints import deepseek_v4, megatron
 from birkhoff_cli.containers import open_store
 from test_formats_distributed import ARGS, SITES, saved

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import files
-from analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.containers import escape, open_store
 
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses import decompose
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.trace import Site, in_memory
-from analyses.geometry import decomposition, polytope
-from analyses.geometry.projection import nearest_doubly_stochastic, nearest_permutation
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses import decompose
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.geometry import decomposition, polytope
+from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic, nearest_permutation
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 SIDES = st.integers(1, 8)
 

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses import degeneration
-from analyses.core import distributions
-from analyses.core.errors import BadInput
-from analyses.core.trace import Site, in_memory
-from analyses.geometry.assignment import (
+from birkhoff_cli.analyses import degeneration
+from birkhoff_cli.analyses.core import distributions
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.geometry.assignment import (
     least_assignment,
     permutation_distance,
     squared_distances,
 )
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 NUMBERS = [c.name for c in degeneration.SCHEMA if c.kind == "float64"]
 
@@ -182,14 +182,14 @@ def test_trying_all_permutations_and_the_recursion_find_the_same(d, rng, monkeyp
     near = np.eye(d)[:, rng.permutation(d), None] + 1e-9 * rng.normal(size=(d, d, 20))
     h = np.concatenate([rng.normal(size=(d, d, 20)), near], axis=2)
     tried = squared_distances(h)
-    monkeypatch.setattr("analyses.geometry.assignment.TRIED", 0)
+    monkeypatch.setattr("birkhoff_cli.analyses.geometry.assignment.TRIED", 0)
     np.testing.assert_allclose(tried, squared_distances(h), rtol=1e-13)
 
 
 def test_recursion_and_scipy_find_the_same_assignment(rng, monkeypatch):
     cost = rng.normal(size=(7, 7, 20))
     by_sets = least_assignment(cost)
-    monkeypatch.setattr("analyses.geometry.assignment.LARGEST", 3)
+    monkeypatch.setattr("birkhoff_cli.analyses.geometry.assignment.LARGEST", 3)
     np.testing.assert_allclose(least_assignment(cost), by_sets, rtol=1e-13)
 
 

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from analyses import depth_drift
-from analyses.core import distributions
-from analyses.core.errors import BadInput
-from analyses.core.source import Draws
-from analyses.core.trace import Site, in_memory
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses import depth_drift
+from birkhoff_cli.analyses.core import distributions
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def trace(matrices):

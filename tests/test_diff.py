@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses import diff
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.trace import Site, in_memory
-from analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses import diff
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
 
 def trace(h, dtype=np.float32):

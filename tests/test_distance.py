@@ -8,13 +8,13 @@ import pytest
 import scipy.linalg
 import scipy.special
 
-from analyses import distance
-from analyses.core.errors import BadInput
-from analyses.core.trace import MixingTrace, Site, in_memory
-from analyses.geometry import distances
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses import distance
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.geometry import distances
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 CYCLE = np.eye(3)[[1, 2, 0]]
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses.core import distributions
-from analyses.core.distributions import BUCKET, QUANTILES, Distributions
-from analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core import distributions
+from birkhoff_cli.analyses.core.distributions import BUCKET, QUANTILES, Distributions
+from birkhoff_cli.analyses.core.errors import TooLarge
 
 FLOATS = st.floats(-900, 900) | st.floats(1 - 1e-6, 1 + 1e-6) | st.floats(-1e-6, 1e-6)
 

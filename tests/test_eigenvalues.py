@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses.geometry.eigenvalues import eigenvalues
-from analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
 
 def distance(found, expected):

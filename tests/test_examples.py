@@ -7,8 +7,8 @@ import shlex
 import numpy as np
 import pytest
 
-from analyses.core.parameterization import COLUMNS, ROWS
 from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS
 from conftest import ROOT
 
 EXAMPLES = sorted(p for p in (ROOT / "examples").rglob("*.pt"))

@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from analyses.core.errors import CannotWrite
-from analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli import files
+from birkhoff_cli.analyses.core.errors import CannotWrite
+from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli.tables import WRITERS
 
 SCHEMA = arrow_schema((column("x", "float64", "a number"),))

@@ -6,28 +6,28 @@ import numpy as np
 import pytest
 import torch
 
-from analyses import fit, parameterizations
-from analyses.core import discover
-from analyses.core.errors import BirkhoffError, UsageError
-from analyses.core.source import title
-from analyses.fitting import floors
-from analyses.fitting.data import Data, Moments
-from analyses.fitting.objective import Objective, entries
-from analyses.fitting.optimizers import OPTIMIZERS
-from analyses.fitting.pullbacks import differentiable
-from analyses.geometry import polytope
-from analyses.geometry.projection import nearest_doubly_stochastic
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses import fit, parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.source import title
+from birkhoff_cli.analyses.fitting import floors
+from birkhoff_cli.analyses.fitting.data import Data, Moments
+from birkhoff_cli.analyses.fitting.objective import Objective, entries
+from birkhoff_cli.analyses.fitting.optimizers import OPTIMIZERS
+from birkhoff_cli.analyses.fitting.pullbacks import differentiable
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 WRITTEN_OUT = (GoMHC(3, s=3), GoMHC(4, s=2), KromHC(8), MHC(4, last="columns", iters=3))
 METHODS = [
     method
     for name in parameterizations.names()
-    for method in discover.member("analyses.parameterizations", name).EXAMPLES
+    for method in discover.member("birkhoff_cli.analyses.parameterizations", name).EXAMPLES
 ]
 
 
@@ -76,7 +76,7 @@ def test_gradients_of_far_logits_are_finite(logits, rng):
 @pytest.mark.parametrize("readout", [False, True])
 @pytest.mark.parametrize("features", ["gaussian", "uniform"])
 def test_the_loss_by_moments_is_the_loss_over_the_data(readout, features, monkeypatch, rng):
-    monkeypatch.setattr("analyses.fitting.data.BLOCK", 300)  # several blocks
+    monkeypatch.setattr("birkhoff_cli.analyses.fitting.data.BLOCK", 300)  # several blocks
     data = Data(90, features, sparsity=0.3, noise=0.2, projector_noise=0.05)
     targets, h = polytope.uniform(5, 3, rng), polytope.uniform(5, 3, rng)
     read = readings(readout, 5, 3, rng)

@@ -14,9 +14,9 @@ import warnings
 import numpy as np
 import pytest
 
-from analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
-from analyses.parameterizations.mhc import MHC
 from birkhoff_cli import checkpoints as formats
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.containers import open_store
 
 SITES = {"attn": "self_attention", "mlp": "mlp"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.containers import open_store
 
 INDEX = "model.safetensors.index.json"

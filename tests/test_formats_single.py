@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import birkhoff_cli.checkpoints as formats
-from analyses.core import discover
-from analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.containers import open_store
 
 PACKAGE = "birkhoff_cli.checkpoints"

@@ -10,18 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from analyses import gradients, parameterizations
-from analyses.core import discover
-from analyses.core.errors import UsageError
-from analyses.core.parameterization import Parameterization
-from analyses.core.source import Draws
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_linear import MHCLinear
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses import gradients, parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_linear import MHCLinear
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 EXAMPLES = [
     example

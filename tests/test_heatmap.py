@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from analyses import heatmap
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.source import Draws
-from analyses.core.trace import Site, in_memory
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses import heatmap
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 EDGES = np.linspace(-2, 2, 513)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from analyses.core.errors import BadInput
 from birkhoff_cli import checkpoints as formats
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.checkpoints.sites.unread import unread
 from birkhoff_cli.commands import inspect
 from test_formats_distributed import ARGS, saved

@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy.special import erf
 
-from analyses import similarity
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.threads import one_thread
-from analyses.networks.language_model import logits, loss, states
-from analyses.networks.token_run import TokenRun, batches, in_torch, matrices
 from birkhoff_cli import checkpoints as formats
+from birkhoff_cli.analyses import similarity
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.networks.language_model import logits, loss, states
+from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, matrices
 from birkhoff_cli.containers import open_store
 from conftest import SHARED
 

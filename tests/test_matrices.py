@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analyses.core.errors import BadInput, BirkhoffError, TooLarge, Unsupported
 from birkhoff_cli import matrices
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge, Unsupported
 
 SAMPLE = ("sample", "--method", "go-mhc", "--d", "3", "-n", "7")
 FORMATS = ("parquet", "arrow", "csv", "ndjson")
@@ -304,7 +304,7 @@ def test_an_arrow_offset_that_points_outside_does_not_crash(tmp_path):
     path.write_bytes(data)
     code = (
         "import sys; from pathlib import Path; from birkhoff_cli import matrices\n"
-        "from analyses.core.errors import BadInput\n"
+        "from birkhoff_cli.analyses.core.errors import BadInput\n"
         f"try: matrices.read(Path({str(path)!r}))\n"
         "except BadInput as e: print(e)"
     )
@@ -314,7 +314,7 @@ def test_an_arrow_offset_that_points_outside_does_not_crash(tmp_path):
 
 
 def test_an_archive_that_would_inflate_beyond_memory_is_refused(put, monkeypatch):
-    monkeypatch.setattr("analyses.core.memory.available", lambda: 1 << 20)
+    monkeypatch.setattr("birkhoff_cli.analyses.core.memory.available", lambda: 1 << 20)
     data = npz(True, x=np.zeros((200, 30, 30)))
     assert len(data) < 10_000
     with pytest.raises(TooLarge):

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses.core.arrays import lanes
-from analyses.geometry.norms import LARGEST_JACOBI, two_largest_singular_values
+from birkhoff_cli.analyses.core.arrays import lanes
+from birkhoff_cli.analyses.geometry.norms import LARGEST_JACOBI, two_largest_singular_values
 
 EPS = np.finfo(float).eps
 

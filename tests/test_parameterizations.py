@@ -4,7 +4,6 @@ import subprocess
 import sys
 import warnings
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses import parameterizations
-from analyses.core import discover
-from analyses.core.parameterization import COLUMNS, DOUBLY_STOCHASTIC, NONNEGATIVE, NORM, ROWS
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.parameterization import (
+    COLUMNS,
+    DOUBLY_STOCHASTIC,
+    NONNEGATIVE,
+    NORM,
+    ROWS,
+)
+from conftest import ROOT
 
 EXAMPLES = [
     example
@@ -190,8 +196,8 @@ def test_no_method_has_fewer_than_one_stream(name, d):
 def test_numpy_parameters_never_import_torch():
     code = (
         "import sys, numpy as np\n"
-        "from analyses import parameterizations as p\n"
-        "from analyses.core import discover\n"
+        "from birkhoff_cli.analyses import parameterizations as p\n"
+        "from birkhoff_cli.analyses.core import discover\n"
         "rng = np.random.default_rng(0)\n"
         "for name in p.names():\n"
         "    for e in discover.member(p.__name__, name).EXAMPLES:\n"
@@ -199,8 +205,7 @@ def test_numpy_parameters_never_import_torch():
         "        [e.draw(2, rng, how) for how in e.distributions]\n"
         "assert not {'torch', 'array_api_compat', 'scipy'} & sys.modules.keys()"
     )
-    root = Path(parameterizations.__file__).parents[2]
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_no_warning_reaches_the_user_of_torch():

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.core.errors import TooLarge
-from analyses.geometry.lanes import average, kron, matmul, powers, vectors
-from analyses.geometry.permutations import (
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.geometry.lanes import average, kron, matmul, powers, vectors
+from birkhoff_cli.analyses.geometry.permutations import (
     all_permutations,
     inverse_order,
     matrices,

@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from analyses import spectrum
-from analyses.core.arrays import batch_first, lanes
-from analyses.core.errors import UsageError
-from analyses.core.source import Draws
-from analyses.core.trace import Site, in_memory
-from analyses.geometry import reach
-from analyses.geometry.characteristic import residual
-from analyses.geometry.charts import Parameters, Rotations
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses import spectrum
+from birkhoff_cli.analyses.core.arrays import batch_first, lanes
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.geometry import reach
+from birkhoff_cli.analyses.geometry.characteristic import residual
+from birkhoff_cli.analyses.geometry.charts import Parameters, Rotations
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def probe(method, kind, n=1000, **more):

@@ -10,8 +10,8 @@ import math
 import numpy as np
 import pytest
 
-from analyses import parameterizations
-from analyses.networks.language_model import loss
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.networks.language_model import loss
 from birkhoff_cli.training import network, run, text
 from birkhoff_cli.training.network import Sizes
 from birkhoff_cli.training.run import Plan

@@ -9,10 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-import analyses.spectrum as spectrum
 import birkhoff_cli
-from analyses.core.errors import BadInput, BirkhoffError, CannotWrite, Unsupported, UsageError
+import birkhoff_cli.analyses.spectrum as spectrum
 from birkhoff_cli import Recorder, checkpoints, matrices, record, recorder
+from birkhoff_cli.analyses.core.errors import (
+    BadInput,
+    BirkhoffError,
+    CannotWrite,
+    Unsupported,
+    UsageError,
+)
 
 NO_PACKAGE = "the package is not installed; pip install -e '.[dev]'"
 

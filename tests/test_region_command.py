@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
-from analyses import region
-from analyses.core.errors import TooLarge, UsageError
-from analyses.geometry.regions import Region
+from birkhoff_cli.analyses import region
+from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
+from birkhoff_cli.analyses.geometry.regions import Region
 
 
 def test_one_region_is_a_closed_curve_with_its_area():

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
-from analyses.core.errors import UsageError
-from analyses.geometry import curves, exceptional, farey, karpelevic, perfect_mirsky
-from analyses.geometry.eigenvalues import eigenvalues
-from analyses.geometry.regions import Region
-from analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.geometry import curves, exceptional, farey, karpelevic, perfect_mirsky
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.regions import Region
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
 AREAS = {
     ("karpelevic", 3): 1.2990381057,

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -9,15 +9,15 @@ import time
 import numpy as np
 import pytest
 
-from analyses.geometry import polytope
-from analyses.geometry.orthogonal import block_norms, haar
-from analyses.geometry.permutations import all_permutations, matrices
-from analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
-from analyses.parameterizations.krom_go_mhc import KromGoMHC
-from analyses.parameterizations.krom_sum import KromSum
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.orthostochastic import Orthostochastic
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.orthogonal import block_norms, haar
+from birkhoff_cli.analyses.geometry.permutations import all_permutations, matrices
+from birkhoff_cli.analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
+from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
+from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.orthostochastic import Orthostochastic
 
 N = 40_000
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.series import ordered
 
 

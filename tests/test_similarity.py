@@ -9,12 +9,12 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from analyses import similarity
-from analyses.core.errors import BadInput
-from analyses.core.threads import one_thread
-from analyses.core.trace import Site
-from analyses.networks.token_run import TokenRun
 from birkhoff_cli import checkpoints as formats
+from birkhoff_cli.analyses import similarity
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.networks.token_run import TokenRun
 from test_language_model import (
     BLOCK,
     KINDS,

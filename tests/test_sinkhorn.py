@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analyses import sinkhorn
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.source import Draws
-from analyses.core.trace import Site, in_memory
-from analyses.geometry.rounding import FORMATS
-from analyses.geometry.scaling import convergence, diameter, residual, spread
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses import sinkhorn
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.geometry.rounding import FORMATS
+from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 
 
 def trace(matrices):

@@ -7,27 +7,27 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.signal import fftconvolve
 
-from analyses import slice as plane
-from analyses.core.errors import UsageError
-from analyses.core.source import Draws
-from analyses.core.trace import MixingTrace, Site, in_memory
-from analyses.geometry import cycles
-from analyses.geometry.hypocycloids import Support, hypocycloid, polygon_area
-from analyses.geometry.orthogonal import block_norms, haar
-from analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
-from analyses.parameterizations.be_hc import BEHC
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.krom_go_mhc import KromGoMHC
-from analyses.parameterizations.krom_sum import KromSum
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_linear import MHCLinear
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.orthostochastic import Orthostochastic
-from analyses.parameterizations.shc import SHC
-from analyses.planes import supports
+from birkhoff_cli.analyses import slice as plane
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.geometry import cycles
+from birkhoff_cli.analyses.geometry.hypocycloids import Support, hypocycloid, polygon_area
+from birkhoff_cli.analyses.geometry.orthogonal import block_norms, haar
+from birkhoff_cli.analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
+from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_linear import MHCLinear
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.orthostochastic import Orthostochastic
+from birkhoff_cli.analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.planes import supports
 
 DELTOID = 0.5374220338471756
 EVERY = [(field, s) for field in ("real", "complex") for s in (1, 2, 3)]

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from analyses import spectrum
-from analyses.core.errors import UsageError
-from analyses.core.source import Draws, through_torch
-from analyses.core.trace import Site, in_memory
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses import spectrum
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.source import Draws, through_torch
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def run(source, n=5_000, seed=0, **more):

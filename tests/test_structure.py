@@ -3,22 +3,23 @@
 import ast
 import dataclasses
 import inspect
+import os
 import subprocess
 import sys
-from pathlib import Path
+import tarfile
+import zipfile
 from types import NoneType
 from typing import get_args, get_type_hints
 
 import pytest
 
-import analyses
-from analyses import parameterizations
-from analyses.core import discover
-from analyses.core.table import arrow_schema
 from birkhoff_cli import inputs
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.table import arrow_schema
+from conftest import ROOT
 
-ROOT = Path(analyses.__file__).parent.parent
-ANALYSES = discover.members("analyses")
+ANALYSES = discover.members("birkhoff_cli.analyses")
 COMMANDS = discover.members("birkhoff_cli.commands")
 FILES = sorted(p for d in ("analyses", "birkhoff_cli") for p in (ROOT / d).rglob("*.py"))
 ORDER = (
@@ -41,6 +42,8 @@ def modules_imported(file, everywhere=False):
 
 def room(module):
     parts = module.split(".")
+    if parts[:2] == ["birkhoff_cli", "analyses"]:
+        parts = parts[1:]
     if parts[0] == "birkhoff_cli":
         return "birkhoff_cli"
     if parts[0] != "analyses" or len(parts) == 1:
@@ -96,7 +99,8 @@ def test_drawing_matrices_imports_no_torch():
 
 @pytest.mark.parametrize(
     "package, name",
-    [("analyses", n) for n in ANALYSES] + [("birkhoff_cli.commands", n) for n in COMMANDS],
+    [("birkhoff_cli.analyses", n) for n in ANALYSES]
+    + [("birkhoff_cli.commands", n) for n in COMMANDS],
 )
 def test_a_command_documents_itself(package, name):
     module = discover.member(package, name)
@@ -116,7 +120,7 @@ def test_a_command_documents_itself(package, name):
 @pytest.mark.parametrize("name", ANALYSES)
 def test_an_analysis_has_no_option_of_a_method(name):
     """Both would be the same word on the command line."""
-    own = inspect.signature(discover.member("analyses", name).run).parameters
+    own = inspect.signature(discover.member("birkhoff_cli.analyses", name).run).parameters
     assert not own.keys() & {"method", "d", "seed", *inputs.method_fields(), *inputs.DRAWS} - {
         "method",
         "d",
@@ -142,4 +146,41 @@ def test_a_method_documents_its_options(name):
     for field in dataclasses.fields(cls):
         assert len(get_args(hints[field.name])) >= 2, f"{name}.{field.name} has no sentence"
     assert cls.source
-    assert discover.headline("analyses.parameterizations", name).endswith(".")
+    assert discover.headline("birkhoff_cli.analyses.parameterizations", name).endswith(".")
+
+
+def test_a_project_with_its_own_analyses_and_this_one_do_not_meet(tmp_path):
+    own = tmp_path / "analyses"
+    own.mkdir()
+    (own / "__init__.py").write_text("MINE = 1\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", str(ROOT)])}
+    code = "import analyses; assert analyses.MINE; from birkhoff_cli import record; print(record)"
+    for words in (["-c", code], ["-m", "birkhoff_cli", "methods", "-q"]):
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_wheel_and_a_source_distribution_bring_one_package(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist"]
+    subprocess.run([*build, "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert {name.partition("/")[0] for name in files} == {"birkhoff_cli"}
+    assert "birkhoff_cli/analyses/spectrum.py" in files
+    (source,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = [name.partition("/")[2] for name in archive.getnames()]
+    assert "birkhoff_cli/analyses/spectrum.py" in names  # a wheel built from it is whole
+
+
+def test_a_checkout_without_symbolic_links_says_so(tmp_path):
+    package = tmp_path / "birkhoff_cli"
+    package.mkdir()
+    (package / "__init__.py").write_text((ROOT / "birkhoff_cli" / "__init__.py").read_text())
+    (package / "analyses").write_text("../analyses")  # what git leaves without core.symlinks
+    done = subprocess.run(
+        [sys.executable, "-c", "import birkhoff_cli"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "git config core.symlinks true" in done.stderr.splitlines()[-1]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.commands import merge
 
 GRID = ("spectrum", "--method", "go-mhc", "-n", "40", "--sweep", "d=3,4", "--sweep", "s=1,2")

@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.threads import one_thread
 from birkhoff_cli import checkpoints as formats
 from birkhoff_cli import streams, tokens
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.streams import Inputs
 from test_language_model import BLOCK, VOCABULARY, saved, worst
 

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_allclose
 
-from analyses import parameterizations
-from analyses.core.errors import BadInput, UsageError
-from analyses.core.parameterization import COLUMNS, ROWS
-from analyses.networks.token_mixing import logits, mixed, states
-from analyses.parameterizations.be_hc import BEHC
 from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS
+from birkhoff_cli.analyses.networks.token_mixing import logits, mixed, states
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 from birkhoff_cli.commands import train
 from birkhoff_cli.training import text, token_mixing
 from birkhoff_cli.training.network import Sizes

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyses.core.errors import BadInput, BirkhoffError, TooLarge
-from analyses.core.table import arrow_schema
-from analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli import matrices, tables
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
+from birkhoff_cli.analyses.core.table import arrow_schema
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.commands import trace as command
 from birkhoff_cli.matrices.ordered import regrouped
 
@@ -144,7 +144,7 @@ def test_a_table_too_large_to_sort_says_how_to_order_it(suffix, tmp_path, monkey
     swapped = table.take(pa.array([*range(90_000), 90_001, 90_000, *range(90_002, len(table))]))
     path = groups(tmp_path / f"b.{suffix}", swapped, 7000)
     assert matrices.read(path).samples == 40_000
-    monkeypatch.setattr("analyses.core.memory.available", lambda: 1 << 20)
+    monkeypatch.setattr("birkhoff_cli.analyses.core.memory.available", lambda: 1 << 20)
     assert sum(len(block) for block in matrices.read(ordered)) == 40_000
     with pytest.raises(TooLarge, match=r"order of sample.*order by sample, site") as refusal:
         matrices.read(path)

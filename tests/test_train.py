@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from analyses import parameterizations
-from analyses.core.errors import BadInput, CannotWrite, UsageError
-from analyses.core.parameterization import COLUMNS, ROWS
-from analyses.networks.language_model import states
 from birkhoff_cli import checkpoints, streams
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
+from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS
+from birkhoff_cli.analyses.networks.language_model import states
 from birkhoff_cli.commands import train
 from birkhoff_cli.training import network, text
 from birkhoff_cli.training.network import Sizes
@@ -185,7 +185,7 @@ def test_bfloat16_learns_too(tmp_path):
 def test_no_gpu_is_said(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    from analyses.core.errors import Unsupported
+    from birkhoff_cli.analyses.core.errors import Unsupported
 
     with pytest.raises(Unsupported, match="--device cpu"):
         trained(METHODS[0], tmp_path / "run", device="cuda")

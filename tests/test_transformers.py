@@ -6,8 +6,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from analyses.core.errors import BirkhoffError
 from birkhoff_cli import checkpoints as formats
+from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.commands import inspect
 from birkhoff_cli.containers import open_store
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import files
-from analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli.containers import escape, open_store
 
 ROOT = Path(__file__).parents[1]
@@ -416,7 +416,7 @@ def test_no_bad_file_takes_much_memory(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli import checkpoints
 for path in map(Path, sys.argv[1:]):
     start = time.process_time()

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
 def words(method: Parameterization) -> str:

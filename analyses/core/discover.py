@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.errors import UsageError
 
 
 @cache

@@ -8,9 +8,9 @@ by at most `BUCKET` of that distance and the rounding of float32.
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.memory import require_memory
-from analyses.core.table import column
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.table import column
 
 BITS = 6
 BUCKET = 2.0**-BITS

@@ -2,7 +2,7 @@
 
 import os
 
-from analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.errors import TooLarge
 
 
 def available() -> int:

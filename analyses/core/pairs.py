@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput
-from analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import MixingTrace
 
 
 def refuse_unlike(a: MixingTrace, b: MixingTrace) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from analyses.core.arrays import LANES, Array
-from analyses.core.discover import unknown
-from analyses.core.errors import UsageError
-from analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.arrays import LANES, Array
+from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.memory import require_memory
 
 ROWS, COLUMNS, NONNEGATIVE, NORM = "rows", "columns", "nonnegative", "spectral norm"
 DOUBLY_STOCHASTIC = frozenset((ROWS, COLUMNS, NONNEGATIVE, NORM))
@@ -79,7 +79,7 @@ class Parameterization(ABC):
     def chart(self) -> Any:
         """A better way to move within the image than over the parameters, if there is one.
 
-        See `analyses.geometry.charts`.
+        See `birkhoff_cli.analyses.geometry.charts`.
         """
         return None
 

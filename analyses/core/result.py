@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from analyses.core.table import Columns, Schema, arrow_schema, record_batch
+from birkhoff_cli.analyses.core.table import Columns, Schema, arrow_schema, record_batch
 
 if TYPE_CHECKING:
     import pyarrow as pa

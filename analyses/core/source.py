@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.errors import Unsupported
-from analyses.core.parameterization import Parameterization, require
-from analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 
 Source: TypeAlias = Parameterization | MixingTrace
 

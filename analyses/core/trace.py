@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
 class Site(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.parameterization import require
 
 Distribution = Literal["gaussian", "uniform"]
 MOMENTS = {"gaussian": (0.0, 1.0), "uniform": (1 / 2, 1 / 3)}

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.parameterization import Parameterization, require
-from analyses.fitting.objective import Objective
-from analyses.fitting.optimizers import OPTIMIZERS
-from analyses.fitting.pullbacks import differentiable
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.fitting.objective import Objective
+from birkhoff_cli.analyses.fitting.optimizers import OPTIMIZERS
+from birkhoff_cli.analyses.fitting.pullbacks import differentiable
 
 PER_DECADE = 40
 

@@ -9,9 +9,9 @@ O'Donoghue & Candes, Found. Comput. Math. 15 (2015) 715-732.
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.fitting.objective import Objective
-from analyses.geometry.projection import nearest_doubly_stochastic
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.fitting.objective import Objective
+from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic
 
 STEPS = 2000
 SETTLED = 1e-12

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.fitting.data import Moments
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.fitting.data import Moments
 
 
 class Value(NamedTuple):

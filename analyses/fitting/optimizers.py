@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned
+from birkhoff_cli.analyses.core.arrays import Array, aligned
 
 BETA_1, BETA_2, EPS = 0.9, 0.999, 1e-8
 

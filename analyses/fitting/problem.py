@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Sampler, require
-from analyses.core.trace import MixingTrace, Site
-from analyses.fitting import floors
-from analyses.fitting.data import Data
-from analyses.fitting.objective import Objective, entries
-from analyses.geometry import polytope
-from analyses.geometry.distances import frobenius, rotations
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Sampler, require
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.fitting import floors
+from birkhoff_cli.analyses.fitting.data import Data
+from birkhoff_cli.analyses.fitting.objective import Objective, entries
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.distances import frobenius, rotations
 
 ROUNDING = 1e-6
 """Distance to an orthostochastic matrix from rounding alone: the root of an entry of about eps."""

@@ -14,15 +14,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned, batch_first, lanes
-from analyses.core.parameterization import Parameterization
-from analyses.core.threads import one_thread
-from analyses.geometry.permutations import vertices
-from analyses.geometry.sinkhorn import narrow
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.geometry.permutations import vertices
+from birkhoff_cli.analyses.geometry.sinkhorn import narrow
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 Pullback: TypeAlias = Callable[[Array], Array]
 Differentiable: TypeAlias = Callable[[Array], tuple[Array, Pullback]]

@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 TRIED = 4
 """Largest d for which all permutations are tried, in one product of matrices."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 
 
 def residual(h: Array, z: Array) -> tuple[Array, Array]:

@@ -13,14 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned, batch_first, lanes
-from analyses.core.parameterization import Parameterization
-from analyses.geometry.lanes import matmul
-from analyses.geometry.orthogonal import block_norms, haar, leading_inverse
+from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.geometry.lanes import matmul
+from birkhoff_cli.analyses.geometry.orthogonal import block_norms, haar, leading_inverse
 
 
 class Chart(Protocol):
-    """What `analyses.geometry.reach` needs of a way to move."""
+    """What `birkhoff_cli.analyses.geometry.reach` needs of a way to move."""
 
     def start(self, n: int, rng: np.random.Generator) -> Array:
         """Random states, the batch axis last."""

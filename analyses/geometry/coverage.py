@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.geometry.regions import Region
+from birkhoff_cli.analyses.geometry.regions import Region
 
 OUTSIDE = 1e-9
 """An eigenvalue farther than this outside the region counts as outside; float64 stays below."""

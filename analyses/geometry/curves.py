@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 Radius = Callable[[Array], Array]
 """Distance of the curve from 0, smooth between two neighbouring breaks."""

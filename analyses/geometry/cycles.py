@@ -12,8 +12,8 @@ from operator import add
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes
-from analyses.geometry.orthogonal import Field, haar
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.geometry.orthogonal import Field, haar
 
 
 def coefficients(matrices: Array, turn: int = 1) -> Array:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry.permutations import all_permutations
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.permutations import all_permutations
 
 TABLED = 5
 """Largest d for which all d! permutations are compared at once, for all matrices together."""

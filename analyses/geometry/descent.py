@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 MEMORY = 10
 SETTLED = 1e-9

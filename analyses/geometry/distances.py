@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, lanes
-from analyses.geometry.assignment import least_assignment
-from analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.core.arrays import Array, lanes
+from birkhoff_cli.analyses.geometry.assignment import least_assignment
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
 
 LARGEST = 5
 """Largest d whose sign patterns, ``2^((d-1)^2)``, are all tried: 65,536 for 5."""

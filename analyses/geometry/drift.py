@@ -5,10 +5,10 @@ Source: go-mHC, eq. 10, 11 (Amax gains); MATH 8.
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first
-from analyses.geometry.eigenvalues import largest_modulus
-from analyses.geometry.norms import EPS, two_largest_singular_values
-from analyses.geometry.products import Blocks
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
+from birkhoff_cli.analyses.geometry.norms import EPS, two_largest_singular_values
+from birkhoff_cli.analyses.geometry.products import Blocks
 
 PER_LINE = {
     "row_sum": "sum of a row",

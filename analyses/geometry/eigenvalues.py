@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned, batch_first, lanes
+from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
 
 ACCURACY = 1e-12
 """Largest error of an eigenvalue that is not itself ill-conditioned."""

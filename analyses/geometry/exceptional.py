@@ -12,8 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry import curves, farey, perfect_mirsky
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry import curves, farey, perfect_mirsky
 
 WEIGHTS = (0.470527495836, 0.549001278039)
 """Between these the eigenvalue is outside; at them it lies on the edges, to 1e-12."""

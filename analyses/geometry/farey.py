@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 
 @cache

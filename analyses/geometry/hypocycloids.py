@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 Shape = Literal["scallops", "arcs", "polygon", "disk", "plane", "segment", "point"]
 

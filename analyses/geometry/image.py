@@ -6,11 +6,11 @@ point of the image, and so an upper bound.
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.memory import require_memory
-from analyses.core.parameterization import Parameterization
-from analyses.core.threads import one_thread
-from analyses.geometry.descent import MEMORY, minimise
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.geometry.descent import MEMORY, minimise
 
 POOL = 2048
 """Random points of the image, of which the nearest ones are half of the starts."""

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.parameterization import require
-from analyses.geometry import curves, farey, perfect_mirsky
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.geometry import curves, farey, perfect_mirsky
 
 NEWTON_STEPS = 50
 """Never reached: convergence is quadratic, and 4 or 5 are usual."""

@@ -1,10 +1,10 @@
-"""Arithmetic of many small matrices at once, batch axes last (see `analyses.core.arrays`)."""
+"""Arithmetic of many small matrices at once, batch axes last (see `core.arrays`)."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned, lanes, namespace
+from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes, namespace
 
 
 def vectors(theta: Array) -> Array:

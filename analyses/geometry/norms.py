@@ -11,7 +11,7 @@ Matrix Anal. Appl. 13 (1992) for graded matrices.
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned, batch_first
+from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first
 
 EPS = float(np.finfo(float).eps)
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analyses.core.arrays import Array, aligned, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes, namespace
 
 Field = Literal["real", "complex"]
 

@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry import farey
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry import farey
 
 VERTEX = 1e-9
 """Share of the way between two vertices below which a crossing is the vertex itself."""

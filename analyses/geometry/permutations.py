@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, like, namespace
-from analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.errors import TooLarge
 
 MAX_TABLE = 200e6
 """Bytes of the largest table of permutation matrices, as float64: d = 8 takes 21 MB, 9 235 MB."""

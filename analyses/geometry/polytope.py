@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first
-from analyses.geometry.permutations import all_permutations, mixture, table, vertices
-from analyses.geometry.sinkhorn import sweep
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.geometry.permutations import all_permutations, mixture, table, vertices
+from birkhoff_cli.analyses.geometry.sinkhorn import sweep
 
 EXACT = 4
 """Largest d with an exact uniform sampler."""

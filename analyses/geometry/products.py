@@ -16,8 +16,8 @@ from math import sqrt
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry.lanes import matmul
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.lanes import matmul
 
 NARROW = (1e-60, 1e60)
 """Frobenius norms within which a block needs no new scale."""

@@ -11,7 +11,7 @@ Birkhoff polytope; Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016), for sc
 
 import numpy as np
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 LARGEST = 1e6
 """Entries beyond it leave nothing of 1 in rounding."""

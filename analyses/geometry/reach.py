@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry.characteristic import residual
-from analyses.geometry.charts import Chart
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.characteristic import residual
+from birkhoff_cli.analyses.geometry.charts import Chart
 
 WIDTH = 1400
 """Targets pursued at a time: what they need fits a cache, and calls are few."""

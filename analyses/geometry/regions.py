@@ -15,8 +15,14 @@ from typing import Literal
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry import curves, exceptional, karpelevic, perfect_mirsky, unit_disk
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry import (
+    curves,
+    exceptional,
+    karpelevic,
+    perfect_mirsky,
+    unit_disk,
+)
 
 Kind = Literal["karpelevic", "perfect-mirsky", "doubly-stochastic", "unit disk"]
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 
 def rounded(x: Array, precision: int, low: int, largest: float) -> Array:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry.sinkhorn import narrow, sweep
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.sinkhorn import narrow, sweep
 
 RENEW = 100
 """Sweeps after which matrices that are done are let go."""

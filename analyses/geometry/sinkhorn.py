@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from analyses.core.arrays import Array, namespace
+from birkhoff_cli.analyses.core.arrays import Array, namespace
 
 Guard = Literal["log", "floor", "add"]
 """What keeps a sum from being 0: nothing, ``max(sum, eps)``, or ``sum + eps``."""

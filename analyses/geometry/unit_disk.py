@@ -5,7 +5,7 @@ The functions are those of every region; the side d of the matrices has no effec
 
 import numpy as np
 
-from analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array
 
 
 def excess(re: Array, im: Array, _d: int) -> Array:

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array, like, namespace
-from analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
 class Norm(NamedTuple):

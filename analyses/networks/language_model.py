@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from analyses.core.arrays import Array
-from analyses.networks.connection import Connection, Weights
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.networks.connection import Connection, Weights
 
 EPS = 1e-5
 """What nanoGPT's layer norms add to the variance."""

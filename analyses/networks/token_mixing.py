@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from analyses.core.arrays import Array
-from analyses.core.parameterization import Parameterization
-from analyses.parameterizations.be_hc import BEHC
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 
 EPS = 1e-5
 """What RMSNorm adds to the mean square."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.trace import Site
-from analyses.networks.language_model import LanguageModel, states
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
 
 TOKENS = 4096
 """Tokens in a batch: what a model keeps of them does not grow with how many there are."""

@@ -2,8 +2,8 @@
 
 import inspect
 
-from analyses.core import discover
-from analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
 def load(name: str) -> type[Parameterization]:

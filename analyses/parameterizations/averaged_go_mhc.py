@@ -13,12 +13,17 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
-from analyses.geometry.lanes import average, powers, vectors
-from analyses.geometry.orthogonal import Field
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.kromhc import apply_each
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.core.parameterization import (
+    DOUBLY_STOCHASTIC,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
+from birkhoff_cli.analyses.geometry.orthogonal import Field
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import apply_each
 
 
 @dataclass(frozen=True)

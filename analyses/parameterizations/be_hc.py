@@ -19,11 +19,16 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
-from analyses.geometry import polytope
-from analyses.geometry.lanes import powers, vectors
-from analyses.geometry.permutations import mixture, refuse_table, table
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.parameterization import (
+    DOUBLY_STOCHASTIC,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.lanes import powers, vectors
+from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_table, table
 
 Basis = Literal["random", "local-shift", "structured"]
 

@@ -14,10 +14,15 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
-from analyses.geometry.charts import Rotations
-from analyses.geometry.orthogonal import (
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.parameterization import (
+    DOUBLY_STOCHASTIC,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry.charts import Rotations
+from birkhoff_cli.analyses.geometry.orthogonal import (
     Field,
     block_norms,
     haar,

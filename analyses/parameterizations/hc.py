@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, namespace
-from analyses.core.parameterization import Parameterization
-from analyses.geometry.lanes import vectors
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.geometry.lanes import vectors
 
 
 @dataclass(frozen=True)

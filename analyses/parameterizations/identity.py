@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyses.core.arrays import Array, like, namespace
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
+from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,17 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
-from analyses.geometry.lanes import kron, vectors
-from analyses.geometry.orthogonal import Field
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.kromhc import apply_each, draw_each, product_flops, sides
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
+from birkhoff_cli.analyses.geometry.lanes import kron, vectors
+from birkhoff_cli.analyses.geometry.orthogonal import Field
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import (
+    apply_each,
+    draw_each,
+    product_flops,
+    sides,
+)
 
 
 @dataclass(frozen=True)

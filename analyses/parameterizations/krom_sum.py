@@ -12,10 +12,15 @@ from typing import Annotated
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
-from analyses.geometry.lanes import average, powers, vectors
-from analyses.parameterizations.kromhc import KromHC, apply_each
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.core.parameterization import (
+    DOUBLY_STOCHASTIC,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC, apply_each
 
 
 @dataclass(frozen=True)

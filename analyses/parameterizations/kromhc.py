@@ -16,11 +16,16 @@ from typing import Annotated
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes, namespace
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler, require
-from analyses.geometry.lanes import kron, vectors
-from analyses.geometry.permutations import prime_factors, refuse_too_many
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.parameterization import (
+    DOUBLY_STOCHASTIC,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry.lanes import kron, vectors
+from birkhoff_cli.analyses.geometry.permutations import prime_factors, refuse_too_many
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 
 @dataclass(frozen=True)

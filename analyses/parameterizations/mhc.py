@@ -22,11 +22,16 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, namespace
-from analyses.core.parameterization import NONNEGATIVE, Parameterization, Sampler, require
-from analyses.geometry import polytope
-from analyses.geometry.lanes import vectors
-from analyses.geometry.sinkhorn import Guard, log_sweep, narrow, sweep
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
+from birkhoff_cli.analyses.core.parameterization import (
+    NONNEGATIVE,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.lanes import vectors
+from birkhoff_cli.analyses.geometry.sinkhorn import Guard, log_sweep, narrow, sweep
 
 Variant = Literal[
     "paper",

@@ -14,11 +14,11 @@ from math import factorial
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first
-from analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
-from analyses.geometry import polytope
-from analyses.geometry.lanes import powers, vectors
-from analyses.geometry.permutations import mixture, refuse_too_many, vertices
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.lanes import powers, vectors
+from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_too_many, vertices
 
 
 @dataclass(frozen=True)

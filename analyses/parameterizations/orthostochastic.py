@@ -14,10 +14,15 @@ from typing import Annotated
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, namespace
-from analyses.core.parameterization import NONNEGATIVE, Parameterization, Sampler, require
-from analyses.geometry.lanes import matmul, vectors
-from analyses.geometry.orthogonal import block_norms, haar
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
+from birkhoff_cli.analyses.core.parameterization import (
+    NONNEGATIVE,
+    Parameterization,
+    Sampler,
+    require,
+)
+from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
+from birkhoff_cli.analyses.geometry.orthogonal import block_norms, haar
 
 A, B, C = 3.0, -3.2, 1.2
 """Coefficients ``ns_coeffs`` of the code base: 1 is a fixed point, small values triple."""

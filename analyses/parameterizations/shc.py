@@ -14,10 +14,16 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first, lanes, like, namespace
-from analyses.core.parameterization import COLUMNS, NORM, ROWS, Parameterization, require
-from analyses.geometry.lanes import matmul, vectors
-from analyses.geometry.orthogonal import cayley, skew
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, like, namespace
+from birkhoff_cli.analyses.core.parameterization import (
+    COLUMNS,
+    NORM,
+    ROWS,
+    Parameterization,
+    require,
+)
+from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
+from birkhoff_cli.analyses.geometry.orthogonal import cayley, skew
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 
 
 class Occupancy:

@@ -14,23 +14,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analyses.core.arrays import Array, batch_first
-from analyses.core.parameterization import Parameterization
-from analyses.core.source import Draws
-from analyses.geometry.cycles import block_circulant, circulant, tied_entries, tied_permutations
-from analyses.geometry.lanes import average
-from analyses.geometry.permutations import all_permutations, mixture, table
-from analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
-from analyses.parameterizations.be_hc import BEHC
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_linear import MHCLinear
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.orthostochastic import Orthostochastic
-from analyses.parameterizations.shc import SHC
-from analyses.planes.supports import is_local, single
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.geometry.cycles import (
+    block_circulant,
+    circulant,
+    tied_entries,
+    tied_permutations,
+)
+from birkhoff_cli.analyses.geometry.lanes import average
+from birkhoff_cli.analyses.geometry.permutations import all_permutations, mixture, table
+from birkhoff_cli.analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_linear import MHCLinear
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.orthostochastic import Orthostochastic
+from birkhoff_cli.analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.planes.supports import is_local, single
 
 
 class OnSlice(NamedTuple):

@@ -13,19 +13,19 @@ from typing import get_args
 
 import numpy as np
 
-from analyses.core.parameterization import COLUMNS, ROWS, Parameterization
-from analyses.geometry.hypocycloids import Shape, Support
-from analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
-from analyses.parameterizations.be_hc import BEHC
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.identity import Identity
-from analyses.parameterizations.krom_go_mhc import KromGoMHC
-from analyses.parameterizations.krom_sum import KromSum
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
-from analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS, Parameterization
+from birkhoff_cli.analyses.geometry.hypocycloids import Shape, Support
+from birkhoff_cli.analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
+from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def projection(method: Parameterization) -> Support | None:

@@ -6,12 +6,12 @@ A probe is columns that stream, counted as they go by, and a summary that is kno
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from analyses.core.result import Summary
-from analyses.core.table import Columns
+from birkhoff_cli.analyses.core.result import Summary
+from birkhoff_cli.analyses.core.table import Columns
 
 
 class Probe(NamedTuple):
-    """What `analyses.core.result.Result` needs, besides a schema."""
+    """What `birkhoff_cli.analyses.core.result.Result` needs, besides a schema."""
 
     columns: tuple[str, ...]
     """Names of the columns that its steps hold."""

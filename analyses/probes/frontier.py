@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.parameterization import Parameterization
-from analyses.core.result import Summary
-from analyses.core.table import Columns
-from analyses.geometry import reach
-from analyses.geometry.charts import chart_of
-from analyses.geometry.coverage import Coverage
-from analyses.probes import Probe
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.result import Summary
+from birkhoff_cli.analyses.core.table import Columns
+from birkhoff_cli.analyses.geometry import reach
+from birkhoff_cli.analyses.geometry.charts import chart_of
+from birkhoff_cli.analyses.geometry.coverage import Coverage
+from birkhoff_cli.analyses.probes import Probe
 
 REACHED = 1e-8
 """A point of the frontier is an eigenvalue to about this."""

@@ -10,10 +10,10 @@ Source: MATH 7 for the variances, MATH 8 for the law.
 from fractions import Fraction
 from math import factorial
 
-from analyses.core.parameterization import Parameterization
-from analyses.core.source import Draws
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 UNIFORM = {2: Fraction(1, 12), 3: Fraction(2, 45), 4: Fraction(18, 605)}
 """Variance of an entry of a uniform point of the Birkhoff polytope, by d."""

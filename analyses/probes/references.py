@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization
-from analyses.core.source import Draws, Source
-from analyses.geometry.coverage import OUTSIDE, Coverage
-from analyses.geometry.permutations import prime_factors
-from analyses.geometry.regions import Region
+from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.geometry.coverage import OUTSIDE, Coverage
+from birkhoff_cli.analyses.geometry.permutations import prime_factors
+from birkhoff_cli.analyses.geometry.regions import Region
 
 
 def coverage_of(source: Source, draws: Draws, resolution: int) -> Coverage:

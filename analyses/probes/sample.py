@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analyses.core import source as sources
-from analyses.core.arrays import lanes
-from analyses.core.parameterization import Parameterization
-from analyses.core.source import Draws, Source
-from analyses.core.table import Columns
-from analyses.geometry.coverage import Coverage
-from analyses.geometry.eigenvalues import eigenvalue_parts
-from analyses.probes import Probe
+from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.arrays import lanes
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.table import Columns
+from birkhoff_cli.analyses.geometry.coverage import Coverage
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
+from birkhoff_cli.analyses.probes import Probe
 
 OF_A_PATH = ("site", "layer", "branch")
 

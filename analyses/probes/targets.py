@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import batch_first, lanes
-from analyses.core.parameterization import Parameterization
-from analyses.core.result import Summary
-from analyses.core.table import Columns
-from analyses.geometry import reach
-from analyses.geometry.charts import chart_of
-from analyses.geometry.coverage import Coverage
-from analyses.geometry.eigenvalues import eigenvalue_parts
-from analyses.probes import Probe
+from birkhoff_cli.analyses.core.arrays import batch_first, lanes
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.result import Summary
+from birkhoff_cli.analyses.core.table import Columns
+from birkhoff_cli.analyses.geometry import reach
+from birkhoff_cli.analyses.geometry.charts import chart_of
+from birkhoff_cli.analyses.geometry.coverage import Coverage
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
+from birkhoff_cli.analyses.probes import Probe
 
 HIT = 1e-3
 """Distance within which a target counts as hit."""

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analyses.core import discover
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput
-from analyses.core.parameterization import Parameterization
-from analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
-    from analyses.networks.connection import Connection
-    from analyses.networks.language_model import LanguageModel
+    from birkhoff_cli.analyses.networks.connection import Connection
+    from birkhoff_cli.analyses.networks.language_model import LanguageModel
     from birkhoff_cli.containers import Store
 
 

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.arrays import Array
-from analyses.core.errors import Unsupported, UsageError
-from analyses.core.parameterization import Parameterization
-from analyses.core.trace import Site
-from analyses.networks.connection import Connection, Gate
-from analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.networks.connection import Connection, Gate
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
 from birkhoff_cli.checkpoints.nanogpt import LAYERS
 from birkhoff_cli.containers import Store, escape, where

@@ -14,12 +14,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.parameterization import Parameterization
-from analyses.core.trace import Site
-from analyses.networks.connection import Connection
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.networks.connection import Connection
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
 from birkhoff_cli.checkpoints.nanogpt import LAYERS, MAX_STREAMS
 from birkhoff_cli.checkpoints.sites import Places, forks, paths

@@ -22,10 +22,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.trace import Site
-from analyses.networks.connection import Connection, Gate, Norm
-from analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
 from birkhoff_cli.checkpoints.sites import MAX_ITERS, NOT_ITS_CODE, Places
 from birkhoff_cli.containers import Store, escape, where

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, TooLarge, Unsupported
-from analyses.core.parameterization import Parameterization
-from analyses.geometry.permutations import inverse_order, refuse_too_many
-from analyses.networks.connection import Connection
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.geometry.permutations import inverse_order, refuse_too_many
+from birkhoff_cli.analyses.networks.connection import Connection
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.checkpoints import Checkpoint, Setting, gpt, sites
 from birkhoff_cli.checkpoints.sites import NOT_ITS_CODE, Places, forks
 from birkhoff_cli.checkpoints.sites.forks import Entries, Tensors

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.arrays import Array, namespace
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.parameterization import Parameterization
-from analyses.networks.connection import Connection, Gate
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
+from birkhoff_cli.analyses.core.arrays import Array, namespace
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.networks.connection import Connection, Gate
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
 from birkhoff_cli.checkpoints import Checkpoint, Setting, gpt, sites
 from birkhoff_cli.checkpoints.nanogpt import BRANCHES, LAYERS, MAX_STREAMS, TENSOR
 from birkhoff_cli.checkpoints.sites import NOT_ITS_CODE, Places, forks

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from analyses import parameterizations
-from analyses.core.errors import BadInput, BirkhoffError, TooLarge
-from analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.checkpoints import Checkpoint, Setting, gpt, nanogpt, sites
 from birkhoff_cli.checkpoints.nanogpt import BRANCHES, MAX_STREAMS, OPTIONS, arguments
 from birkhoff_cli.checkpoints.sites import NOT_ITS_CODE, forks

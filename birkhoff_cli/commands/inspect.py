@@ -10,11 +10,11 @@ import re
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from analyses.core import discover
-from analyses.core.errors import BadInput
-from analyses.core.result import Result, at_once
-from analyses.core.table import column
 from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.result import Result, at_once
+from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.store import BITS

@@ -9,9 +9,9 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-from analyses.core.errors import BadInput
-from analyses.core.result import Result, at_once
 from birkhoff_cli import files, stored, sweeps
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.tables import parquet

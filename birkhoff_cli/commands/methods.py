@@ -10,12 +10,12 @@ Source: go-mHC, tables 1 and 4; each method's own paper, named in the table.
 import dataclasses
 from typing import Annotated, Any
 
-from analyses import parameterizations
-from analyses.core import discover
-from analyses.core.errors import BirkhoffError
-from analyses.core.parameterization import DOUBLY_STOCHASTIC
-from analyses.core.result import Result, at_once
-from analyses.core.table import column
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC
+from birkhoff_cli.analyses.core.result import Result, at_once
+from birkhoff_cli.analyses.core.table import column
 
 EXAMPLES = ("birkhoff methods", "birkhoff methods --d 8 --width 768 -o methods.parquet")
 
@@ -55,7 +55,7 @@ def _row(name: str, d: int, width: int) -> dict[str, Any]:
     fields = [f for f in dataclasses.fields(cls) if f.name != "d"]
     return {
         "method": name,
-        "about": discover.headline("analyses.parameterizations", name),
+        "about": discover.headline("birkhoff_cli.analyses.parameterizations", name),
         "exact": _exact(shown.exact),
         "parameters": method and _counted(method.parameters),
         "learned": method and _counted(method.count(width)),

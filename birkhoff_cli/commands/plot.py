@@ -6,9 +6,9 @@ A Parquet or Arrow file says which command made it and everything that its figur
 from pathlib import Path
 from typing import Annotated
 
-from analyses.core.errors import Unsupported
-from analyses.core.result import Result, at_once
 from birkhoff_cli import files, outputs, stored
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import refusing

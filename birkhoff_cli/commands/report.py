@@ -13,11 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-from analyses.core import discover
-from analyses.core.errors import BadInput, BirkhoffError, UsageError
-from analyses.core.result import Result
-from analyses.core.table import Columns
 from birkhoff_cli import files, inputs, matrices, outputs
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.inputs import Words
 from birkhoff_cli.order import Order
 from birkhoff_cli.signature import result, takes_models, takes_tokens
@@ -67,10 +67,10 @@ def run(
 
 
 def _analyses(words: Words) -> Iterator[tuple[str, ModuleType]]:
-    names = discover.members("analyses")
+    names = discover.members("birkhoff_cli.analyses")
     tokens = str(words["inputs"] or "").startswith("tokens")
     for name in sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
-        module = discover.member("analyses", name)
+        module = discover.member("birkhoff_cli.analyses", name)
         fits = takes_models(module) or (tokens and takes_tokens(module))
         if fits and hasattr(module, "draw"):
             yield name, module
@@ -107,7 +107,7 @@ def _model(words: Words) -> Mapping[str, Any]:
 
 def _section(name: str, module: ModuleType, words: Words, folder: Path) -> dict[str, Any]:
     """One analysis: its figure, its numbers and its table, or why there is none."""
-    section = {"name": name, "headline": discover.headline("analyses", name)}
+    section = {"name": name, "headline": discover.headline("birkhoff_cli.analyses", name)}
     try:
         order = Order(
             *(name, module, dict(words), False, True, False, False),

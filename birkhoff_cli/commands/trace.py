@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analyses.core.arrays import Array
-from analyses.core.result import Result, Summary
-from analyses.core.table import Columns, column
-from analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import MixingTrace
 
 EXAMPLES = (
     "birkhoff trace out/ckpt.pt --inputs gaussian -n 10000 -o trace.parquet",

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from analyses.core.parameterization import Parameterization
-from analyses.core.result import Result
-from analyses.core.table import Columns
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.training import folder
 from birkhoff_cli.training import text as texts
 from birkhoff_cli.training.network import Sizes

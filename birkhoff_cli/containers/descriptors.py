@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.names import TABLE, Name, Opaque, Storage, number
 from birkhoff_cli.containers.store import escape, where
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.descriptors import Descriptor
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.names import MAX_AXES, TABLE, Name, Opaque, View, number

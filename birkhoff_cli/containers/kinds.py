@@ -6,7 +6,7 @@ import stat
 from itertools import islice
 from pathlib import Path
 
-from analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.containers.store import INCOMPLETE, escape, where
 
 HEAD = 512

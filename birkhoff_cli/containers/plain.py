@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.names import Opaque
 from birkhoff_cli.containers.store import where
 

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.store import (
     BITS,
     DAMAGED,

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import check_regular, kind
 from birkhoff_cli.containers.plain import plain
 from birkhoff_cli.containers.safetensors import MAX_NAME, Safetensors, open_safetensors

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import DAMAGED, where
 

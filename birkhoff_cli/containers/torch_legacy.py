@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.plain import split
 from birkhoff_cli.containers.store import CODES, DAMAGED, Store, TensorInfo, escape, refusing, where
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers import zips
 from birkhoff_cli.containers.descriptors import Descriptor
 from birkhoff_cli.containers.names import View

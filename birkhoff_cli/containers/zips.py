@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
-from analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE, escape, where
 
 MAX_DIRECTORY = 8 << 20

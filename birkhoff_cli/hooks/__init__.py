@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from analyses.core import discover
-from analyses.core.arrays import Array
-from analyses.core.trace import Site
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.checkpoints.sites import bare, paths
 
 Module: TypeAlias = Any

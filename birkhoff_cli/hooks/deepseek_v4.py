@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import finfo
 
-from analyses.core.arrays import Array
-from analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.hooks import ADD, Detach, Give, Module, uncompiled
 
 NAMES = ("fn", "base", "scale", "hc_mult", "hc_eps", "input_norm")

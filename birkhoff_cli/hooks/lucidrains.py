@@ -10,9 +10,9 @@ from functools import partial
 
 from torch import nn
 
-from analyses.core.errors import Unsupported
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints.sites import forks
 from birkhoff_cli.hooks import ADD, Detach, Give, Module, width
 

@@ -5,11 +5,11 @@ Source: github.com/tokenbender/mHC-manifold-constrained-hyper-connections @ 0883
 
 from functools import partial
 
-from analyses.core.errors import Unsupported
-from analyses.core.parameterization import Parameterization
-from analyses.parameterizations.hc import HC
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
 from birkhoff_cli.checkpoints import tokenbender
 from birkhoff_cli.checkpoints.sites import forks
 from birkhoff_cli.hooks import ADD, Detach, Give, Module, width

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput, Unsupported
-from analyses.core.memory import require_memory
-from analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE, refusing
 from birkhoff_cli.matrices.content import Content, size

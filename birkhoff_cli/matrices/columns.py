@@ -21,8 +21,8 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
 from birkhoff_cli.matrices.content import Content, whole

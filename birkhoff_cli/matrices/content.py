@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from analyses.core.errors import BadInput
-from analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 
 Content: TypeAlias = Callable[[], AbstractContextManager[BinaryIO]]

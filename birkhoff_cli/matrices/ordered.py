@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analyses.core.errors import TooLarge
-from analyses.core.memory import require_memory
-from analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.matrices import rows

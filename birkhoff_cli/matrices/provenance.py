@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape
 
 

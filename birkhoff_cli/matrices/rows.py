@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput
-from analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.matrices.arrays import real
 

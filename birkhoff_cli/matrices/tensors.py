@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from analyses.core.errors import BirkhoffError, Unsupported
-from analyses.core.memory import require_memory
-from analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.checkpoints.sites import FLOATING
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.kinds import kind

@@ -10,9 +10,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from analyses.core.errors import BadInput, CannotWrite, UsageError
-from analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli import files
+from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
+from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import DAMAGED, refusing

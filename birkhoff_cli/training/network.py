@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.parameterization import Parameterization, require
-from analyses.networks import language_model
-from analyses.networks.connection import Connection
-from analyses.networks.language_model import Affine, Branch, LanguageModel
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.networks import language_model
+from birkhoff_cli.analyses.networks.connection import Connection
+from birkhoff_cli.analyses.networks.language_model import Affine, Branch, LanguageModel
 from birkhoff_cli.checkpoints import nanogpt
 from birkhoff_cli.checkpoints.sites import forks
 from birkhoff_cli.training import text

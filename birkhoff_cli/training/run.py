@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analyses.core.errors import BadInput, Unsupported
-from analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.training import network, token_mixing
 from birkhoff_cli.training.network import Sizes, State
 from birkhoff_cli.training.text import Text

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from analyses.core.parameterization import Parameterization, require
-from analyses.networks.token_mixing import Block, TokenMixer, logits, mixed
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.networks.token_mixing import Block, TokenMixer, logits, mixed
 from birkhoff_cli.training import text
 from birkhoff_cli.training.network import SPREAD, Sizes, State, named
 from birkhoff_cli.training.text import Tokens

@@ -27,7 +27,7 @@ SEED = 0
 
 def matrices(samples, sites, d):
     """Blocks of nearly doubly stochastic float32 matrices."""
-    from analyses.parameterizations.mhc import MHC
+    from birkhoff_cli.analyses.parameterizations.mhc import MHC
 
     rng = np.random.Generator(np.random.SFC64(SEED))
     step = max(1, 500_000 // (sites * d * d))
@@ -38,9 +38,9 @@ def matrices(samples, sites, d):
 
 
 def write(path, samples, sites, d):
-    from analyses.core.table import arrow_schema
-    from analyses.core.trace import MixingTrace, Site
     from birkhoff_cli import files
+    from birkhoff_cli.analyses.core.table import arrow_schema
+    from birkhoff_cli.analyses.core.trace import MixingTrace, Site
     from birkhoff_cli.commands import trace
     from birkhoff_cli.tables import WRITERS
 
@@ -63,7 +63,7 @@ def read(path, samples, *_):
 
 
 def ours(path, *_):
-    from analyses import degeneration
+    from birkhoff_cli.analyses import degeneration
     from birkhoff_cli.matrices import read
 
     assert degeneration.run((read(path),)).summary["verdict"]

@@ -42,7 +42,7 @@ def write(folder, tokens, sites, d):
 
 def draw(path):
     """Matrices as many as the name of the file says, distinct for 16,384 tokens."""
-    from analyses.parameterizations.mhc import MHC
+    from birkhoff_cli.analyses.parameterizations.mhc import MHC
 
     tokens, sites, d = map(int, path.stem.split("_"))
     rng, step = np.random.default_rng(0), max(1, 16_384 * 16 // d**2)

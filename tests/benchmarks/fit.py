@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from analyses.fitting.data import Data
-from analyses.geometry import polytope
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.kromhc import KromHC
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.fitting.data import Data
+from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 HERE = Path(__file__).parent
 NUMBERS = [int(word) for word in sys.argv[1:]]

@@ -25,11 +25,11 @@ def our_stages():
     started = process_time()
     import numpy as np
 
-    from analyses.core.arrays import lanes
-    from analyses.geometry.coverage import Coverage
-    from analyses.geometry.eigenvalues import eigenvalue_parts
-    from analyses.geometry.regions import Region
-    from analyses.parameterizations.go_mhc import GoMHC
+    from birkhoff_cli.analyses.core.arrays import lanes
+    from birkhoff_cli.analyses.geometry.coverage import Coverage
+    from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
+    from birkhoff_cli.analyses.geometry.regions import Region
+    from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
     stages = {"start": process_time() - started, "draw": 0.0, "eigenvalues": 0.0, "histogram": 0.0}
     method, rng = GoMHC(4, s=2), np.random.Generator(np.random.SFC64(0))

@@ -20,7 +20,7 @@ from time import perf_counter
 
 import numpy as np
 
-from analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 
 SITES, D = 48, 4
 STEP = "--step"  # how this file calls itself
@@ -39,7 +39,7 @@ def drawn(samples) -> MixingTrace:
 
 
 def batches(samples):
-    from analyses.core.table import arrow_schema
+    from birkhoff_cli.analyses.core.table import arrow_schema
     from birkhoff_cli.commands import trace
 
     result = trace.run(drawn(samples))

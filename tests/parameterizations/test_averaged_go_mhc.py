@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy import linalg
 
-from analyses.core.errors import UsageError
-from analyses.geometry.orthogonal import skew
-from analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.geometry.orthogonal import skew
+from birkhoff_cli.analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
 
 
 @pytest.mark.parametrize("field", ["real", "complex"])

@@ -3,8 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from analyses.core.errors import TooLarge, UsageError
-from analyses.parameterizations.be_hc import BEHC
+from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 
 BASES = ("random", "local-shift", "structured")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.hc import HC
 
 
 def test_static_plus_gated_tanh(rng):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.identity import Identity
 
 
 @pytest.mark.parametrize("d", [1, 2, 7])

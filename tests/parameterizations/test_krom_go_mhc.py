@@ -3,9 +3,9 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from analyses.core.errors import UsageError
-from analyses.parameterizations.go_mhc import GoMHC
-from analyses.parameterizations.krom_go_mhc import KromGoMHC
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
 
 
 @pytest.mark.parametrize("field", ["real", "complex"])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from analyses.core.errors import UsageError
-from analyses.parameterizations.krom_sum import KromSum
-from analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 
 
 @pytest.mark.parametrize("terms", [1, 2, 5])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.core.errors import TooLarge, UsageError
-from analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 
 
 def factor(logits, side):

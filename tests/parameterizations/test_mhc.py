@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses.core.errors import UsageError
-from analyses.core.parameterization import COLUMNS, NONNEGATIVE, ROWS
-from analyses.geometry.sinkhorn import log_sweep, narrow, sweep
-from analyses.parameterizations.mhc import MHC, VARIANTS
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.parameterization import COLUMNS, NONNEGATIVE, ROWS
+from birkhoff_cli.analyses.geometry.sinkhorn import log_sweep, narrow, sweep
+from birkhoff_cli.analyses.parameterizations.mhc import MHC, VARIANTS
 
 WIDE = np.longdouble
 """Exponent range 1e4932: the linear domain needs no care even for logits of range 2000."""

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.core.errors import UsageError
-from analyses.parameterizations.mhc import MHC
-from analyses.parameterizations.mhc_linear import MHCLinear
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_linear import MHCLinear
 
 
 def algorithm_1(w, iters, eps):

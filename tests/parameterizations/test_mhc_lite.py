@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.core.errors import TooLarge
-from analyses.geometry.permutations import inverse_order
-from analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.geometry.permutations import inverse_order
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6])

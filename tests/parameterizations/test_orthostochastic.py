@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.core.errors import UsageError
-from analyses.parameterizations.orthostochastic import Orthostochastic
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.parameterizations.orthostochastic import Orthostochastic
 
 
 def published(logits, steps=5, eps=1e-7):

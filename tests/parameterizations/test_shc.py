@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy import linalg
 
-from analyses.core.errors import UsageError
-from analyses.parameterizations.shc import SHC, helmert
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.parameterizations.shc import SHC, helmert
 
 
 def cayley_of_upper(entries, m):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.networks.connection import Connection
-from analyses.networks.language_model import Affine, Branch, LanguageModel
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.networks.connection import Connection
+from birkhoff_cli.analyses.networks.language_model import Affine, Branch, LanguageModel
 from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
 from birkhoff_cli.checkpoints.sites import NOT_ITS_CODE
 from birkhoff_cli.containers import Store, escape, where

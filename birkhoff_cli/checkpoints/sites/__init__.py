@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.discover import unknown
-from analyses.core.errors import BadInput, Unsupported, UsageError
-from analyses.core.trace import Site
+from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.checkpoints import Setting
 from birkhoff_cli.containers import Store, escape, where
 
 if TYPE_CHECKING:
-    from analyses.networks.connection import Connection
+    from birkhoff_cli.analyses.networks.connection import Connection
 
 Places = dict[Site, dict[str, str]]
 """Per site, in order of depth, the tensors' names in the file by their names in the code."""

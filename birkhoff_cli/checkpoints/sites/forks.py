@@ -16,9 +16,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from analyses.core.arrays import Array, like, namespace
-from analyses.core.parameterization import Parameterization
-from analyses.networks.connection import Connection, Gate, Norm
+from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
 
 Tensors: TypeAlias = Mapping[str, Array]
 """Tensors of one site by their names in the code."""

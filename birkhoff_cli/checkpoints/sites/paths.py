@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from analyses.core.trace import Site
+from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.containers import escape
 
 Path = tuple[str, ...]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from math import isfinite, sqrt
 from typing import Any
 
-from analyses.core.arrays import Array
-from analyses.core.errors import BadInput, Unsupported
-from analyses.networks.connection import Connection
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.checkpoints.sites.forks import Tensors
 from birkhoff_cli.hooks import ADD, Detach, Give, Module, uncompiled
 
