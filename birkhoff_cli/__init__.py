@@ -4,6 +4,7 @@
 """
 
 import os
+from importlib import import_module
 from typing import Any
 
 if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # noqa: PTH112, PTH118, PTH120
@@ -13,13 +14,13 @@ if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # no
         "checkout did not keep. Run 'git config core.symlinks true', then 'git checkout .'"
     )
 
-RECORDER = ("Recorder", "record")
+RECORDING = {"Recorder": "recorder", "record": "record"}
+"""Module of `birkhoff_cli.recording` by the name that it lends to this package."""
 
 
 def __getattr__(name: str) -> Any:
     """Import the recorder when it is asked for: no command needs it."""
-    if name not in RECORDER:
+    if name not in RECORDING:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from birkhoff_cli import recorder
-
-    return getattr(recorder, name)
+    module = import_module(f"birkhoff_cli.recording.{RECORDING[name]}")
+    return getattr(module, name)

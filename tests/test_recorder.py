@@ -11,7 +11,7 @@ from torch import nn
 
 import birkhoff_cli
 import birkhoff_cli.analyses.spectrum as spectrum
-from birkhoff_cli import Recorder, checkpoints, matrices, record, recorder
+from birkhoff_cli import Recorder, checkpoints, matrices, record
 from birkhoff_cli.analyses.core.errors import (
     BadInput,
     BirkhoffError,
@@ -19,6 +19,7 @@ from birkhoff_cli.analyses.core.errors import (
     Unsupported,
     UsageError,
 )
+from birkhoff_cli.recording import recorder as recorder_module
 
 NO_PACKAGE = "the package is not installed; pip install -e '.[dev]'"
 
@@ -444,7 +445,7 @@ def test_a_file_holds_what_was_recorded(tmp_path, rng, suffix):
 
 
 def test_a_long_recording_leaves_memory_and_can_be_read_twice(rng, monkeypatch):
-    monkeypatch.setattr(recorder, "IN_MEMORY", 1000)
+    monkeypatch.setattr(recorder_module, "IN_MEMORY", 1000)
     h = draw(rng, 50, 7)
     with Recorder() as long:
         for block in h[:30]:

@@ -14,9 +14,13 @@ from birkhoff_cli.analyses.core.errors import UsageError
 
 @cache
 def members(package: str) -> tuple[str, ...]:
-    """Names, with hyphens, of the modules directly in ``package``, sorted; imports none."""
+    """Names, with hyphens, of the modules directly in ``package``, sorted; imports none.
+
+    A name that begins with ``_`` is shared vocabulary of the members, and no member.
+    """
     modules = pkgutil.iter_modules([str(_folder(package))])
-    return tuple(sorted(m.name.replace("_", "-") for m in modules if not m.ispkg))
+    names = (m.name for m in modules if not m.ispkg and not m.name.startswith("_"))
+    return tuple(sorted(name.replace("_", "-") for name in names))
 
 
 def headline(package: str, name: str) -> str:

@@ -12,7 +12,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.checkpoints.sites.forks import Tensors
-from birkhoff_cli.hooks import ADD, Detach, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
 
 MIXED = "residuals_mixed"
 """Where tokenbender's mHC keeps the mixed streams until the branch has been run."""

@@ -1,38 +1,28 @@
-"""Record the mixing matrices of a torch model in your own process, while it runs.
+"""Matrices as a model applies them, call by call; a trace when the block ends.
 
-    with record(model, "trace.parquet") as recorder:
-        model(tokens)
-    spectrum.run(recorder.trace, rng=rng)
-
-Known hyper-connections are found in the model by what they are, not by where they were imported
-from; `birkhoff_cli.hooks` knows them. Code that is not known hands its matrices over itself, with
-`Recorder.add`. A pass is one call of the model; its samples are the tokens of the batch, sequence
-after sequence.
+Known hyper-connections hand theirs over through `record`. Code that is not known does it itself,
+with `Recorder.add`. A pass is one call of the model; its samples are the tokens of the batch,
+sequence after sequence.
 """
 
 import json
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from birkhoff_cli import files, hooks
+from birkhoff_cli import files
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
-from birkhoff_cli.hooks import ADD, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD
 from birkhoff_cli.text import finite, plain
-
-if TYPE_CHECKING:
-    from torch.nn import Module
 
 IN_MEMORY = 64 << 20
 """Bytes that are held in memory; a longer recording goes on in a file without a name."""
@@ -212,42 +202,6 @@ class Recorder:
             self._spool.seek(start * size)
             data = self._spool.read(min(block, self.samples - start) * size)
             yield np.frombuffer(data, self._dtype).reshape(-1, *shape)
-
-
-@contextmanager
-def record(model: "Module", path: str | Path | None = None) -> Iterator[Recorder]:
-    """Record every matrix that a model's hyper-connections apply inside the block.
-
-    Every matrix is held against what the module itself made of its streams; a version that does
-    something else is refused, never recorded wrong. Where a module computes in bfloat16, H is what
-    its tensors give in float32, and the two agree to rounding. Sites are in the order in which the
-    model calls them.
-
-    Args:
-        model: a torch module with hyper-connections of a known library.
-        path: where to write the trace, if anywhere.
-
-    Raises:
-        Unsupported: no known hyper-connection in the model, or a variant that is not known.
-        BadInput: the last pass is not complete, or nothing was recorded.
-    """
-    places = hooks.find(model)
-    if not places:
-        raise Unsupported(
-            f"{type(model).__name__} has no hyper-connections of {', '.join(hooks.LIBRARIES)}; "
-            f"{ADD}"
-        )
-    libraries = sorted({place.library for place in places})
-    meta = {"model": type(model).__name__, "libraries": libraries}
-    with Recorder(path, meta) as recorder, ExitStack() as attached:
-        for place in places:
-            attached.callback(place.attach(partial(recorder.take, place.site)))
-        for handle in (
-            model.register_forward_pre_hook(uncompiled(recorder.begin)),
-            model.register_forward_hook(uncompiled(recorder.end)),
-        ):
-            attached.callback(handle.remove)
-        yield recorder
 
 
 def _numbers(site: Site, matrices: Array) -> NDArray[Any]:

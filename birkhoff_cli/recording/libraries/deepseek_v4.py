@@ -13,7 +13,7 @@ from torch import finfo
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
-from birkhoff_cli.hooks import ADD, Detach, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
 
 NAMES = ("fn", "base", "scale", "hc_mult", "hc_eps", "input_norm")
 ROUNDINGS = 16

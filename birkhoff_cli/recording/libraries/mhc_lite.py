@@ -8,8 +8,9 @@ Source: github.com/FFTYYY/mhc-lite @ ea19775, github.com/wz1119/KromHC @ 7b15834
 from functools import partial
 
 from birkhoff_cli.checkpoints import nanogpt
-from birkhoff_cli.hooks import Detach, Give, Module, width
-from birkhoff_cli.hooks.lucidrains import MHC_NAMES
+from birkhoff_cli.recording.libraries import _width as width
+from birkhoff_cli.recording.libraries._module import Detach, Give, Module
+from birkhoff_cli.recording.libraries.lucidrains import MHC_NAMES
 
 TYPES = ("mhc", "mhc_lite", "kromhc")
 

@@ -1,0 +1,103 @@
+"""Record the mixing matrices of a torch model in your own process, while it runs.
+
+    with record(model, "trace.parquet") as recorder:
+        model(tokens)
+    spectrum.run(recorder.trace, rng=rng)
+
+Known hyper-connections are found in the model by what they are, not by where they were imported
+from; the files of `libraries` know them.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.checkpoints.sites import bare, paths
+from birkhoff_cli.recording import libraries
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
+from birkhoff_cli.recording.recorder import Recorder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LIBRARIES = discover.members(libraries.__name__)
+BRANCHES = {"hc_attn": "attn", "hc_mlp": "mlp", "attn_hc": "attn", "ffn_hc": "mlp"}
+"""What readers of checkpoints call the branches, by the names of their modules."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A module that mixes streams, and where in the model it is."""
+
+    site: Site
+    library: str
+    module: Module
+
+    def attach(self, give: Give) -> Detach:
+        """Hand every matrix that the module applies to ``give``."""
+        library = discover.member(libraries.__name__, self.library)
+        detach: Detach = library.attach(self.module, give)
+        return detach
+
+
+@contextmanager
+def record(model: "nn.Module", path: str | Path | None = None) -> Iterator[Recorder]:
+    """Record every matrix that a model's hyper-connections apply inside the block.
+
+    Every matrix is held against what the module itself made of its streams; a version that does
+    something else is refused, never recorded wrong. Where a module computes in bfloat16, H is what
+    its tensors give in float32, and the two agree to rounding. Sites are in the order in which the
+    model calls them.
+
+    Args:
+        model: a torch module with hyper-connections of a known library.
+        path: where to write the trace, if anywhere.
+
+    Raises:
+        Unsupported: no known hyper-connection in the model, or a variant that is not known.
+        BadInput: the last pass is not complete, or nothing was recorded.
+    """
+    places = find(model)
+    if not places:
+        raise Unsupported(
+            f"{type(model).__name__} has no hyper-connections of {', '.join(LIBRARIES)}; {ADD}"
+        )
+    libraries = sorted({place.library for place in places})
+    meta = {"model": type(model).__name__, "libraries": libraries}
+    with Recorder(path, meta) as recorder, ExitStack() as attached:
+        for place in places:
+            attached.callback(place.attach(partial(recorder.take, place.site)))
+        for handle in (
+            model.register_forward_pre_hook(uncompiled(recorder.begin)),
+            model.register_forward_hook(uncompiled(recorder.end)),
+        ):
+            attached.callback(handle.remove)
+        yield recorder
+
+
+def find(model: Module) -> list[Place]:
+    """Every known hyper-connection in a model, by depth as far as names tell."""
+    found = {}
+    for name, module in model.named_modules():
+        if library := _library(module):
+            found[tuple(filter(None, bare(name).split(".")))] = (library, module)
+    order = paths.ordered(list(found))
+    return [Place(site, *found[path]) for site, path in zip(_named(order), order, strict=True)]
+
+
+def _library(module: Module) -> str | None:
+    known = (n for n in LIBRARIES if discover.member(libraries.__name__, n).owns(module))
+    return next(known, None)
+
+
+def _named(order: list[paths.Path]) -> Iterator[Site]:
+    """Names as checkpoints of the same models have them."""
+    for site in paths.named(order):
+        branch = BRANCHES.get(site.branch)
+        yield Site(site.layer, branch, f"layers.{site.layer}.{branch}") if branch else site
