@@ -45,19 +45,12 @@ class CommandPerFile(TyperGroup):
             return None
         return TyperCommand(cmd_name, short_help=discover.headline(package, cmd_name))
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ARG002
         """Import the one module that is about to run."""
-        if members.package_of(args[0]) is None:
-            raise BirkhoffUsage(discover.unknown(args[0], self.list_commands(ctx), "commands"))
+        module = members.module_of(args[0])
         from birkhoff_cli.command import command
 
-        return args[0], command(args[0], members.module_of(args[0])), args[1:]
-
-
-class BirkhoffUsage(BirkhoffError):
-    """A command that does not exist."""
-
-    exit_code = 2
+        return args[0], command(args[0], module), args[1:]
 
 
 def _version(wanted: bool) -> None:

@@ -32,8 +32,7 @@ STREAMS = ("inputs", *(option for option in streams.OPTIONS if option not in DRA
 def method_fields() -> dict[str, list[type[Parameterization]]]:
     """Every option that some method has, except d, with the methods that have it."""
     owners: dict[str, list[type[Parameterization]]] = {}
-    for name in METHODS:
-        cls = parameterizations.load(name)
+    for cls in parameterizations.load_all().values():
         for field in dataclasses.fields(cls):
             if field.name != "d":
                 owners.setdefault(field.name, []).append(cls)

@@ -1,8 +1,9 @@
-"""Every command: a file in one of two folders."""
+"""Every command: a file with ``run`` in one of two folders."""
 
 from types import ModuleType
 
 from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import UsageError
 
 PACKAGES = ("birkhoff_cli.analyses", "birkhoff_cli.commands")
 
@@ -21,6 +22,11 @@ def module_of(name: str) -> ModuleType:
     """Import a command.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or its file has no ``run``.
     """
-    return discover.member(package_of(name) or PACKAGES[0], name)
+    package = package_of(name)
+    module = package and discover.member(package, name)
+    if not isinstance(module, ModuleType) or not hasattr(module, "run"):
+        known = [command for command in names() if command != name]
+        raise UsageError(discover.unknown(name, known, "commands"))
+    return module

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ import zipfile
 from types import NoneType
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from birkhoff_cli import inputs
@@ -95,6 +97,66 @@ def test_drawing_matrices_imports_no_torch():
         "assert not {'torch', 'pyarrow', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+CONTRACTS = {
+    "birkhoff_cli.analyses": ("run", "SCHEMA", "EXAMPLES"),
+    "birkhoff_cli.commands": ("run", "SCHEMA", "EXAMPLES"),
+    "birkhoff_cli.checkpoints": ("read",),
+    "birkhoff_cli.recording.libraries": ("owns", "attach"),
+    "birkhoff_cli.analyses.parameterizations": ("EXAMPLES",),
+}
+"""What a file of each folder defines."""
+
+
+def members_missing_something(package):
+    """A sentence for every file of a folder that does not define what a member there does."""
+    for name in discover.members(package):
+        module = discover.member(package, name)
+        missing = [word for word in CONTRACTS[package] if not hasattr(module, word)]
+        if package == parameterizations.__name__ and name not in parameterizations.load_all():
+            missing.append("a Parameterization")
+        if missing:
+            yield (
+                f"{module.__file__} defines no {' and no '.join(missing)}, as every file of "
+                f"{package} does; begin its name with _ if it is no member"
+            )
+
+
+@pytest.mark.parametrize("package", CONTRACTS)
+def test_every_file_of_a_folder_is_a_member_of_it(package):
+    assert not list(members_missing_something(package))
+
+
+def test_a_file_that_is_no_member_fails_no_command_of_a_user(tmp_path):
+    shutil.copytree(ROOT / "birkhoff_cli", tmp_path / "birkhoff_cli")
+    for package in CONTRACTS:
+        folder = tmp_path / package.replace(".", "/")
+        for name in ("stray", "_vocabulary"):
+            (folder / f"{name}.py").write_text(f'"""A file named {name}."""\n')
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def birkhoff(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "birkhoff_cli", *words],
+            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
+        )
+
+    np.save(tmp_path / "h.npy", np.eye(3))
+    for words in (
+        ("--help",),
+        ("methods",),
+        ("sample", "--method", "go-mhc", "-n", "2"),
+        ("spectrum", "h.npy"),
+        ("report", "h.npy", "-o", "h.html"),
+    ):
+        done = birkhoff(*words)
+        assert done.returncode == 0, done.stderr
+        assert "vocabulary" not in done.stdout
+    for words in (("stray",), ("sample", "--method", "stray"), ("_vocabulary",)):
+        done = birkhoff(*words)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "is not among the" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError
-from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
 
@@ -38,15 +38,14 @@ def run(
     width: Annotated[int, "channels of a stream"] = 512,
 ) -> Result:
     """One row for every parameterization; null where it cannot have that d, or beyond 2^63."""
-    rows = [_row(name, d, width) for name in parameterizations.names()]
+    rows = [_row(name, cls, d, width) for name, cls in parameterizations.load_all().items()]
     columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
     shown = ("method", "exact", "parameters", "learned", "flops", "options")
     summary = {"methods": [{key: row[key] for key in shown} for row in rows]}
     return at_once(SCHEMA, columns, summary)
 
 
-def _row(name: str, d: int, width: int) -> dict[str, Any]:
-    cls = parameterizations.load(name)
+def _row(name: str, cls: type[Parameterization], d: int, width: int) -> dict[str, Any]:
     try:
         method = cls(d=d)
     except BirkhoffError:

@@ -71,6 +71,8 @@ def _analyses(words: Words) -> Iterator[tuple[str, ModuleType]]:
     tokens = str(words["inputs"] or "").startswith("tokens")
     for name in sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
         module = discover.member("birkhoff_cli.analyses", name)
+        if not hasattr(module, "run"):
+            continue
         fits = takes_models(module) or (tokens and takes_tokens(module))
         if fits and hasattr(module, "draw"):
             yield name, module
