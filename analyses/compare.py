@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
@@ -23,7 +24,6 @@ from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
-from birkhoff_cli.analyses.geometry.regions import Region
 from birkhoff_cli.analyses.planes import supports
 from birkhoff_cli.analyses.planes.occupancy import Occupancy
 from birkhoff_cli.analyses.probes import Probe
@@ -145,7 +145,7 @@ class _Panel:
         return {
             "title": sources.title(self.method),
             "d": self.method.d,
-            "region": self.region.kind,
+            "region": self.region.name,
             "support": asdict(exact) if exact else None,
         }
 
@@ -186,8 +186,9 @@ def _reach(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
     _density(axes, re, im)
     angle = np.linspace(0, 2 * np.pi, 361)
     axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.7, ls="--")
-    if method["region"] != "unit disk":
-        axes.plot(*Region(method["region"], method["d"]).boundary(), color="#d55e00", lw=1.1)
+    region = regions.load(method["region"])(method["d"])
+    if not region.style.is_unit_circle:
+        axes.plot(*region.boundary(), color="#d55e00", lw=1.1)
     axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
     axes.set_title(method["title"].replace(", field = real", ""), fontsize="small")
 

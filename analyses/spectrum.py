@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.geometry.regions import Region
+from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.probes.frontier import pushed
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import sampled
@@ -121,7 +122,7 @@ def run(
         found = sampled(source, draws, count, rng)
     meta = {} if isinstance(source, Parameterization) else source.meta
     name = source.name if isinstance(source, Parameterization) else meta.get("method")
-    shown = {"d": source.d, "region": count.region.kind, "title": sources.title(source)}
+    shown = {"d": source.d, "region": count.region.name, "title": sources.title(source)}
     return Result(
         schema=tuple(c for c in SCHEMA if c.name in found.columns),
         steps=found.steps,
@@ -134,7 +135,7 @@ def run(
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Log-density of the eigenvalues other than 1; a frontier; a trained model by layer."""
     meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
-    region = Region(meta["region"], meta["d"])
+    region = regions.load(meta["region"])(meta["d"])
     axes = figure.subplots()
     if meta.get("probe") == "frontier":
         axes.fill(result["re"], result["im"], color="#56b4e9", alpha=0.6, lw=0)
@@ -166,8 +167,8 @@ def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
 def _outline(axes: "Axes", region: Region) -> None:
     angle = np.linspace(0, 2 * np.pi, 361)
     axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.8, ls="--", label="unit circle")
-    if region.kind != "unit disk":
-        name = f"doubly stochastic, d = {region.d} ({region.proven})"
+    if not region.style.is_unit_circle:
+        name = f"{region.style.label}, d = {region.d} ({region.proven})"
         axes.plot(*region.boundary(), color="#d55e00", lw=1.2, label=name)
     axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
     axes.figure.legend(loc="outside lower center", ncols=3, fontsize="x-small", frameon=False)

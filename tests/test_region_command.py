@@ -7,9 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from matplotlib.figure import Figure
 
-from birkhoff_cli.analyses import region
+from birkhoff_cli.analyses import region, regions
 from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
-from birkhoff_cli.analyses.geometry.regions import Region
 
 
 def test_one_region_is_a_closed_curve_with_its_area():
@@ -20,6 +19,7 @@ def test_one_region_is_a_closed_curve_with_its_area():
         "d": 4,
         "area": pytest.approx(2.1480384897, abs=1e-10),
         "proven": "proven",
+        "proven_by": regions.load("karpelevic")(4).proven_by,
     }
     assert table.column_names == ["d", "kind", "piece", "t", "re", "im"]
     z = (table["re"].to_numpy() + 1j * table["im"].to_numpy()).reshape(-1, 9)
@@ -43,8 +43,26 @@ def test_several_regions_are_rows_of_the_summary():
     assert [(r["d"], r["kind"]) for r in rows] == [
         (d, kind) for d in (5, 2) for kind in ("karpelevic", "perfect-mirsky")
     ]
-    assert all(r["area"] == Region(r["kind"], r["d"]).area for r in rows)
+    assert all(r["area"] == regions.load(r["kind"])(r["d"]).area for r in rows)
     assert rows[1]["proven"] == "low by 2.1e-4"
+
+
+def test_every_region_is_drawn_and_the_unit_disk_keeps_its_name():
+    figure = Figure()
+    table = region.run(kind=",".join(regions.names()), d="2,5").table
+    region.draw(table, figure)
+    words = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert [w.partition(":")[0] for w in words[:2]] == ["unit disk", "Karpelevic"]  # outer first
+    assert len(words) == len(regions.names())
+    assert region.run(kind="unit disk").summary == region.run(kind="unit-disk").summary
+    assert "unit disk" in table["kind"].to_pylist()
+
+
+def test_help_lists_every_region_with_its_headline(birkhoff):
+    help_text = birkhoff("region", "--help").stdout.replace("\u2502", " ")  # the box around it
+    help_text = " ".join(help_text.split())
+    for name in regions.names():
+        assert f"{name}: {regions.headline(name)[:-1]}" in help_text
 
 
 @pytest.mark.parametrize(
@@ -57,7 +75,7 @@ def test_several_regions_are_rows_of_the_summary():
         ({"d": "2,,3"}, "no list"),
         ({"d": "9" * 5000}, "no list"),
         ({"kind": "karpelevich"}, "did you mean 'karpelevic'"),
-        ({"kind": "unit disk"}, "known: karpelevic"),
+        ({"kind": "disk"}, "known: " + ", ".join(regions.names())),
         ({"points": 1}, "at least 2"),
     ],
 )

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
+from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.geometry import curves, exceptional, farey, karpelevic, perfect_mirsky
+from birkhoff_cli.analyses.geometry import curves, farey, pair_curve, polygons
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
-from birkhoff_cli.analyses.geometry.regions import Region
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.regions import karpelevic
 
 AREAS = {
     ("karpelevic", 3): 1.2990381057,
@@ -28,24 +29,28 @@ CURVED = [("karpelevic", d) for d in (4, 5, 8, 13)] + [("doubly-stochastic", 5)]
 STRAIGHT = [("perfect-mirsky", d) for d in (3, 4, 5, 8, 17)]
 
 
+def load(kind, d):
+    return regions.load(kind)(d)
+
+
 def exception(t):
-    z = exceptional.point(np.asarray(t))
+    z = pair_curve.point(np.asarray(t))
     return z.real, z.imag
 
 
 @pytest.mark.parametrize("kind, d", AREAS)
 def test_areas(kind, d):
     """MATH 1, table; 3 sqrt(3) / 4 for the triangle."""
-    assert Region(kind, d).area == pytest.approx(AREAS[kind, d], abs=1e-10)
+    assert load(kind, d).area == pytest.approx(AREAS[kind, d], abs=1e-10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_point_and_a_line_have_no_area(kind):
-    assert Region(kind, 1).area == Region(kind, 2).area == 0
-    assert np.array_equal(Region(kind, 1).pieces(3), np.ones((2, 3)))
-    assert np.array_equal(Region(kind, 2).pieces(3), [[1, 0, -1], [-1, 0, 1]])
+    assert load(kind, 1).area == load(kind, 2).area == 0
+    assert np.array_equal(load(kind, 1).pieces(3), np.ones((2, 3)))
+    assert np.array_equal(load(kind, 2).pieces(3), [[1, 0, -1], [-1, 0, 1]])
     for d, reached, missed in ((1, 1, 0.5), (2, -0.9, 0.1j), (3, -0.9, -0.9 + 0.1j)):
-        region = Region(kind, d)
+        region = load(kind, d)
         for z, where in ((reached, np.equal), (missed, np.not_equal)):
             assert where(region.distance(*_parts(np.complex128(z))), 0)
             assert where(np.maximum(region.excess(*_parts(np.complex128(z))), 0), 0)
@@ -53,7 +58,7 @@ def test_a_point_and_a_line_have_no_area(kind):
 
 @pytest.mark.parametrize("kind, d", CURVED + STRAIGHT + [("unit disk", 4), ("karpelevic", 32)])
 def test_the_area_does_not_depend_on_the_quadrature(kind, d):
-    region = Region(kind, d)
+    region = load(kind, d)
     twice = 2 * curves.area(region.radius, region.breaks, 2 * curves.NODES)
     assert region.area == pytest.approx(twice, abs=1e-13)
     if d < 6:
@@ -66,14 +71,14 @@ def test_the_area_does_not_depend_on_the_quadrature(kind, d):
 
 @pytest.mark.parametrize("kind, d", STRAIGHT)
 def test_area_is_that_of_the_boundary_curve(kind, d):
-    assert shoelace(Region(kind, d), 2) == pytest.approx(Region(kind, d).area, abs=1e-12)
+    assert shoelace(load(kind, d), 2) == pytest.approx(load(kind, d).area, abs=1e-12)
 
 
 @pytest.mark.parametrize("kind, d", CURVED)
 def test_area_is_the_limit_of_polygons_on_the_boundary(kind, d):
     """The error of inscribed polygons is one in the square of the step: one step of Richardson."""
-    coarse, fine = (shoelace(Region(kind, d), n) for n in (201, 401))
-    assert fine + (fine - coarse) / 3 == pytest.approx(Region(kind, d).area, abs=1e-9)
+    coarse, fine = (shoelace(load(kind, d), n) for n in (201, 401))
+    assert fine + (fine - coarse) / 3 == pytest.approx(load(kind, d).area, abs=1e-9)
 
 
 def shoelace(region, points):
@@ -89,14 +94,14 @@ def shoelace(region, points):
 def test_karpelevic_radii(d, at_30, at_135):
     """MATH 1, table."""
     for angle in ((30, 135), (-30, -135), (390, -225)):  # the same, mirrored, once around
-        found = Region("karpelevic", d).radius(np.radians(angle))
+        found = load("karpelevic", d).radius(np.radians(angle))
         assert found == pytest.approx([at_30, at_135], abs=1e-8)
 
 
 @pytest.mark.parametrize("d", [3, 4, 5, 8])
 def test_a_point_is_inside_if_some_polygon_holds_it(d, rng):
     z = rng.uniform(-1, 1, (2, 4000))
-    excess = Region("perfect-mirsky", d).excess(*z)
+    excess = load("perfect-mirsky", d).excess(*z)
     inside = np.zeros(4000, dtype=bool)
     for k in range(3, d + 1):  # barycentric: all cross products with the edges have one sign
         corner = np.exp(2j * np.pi * np.arange(k + 1) / k)
@@ -107,7 +112,7 @@ def test_a_point_is_inside_if_some_polygon_holds_it(d, rng):
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5])
 def test_radius_and_excess_agree_and_roots_of_unity_are_corners(d):
-    region = Region("perfect-mirsky", d)
+    region = load("perfect-mirsky", d)
     for q in range(1, d + 1):
         assert region.radius(2 * np.pi * np.arange(q) / q - np.pi).max() <= 1 + 1e-15
         root = np.exp(2j * np.pi * np.arange(q) / q)
@@ -125,14 +130,14 @@ def test_doubly_stochastic_matrices_stay_inside(d, rng):
     """Proven for d <= 4: MATH 2."""
     z = eigenvalues(GoMHC(d, s=1).draw(50_000, rng, "haar"))
     re, im = z.real, z.imag
-    region = Region("perfect-mirsky", d)
+    region = load("perfect-mirsky", d)
     assert region.excess(re, im).max() < 1e-9
     assert region.outside(re, im, re**2 + im**2, 1e-9)[0].size == 0
     assert region.outside(re + 3, im, (re + 3) ** 2 + im**2, 1e-9)[0].size == z.size
 
 
 def test_the_unit_disk():
-    disk = Region("unit disk", 5)
+    disk = load("unit disk", 5)
     assert disk.area == pytest.approx(np.pi, abs=1e-14) and disk.proven == "proven"
     assert disk.distance(3.0, 4.0) == 4 and disk.distance(0.0, 0.5) == 0
     assert (
@@ -151,7 +156,7 @@ def _parts(z):
 def test_cells_of_the_triangle(grid, cells):
     """MATH 4.5: pixel centres in the triangle, boundary included."""
     centre = (np.arange(grid) + 0.5) * 2 / grid - 1
-    assert (Region("perfect-mirsky", 3).excess(centre[:, None], centre) <= 1e-9).sum() == cells
+    assert (load("perfect-mirsky", 3).excess(centre[:, None], centre) <= 1e-9).sum() == cells
 
 
 ANGLES = st.floats(-np.pi, np.pi)
@@ -162,7 +167,7 @@ def test_a_stochastic_matrix_reaches_every_boundary_point(d, angle):
     """The certificate: no point of the region is too far out."""
     h = karpelevic.realising_matrix(d, angle)
     assert (h >= 0).all() and np.abs(h.sum(1) - 1).max() < 1e-15
-    point = Region("karpelevic", d).radius(angle) * np.exp(1j * angle)
+    point = load("karpelevic", d).radius(angle) * np.exp(1j * angle)
     assert np.abs(np.linalg.eigvals(h) - point).min() < 1e-11
 
 
@@ -171,10 +176,10 @@ def test_certificates_all_around_and_at_the_roots_of_unity(d):
     roots = farey.angles(d)
     beside = [*(roots[:-1] + 1e-7), *(roots - 1e-4)]
     angles = np.sort([*np.linspace(0, np.pi, 181), *roots, *beside])
-    points = Region("karpelevic", d).radius(angles) * np.exp(1j * angles)
+    points = load("karpelevic", d).radius(angles) * np.exp(1j * angles)
     found = np.linalg.eigvals([karpelevic.realising_matrix(d, angle) for angle in angles])
     assert np.abs(found - points[:, None]).min(1).max() < 1e-11
-    assert np.abs(Region("karpelevic", d).radius(roots) - 1).max() < 1e-14
+    assert np.abs(load("karpelevic", d).radius(roots) - 1).max() < 1e-14
 
 
 def test_a_certificate_for_a_line_is_refused():
@@ -184,7 +189,7 @@ def test_a_certificate_for_a_line_is_refused():
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5, 6, 9])
 def test_stochastic_matrices_never_leave_karpelevic(d, rng):
-    region = Region("karpelevic", d)
+    region = load("karpelevic", d)
     for spread in (0.1, 0.3, 1.0):  # from nearly 0 and 1 to dense
         z = np.linalg.eigvals(rng.dirichlet(np.full(d, spread), (5_000, d)))
         assert region.excess(z.real, z.imag).max() < 1e-12
@@ -194,7 +199,7 @@ def test_stochastic_matrices_never_leave_karpelevic(d, rng):
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6, 12, 32, 60])
 def test_one_region_lies_inside_the_other(d):
     angle = np.sort([*np.linspace(-np.pi, np.pi, 5001), *farey.angles(d)])
-    outer, middle, inner = (Region(kind, d).radius(angle) for kind in KINDS)
+    outer, middle, inner = (load(kind, d).radius(angle) for kind in KINDS)
     assert (inner <= middle + 1e-14).all() and (middle <= outer + 1e-14).all()
     assert (outer <= 1).all() and (outer[[0, -1]] == (1 if d > 1 else 0)).all()
     if d > 3:
@@ -202,7 +207,7 @@ def test_one_region_lies_inside_the_other(d):
 
 
 def test_what_is_proven_is_said():
-    said = {(kind, d): Region(kind, d).proven for kind in KINDS for d in (4, 5, 6)}
+    said = {(kind, d): load(kind, d).proven for kind in KINDS for d in (4, 5, 6)}
     assert {said[kind, 4] for kind in KINDS} == {"proven"}
     assert {said["karpelevic", d] for d in (4, 5, 6)} == {"proven"}
     assert said["perfect-mirsky", 5] == "low by 2.1e-4"
@@ -212,21 +217,21 @@ def test_what_is_proven_is_said():
 
 def test_the_exceptional_curve_is_one_of_eigenvalues():
     """MATH 2: a doubly stochastic matrix for every point."""
-    t = np.linspace(*exceptional.WEIGHTS, 201)
-    z = exceptional.point(t)
+    t = np.linspace(*pair_curve.WEIGHTS, 201)
+    z = pair_curve.point(t)
     first, second = np.eye(5)[[1, 2, 0, 4, 3]], np.eye(5)[[4, 2, 0, 3, 1]]
     h = t[:, None, None] * first + (1 - t)[:, None, None] * second
     assert np.abs(np.linalg.eigvals(h) - z[:, None]).min(1).max() < 1e-13
-    assert np.abs(exceptional.curve_radius(np.angle(z[1:-1])) - np.abs(z[1:-1])).max() < 1e-14
+    assert np.abs(pair_curve.radius(np.angle(z[1:-1])) - np.abs(z[1:-1])).max() < 1e-14
     assert z[0] == pytest.approx(-0.254391332 + 0.767994054j, abs=1e-9)
     assert z[-1] == pytest.approx(-0.319006725 + 0.761528888j, abs=1e-9)
-    assert exceptional.point(0.5) == pytest.approx(-0.279292578 + 0.763516375j, abs=1e-9)
+    assert pair_curve.point(0.5) == pytest.approx(-0.279292578 + 0.763516375j, abs=1e-9)
 
 
 def test_how_far_the_exception_goes():
     """MATH 2; its extrema are kinks, given to 2e-9, and were found a little short."""
-    polygons, region = Region("perfect-mirsky", 5), Region("doubly-stochastic", 5)
-    at_ends = [polygons.distance(*exception(t)) for t in exceptional.WEIGHTS]
+    polygons, region = load("perfect-mirsky", 5), load("doubly-stochastic", 5)
+    at_ends = [polygons.distance(*exception(t)) for t in pair_curve.WEIGHTS]
     assert np.max(at_ends) < 1e-12
     assert polygons.distance(*exception(0.5)) == pytest.approx(0.003436382, abs=1e-9)
     farthest = minimize_scalar(
@@ -245,7 +250,7 @@ def test_how_far_the_exception_goes():
 @pytest.mark.parametrize("kind, d", [*CURVED, ("perfect-mirsky", 5), ("karpelevic", 3)])
 def test_membership_and_distance_against_a_fine_polygon(kind, d, rng):
     """Winding numbers and distances from segments: no use of the region's own formulas."""
-    region = Region(kind, d)
+    region = load(kind, d)
     z = rng.uniform(-1.2, 1.2, 120) + 1j * rng.uniform(-1.2, 1.2, 120)
     curve = region.pieces(20_000 // len(region.breaks)).ravel()
     a, b = curve[:-1], curve[1:]
@@ -269,7 +274,7 @@ def test_membership_and_distance_against_a_fine_polygon(kind, d, rng):
     beyond=st.sampled_from([1e-9, 1e-6, 1e-3, 0.1]),
 )
 def test_along_a_ray_the_radius_is_where_outside_begins(kind, d, angle, beyond):
-    region = Region(kind, d)
+    region = load(kind, d)
     ray = np.exp(1j * angle) * (region.radius(angle) + np.array([-1e-12, beyond]))
     inner, outer = region.excess(*_parts(ray))
     assert inner <= 0 < outer
@@ -279,7 +284,7 @@ def test_along_a_ray_the_radius_is_where_outside_begins(kind, d, angle, beyond):
 
 
 def test_distance_takes_what_broadcasts_and_nothing():
-    for region in (Region("karpelevic", 4), Region("doubly-stochastic", 5)):
+    for region in (load("karpelevic", 4), load("doubly-stochastic", 5)):
         grid = region.distance(np.linspace(-2, 2, 5)[:, None], np.linspace(0, 3, 4))
         assert grid.shape == (5, 4) and grid[2, 0] == 0 and grid[2, 3] == pytest.approx(2)
         assert region.distance(np.empty(0), np.empty(0)).shape == (0,)
@@ -288,9 +293,9 @@ def test_distance_takes_what_broadcasts_and_nothing():
 
 def test_the_corners_of_the_polygons_are_where_the_edge_changes():
     for d in (3, 5, 8, 13):
-        corners = perfect_mirsky.corners(d)
+        corners = polygons.corners(d)
         assert (np.diff(corners) > 1e-6).all()
-        z = Region("perfect-mirsky", d).radius(corners) * np.exp(1j * corners)
+        z = load("perfect-mirsky", d).radius(corners) * np.exp(1j * corners)
         if d > 3:
             turn = np.angle(np.diff(z)[1:] / np.diff(z)[:-1])
             assert (np.abs(turn) > 1e-3).all()  # no vertex lies on a straight line

@@ -1,1 +1,1 @@
-"""Regions of the complex plane, permutations, the polytope, and small batched linear algebra."""
+"""Curves in the complex plane, permutations, the polytope, and small batched linear algebra."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.geometry.regions import Region
+from birkhoff_cli.analyses.geometry.region import Region
 
 OUTSIDE = 1e-9
 """An eigenvalue farther than this outside the region counts as outside; float64 stays below."""
@@ -16,19 +16,25 @@ class Coverage:
     def __init__(
         self,
         region: Region,
+        widest: Region,
         resolution: int,
         tolerance: float = OUTSIDE,
         factor: Region | None = None,
     ) -> None:
-        """Count against a region, on so many cells a side, outside beyond a tolerance.
+        """Start with empty counts.
 
-        ``factor`` is the region of the largest factor of a Kronecker product.
+        Args:
+            region: what is counted against.
+            widest: the Karpelevic region, outside which no stochastic matrix has eigenvalues.
+            resolution: cells along each side of the grid.
+            tolerance: how far outside an eigenvalue counts as outside.
+            factor: the region of the largest factor of a Kronecker product.
         """
+        self.region, self.widest = region, widest
         self.factor, self.outside_factor = factor, 0
-        self.region, self.resolution, self.tolerance = region, resolution, tolerance
+        self.resolution, self.tolerance = resolution, tolerance
         self.seen = np.zeros(resolution * resolution, dtype=bool)
         self.total = self.outside = self.outside_karpelevic = self.nonreal = 0
-        self.widest = Region("karpelevic", region.d)
 
     def add(self, re: Any, im: Any) -> None:
         """Count eigenvalues ``(d, ...)``, the eigenvalue 1 first."""
@@ -70,8 +76,8 @@ class Coverage:
 
     @property
     def outside_karpelevic_fraction(self) -> float | None:
-        """Share that no stochastic matrix has; null against the unit disk, which is larger."""
-        if self.region.kind == "unit disk" or not self.total:
+        """Share that no stochastic matrix has; null if those outside the region do not tell."""
+        if not self.region.stochastic or not self.total:
             return None
         return self.outside_karpelevic / self.total
 
@@ -87,7 +93,7 @@ class Coverage:
                 {"outside_factor_fraction": self.outside_factor / self.total} if self.factor else {}
             ),
             "outside_tolerance": self.tolerance,
-            "region": self.region.kind,
+            "region": self.region.name,
             "region_proven": self.region.proven,
             "area_reached": reached * (2 / self.resolution) ** 2,
             "area_region": self.region.area,

@@ -28,6 +28,20 @@ def area(radius: Radius, breaks: Array, nodes: int = NODES) -> float:
     return float((0.5 * half * weight * radius(middle + half * node) ** 2).sum())
 
 
+def arcs(radius: Radius, breaks: Array, points: int) -> Array:
+    """The curve from angle 0 to pi, complex ``(pieces, points)``, evenly spaced in the angle."""
+    angle = breaks[:-1, None] + np.diff(breaks)[:, None] * np.linspace(0, 1, points)
+    curve = _at(radius, angle)
+    curve.imag[-1, -1] = 0  # what rounding leaves of it would open the curve
+    return curve
+
+
+def polyline(corners: Array, points: int) -> Array:
+    """Straight edges from corner to corner, complex ``(pieces, points)``, evenly spaced."""
+    along = np.linspace(0, 1, points)
+    return corners[:-1, None] * (1 - along) + corners[1:, None] * along
+
+
 def distance(points: Array, radius: Radius, breaks: Array) -> Array:
     """Euclidean distance from the curve, to about 1e-12.
 

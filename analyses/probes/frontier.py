@@ -58,7 +58,7 @@ def _summary(count: Coverage, turn: Any, re: Any, im: Any) -> Summary:
         "outside_fraction": float((region.excess(re, im) > REACHED).mean()),
         "outside_karpelevic_fraction": float((count.widest.excess(re, im) > REACHED).mean()),
         "outside_tolerance": REACHED,
-        "region": region.kind,
+        "region": region.name,
         "region_proven": region.proven,
         "area_reached": area,
         "area_region": region.area,

@@ -6,7 +6,10 @@ from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, NORM, Param
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.geometry.coverage import OUTSIDE, Coverage
 from birkhoff_cli.analyses.geometry.permutations import prime_factors
-from birkhoff_cli.analyses.geometry.regions import Region
+from birkhoff_cli.analyses.geometry.region import Region
+from birkhoff_cli.analyses.regions.doubly_stochastic import DoublyStochastic
+from birkhoff_cli.analyses.regions.karpelevic import Karpelevic
+from birkhoff_cli.analyses.regions.unit_disk import UnitDisk
 
 
 def coverage_of(source: Source, draws: Draws, resolution: int) -> Coverage:
@@ -14,15 +17,16 @@ def coverage_of(source: Source, draws: Draws, resolution: int) -> Coverage:
     dtype = draws.dtype if isinstance(source, Parameterization) else source.dtype
     # outside is what a matrix in its dtype cannot be by rounding alone
     tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
-    return Coverage(region_for(source), resolution, tolerance, factor_region(source))
+    widest = Karpelevic(source.d)
+    return Coverage(region_for(source), widest, resolution, tolerance, factor_region(source))
 
 
 def region_for(source: Source) -> Region:
     """The unit disk for signed matrices of bounded norm, else that of doubly stochastic ones."""
     exact = source.exact if isinstance(source, Parameterization) else frozenset()
     if NORM in exact and NONNEGATIVE not in exact and source.d > 2:
-        return Region("unit disk", source.d)
-    return Region("doubly-stochastic", source.d)
+        return UnitDisk(source.d)
+    return DoublyStochastic(source.d)
 
 
 def factor_region(source: Source) -> Region | None:
@@ -33,4 +37,4 @@ def factor_region(source: Source) -> Region | None:
     if not hasattr(source, "factors"):
         return None
     factors = source.factors or prime_factors(source.d)
-    return Region("doubly-stochastic", max(factors)) if len(factors) > 1 else None
+    return DoublyStochastic(max(factors)) if len(factors) > 1 else None

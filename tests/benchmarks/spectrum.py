@@ -28,12 +28,13 @@ def our_stages():
     from birkhoff_cli.analyses.core.arrays import lanes
     from birkhoff_cli.analyses.geometry.coverage import Coverage
     from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
-    from birkhoff_cli.analyses.geometry.regions import Region
     from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+    from birkhoff_cli.analyses.regions.karpelevic import Karpelevic
+    from birkhoff_cli.analyses.regions.perfect_mirsky import PerfectMirsky
 
     stages = {"start": process_time() - started, "draw": 0.0, "eigenvalues": 0.0, "histogram": 0.0}
     method, rng = GoMHC(4, s=2), np.random.Generator(np.random.SFC64(0))
-    count = Coverage(Region("perfect-mirsky", 4), 200)
+    count = Coverage(PerfectMirsky(4), Karpelevic(4), 200)
     for _ in range(SAMPLES // method.lanes):
         started = process_time()
         h = method.draw(method.lanes, rng)

@@ -1,9 +1,7 @@
-"""The Perfect-Mirsky region of order d: the regular k-gons on the roots of unity, k <= d.
+"""The union of the regular k-gons on the roots of unity, k <= d: its boundary and distances.
 
-It lies in the set of eigenvalues of doubly stochastic matrices and is all of it for d <= 4.
-
-Source: Perfect & Mirsky, Monatsh. Math. 69 (1965); Levick, Pereira & Kribs, Proc. AMS 143 (2015)
-for d = 4.
+It is symmetric about the real axis and star-shaped about 0. Up to d = 3 it has parts without area:
+the point 1, the line [-1, 1], and the line [-1, -1/2] beside the triangle.
 """
 
 from functools import cache
@@ -11,7 +9,10 @@ from functools import cache
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry import farey
+from birkhoff_cli.analyses.geometry import curves, farey
+
+CORNERS = {1: (1, 1), 2: (1, -1), 3: (1, complex(-0.5, np.sqrt(0.75)), -0.5, -1)}
+"""Corners of the upper boundary, by d, where part of it is a line along a ray from 0."""
 
 VERTEX = 1e-9
 """Share of the way between two vertices below which a crossing is the vertex itself."""
@@ -48,6 +49,7 @@ def distance(re: Array, im: Array, d: int) -> Array:
 
 def radius(angle: Array, d: int) -> Array:
     """Distance of the boundary from 0, by angle in radians."""
+    angle = np.asarray(angle, dtype=float)
     far = np.zeros_like(angle)
     for k in range(3, d + 1):
         turn = np.mod(angle, 2 * np.pi / k) - np.pi / k
@@ -55,6 +57,31 @@ def radius(angle: Array, d: int) -> Array:
     real = (angle == 0) | (np.abs(angle) == np.pi)
     ends = (d >= 2) | (np.cos(angle) > 0)
     return np.where(real & ends, 1.0, far)
+
+
+def inner_square(d: int) -> float:
+    """Squared radius of the d-gon's incircle; -1 if it has none.
+
+    Points there need no look at every edge.
+    """
+    return float(np.cos(np.pi / d) ** 2) if d > 2 else -1.0
+
+
+def upper_pieces(radius: curves.Radius, breaks: Array, d: int, points: int) -> Array:
+    """The upper boundary of a region that is this union up to d = 3, complex.
+
+    Args:
+        radius: the region's boundary, by angle.
+        breaks: angles of its corners.
+        d: largest k.
+        points: on each piece, its ends included.
+
+    Returns:
+        ``(pieces, points)``; up to d = 3 even in length, above in the angle.
+    """
+    if d in CORNERS:
+        return curves.polyline(np.array(CORNERS[d]), points)
+    return curves.arcs(radius, breaks, points)
 
 
 @cache

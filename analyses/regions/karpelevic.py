@@ -1,4 +1,4 @@
-"""The Karpelevic region: the eigenvalues of all d x d stochastic matrices.
+"""Eigenvalues of all d x d stochastic matrices: the Karpelevic region.
 
 It is star-shaped about 0, and touches the unit circle at the roots of unity of order at most d.
 Between two of them, neighbours in the Farey sequence with angles 2 pi p / q and 2 pi r / s and
@@ -8,10 +8,14 @@ q < s, its radius rho at an angle is the only root in (0, 1] of
 
 with m = floor(d / q), a = |q angle - 2 pi p| and b = |s angle - 2 pi r| / m.
 
+Dividing Ito's equation t^s (t^q - beta)^m = alpha^m t^(qm), alpha + beta = 1, by t^(qm) and taking
+the continuous m-th root makes 1 a positive combination of two rays; a and b are their angles.
+
 Source: Karpelevic, Izv. Akad. Nauk SSSR 15 (1951) 361-383; Ito, Linear Algebra Appl. 267 (1997)
-241-246, in the form of MATH 1.
+241-246.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,7 +23,8 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.parameterization import require
-from birkhoff_cli.analyses.geometry import curves, farey, perfect_mirsky
+from birkhoff_cli.analyses.geometry import curves, farey, polygons
+from birkhoff_cli.analyses.geometry.region import Region, Style
 
 NEWTON_STEPS = 50
 """Never reached: convergence is quadratic, and 4 or 5 are usual."""
@@ -40,30 +45,58 @@ class Arc(NamedTuple):
         return a, np.abs(self.s * angle - 2 * np.pi * self.r) / self.m
 
 
-def corners(d: int) -> Array:
-    """Angles in [0, pi] between which the boundary is one smooth arc; the ends included."""
-    return farey.angles(d)
+@dataclass(frozen=True)
+class Karpelevic(Region):
+    """The eigenvalues of stochastic matrices; up to d = 3 those of doubly stochastic ones."""
 
+    proven = "proven"
+    proven_by = (
+        "Karpelevic 1951, in the form of Ito 1997: a stochastic matrix has every boundary point, "
+        "and tA + (1 - t) 1 p^T every point inside"
+    )
+    stochastic = True
+    style = Style("Karpelevic", "-", "#0072b2", "#d3e6f3", is_unit_circle=False)
 
-def excess(re: Array, im: Array, d: int) -> Array:
-    """Distance beyond the boundary along the ray from 0; in the polygons, that to their edges.
+    @property
+    def breaks(self) -> Array:
+        """Angles of the roots of unity, between which the boundary is one smooth arc."""
+        return farey.angles(self.d)
 
-    Only what is outside the polygons, which cost less, is held against the arcs.
-    """
-    excess = np.asarray(perfect_mirsky.excess(re, im, d))
-    beyond = excess > 0
-    z = (np.asarray(re) + 1j * np.asarray(im))[beyond]
-    excess[beyond] = np.abs(z) - radius(np.angle(z), d)
-    return excess
+    @property
+    def inner_square(self) -> float:
+        """That of the incircle of the d-gon."""
+        return polygons.inner_square(self.d)
 
+    def radius(self, angle: Array) -> Array:
+        """Distance of the boundary from 0, by angle in radians; to rounding."""
+        return polygons.radius(angle, self.d) if self.d <= 3 else radius(angle, self.d)
 
-def distance(re: Array, im: Array, d: int) -> Array:
-    """Euclidean distance, 0 inside; to about 1e-12."""
-    away = excess(re, im, d) > 0
-    nearest = np.zeros(away.shape)
-    points = re[away] + 1j * np.abs(im[away])
-    nearest[away] = curves.distance(points, lambda angle: radius(angle, d), corners(d))
-    return nearest
+    def excess(self, re: Array, im: Array) -> Array:
+        """Distance beyond the boundary along the ray from 0; in the polygons, that to their edges.
+
+        Only what is outside the polygons, which cost less, is held against the arcs.
+        """
+        excess = np.asarray(polygons.excess(re, im, self.d))
+        if self.d > 3:
+            beyond = excess > 0
+            z = (np.asarray(re) + 1j * np.asarray(im))[beyond]
+            excess[beyond] = np.abs(z) - radius(np.angle(z), self.d)
+        return excess
+
+    def distance(self, re: Array, im: Array) -> Array:
+        """Euclidean distance, 0 inside; to about 1e-12."""
+        if self.d <= 3:
+            return polygons.distance(re, im, self.d)
+        re, im = np.broadcast_arrays(re, im)
+        away = self.excess(re, im) > 0
+        nearest = np.zeros(away.shape)
+        points = re[away] + 1j * np.abs(im[away])
+        nearest[away] = curves.distance(points, self.radius, self.breaks)
+        return nearest
+
+    def upper_pieces(self, points: int) -> Array:
+        """One arc from each root of unity to the next; straight up to d = 3."""
+        return polygons.upper_pieces(self.radius, self.breaks, self.d, points)
 
 
 def radius(angle: Array, d: int) -> Array:
@@ -144,7 +177,7 @@ def _entries(arc: Arc) -> list[int]:
 
 def _arc(angle: Array, d: int) -> Arc:
     """The arc of every angle in [0, pi]."""
-    starts = corners(d)
+    starts = farey.angles(d)
     i = np.clip(np.searchsorted(starts, angle, side="right") - 1, 0, len(starts) - 2)
     return Arc(*(column[i] for column in _arcs(d)))
 
