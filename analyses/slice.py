@@ -178,7 +178,8 @@ class _Work:
             return
         for start in range(0, self.draws.samples, LANES):
             n = min(LANES, self.draws.samples - start)
-            columns = self._measure("slice", self.sampler.draw(n, rng), solid)
+            matrices = self.sampler.draw(n, rng).astype(self.draws.dtype, copy=False)
+            columns = self._measure("slice", matrices, solid)
             yield {"sample": np.arange(start, start + n), **columns}
 
     def _measure(self, kind: str, matrices: Any, solid: bool) -> dict[str, Any]:

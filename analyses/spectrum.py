@@ -102,14 +102,20 @@ def run(
         (largest distance from the region's boundary to the curve).
 
     Raises:
-        UsageError: numbers out of range, a distribution that the method does not have, or a probe
-            of a checkpoint, whose matrices cannot be moved.
+        UsageError: numbers out of range, a distribution that the method does not have, a way to
+            draw for a probe that draws nothing, or a probe of a checkpoint, whose matrices cannot
+            be moved.
     """
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
     require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
     require(probe == "sample" or source.d > 1, f"--probe {probe} with d = 1", "d of 2 or more")
+    if probe != "sample" and draws != Draws(samples=draws.samples):
+        raise UsageError(
+            f"--probe {probe} moves matrices in float64 from starts of its own; leave --draw, "
+            "--scale, --dtype and --device out"
+        )
     count = coverage_of(source, draws, resolution)
     if isinstance(source, Parameterization) and probe == "targets":
         found = aimed(source, draws.samples, count, rng, max_steps, history)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 
@@ -30,8 +30,10 @@ class Draws:
     scale: Annotated[
         float | None, "spread of the parameters: 1 if not given, 0 around the start of init"
     ] = None
-    dtype: Annotated[Literal["float64", "float32"], "precision of the map"] = "float64"
-    device: Annotated[Literal["cpu", "cuda"], "where the map runs; draws are the same"] = "cpu"
+    dtype: Annotated[Literal["float64", "float32"], "precision of map and matrices"] = "float64"
+    device: Annotated[Literal["cpu", "cuda"], "where the map runs; parameters are drawn alike"] = (
+        "cpu"
+    )
 
     def __post_init__(self) -> None:
         """Refuse counts and spreads that mean nothing."""
@@ -59,17 +61,26 @@ class Draws:
 def blocks(
     source: Source, draws: Draws, rng: np.random.Generator, layers: int = 1
 ) -> Iterator[Array]:
-    """Matrices ``(n, sites, d, d)`` in float64 (float32 draws in theirs), in order of samples.
+    """Matrices ``(n, sites, d, d)``, in order of samples: those of a trace in float64.
+
+    Drawn matrices have the dtype of ``draws``. A sampler that needs no parameters draws in float64,
+    and is rounded to it.
 
     Args:
         source: a trace, or a map to draw from.
         draws: how to draw.
         rng: the only source of randomness.
         layers: depth of a drawn stack; each layer is drawn independently.
+
+    Raises:
+        UsageError: a device for a sampler that runs no map.
     """
     if isinstance(source, MixingTrace):
         yield from (block.astype(np.float64) for block in source)
         return
+    how = draws.draw or source.default_draw
+    if draws.device != "cpu" and how in source.samplers():
+        raise UsageError(f"--draw {how} draws matrices without the map; leave --device out")
     evaluate = draws.evaluator()
     step = block_size(source, layers)
     for start in range(0, draws.samples, step):
@@ -79,6 +90,7 @@ def blocks(
             for i in range(0, n * layers, source.lanes)
         ]
         h = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        h = h.astype(draws.dtype, copy=False)
         yield h[:, None] if layers == 1 else h.reshape(n, layers, source.d, source.d)
 
 
