@@ -27,7 +27,7 @@ from birkhoff_cli.analyses.core.distributions import STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
 from birkhoff_cli.analyses.geometry.assignment import squared_distances
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ EXAMPLES = (
 ROW = "of the largest entry of every row"
 SHARE = "mean share of the sum of moduli that"
 SCHEMA = (
-    column("step", "int64", "training step of the model; its place in the series if not known"),
+    column("step", "int64", "training step of the model; null if not known", nullable=True),
     column("site", "int32", "site in order of depth"),
     column("layer", "int32", "layer of that site"),
     column("branch", "string", "branch of that site: attn or mlp; file for a plain array"),
@@ -143,6 +143,7 @@ def _check(series: tuple[MixingTrace, ...]) -> None:
                 f"{trace.source}: d = {trace.d} at {len(trace.sites)} sites and {first.source} "
                 f"has d = {first.d} at {len(first.sites)}; give checkpoints of one model"
             )
+    check_steps(series)
 
 
 def _title(series: tuple[MixingTrace, ...]) -> str:
@@ -159,17 +160,15 @@ def _failure(verdict: str | None, fail_on: str | None, source: str) -> str | Non
 
 
 def _steps(series: tuple[MixingTrace, ...], found: list[Numbers]) -> Iterator[Columns]:
-    known = all(trace.step is not None for trace in series)
-    for index, trace in enumerate(series):
+    for trace in series:
         tally = _Tally(trace)
         for block in trace:
             tally.add(block)
             yield {}
         sites, together = tally.result()
-        step = trace.step if known else index
-        found.append({"step": step, **together})
+        found.append({"step": trace.step, **together})
         yield {
-            "step": step,
+            "step": trace.step,
             "site": np.arange(len(trace.sites)),
             "layer": np.array([s.layer for s in trace.sites]),
             "branch": np.array([s.branch for s in trace.sites]),
@@ -325,15 +324,17 @@ REFERENCES = {
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Row maxima, diagonal fraction and distances: over training steps, or over depth."""
+    import pyarrow.compute as pc
+
     meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     figure.suptitle(meta["title"], fontsize="medium")
     rows = {name: result[name].to_numpy() for name in result.column_names if name != "branch"}
     unit = sqrt(max(1, meta["d"] - 1))  # d = 1: all distances are from 1
     panels = figure.subplots(1, 3)
-    if rows["step"][0] == rows["step"][-1]:
-        _over_depth(panels, rows, unit)
-    else:
+    if len(pc.unique(result["step"])) > 1:
         _over_steps(panels, rows, unit)
+    else:
+        _over_depth(panels, rows, unit)
     panels[0].set(ylabel="largest entry of a row")
     panels[1].set(ylabel="share with row maxima on the diagonal", ylim=(-0.03, 1.03))
 

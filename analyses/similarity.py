@@ -22,6 +22,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import check_steps
 from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
 from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, inference
 
@@ -37,7 +38,7 @@ EXAMPLES = (
 
 OF = "of the mean over pairs of streams of their cosine similarity, over tokens"
 SCHEMA = (
-    column("step", "int64", "training step of the model; its place in the series if not known"),
+    column("step", "int64", "training step of the model; null if not known", nullable=True),
     column("mixing", "string", "actual: H as trained; identity: the same model with H = I"),
     column("site", "int32", "site in order of depth"),
     column("layer", "int32", "layer of that site"),
@@ -83,6 +84,7 @@ def run(series: tuple[TokenRun, ...]) -> Result:
         require_memory(
             3 * 4 * each.samples * len(each.sites) * len(STREAMS), f"{each.samples:,} tokens"
         )
+    check_steps(series)
     found: list[Summary] = []
     files = [file for each in series for file in each.meta.get("inputs", ())]
     return Result(
@@ -106,8 +108,7 @@ def _title(series: tuple[TokenRun, ...]) -> str:
 
 
 def _steps(series: tuple[TokenRun, ...], found: list[Summary]) -> Iterator[Columns]:
-    known = all(each.step is not None for each in series)
-    for index, each in enumerate(series):
+    for each in series:
         model = in_torch(each.load())
         numbers = []
         for variant in (model, model.unmixed()):
@@ -116,9 +117,8 @@ def _steps(series: tuple[TokenRun, ...], found: list[Summary]) -> Iterator[Colum
                 parts.append(_similarities(variant, batch, each))
                 yield {}
             numbers.append(_statistics(np.concatenate(parts, axis=-1)))
-        step = each.step if known else index
-        found.append({"step": step, **_headline(numbers)})
-        yield _rows(step, each, np.stack(numbers))
+        found.append({"step": each.step, **_headline(numbers)})
+        yield _rows(each.step, each, np.stack(numbers))
 
 
 def _similarities(model: LanguageModel, tokens: Array, source: TokenRun) -> Array:

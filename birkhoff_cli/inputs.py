@@ -16,7 +16,8 @@ from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.series import numbered
+from birkhoff_cli.series import set_steps
+from birkhoff_cli.steps import training_step
 from birkhoff_cli.streams import Inputs
 from birkhoff_cli.text import escape
 
@@ -79,13 +80,13 @@ def about(words: dict[str, Any]) -> Words:
 
 def series(words: dict[str, Any]) -> tuple[MixingTrace, ...]:
     """The matrices at every path, in order of training steps."""
-    return numbered([_matrices(words, path) for path in words["path"]], words["path"])
+    return set_steps([_matrices(words, path) for path in words["path"]], words["path"])
 
 
 def runs(words: dict[str, Any]) -> tuple[TokenRun, ...]:
     """The model at every path with the tokens to run, in order of training steps."""
     paths = words["path"]
-    return numbered([_token_run(words, path) for path in paths], paths)
+    return set_steps([_token_run(words, path) for path in paths], paths)
 
 
 def _token_run(words: dict[str, Any], path: Path) -> TokenRun:
@@ -103,6 +104,11 @@ def _inputs(words: dict[str, Any]) -> Inputs:
 
 
 def _matrices(words: dict[str, Any], path: Path) -> MixingTrace:
+    trace = _at(words, path)
+    return dataclasses.replace(trace, step=training_step(path, trace.step))
+
+
+def _at(words: dict[str, Any], path: Path) -> MixingTrace:
     if not matrices.recognises(path):
         chosen = _inputs(words)
         return streams.trace(checkpoints.read(path, _settings(words)), chosen, _seed(words))

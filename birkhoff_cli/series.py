@@ -4,8 +4,7 @@ Most analyses look at one model. Given a series, they run once for every step, a
 stand one below the other with a column ``step`` in front.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os.path import lexists
 from pathlib import Path
@@ -14,21 +13,26 @@ from typing import Any, TypeVar
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
+from birkhoff_cli.steps import step_in_name, training_step
 
-STEP = column("step", "int64", "training step of the checkpoint; else its place in the series")
+STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
-"""What makes a directory one checkpoint."""
+"""Files whose presence marks a directory as a single checkpoint."""
 
-Item = TypeVar("Item")
+MAX_NAMES = 3
+"""Names of models in a message."""
+
+Model = TypeVar("Model")
 
 
-def members(given: Sequence[Path]) -> list[Path]:
-    """Every checkpoint that was named, those of a directory that holds a series one by one.
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """Every checkpoint of the paths: a directory that holds several stands for all of them.
 
     What cannot be reached stays as it is: whoever reads it says what is wrong.
     """
-    return [member for path in given for member in _in(path)]
+    return [member for path in paths for member in _in(path)]
 
 
 def _in(path: Path) -> list[Path]:
@@ -39,28 +43,71 @@ def _in(path: Path) -> list[Path]:
     if whole:
         return [path]
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
-    found = [entry for entry in entries if entry.is_file() and is_checkpoint(entry)]
+    members = [entry for entry in entries if _is_member(entry)]
     whole = any(entry.name.endswith(".index.json") for entry in entries)
-    return found if len(found) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
+    return members if len(members) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
 
 
-def ordered(items: Sequence[Item], paths: Sequence[Path]) -> list[tuple[int, Item]]:
-    """Items by training step: as stored, else as the last number of their names, else as given."""
-    stored = [getattr(item, "step", None) for item in items]
-    named = [_last_number(path.stem) for path in paths]
-    for steps in (stored, named):
-        if len(set(steps)) == len(items) and None not in steps:
-            pairs = zip(steps, items, strict=True)
-            return sorted(((s, i) for s, i in pairs if s is not None), key=lambda pair: pair[0])
-    return list(enumerate(items))
+def _is_member(entry: Path) -> bool:
+    """A checkpoint file, or a directory whose name says a training step."""
+    if entry.is_dir():
+        return step_in_name(entry.name) is not None
+    return entry.is_file() and is_checkpoint(entry)
 
 
-def _last_number(word: str) -> int | None:
-    found = re.findall("[0-9]{1,15}", word)
-    return int(found[-1]) if found else None
+def order_by_step(models: Sequence[Model], paths: Sequence[Path]) -> list[tuple[int | None, Model]]:
+    """Models with their training steps, in order of these; a single one may have none.
+
+    Raises:
+        BadInput: several that are no series: a step is not known or there twice, or the models
+            differ in their format, method or settings.
+    """
+    steps = [training_step(p, getattr(m, "step", None)) for p, m in zip(paths, models, strict=True)]
+    pairs = list(zip(steps, models, strict=True))
+    if len(pairs) == 1:
+        return [*pairs]
+    names = ", ".join(where(path) for path in paths[:MAX_NAMES])
+    names += f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else ""
+    if why := _why_no_series(steps, models, paths):
+        raise BadInput(f"{names}: are no series over training steps: {why}")
+    return sorted(pairs, key=lambda pair: pair[0] or 0)
 
 
-def stacked(results: Sequence[tuple[int, Result]]) -> Result:
+def _why_no_series(
+    steps: Sequence[int | None], models: Sequence[Any], paths: Sequence[Path]
+) -> str | None:
+    """What speaks against it, and the way out."""
+    if None in steps:
+        path = paths[steps.index(None)]
+        return f"the step of {where(path)} is not known; call it ckpt_N, or give one of them"
+    first: dict[int | None, Path] = {}
+    for step, path in zip(steps, paths, strict=True):
+        if step in first:
+            return f"{where(first[step])} and {where(path)} are both of step {step}; give one"
+        first[step] = path
+    kinds = [_kind(model) for model in models]
+    for path, kind in zip(paths, kinds, strict=True):
+        for name in (n for n in {**kinds[0], **kind} if kinds[0].get(n) != kind.get(n)):
+            return (
+                f"{where(path)} has {name} {escape(kind.get(name), 40)} and {where(paths[0])} "
+                f"{escape(kinds[0].get(name), 40)}; give checkpoints of one run"
+            )
+    return None
+
+
+def _kind(model: Any) -> dict[str, Any]:
+    """Format, method and settings of a model; of a trace, those of the model that it recorded."""
+    meta = model.meta.get("recorded", model.meta)
+    settings = meta.get("settings")
+    values = settings if isinstance(settings, Mapping) else {}
+    return {
+        "format": meta.get("format"),
+        "method": meta.get("method"),
+        **{n: s.get("value") for n, s in values.items() if n != "iter_num" and isinstance(s, dict)},
+    }
+
+
+def stack(results: Sequence[tuple[int | None, Result]]) -> Result:
     """The tables of all steps as one.
 
     Raises:
@@ -87,6 +134,6 @@ def stacked(results: Sequence[tuple[int, Result]]) -> Result:
     )
 
 
-def numbered(traces: Sequence[Any], paths: Sequence[Path]) -> tuple[Any, ...]:
-    """Traces in order, each with a step."""
-    return tuple(replace(trace, step=step) for step, trace in ordered(traces, paths))
+def set_steps(traces: Sequence[Any], paths: Sequence[Path]) -> tuple[Any, ...]:
+    """Traces in order of their training steps, each with its step."""
+    return tuple(replace(trace, step=step) for step, trace in order_by_step(traces, paths))

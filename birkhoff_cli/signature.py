@@ -71,15 +71,16 @@ def prepared(
 ) -> Callable[[], Result]:
     """Read everything that was named; once for every member of a series, if ``run`` wants one."""
     if words.get("path"):
-        words["path"] = series.members(words["path"])
+        words["path"] = series.expand(words["path"])
     if len(words.get("path") or ()) < 2 or WHOLE & {*readers.values()}:
         arguments = {key: read(words) for key, read in readers.items()}
         return lambda: module.run(**arguments)
     paths = words["path"]
     each = [{key: read(words | {"path": [p]}) for key, read in readers.items()} for p in paths]
     models = [next(v for v in arguments.values() if hasattr(v, "step")) for arguments in each]
-    order = series.ordered(list(zip(models, each, strict=True)), paths)
-    return lambda: series.stacked([(step, module.run(**a)) for step, (_, a) in order])
+    arguments_of = dict(zip(map(id, models), each, strict=True))
+    runs = [(step, arguments_of[id(m)]) for step, m in series.order_by_step(models, paths)]
+    return lambda: series.stack([(step, module.run(**arguments)) for step, arguments in runs])
 
 
 def _parameter(parameter: inspect.Parameter, options: dict[str, Any]) -> Reader:

@@ -209,11 +209,15 @@ def test_blocks_and_counts_change_no_more_than_they_say(rng, monkeypatch):
     assert kept["identity_distance"] == pytest.approx(exact, rel=1e-12)
 
 
-def test_steps_that_are_not_known_are_places_in_the_series():
+def test_a_step_that_is_not_known_is_null_and_in_no_series():
     h = np.eye(2)[None, None]
-    known = degeneration.run((trace(h, 10), trace(h, 20))).table
-    unknown = degeneration.run((trace(h, 10), trace(h))).table
-    assert known["step"].to_pylist() == [10, 20] and unknown["step"].to_pylist() == [0, 1]
+    assert degeneration.run((trace(h, 10), trace(h, 20))).table["step"].to_pylist() == [10, 20]
+    alone = degeneration.run((trace(h),))
+    assert alone.table["step"].to_pylist() == [None] and alone.summary["step"] is None
+    with pytest.raises(BadInput, match="step is not known"):
+        degeneration.run((trace(h, 10), trace(h)))
+    with pytest.raises(BadInput, match="both of training step 10"):
+        degeneration.run((trace(h, 10), trace(h, 10)))
 
 
 @pytest.mark.parametrize(

@@ -2,34 +2,93 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site, in_memory
-from birkhoff_cli.series import ordered
+from birkhoff_cli.series import order_by_step
+from birkhoff_cli.steps import training_step
 
 
-def trace(step):
-    return in_memory(np.eye(2)[None, None], (Site(0, "attn", "a"),), "t", step=step)
+def trace(step, **meta):
+    return in_memory(np.eye(2)[None, None], (Site(0, "attn", "a"),), "t", step=step, meta=meta)
 
 
 @pytest.mark.parametrize(
-    "steps, names, expected",
+    "name, step",
     [
-        ([30, 5, 100], ["a", "b", "c"], [5, 30, 100]),
-        ([None, None], ["ckpt_10.pt", "ckpt_9.pt"], [9, 10]),
-        ([7, 7], ["run1_20.pt", "run2_10.pt"], [10, 20]),
-        ([None, None], ["last.pt", "best.pt"], [0, 1]),
-        ([7, 7], ["a/ckpt.pt", "b/ckpt.pt"], [0, 1]),
+        ("checkpoint-500/model.safetensors", 500),
+        ("ckpt_000400.pt", 400),
+        ("run/ckpt-9.pt", 9),
+        ("step-1000/.metadata", 1000),
+        ("mhc_step_30.npy", 30),
+        ("epoch=3-step=1200.ckpt", 1200),
+        ("iter_0000100", 100),
+        ("global_step7", 7),
+        ("j4.npy", None),
+        ("v4-flash-43b.safetensors", None),
+        ("run1_20.pt", None),
+        ("ckpt_n4/ckpt.pt", None),
+        ("step-100b/model.pt", None),
+        ("misstep-3.pt", None),
+        ("absent/" + "x" * 300, None),
     ],
 )
-def test_steps_are_those_stored_else_of_the_names_else_places(steps, names, expected, tmp_path):
-    items = [trace(step) for step in steps]
-    found = ordered(items, [tmp_path / name for name in names])
-    assert [step for step, _ in found] == expected
-    assert {id(item) for _, item in found} == {id(item) for item in items}
+def test_a_step_is_a_number_that_is_called_one(name, step):
+    assert training_step(Path(name)) == step
+    assert training_step(Path(name), 8) == 8  # what the file stores comes first
+
+
+def test_a_trainer_s_note_is_asked_before_the_name_of_the_folder(tmp_path):
+    folder = tmp_path / "checkpoint-500"
+    folder.mkdir()
+    (folder / "model.safetensors").touch()
+    for text, step in (('{"global_step": 700}', 700), ("[]", 500), ("{", 500)):
+        (folder / "trainer_state.json").write_text(text)
+        assert training_step(folder) == training_step(folder / "model.safetensors") == step
+    (tmp_path / "latest").write_text("global_step9\n")
+    assert training_step(tmp_path) == 9
+    assert training_step(tmp_path / "ckpt_3.pt") == 3  # the note is not about this one of several
+
+
+def test_models_are_ordered_by_their_steps():
+    models = [trace(step) for step in (30, 5, 100)]
+    pairs = order_by_step(models, [Path("a"), Path("b"), Path("c")])
+    assert [(step, model.step) for step, model in pairs] == [(5, 5), (30, 30), (100, 100)]
+    assert order_by_step([trace(None)], [Path("j4.npy")])[0][0] is None
+
+
+SINKHORN = {"iters": {"value": 20, "source": "default"}}
+
+
+@pytest.mark.parametrize(
+    "metas, names, said",
+    [
+        (({}, {}), ("last.pt", "best.pt"), "step of last.pt is not known"),
+        (({}, {}), ("ckpt_1.pt", "j4.npy"), "step of j4.npy is not known"),
+        (({}, {}), ("ckpt_7.pt", "b/step-7.pt"), "both of step 7"),
+        (({"format": "nanogpt"}, {"format": "v4"}), ("ckpt_1.pt", "ckpt_2.pt"), "has format v4"),
+        (({"method": "mhc"}, {"method": "hc"}), ("ckpt_1.pt", "ckpt_2.pt"), "has method hc"),
+        (
+            ({"settings": SINKHORN}, {"settings": {"iters": {"value": 3, "source": "set"}}}),
+            ("ckpt_1.pt", "ckpt_2.pt"),
+            "has iters 3",
+        ),
+        (
+            ({"recorded": {"method": "mhc"}}, {"method": "hc"}),
+            ("ckpt_1.arrow", "ckpt_2.pt"),
+            "has method hc",
+        ),
+    ],
+)
+def test_what_is_no_series_is_refused_by_name(metas, names, said):
+    with pytest.raises(BadInput, match=said) as error:
+        order_by_step([trace(None, **meta) for meta in metas], [Path(name) for name in names])
+    assert all(name in str(error.value) for name in names)
 
 
 def test_a_directory_files_and_any_order_are_the_same_series(birkhoff, checkpoints, tmp_path):
@@ -49,12 +108,53 @@ def test_a_directory_files_and_any_order_are_the_same_series(birkhoff, checkpoin
     assert last.equals(one)
 
 
-def test_models_that_differ_are_no_series(birkhoff, tmp_path):
-    for d in (3, 4):
-        np.save(tmp_path / f"h{d}.npy", np.eye(d))
-    done = birkhoff("decompose", "h3.npy", "h4.npy", "-o", "t.csv")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "differ in their streams" in done.stderr and not (tmp_path / "t.csv").exists()
+@pytest.mark.parametrize(
+    "names, code, said",
+    [
+        (("ckpt_3.npy", "ckpt_4.npy"), 2, "differ in their streams"),
+        (("h3.npy", "h4.npy"), 3, "no series over training steps"),
+    ],
+)
+def test_models_that_differ_are_no_series(names, code, said, birkhoff, tmp_path):
+    for d, name in zip((3, 4), names, strict=True):
+        np.save(tmp_path / name, np.eye(d))
+    done = birkhoff("decompose", *names, "-o", "t.csv")
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    assert said in done.stderr and not (tmp_path / "t.csv").exists()
+
+
+def test_a_folder_of_models_that_are_no_series_is_refused_by_name(birkhoff, checkpoints, tmp_path):
+    for name in ("model.pt", "ema.pt"):
+        shutil.copy(checkpoints / "mhclite_mhc_n4" / "ckpt.pt", tmp_path / name)
+    for command in ("degeneration", "spectrum", "inspect"):
+        done = birkhoff(command, ".")
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+        assert "ema.pt, model.pt: are no series" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["degeneration", "trace"])
+def test_every_command_knows_the_step_of_a_name(command, birkhoff, tmp_path):
+    for name in ("j4", "ckpt_7"):
+        np.save(tmp_path / f"{name}.npy", np.eye(4))
+    birkhoff("trace", "ckpt_7.npy", "-o", "stored.parquet")
+    for name, step in (("j4.npy", None), ("ckpt_7.npy", 7), ("stored.parquet", 7)):
+        done = birkhoff(command, name, "-o", "t.parquet", "--json")
+        assert done.returncode == 0, done.stderr
+        table = pq.read_table(tmp_path / "t.parquet")
+        if command == "degeneration":
+            assert set(table["step"].to_pylist()) == {json.loads(done.stdout)["step"]} == {step}
+        else:
+            meta = json.loads(table.schema.metadata[b"birkhoff"])["meta"]
+            assert meta.get("step") == step
+
+
+def test_folders_named_by_their_steps_are_a_series(birkhoff, checkpoints, tmp_path):
+    for source, target in (("000001", "checkpoint-10"), ("000050", "checkpoint-9")):
+        (tmp_path / "run" / target).mkdir(parents=True)
+        model = checkpoints / "series_mhc_n4" / f"ckpt_{source}.pt"
+        shutil.copy(model, tmp_path / "run" / target / "model.pt")
+    done = birkhoff("degeneration", "run", "--json")
+    assert [row["step"] for row in json.loads(done.stdout)["steps"]] == [1, 50]  # as it is stored
 
 
 def test_inspect_shows_a_series(birkhoff, checkpoints):

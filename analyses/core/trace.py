@@ -1,9 +1,9 @@
 """The mixing matrices a model applied: what every checkpoint becomes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -127,3 +127,38 @@ def in_memory(
         step=step,
         meta=meta or {},
     )
+
+
+class Trained(Protocol):
+    """A model, or what it did, at one step of its training."""
+
+    @property
+    def source(self) -> str:
+        """Name for messages."""
+
+    @property
+    def step(self) -> int | None:
+        """Training step, where it is known."""
+
+
+def check_steps(series: Sequence[Trained]) -> None:
+    """Hold that several models are steps of one training.
+
+    Raises:
+        BadInput: a step that is not known, or one that two models share.
+    """
+    if len(series) < 2:
+        return
+    seen: dict[int, str] = {}
+    for model in series:
+        if model.step is None:
+            raise BadInput(
+                f"{model.source}: its training step is not known, so it is in no series; call the "
+                f"file ckpt_N, or give one model"
+            )
+        if model.step in seen:
+            raise BadInput(
+                f"{seen[model.step]} and {model.source}: are both of training step {model.step}, "
+                f"so they are no series; give one of them"
+            )
+        seen[model.step] = model.source

@@ -1,0 +1,73 @@
+"""The training step of a model: one rule for every command.
+
+What the file stores; else what a note beside it says; else the number in its name; else unknown.
+"""
+
+import json
+import re
+from pathlib import Path
+
+MAX_NOTE_BYTES = 64 << 20
+"""A trainer's state grows with the length of its log; a larger file is none."""
+
+NAME = re.compile(
+    r"(?:^|[^A-Za-z])(?:checkpoint-|ckpt[_-]|step[-_=]|iter_|global_step)([0-9]{1,15})"
+    r"(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+"""``checkpoint-N ckpt_N ckpt-N step-N step_N step=N iter_N global_stepN``, as part of a name.
+
+Other numbers are not steps: ``v4-flash-43b`` is a size, ``j4`` a number of streams.
+"""
+
+
+def training_step(path: Path, stored: int | None = None) -> int | None:
+    """The step at which the model at ``path`` was saved; None if nothing says it.
+
+    Args:
+        path: a file, or the folder of one checkpoint.
+        stored: what the file itself says.
+    """
+    if stored is not None:
+        return stored
+    folder = path if _is_folder(path) else path.parent
+    # a note is about the folder's one checkpoint: a file of several names its own step
+    own = None if folder == path else step_in_name(path.stem)
+    for step in (own, _in_notes(folder), step_in_name(folder.name)):
+        if step is not None:
+            return step
+    return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def step_in_name(name: str) -> int | None:
+    """N of ``checkpoint-N``, ``ckpt_N`` and the like in a name; the last one if there are more."""
+    numbers = NAME.findall(name)
+    return int(numbers[-1]) if numbers else None
+
+
+def _in_notes(folder: Path) -> int | None:
+    """The step in a Hugging Face trainer's state, or in the note that DeepSpeed calls latest."""
+    if (text := _text(folder / "trainer_state.json")) is not None:
+        try:
+            step = json.loads(text)["global_step"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            step = None
+        if type(step) is int:
+            return step
+    return step_in_name(_text(folder / "latest") or "")
+
+
+def _text(path: Path) -> str | None:
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_NOTE_BYTES:
+            return None
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
