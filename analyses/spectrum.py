@@ -94,12 +94,18 @@ def run(
         ``outside_tolerance``: 1e-9, or the rounding of float32 matrices),
         ``outside_karpelevic_fraction`` (share that no stochastic matrix has), for Kronecker
         products ``outside_factor_fraction`` (share outside the region of the largest factor
-        alone), ``region``, ``region_proven``, ``area_reached`` (of the cells counted; of a
-        frontier, inside the curve), ``area_region``, ``resolution``, ``eigenvalues`` (how many),
-        ``nonreal_fraction``. Targets add ``targets``, ``hits`` (share with an eigenvalue within
-        1e-3) and ``row_error_max``, ``column_error_max`` of the matrices found. A frontier adds
-        ``area_error`` (the change when every other direction is left out) and ``gap_max``
-        (largest distance from the region's boundary to the curve).
+        alone), ``region``, ``region_proven``, ``area_reached`` (of the cells counted),
+        ``area_region``, ``resolution``, ``eigenvalues`` (how many), ``nonreal_fraction``. Targets
+        add ``targets``, ``hits`` (share with an eigenvalue within 1e-3) and ``row_error_max``,
+        ``column_error_max`` of the matrices found.
+
+        A frontier has no cells: ``area_reached`` is the exact area where the method knows it
+        (``proven``, ``proven_by``), else what the search found; ``area_discretisation`` is its
+        error by the grid of angles (the change when every other direction is left out),
+        ``area_uncertainty`` by the search; ``area_found`` and ``area_found_error`` are the
+        search's own; ``area_outside`` was found outside the region and counts nowhere else.
+        ``gap_max`` is the largest distance from the boundary of the region to the curve,
+        ``gap_expected`` what it is by argument (``gap_proven``) or observation, for go-mhc.
 
     Raises:
         UsageError: numbers out of range, a distribution that the method does not have, a way to

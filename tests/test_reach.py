@@ -71,9 +71,13 @@ def test_steps_converge_quadratically_where_an_eigenvalue_is_near(chart, rng):
 def test_the_frontier_of_go_mhc_with_three_streams(s, fraction):
     """MATH 3: 1 - (1 - 8 pi sqrt(3) / 81) / s of the triangle, and the gap 1 / (6 s)."""
     summary = probe(GoMHC(3, s=s), "frontier", directions=120, starts=3).summary
-    assert summary["coverage"] == pytest.approx(fraction, abs=1e-3)
-    assert summary["gap_max"] == pytest.approx(1 / (6 * s), abs=5e-4)
-    assert summary["outside_fraction"] == 0 and summary["area_error"] < 5e-3
+    assert summary["coverage"] == pytest.approx(fraction, abs=1e-9)
+    assert summary["area_uncertainty"] == summary["area_discretisation"] == 0
+    assert summary["area_found"] / summary["area_region"] == pytest.approx(fraction, abs=1e-3)
+    assert summary["gap_max"] == pytest.approx(summary["gap_expected"], abs=5e-4)
+    assert summary["gap_expected"] == pytest.approx(1 / (6 * s))
+    assert summary["outside_fraction"] == 0 and summary["area_found_error"] < 5e-3
+    assert summary["proven"] is summary["gap_proven"] is (s == 1)
 
 
 @pytest.mark.parametrize("s, least", [(1, 0.638), (2, 0.798)])
@@ -95,12 +99,15 @@ def test_every_point_of_a_frontier_is_an_eigenvalue():
 
 
 def test_a_whole_polytope_is_reached():
-    assert probe(MHCLite(3), "frontier", directions=24).summary["coverage"] > 0.98
+    summary = probe(MHCLite(3), "frontier", directions=24, starts=4).summary
+    assert summary["coverage"] == 1 and summary["proven"] is True
+    assert summary["area_found"] > 0.98 * summary["area_region"]
 
 
 def test_kromhc_of_2_x_2_factors_has_an_empty_frontier():
     summary = probe(KromHC(4), "frontier", directions=16, starts=1).summary
-    assert summary["area_reached"] < 1e-9 and summary["nonreal_fraction"] < 1
+    assert summary["area_reached"] == 0 and summary["area_found"] < 1e-9
+    assert not {"eigenvalues", "nonreal_fraction", "resolution"} & summary.keys()
 
 
 def test_targets_that_count_as_hit_are_hit():

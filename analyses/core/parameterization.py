@@ -83,6 +83,13 @@ class Parameterization(ABC):
         """
         return None
 
+    def known_reach(self) -> Any:
+        """What is known by argument of the eigenvalues it reaches, if anything is.
+
+        See `birkhoff_cli.analyses.parameterizations._known_reach`.
+        """
+        return None
+
     def samplers(self) -> Mapping[str, Sampler]:
         """Distributions of matrices that are not those of random parameters."""
         return {}

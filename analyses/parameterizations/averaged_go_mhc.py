@@ -22,6 +22,8 @@ from birkhoff_cli.analyses.core.parameterization import (
 )
 from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import Field
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.kromhc import apply_each
 
@@ -64,6 +66,13 @@ class AveragedGoMHC(Parameterization):
         start = self.term.initial()
         terms = [start * (1 - t / self.s) for t in range(self.s)]
         return np.concatenate([*terms, np.zeros(self.s)])
+
+    def known_reach(self) -> Reach | None:
+        """Two terms reach every k-gon: means of two points of a connected curve (Fenchel, Bunt)."""
+        if self.s == 1:
+            return self.term.known_reach()
+        because = "means of two circulant terms fill every k-gon (Fenchel, Bunt)"
+        return known_reach.perfect_mirsky(self.d, because)
 
     def flops(self) -> int:
         """Ours, none is published: the terms', softmax of the weights, the weighted sum."""

@@ -29,6 +29,8 @@ from birkhoff_cli.analyses.core.parameterization import (
 from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_table, table
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 Basis = Literal["random", "local-shift", "structured"]
 
@@ -81,6 +83,12 @@ class BEHC(Parameterization):
     def count(self, width: int) -> int:  # noqa: ARG002
         """K static logits, at any width."""
         return self.parameters
+
+    def known_reach(self) -> Reach | None:
+        """All of the polytope with all permutations; of fewer, what they have in common."""
+        if self.d < 20 and self.parameters == factorial(self.d):
+            return known_reach.doubly_stochastic(self.d, "every permutation is mixed (Birkhoff)")
+        return known_reach.mixtures(self.permutations)
 
     def flops(self) -> int:
         """As mHC-lite (Table 4 of go-mHC, C = 1), for K permutations; the paper counts none."""

@@ -29,6 +29,8 @@ from birkhoff_cli.analyses.geometry.orthogonal import (
     orthostochastic,
     skew_parameters,
 )
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -65,6 +67,12 @@ class GoMHC(Parameterization):
         The paper gives no numbers. Here: a fixed low-discrepancy sequence on [-0.1, 0.1].
         """
         return 0.2 * ((np.arange(1, self.parameters + 1) * GOLDEN) % 1) - 0.1
+
+    def known_reach(self) -> Reach:
+        """The mean of s deltoids for three streams; a gap for every d."""
+        if self.d < 3:
+            return known_reach.real_only("2 x 2 doubly stochastic matrices are symmetric")
+        return known_reach.scallops(self.d, self.s)
 
     def flops(self) -> int:
         """A linear solve of side ds with ds right-hand sides, squares and sums: Table 4, C = 1."""

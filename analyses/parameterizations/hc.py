@@ -14,6 +14,8 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.geometry.lanes import vectors
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class HC(Parameterization):
         Static alpha d(d+1) and beta d, dynamic alpha C(d+1) and beta C, two scales, gain C.
         """
         return self.d * (self.d + 2) + width * (self.d + 3) + 2
+
+    def known_reach(self) -> Reach:
+        """Every matrix, and so every eigenvalue."""
+        return known_reach.doubly_stochastic(self.d, "every matrix is reached")
 
     def flops(self) -> int:
         """Ours, none is published: tanh, gate and sum of d^2 entries."""

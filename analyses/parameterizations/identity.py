@@ -13,6 +13,8 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, like, namespace
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Identity(Parameterization):
     def count(self, width: int) -> int:
         """The pre and the post map with their two gates, as in Table 1 of go-mHC; no mixing."""
         return 2 * self.d**2 * width + 2 * self.d + 2
+
+    def known_reach(self) -> Reach:
+        """The eigenvalue 1 alone."""
+        return known_reach.real_only("all eigenvalues are 1")
 
     def flops(self) -> int:
         """None."""

@@ -17,6 +17,8 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
 from birkhoff_cli.analyses.geometry.lanes import kron, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import Field
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.kromhc import (
     apply_each,
@@ -60,6 +62,14 @@ class KromGoMHC(Parameterization):
     def initial(self) -> Array:
         """go-mHC's start in every factor."""
         return np.concatenate([part.initial() for part in self.parts])
+
+    def known_reach(self) -> Reach | None:
+        """That of the only factor; of 2 x 2 factors, the segment [-1, 1]."""
+        parts = [part for part in self.parts if part.d > 1]
+        if len(parts) == 1:
+            return parts[0].known_reach()
+        symmetric = all(part.d == 2 for part in parts)
+        return known_reach.real_only("2 x 2 factors are symmetric") if symmetric else None
 
     def flops(self) -> int:
         """The factors' and their successive products (Table 4 of go-mHC, C = 1)."""

@@ -20,6 +20,7 @@ from birkhoff_cli.analyses.core.parameterization import (
     require,
 )
 from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC, apply_each
 
 
@@ -74,6 +75,12 @@ class KromSum(Parameterization):
         """As for every method, refused before numbers are drawn for an impossible factor."""
         self.term.theta(0, rng, how)
         return super().theta(n, rng, how, scale)
+
+    def known_reach(self) -> Reach | None:
+        """A mixture of doubly stochastic matrices is one; of symmetric matrices, symmetric."""
+        sides = [part.d for part in self.term.parts if part.d > 1]
+        known = self.terms == 1 or max(sides, default=self.d) in (2, self.d)
+        return self.term.known_reach() if known else None
 
     def flops(self) -> int:
         """Ours, none is published: the terms', softmax of the weights, the weighted sum."""

@@ -25,6 +25,8 @@ from birkhoff_cli.analyses.core.parameterization import (
 )
 from birkhoff_cli.analyses.geometry.lanes import kron, vectors
 from birkhoff_cli.analyses.geometry.permutations import prime_factors, refuse_too_many
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 
 
@@ -70,6 +72,15 @@ class KromHC(Parameterization):
         """As for every method, refused before numbers are drawn for an impossible factor."""
         refuse_too_many(max(part.d for part in self.parts))
         return super().theta(n, rng, how, scale)
+
+    def known_reach(self) -> Reach | None:
+        """That of the only factor; of factors up to 3 x 3, the products of theirs."""
+        parts = [part for part in self.parts if part.d > 1]
+        if len(parts) == 1:
+            return parts[0].known_reach()
+        if all(part.d == 2 for part in parts):
+            return known_reach.real_only("2 x 2 factors are symmetric")
+        return known_reach.hexagram() if all(part.d <= 3 for part in parts) else None
 
     def flops(self) -> int:
         """The factors' and their successive products: Table 4 of go-mHC, C = 1."""

@@ -32,6 +32,8 @@ from birkhoff_cli.analyses.core.parameterization import (
 from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.sinkhorn import Guard, log_sweep, narrow, sweep
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 Variant = Literal[
     "paper",
@@ -146,6 +148,24 @@ class MHC(Parameterization):
     def count(self, width: int) -> int:
         """Table 1 of go-mHC; tokenbender's logits are static: d^2 + 2d."""
         return self.d * (self.d + 2) if self.variant == "tokenbender" else super().count(width)
+
+    def known_reach(self) -> Reach | None:
+        """Doubly stochastic matrices are fixed points of every sweep, up to a guard.
+
+        With guard ``add`` all sums of such a matrix are alike, 1 + d eps after the softmax, and
+        every later step divides by the sum + eps.
+        """
+        s = self.settings
+        scale = 1.0
+        if s.guard == "add":
+            total = 1 + self.d * s.eps
+            for _ in range(max(2 * s.iters - 1, 1)):
+                scale /= total + s.eps
+                total /= total + s.eps
+        elif s.guard == "floor" and (s.eps > 1 or not s.iters):
+            return None
+        because = "doubly stochastic matrices are fixed, up to the guards of their sums"
+        return known_reach.doubly_stochastic(self.d, because, scale)
 
     def flops(self) -> int:
         """4 S d^2 for S sweeps: Table 4 of go-mHC, C = 1."""

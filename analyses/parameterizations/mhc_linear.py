@@ -22,6 +22,8 @@ from birkhoff_cli.analyses.core.parameterization import (
 from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.sinkhorn import sweep
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ class MHCLinear(Parameterization):
     def initial(self) -> Array:
         """The exponential of mHC's start: at 0 the absolute value has no derivative."""
         return np.exp(8 * np.eye(self.d).ravel() - 8)
+
+    def known_reach(self) -> Reach:
+        """Large multiples of doubly stochastic matrices: a sweep changes only their scale."""
+        total = np.inf
+        for _ in range(2 * self.iters):
+            total = 1 / (1 + self.eps / total)
+        because = "doubly stochastic matrices are fixed, up to the guards of their sums"
+        return known_reach.doubly_stochastic(self.d, because, total if self.iters else 1.0)
 
     def flops(self) -> int:
         """As mHC, 4 S d^2 for S sweeps (Table 4 of go-mHC, C = 1)."""

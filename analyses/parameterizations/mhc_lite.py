@@ -19,6 +19,8 @@ from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Param
 from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_too_many, vertices
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class MHCLite(Parameterization):
         """As for every method, refused before d! numbers are drawn."""
         refuse_too_many(self.d)
         return super().theta(n, rng, how, scale)
+
+    def known_reach(self) -> Reach:
+        """Every doubly stochastic matrix, by Birkhoff's theorem."""
+        return known_reach.doubly_stochastic(self.d, "every permutation is mixed (Birkhoff)")
 
     def flops(self) -> int:
         """Softmax and d! scaled matrices: Table 4 of go-mHC, C = 1."""

@@ -24,6 +24,8 @@ from birkhoff_cli.analyses.core.parameterization import (
 )
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import cayley, skew
+from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ class SHC(Parameterization):
     def count(self, width: int) -> int:
         """Eq. 8: W and b of (d-1)^2 outputs, tau x 3, gamma x 2; pre and post as in mHC."""
         return super().count(width) + 4  # three tau and two gamma in place of one gate
+
+    def known_reach(self) -> Reach | None:
+        """The unit disk, if no angle is out of reach: Cayley's map needs entries up to 1 only."""
+        if self.d < 3:
+            return known_reach.real_only("the only eigenvalue besides 1 is real")
+        return known_reach.unit_disk() if abs(self.gamma) >= 1 else None
 
     def flops(self) -> int:
         """Ours, none is published: two Cayley maps as in Table 4 of go-mHC, and the products."""

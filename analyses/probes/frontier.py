@@ -11,10 +11,13 @@ from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
 from birkhoff_cli.analyses.geometry.charts import chart_of
 from birkhoff_cli.analyses.geometry.coverage import Coverage
+from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 from birkhoff_cli.analyses.probes import Probe
 
 REACHED = 1e-8
 """A point of the frontier is an eigenvalue to about this."""
+
+SEARCHED = "a search: every point was reached, area_uncertainty is what it may have missed"
 
 
 def pushed(
@@ -26,6 +29,8 @@ def pushed(
 ) -> Probe:
     """Push an eigenvalue outwards along every direction of the half-plane, from several starts.
 
+    Two searches that share no start tell how much one of them misses.
+
     Args:
         method: whose image to move in.
         count: the regions to compare with.
@@ -34,25 +39,38 @@ def pushed(
         starts: for each direction.
     """
     angle = reach.directions(method.d, directions, getattr(method, "s", 1))
-    passes = reach.trace_frontier(chart_of(method), rng, angle, starts)
-    last: dict[str, Any] = {}
+    half = (starts + 1) // 2
+    halves: list[Any] = [None, None]
 
     def steps() -> Iterator[Columns]:
-        for radius in passes:
-            last["curve"] = reach.closed_curve(angle, radius)
-            yield {}
-        turn, re, im = last["curve"]
+        for k in (0, 1):
+            for radius in reach.trace_frontier(chart_of(method), rng, angle, half):
+                halves[k] = radius
+                yield {}
+        turn, re, im = reach.closed_curve(angle, np.maximum(*halves))
         yield {"sample": np.arange(len(turn)), "angle": turn, "re": re, "im": im}
 
     def summary() -> Summary:
-        return _summary(count, *last["curve"])
+        return _summary(count, angle, halves, method.known_reach())
 
-    return Probe(("sample", "angle", "re", "im"), steps(), summary, starts + 2)
+    return Probe(("sample", "angle", "re", "im"), steps(), summary, 2 * (half + 2))
 
 
-def _summary(count: Coverage, turn: Any, re: Any, im: Any) -> Summary:
+def _summary(count: Coverage, angle: Any, halves: list[Any], known: Reach | None) -> Summary:
     region = count.region
-    area, coarse = reach.area(re, im), reach.area(*reach.thinned(re, im))
+    turn, re, im = reach.closed_curve(angle, np.maximum(*halves))
+    whole = reach.area(re, im)
+    half_turn = np.arccos(np.cos(turn))  # 0 and pi are exact here: the region has whiskers there
+    bound = np.minimum(np.hypot(re, im), region.radius(half_turn))
+    inside = bound * np.cos(turn), bound * np.sin(turn)
+    found, coarse = reach.area(*inside), reach.area(*reach.thinned(*inside))
+    each = [reach.area(*reach.closed_curve(angle, radius)[1:]) for radius in halves]
+    discretisation, uncertainty = abs(found - coarse), whole - min(each)
+    area, grid, stated = found, discretisation, known or Reach(None, "")
+    if stated.area is None:
+        stated = Reach(None, SEARCHED, False, uncertainty, stated.gap)
+    else:
+        area, grid = stated.area, 0.0
     return {
         "coverage": area / region.area if region.area else None,
         "outside_fraction": float((region.excess(re, im) > REACHED).mean()),
@@ -62,10 +80,14 @@ def _summary(count: Coverage, turn: Any, re: Any, im: Any) -> Summary:
         "region_proven": region.proven,
         "area_reached": area,
         "area_region": region.area,
-        "area_error": abs(area - coarse),
-        "area_is": "a lower bound on the reach, up to area_error",
+        "area_discretisation": grid,
+        "area_uncertainty": stated.missing,
+        "proven": stated.proven,
+        "proven_by": stated.because,
+        "area_found": found,
+        "area_found_error": discretisation + uncertainty,
+        "area_outside": whole - found,
         "gap_max": reach.gap(region.boundary(), (re, im)),
-        "resolution": count.resolution,
-        "eigenvalues": len(turn),
-        "nonreal_fraction": float((im != 0).mean()),
+        "gap_expected": stated.gap,
+        "gap_proven": stated.gap_proven,
     }
