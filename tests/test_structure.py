@@ -25,9 +25,8 @@ ANALYSES = discover.members("birkhoff_cli.analyses")
 COMMANDS = discover.members("birkhoff_cli.commands")
 FILES = sorted(p for d in ("analyses", "birkhoff_cli") for p in (ROOT / d).rglob("*.py"))
 ORDER = (
-    *("core", "geometry", "regions", "parameterizations", "planes", "probes", "fitting"),
-    "networks",
-    *("analysis", "birkhoff_cli"),
+    *("core", "geometry", "regions", "statistics", "parameterizations", "planes", "probes"),
+    *("fitting", "networks", "analysis", "birkhoff_cli"),
 )
 
 

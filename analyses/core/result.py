@@ -9,6 +9,8 @@ from birkhoff_cli.analyses.core.table import Columns, Schema, arrow_schema, reco
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from birkhoff_cli.analyses.core.fold import Blocks, Fold
+
 Summary = Mapping[str, Any]
 
 
@@ -25,6 +27,8 @@ class Result:
         meta: facts about the run that a picture needs and no column holds.
         failed: what a check that was asked for found wrong, in one sentence; None: nothing. Call
             it after the last step. The command line says it once all is written, and exits 1.
+        fold: the fold and the blocks it goes over (`birkhoff_cli.analyses.core.fold`), where the
+            result is that of one: its ranges can be run elsewhere, and merged.
     """
 
     schema: Schema
@@ -33,6 +37,7 @@ class Result:
     total: int = 1
     meta: dict[str, Any] = field(default_factory=dict)
     failed: Callable[[], str | None] = lambda: None
+    fold: "tuple[Fold[Any, Any], Blocks[Any]] | None" = None
 
     def batches(self, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
         """Take the steps, each as an Arrow record batch."""
