@@ -24,7 +24,7 @@ def load(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def meta(table: "pa.Table") -> dict[str, Any]:
+def meta_of(table: "pa.Table") -> dict[str, Any]:
     """Facts about the run that a picture needs and no column holds."""
     facts: dict[str, Any] = load(table.schema.metadata)["meta"]
     return facts
