@@ -26,26 +26,22 @@ Source: go-mHC, arXiv:2604.02309, tables 1, 2, 4, 9 and figure 5; sHC, arXiv:260
 """
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.describe import words
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.threads import one_thread
-from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
-from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
-from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,7 +78,16 @@ SPEEDS = (
 SCHEMA = (*COUNTS, *SPEEDS)
 """Counts are floating point because d! leaves every integer type; they are exact to 2^53."""
 
-PUBLISHED = (MHC(), MHCLite(), KromHC(), GoMHC(s=1), GoMHC(s=2), SHC())
+PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("mhc", {}),
+    ("mhc-lite", {}),
+    ("kromhc", {}),
+    ("go-mhc", {"s": 1}),
+    ("go-mhc", {"s": 2}),
+    ("shc", {}),
+)
+"""Methods and options in go-mHC's figure 5 and sHC's figure 7."""
+
 LARGEST = 128
 EXACT = 2**53
 SITES = 2
@@ -110,7 +115,7 @@ def run(
     """Count, and time if asked for.
 
     Args:
-        methods: the maps, of whatever d; `PUBLISHED` if none.
+        methods: the maps, of whatever d; those of `published` if none.
         d: the numbers of streams.
         width: channels of a stream.
         layers: layers of the model.
@@ -136,7 +141,7 @@ def run(
         require(known, f"--draw {draws.draw} with --measure", "gaussian, uniform or init")
         draws.evaluator()
     rows: list[dict[str, Any]] = []
-    chosen = methods or PUBLISHED
+    chosen = methods or published()
     return Result(
         schema=SCHEMA if measure else COUNTS,
         steps=_steps(chosen, sizes, width, layers, (draws, rng) if measure else None, rows),
@@ -145,6 +150,11 @@ def run(
         meta={"width": width, "layers": layers, "measured": measure}
         | {"dtype": draws.dtype, "device": draws.device},
     )
+
+
+def published() -> tuple[Parameterization, ...]:
+    """The methods of the papers' figures."""
+    return tuple(parameterizations.load(name)(**options) for name, options in PUBLISHED)
 
 
 def _sizes(given: str) -> list[int]:
@@ -182,7 +192,7 @@ def _row(method: Parameterization, d: int, width: int, layers: int) -> dict[str,
     try:
         there = dataclasses.replace(method, d=d)
         learned, sites = there.count(width), SITES * layers
-        allocated = _allocated(there, width)
+        allocated = there.allocated(width)
         counts = {
             "parameters": there.parameters,
             "learned": learned,
@@ -200,17 +210,6 @@ def _row(method: Parameterization, d: int, width: int, layers: int) -> dict[str,
 
 def _number(count: int | None) -> int | float | None:
     return count if count is None or count <= EXACT else float(count)
-
-
-def _allocated(method: Parameterization, width: int) -> int | None:
-    """What a site takes in the code of Table 9, with the gain of its norm; None for others."""
-    if not isinstance(method, MHC | MHCLite | KromHC | GoMHC):
-        return None
-    gain = method.d * width
-    if isinstance(method, GoMHC):
-        unused = (method.d * method.s) ** 2 - method.parameters
-        return method.count(width) + gain + (gain + 1) * unused
-    return method.count(width) + gain
 
 
 def _measured(
@@ -305,7 +304,7 @@ CROWDED = 1.2
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Learned numbers, FLOPs and, where measured, speed over d; hollow where nothing can run."""
-    meta = meta_of(result)
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     sites = SITES * meta["layers"]
     panels: list[tuple[tuple[str, ...], str]] = [
         (("model",), f"learned numbers: {sites} sites, width {meta['width']:,}"),

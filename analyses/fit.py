@@ -22,9 +22,10 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.parameterization import Parameterization, Sampler, require
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site

@@ -10,7 +10,8 @@ values above the tolerance d^2 eps max(1, norm), for the entries of H and of the
 better known than that. Null where the map has no derivative. --dtype float32 shows what training
 sees: mHC with tau = 0.05 starts with a gradient of exactly 0.
 
-For mHC-lite and the loss |H - P - E|^2 / d^2 with a permutation P and noise E: gate, the weight of
+For mHC-lite and BE-HC, mixtures of permutations with softmax weights, and the loss
+|H - P - E|^2 / d^2 with one of their permutations P and noise E: gate, the weight of
 P, which multiplies the gradient in its logit; signal, crosstalk and noise_floor, the parts of the
 gradient in that weight; logit_gradient.
 
@@ -19,6 +20,7 @@ A method is its name with its options after a colon: mhc:tau=0.05.
 Source: go-mHC, arXiv:2604.02309, B.7 and B.10 (eq. 31-36).
 """
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,15 +29,13 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import words
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.analyses.geometry.assignment import permutation_distance
-from birkhoff_cli.analyses.geometry.permutations import all_permutations, matrices
-from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.analyses.geometry.permutations import matrices
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +60,9 @@ SCHEMA = (
     column("sigma_min", "float64", "its smallest above the tolerance", nullable=True),
     column("rank", "int32", "number of singular values above the tolerance", nullable=True),
     column("tolerance", "float64", "d^2 eps max(1, norm)", nullable=True),
-    column("gate", "float64", "weight of the target permutation (mHC-lite)", nullable=True),
+    column(
+        "gate", "float64", "weight of the target permutation; mixtures of them only", nullable=True
+    ),
     column("signal", "float64", "self-correction in dL/dweight, eq. 36", nullable=True),
     column("crosstalk", "float64", "part of other permutations in it", nullable=True),
     column("noise_floor", "float64", "part of the noise in it", nullable=True),
@@ -90,7 +92,7 @@ def run(
         draws: how many random parameters, of which distribution; in which precision, and where.
         span: how far the path goes.
         points: how many points it has.
-        noise: of mHC-lite's target.
+        noise: of the target of a mixture of permutations.
         rng: the only source of randomness; every method draws from a child of its own.
 
     Returns:
@@ -119,7 +121,7 @@ def run(
         steps=_steps(methods, draws, scales, noise, rng, rows),
         summarise=lambda: _summary(methods, rows),
         total=2 * len(methods),
-        meta={"dtype": draws.dtype},
+        meta={"dtype": draws.dtype, "mixture": _first_mixture(methods)},
     )
 
 
@@ -133,7 +135,7 @@ def _steps(
 ) -> Iterator[Columns]:
     for method, child in zip(methods, rng.spawn(len(methods)), strict=True):
         start = method.initial()
-        target = start.argmax() if isinstance(method, MHCLite) else None
+        perms = method.permutations
         error = noise * child.standard_normal((method.d, method.d))
         how = draws.draw or method.default_draw
         path = ("path", scales, scales[:, None] * start)
@@ -141,11 +143,17 @@ def _steps(
         for kind, scale, theta in (path, ("random", np.nan, drawn)):
             measured = _measure(method, theta, draws)
             parts = dict.fromkeys(PARTS, np.nan)
-            if target is not None:
-                parts = crosstalk(theta, int(target), error)
+            if perms is not None:
+                parts = crosstalk(theta, perms, int(start.argmax()), error)
             facts = {"method": words(method), "d": method.d, "kind": kind, "scale": scale}
             rows.append({**facts, "index": np.arange(len(theta)), **measured, **parts})
             yield rows[-1]
+
+
+def _first_mixture(methods: tuple[Parameterization, ...]) -> str | None:
+    """What its paper calls the first method that mixes permutations."""
+    names = (m.source.partition(",")[0] for m in methods if m.permutations is not None)
+    return next(names, None)
 
 
 def _measure(method: Parameterization, theta: Array, draws: Draws) -> dict[str, Array]:
@@ -197,14 +205,15 @@ def jacobian(method: Parameterization, theta: Array, dtype: str, device: str = "
     return h.detach().cpu().numpy(), torch.stack(rows, dim=1).cpu().numpy()
 
 
-def crosstalk(theta: Array, target: int, error: Array) -> dict[str, Array]:
-    """What moves mHC-lite's weight of one permutation, for ``L = |B - P - E|^2 / d^2``.
+def crosstalk(theta: Array, perms: Array, target: int, error: Array) -> dict[str, Array]:
+    """What moves the weight of one permutation of a mixture, for ``L = |B - P - E|^2 / d^2``.
 
     ``dL/da_t = (2/d^2) <sum_k a_k P_k - P_t - E, P_t>`` in three parts, and ``dL/dz_t =
     a_t (dL/da_t - sum_k a_k dL/da_k)`` with a = softmax(z).
 
     Args:
-        theta: logits ``(n, d!)``.
+        theta: logits ``(n, k)``.
+        perms: the permutations that are mixed, ``(k, d)``.
         target: number t of the permutation P.
         error: E, ``(d, d)``.
 
@@ -216,7 +225,7 @@ def crosstalk(theta: Array, target: int, error: Array) -> dict[str, Array]:
     d = len(error)
     weights = np.exp(theta - theta.max(1, keepdims=True))
     weights /= weights.sum(1, keepdims=True)
-    vertices = matrices(all_permutations(d)).reshape(-1, d * d).astype(float)
+    vertices = matrices(perms).reshape(-1, d * d).astype(float)
     p, e = vertices[target], error.ravel()
     shared = vertices @ p  # <P_k, P_t>
     gate = weights[:, target]
@@ -264,8 +273,8 @@ NEAREST = 1e-8
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
-    """Norm and rank over the distance to the vertex; mHC-lite's parts over the weight."""
-    meta = meta_of(result)
+    """Norm and rank over the distance to the vertex; parts of a mixture's over the weight."""
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     paths = _paths(result)
     mixtures = [path for path in paths.values() if not np.isnan(path["gate"].astype(float)).any()]
     panels = figure.subplots(1, 2 + bool(mixtures))
@@ -282,6 +291,8 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     _dead(panels[0], [name for name, p in paths.items() if not p["norm"][p["scale"] == 1].any()])
     if mixtures:
         _parts(panels[2], mixtures[0])
+        name = meta.get("mixture", "mHC-lite")  # the only one in tables of version 0.1
+        panels[2].set(ylabel=f"parts of {name}'s gradient")
     handles, labels = panels[0].get_legend_handles_labels()
     below = figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     below.set_title("circle: the start")
@@ -315,7 +326,7 @@ def _dead(axes: "Axes", names: list[str]) -> None:
 
 
 def _parts(axes: "Axes", path: Columns) -> None:
-    """Parts of mHC-lite's gradient, in modulus, as the weight of the target goes to 1."""
+    """Parts of the gradient in a weight, in modulus, as the weight of the target goes to 1."""
     far = 1 - path["gate"].astype(float)
     for name, dashes, colour in (
         ("signal", "-", "#0072b2"),
@@ -326,5 +337,5 @@ def _parts(axes: "Axes", path: Columns) -> None:
         label = name.replace("_", " ")
         axes.plot(far, np.abs(path[name].astype(float)), dashes, color=colour, lw=1.3, label=label)
     axes.set(xscale="log", yscale="log", xlim=(NEAREST, 1.5), ylim=(NEAREST, 2))
-    axes.set(xlabel="1 - weight of the target permutation", ylabel="parts of mHC-lite's gradient")
+    axes.set(xlabel="1 - weight of the target permutation")
     axes.legend(fontsize="x-small", loc="lower right")

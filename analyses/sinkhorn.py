@@ -17,9 +17,10 @@ Source: mHC-lite (spread of Sinkhorn's input); mHC, arXiv:2512.24880; Franklin &
 Algebra Appl. 114/115 (1989) 717-735.
 """
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,6 @@ from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.core.distributions import COLUMNS, STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -36,7 +36,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
-from birkhoff_cli.analyses.parameterizations.mhc import MHC, Variant
+from birkhoff_cli.analyses.geometry.sinkhorn import Balancing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,7 +84,7 @@ def run(
     """Measure Sinkhorn-Knopp on logits or on what it made of them.
 
     Args:
-        source: the parameterization mhc, or a trace of nonnegative matrices.
+        source: a method whose logits Sinkhorn normalises, or a trace of nonnegative matrices.
         layers: matrices in a drawn stack.
         draws: how many stacks and how.
         rng: the only source of randomness.
@@ -123,7 +123,7 @@ def run(
 
 
 def _refuse(source: Parameterization, draws: Draws) -> None:
-    if not isinstance(source, MHC):
+    if source.balancing() is None:
         raise UsageError(
             f"--method {source.name} has no logits that Sinkhorn normalises; use --method mhc"
         )
@@ -147,29 +147,37 @@ class Stage(NamedTuple):
     z: Array
     h: Array
     logits: Array | None = None
-    method: MHC | None = None
+    method: Parameterization | None = None
+
+    @property
+    def balancing(self) -> Balancing | None:
+        """How the method balances the logits, where both are known."""
+        return None if self.method is None else self.method.balancing()
 
 
 def _stages(source: Source, draws: Draws, rng: np.random.Generator, sites: int) -> Iterator[Stage]:
-    if isinstance(source, MixingTrace) and isinstance(source.map, MHC) and source.theta is not None:
-        yield _stage(source.map, source.theta.astype(np.float64))
-    elif isinstance(source, MixingTrace):
+    if isinstance(source, MixingTrace):
+        if source.map and source.theta is not None and source.map.balancing():
+            yield _stage(source.map, source.theta.astype(np.float64))
+            return
         for h in sources.blocks(source, draws, rng):
             _refuse_block(h, source)
             with np.errstate(divide="ignore"):
                 yield Stage(np.log(h), h)
-    elif isinstance(source, MHC):
-        step = _block(source.d, sites)
-        for start in range(0, draws.samples, step):
-            n = min(step, draws.samples - start)
-            theta = source.theta(n * sites, rng, draws.draw or source.default_draw, draws.scale)
-            yield _stage(source, theta.reshape(n, sites, -1))
+        return
+    step = _block(source.d, sites)
+    for start in range(0, draws.samples, step):
+        n = min(step, draws.samples - start)
+        theta = source.theta(n * sites, rng, draws.draw or source.default_draw, draws.scale)
+        yield _stage(source, theta.reshape(n, sites, -1))
 
 
-def _stage(method: MHC, theta: Array) -> Stage:
-    """Of parameters ``(n, sites, d * d)``."""
+def _stage(method: Parameterization, theta: Array) -> Stage:
+    """Of parameters ``(n, sites, d * d)`` of a method that balances logits."""
     logits = theta.reshape(*theta.shape[:-1], method.d, method.d)
-    return Stage(logits / method.settings.tau, method(theta), logits, method)
+    balancing = method.balancing()
+    z = logits / balancing.tau if balancing else logits
+    return Stage(z, method(theta), logits, method)
 
 
 def _block(d: int, sites: int) -> int:
@@ -183,7 +191,7 @@ def _total(source: Source, draws: Draws, layers: int) -> int:
     return -(-draws.samples // _block(source.d, layers))
 
 
-def _applied(method: MHC, logits: Array) -> Array:
+def _applied(method: Parameterization, logits: Array) -> Array:
     h: Array = method(logits.reshape(*logits.shape[:-2], -1))
     return h
 
@@ -204,8 +212,8 @@ def _refuse_block(h: Array, trace: MixingTrace) -> None:
 
 def _axes(stage: Stage) -> tuple[int, int]:
     """What a sweep sums over: the side that is normalised last, or nearer to 1, comes last."""
-    if stage.method:
-        rows_last = stage.method.settings.last == "rows"
+    if balancing := stage.balancing:
+        rows_last = balancing.last == "rows"
     else:
         rows_last = bool(_error(stage.h, -1).sum() < _error(stage.h, -2).sum())
     return (0, 1) if rows_last else (1, 0)
@@ -326,9 +334,8 @@ def _changes(stage: Stage) -> tuple[Values, Values]:
 
 
 def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
-    if stage.method and stage.logits is not None:
-        for variant in get_args(Variant):
-            method = MHC(stage.method.d, variant=variant)
+    if stage.method and stage.logits is not None and (balancing := stage.balancing):
+        for variant, method in balancing.variants.items():
             yield "variant", variant, _applied(method, stage.logits)
         for name, store in FORMATS.items():
             yield "rounding", f"{name} logits", _applied(stage.method, store(stage.logits))
@@ -399,7 +406,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """What goes in, what sweeps leave, how many are needed, what variants and rounding change."""
-    meta = meta_of(result)
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     figure.suptitle(meta["title"], fontsize="medium")
     rows = _by_key(result)
     (above, right), (below, last) = figure.subplots(2, 2)

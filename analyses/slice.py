@@ -14,6 +14,7 @@ in three of its four dimensions.
 Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,16 +23,15 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import LANES
-from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.ensemble import Circulants
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
-from birkhoff_cli.analyses.planes import supports
 from birkhoff_cli.analyses.planes.occupancy import Occupancy
-from birkhoff_cli.analyses.planes.samplers import OnSlice, on_slice
+from birkhoff_cli.analyses.planes.samplers import on_slice
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,12 +124,12 @@ class _Work:
 
     def __init__(self, source: Source, draws: Draws, resolution: int) -> None:
         self.source, self.draws, self.resolution = source, draws, resolution
-        self.sampler: OnSlice | None = None
+        self.sampler: Circulants | None = None
         exact: dict[str, Support | None] = {"projection": None, "slice": None}
         dtype = np.dtype(draws.dtype)
         if isinstance(source, Parameterization):
             self.sampler = on_slice(source, draws)
-            exact = {"projection": supports.projection(source), "slice": supports.in_slice(source)}
+            exact = {"projection": source.projection_support(), "slice": source.slice_support()}
         else:
             dtype = source.dtype
         tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
@@ -200,13 +200,14 @@ class _Work:
         """What `run` documents."""
         source, counts = self.source, self.counts
         drawn = isinstance(source, Parameterization)
+        options = source.options if isinstance(source, Parameterization) else {}
         known = [c.beyond_exact for c in counts.values() if c.exact and c.total]
         through = "a 3-cycle, equal to the slice at d = 3" if source.d > 3 else "the 3-cycle"
         return {
             "method": source.name if isinstance(source, Parameterization) else None,
             "d": source.d,
-            "s": getattr(source, "s", None),
-            "field": getattr(source, "field", None),
+            "s": options.get("s"),
+            "field": options.get("field"),
             "polygon": f"regular {source.d}-gon" if source.d > 3 else "triangle",
             "area_polygon": polygon_area(source.d),
             **_facts("projection", counts["projection"]),
@@ -238,7 +239,7 @@ def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
-    meta = meta_of(result)
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     figure.suptitle(meta["title"], fontsize="medium")
     if meta["solid"]:
         _draw_solid(result, figure)

@@ -10,8 +10,9 @@ import numpy as np
 
 from birkhoff_cli import checkpoints, matrices, streams
 from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
-from birkhoff_cli.analyses.core.parameterization import Parameterization, Sampler
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun

@@ -16,15 +16,15 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 import typer
 
-from birkhoff_cli import inputs, series, tables
-from birkhoff_cli.analyses.core.parameterization import Parameterization, Sampler
+from birkhoff_cli import inputs, series
+from birkhoff_cli.analyses.core.ensemble import Sampler
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.streams import Inputs
-from birkhoff_cli.text import either
 
 WHOLE = {inputs.series, inputs.runs, inputs.about}
 """Readers that take a series as a whole."""
@@ -147,8 +147,8 @@ PATH = Annotated[
     typer.Argument(help=f"A checkpoint, file or directory; {SERIES}.", show_default=False),
 ]
 FILE = (
-    "A checkpoint (file or directory), a trace, or matrices as "
-    f"{either(tables.names())}; - is standard input; {SERIES}"
+    "A checkpoint (file or directory), a trace, or matrices as npy, npz, parquet, arrow, csv, "
+    f"ndjson; - is standard input; {SERIES}"
 )
 MATRICES = Annotated[list[Path], typer.Argument(help=f"{FILE}.", show_default=False)]
 PATHS_OR_METHOD = Annotated[

@@ -14,7 +14,6 @@ from birkhoff_cli.analyses.fitting import floors
 from birkhoff_cli.analyses.fitting.data import Data, Moments
 from birkhoff_cli.analyses.fitting.objective import Objective, entries
 from birkhoff_cli.analyses.fitting.optimizers import OPTIMIZERS
-from birkhoff_cli.analyses.fitting.pullbacks import differentiable
 from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
@@ -50,7 +49,7 @@ def readings(readout, batch, d, rng):
 
 @pytest.mark.parametrize("method", [*METHODS, *WRITTEN_OUT], ids=title)
 def test_gradients_are_those_of_torch(method, rng):
-    apply = differentiable(method)
+    apply = method.differentiable()
     theta = np.ascontiguousarray(method.theta(5, rng, "gaussian"))
     for step in (0.0, 1e-3, 1e-3, 1.0):  # small steps keep an inverse warm, a large one does not
         theta = theta + step * rng.standard_normal(theta.shape)
@@ -69,7 +68,7 @@ def test_gradients_are_those_of_torch(method, rng):
 def test_gradients_of_far_logits_are_finite(logits, rng):
     for method in (KromHC(4), MHCLite(3), MHC(3)):
         theta = logits * rng.standard_normal((4, method.parameters))
-        h, pullback = differentiable(method)(theta)
+        h, pullback = method.differentiable()(theta)
         assert np.isfinite(h).all() and np.isfinite(pullback(np.ones_like(h))).all()
 
 

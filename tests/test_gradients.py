@@ -15,6 +15,8 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.geometry.permutations import all_permutations
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.identity import Identity
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
@@ -135,16 +137,17 @@ def test_gradients_fade_with_the_distance_to_the_vertex_or_with_its_root(method,
     assert fit[0] == pytest.approx(slope, abs=0.02)
 
 
-def test_the_parts_of_mhc_lites_gradient_add_up_to_it():
+@pytest.mark.parametrize("method", [MHCLite(4), BEHC(4, k=10), BEHC(5, basis="local-shift")])
+def test_the_parts_of_a_mixtures_gradient_add_up_to_it(method):
     """Against autograd of the loss in the weights, and in the logits."""
-    rng = np.random.default_rng(0)
-    theta, error, target = rng.normal(size=(5, 24)), rng.normal(size=(4, 4)), 7
-    parts = gradients.crosstalk(theta, target, error)
-    vertices = torch.eye(4, dtype=torch.float64)[torch.tensor(list(permutations(range(4))))]
+    rng, d = np.random.default_rng(0), method.d
+    theta, error, target = rng.normal(size=(5, method.parameters)), rng.normal(size=(d, d)), 4
+    parts = gradients.crosstalk(theta, method.permutations, target, error)
+    vertices = torch.eye(d, dtype=torch.float64)[torch.tensor(method.permutations)]
     wanted = vertices[target] + torch.asarray(error)
 
     def loss(weights):
-        return (torch.tensordot(weights, vertices, 1) - wanted).square().sum() / 16
+        return (torch.tensordot(weights, vertices, 1) - wanted).square().sum() / d**2
 
     for k in range(5):
         z = torch.asarray(theta[k])
@@ -161,18 +164,20 @@ def test_the_parts_of_mhc_lites_gradient_add_up_to_it():
 def test_parts_at_equal_weights(d):
     """All permutations share d entries with the target in sum, d / d! for each."""
     count = factorial(d)
-    parts = gradients.crosstalk(np.zeros((1, count)), 0, np.eye(d))
+    parts = gradients.crosstalk(np.zeros((1, count)), all_permutations(d), 0, np.eye(d))
     assert parts["gate"][0] == pytest.approx(1 / count)
     assert parts["signal"][0] == pytest.approx(2 / d * (1 / count - 1))
     assert parts["crosstalk"][0] == pytest.approx(2 / d**2 * (1 - d / count))
     assert parts["noise_floor"][0] == pytest.approx(-2 / d)
 
 
-def test_only_mhc_lite_has_parts_and_noise_sets_their_floor():
-    table = run(GoMHC(), MHCLite(), points=3, noise=0.0).table.to_pylist()
-    assert {row["gate"] is None for row in table if row["method"] != "mhc-lite"} == {True}
-    lite = [row for row in table if row["method"] == "mhc-lite"]
-    assert all(row["noise_floor"] == 0 and row["crosstalk"] > 0 for row in lite)
+def test_only_mixtures_of_permutations_have_parts_and_noise_sets_their_floor():
+    table = run(GoMHC(), MHCLite(), BEHC(), points=3, noise=0.0).table.to_pylist()
+    mixtures = {"mhc-lite", next(row["method"] for row in table if "be-hc" in row["method"])}
+    for row in table:
+        assert (row["gate"] is None) == (row["method"] not in mixtures)
+        if row["method"] in mixtures:
+            assert row["noise_floor"] == 0 and row["crosstalk"] > 0
 
 
 def test_a_method_that_nobody_has_seen():

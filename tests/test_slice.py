@@ -27,7 +27,6 @@ from birkhoff_cli.analyses.parameterizations.mhc_linear import MHCLinear
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.analyses.parameterizations.orthostochastic import Orthostochastic
 from birkhoff_cli.analyses.parameterizations.shc import SHC
-from birkhoff_cli.analyses.planes import supports
 
 DELTOID = 0.5374220338471756
 EVERY = [(field, s) for field in ("real", "complex") for s in (1, 2, 3)]
@@ -354,8 +353,8 @@ def test_where_we_have_no_sampler_of_the_slice_it_is_null(method):
 )
 def test_exact_fractions_by_method(method, projection, in_slice):
     for support, expected in (
-        (supports.projection(method), projection),
-        (supports.in_slice(method), in_slice),
+        (method.projection_support(), projection),
+        (method.slice_support(), in_slice),
     ):
         found = None if support is None else support.fraction
         assert found == (None if expected is None else pytest.approx(expected, abs=5e-7))

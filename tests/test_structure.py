@@ -18,6 +18,7 @@ import pytest
 from birkhoff_cli import inputs
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.table import arrow_schema
 from conftest import ROOT
 
@@ -33,6 +34,7 @@ ORDER = (
 def modules_imported(file, everywhere=False):
     """Names a file imports when it is imported itself (or anywhere in it), type checking apart."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if not is_type_checking(node)]
     nodes = ast.walk(tree) if everywhere else tree.body
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -40,6 +42,10 @@ def modules_imported(file, everywhere=False):
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def room(module):
@@ -64,6 +70,58 @@ def test_imports_go_one_way(file):
             continue
         assert ORDER.index(other) <= ORDER.index(own), f"{own} imports {module}"
         assert not (own == other == "analysis"), f"an analysis imports {module}"
+
+
+FOREIGN = ("analyses/parameterizations/", "birkhoff_cli/checkpoints/", "birkhoff_cli/recording/")
+"""Where a method's class may be named: beside it, and where foreign data is turned into one."""
+
+ENGINES = tuple(f"analyses/{room}/" for room in ORDER[: ORDER.index("analysis")])
+
+
+def relative(file):
+    return file.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if not relative(f).startswith(FOREIGN)], ids=relative
+)
+def test_what_is_known_of_a_method_is_asked_of_it(file):
+    """A switch on a method's class needs the class; an engine does not even load methods."""
+    package = parameterizations.__name__
+    modules = {path.stem for path in (ROOT / "analyses" / "parameterizations").glob("*.py")}
+    for module in modules_imported(file, everywhere=True):
+        if module.startswith(package):
+            assert not {*module.removeprefix(package).split(".")} & modules, f"imports {module}"
+            assert not relative(file).startswith(ENGINES), f"an engine imports {module}"
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if relative(f).startswith(ENGINES)], ids=relative
+)
+def test_engines_name_no_method_and_try_no_attribute(file):
+    """A fact that only some methods have is a default in `core.facts`, and no ``hasattr``."""
+    if relative(file).startswith(FOREIGN):
+        return
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    assert not words & {*parameterizations.names()}
+    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
+        name = ast.unparse(call.func)
+        assert name not in ("hasattr", "singledispatch"), f"line {call.lineno}: {name}"
+        assert name != "getattr" or len(call.args) == 2, f"line {call.lineno}: getattr"
+
+
+@pytest.mark.parametrize("name", parameterizations.names())
+def test_a_file_is_one_method(name):
+    module = discover.member(parameterizations.__name__, name)
+    classes = [c for c in vars(module).values() if isinstance(c, type)]
+    own = [
+        c for c in classes if c.__module__ == module.__name__ and issubclass(c, Parameterization)
+    ]
+    assert len(own) == 1, (
+        f"{module.__file__} defines {len(own)} parameterizations: {own}; a file there is one "
+        f"method, and what several share is in a file whose name begins with _"
+    )
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "analyses").rglob("*.py")), ids=lambda f: f.name)

@@ -1,8 +1,8 @@
 """What a parameterization of mixing matrices is, and how matrices are drawn from it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -10,22 +10,21 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.facts import Facts
 from birkhoff_cli.analyses.core.memory import require_memory
 
 ROWS, COLUMNS, NONNEGATIVE, NORM = "rows", "columns", "nonnegative", "spectral norm"
 DOUBLY_STOCHASTIC = frozenset((ROWS, COLUMNS, NONNEGATIVE, NORM))
 """Exactly doubly stochastic, and so of spectral norm 1."""
 
-Sampler = Callable[[int, np.random.Generator], Any]
-"""``(n, rng) -> (n, d, d)`` float64 matrices."""
-
 
 @dataclass(frozen=True)
-class Parameterization(ABC):
+class Parameterization(Facts):
     """A map from unconstrained parameters to ``d x d`` mixing matrices.
 
     A member is one file in ``analyses/parameterizations``: a frozen dataclass whose fields are
-    its options, and ``EXAMPLES``, the instances that its tests run on. Members are final.
+    its options, and ``EXAMPLES``, the instances that its tests run on. Members are final. What
+    is known of a member beyond its map is in its file too: see `Facts`.
     """
 
     d: Annotated[int, "number of streams"] = 4
@@ -46,22 +45,22 @@ class Parameterization(ABC):
         return type(self).__module__.rpartition(".")[2].replace("_", "-")
 
     @property
+    def options(self) -> dict[str, Any]:
+        """Values of the options but d, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "d"}
+
+    @property
     @abstractmethod
     def exact(self) -> frozenset[str]:
         """What holds up to rounding for all parameters: a subset of `DOUBLY_STOCHASTIC`."""
 
-    @property
-    @abstractmethod
-    def parameters(self) -> int:
-        """Length p of the parameter vector of one matrix."""
-
-    @abstractmethod
-    def __call__(self, theta: Array) -> Array:
-        """Matrices ``(..., d, d)`` of parameters ``(..., p)``, differentiable, in their dtype."""
-
     @abstractmethod
     def initial(self) -> Array:
         """The published start, ``(p,)`` float64."""
+
+    def simplified(self) -> "Parameterization":
+        """A method of the same image, without products or averages that hold only one matrix."""
+        return self
 
     def count(self, width: int) -> int:
         """Learned numbers of one site at the published form, ``C = width`` per stream.
@@ -75,24 +74,6 @@ class Parameterization(ABC):
     @abstractmethod
     def flops(self) -> int:
         """Published estimate of the floating point operations of one matrix (go-mHC, Table 4)."""
-
-    def chart(self) -> Any:
-        """A better way to move within the image than over the parameters, if there is one.
-
-        See `birkhoff_cli.analyses.geometry.charts`.
-        """
-        return None
-
-    def known_reach(self) -> Any:
-        """What is known by argument of the eigenvalues it reaches, if anything is.
-
-        See `birkhoff_cli.analyses.parameterizations._known_reach`.
-        """
-        return None
-
-    def samplers(self) -> Mapping[str, Sampler]:
-        """Distributions of matrices that are not those of random parameters."""
-        return {}
 
     @property
     def distributions(self) -> tuple[str, ...]:

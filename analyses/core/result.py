@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.table import Columns, Schema, arrow_schema, record_batch
 
 if TYPE_CHECKING:
@@ -47,9 +46,11 @@ class Result:
     @property
     def table(self) -> "pa.Table":
         """Take every step and return all rows, with ``meta`` in the schema's metadata."""
+        import json
+
         import pyarrow as pa
 
-        schema = arrow_schema(self.schema, metadata.dump({"meta": self.meta}))
+        schema = arrow_schema(self.schema, {b"birkhoff": json.dumps({"meta": self.meta}).encode()})
         return pa.Table.from_batches(self.batches(schema), schema)
 
     @property

@@ -9,7 +9,6 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.fitting.objective import Objective
 from birkhoff_cli.analyses.fitting.optimizers import OPTIMIZERS
-from birkhoff_cli.analyses.fitting.pullbacks import differentiable
 
 PER_DECADE = 40
 
@@ -58,7 +57,7 @@ def descend(
     p = method.parameters
     x = np.ascontiguousarray(theta if read is None else np.concatenate((theta, read), axis=1))
     theta, read = x[:, :p], None if read is None else x[:, p:]
-    apply, step = differentiable(method), OPTIMIZERS[plan.optimizer][0](x, plan.rate)
+    apply, step = method.differentiable(), OPTIMIZERS[plan.optimizer][0](x, plan.rate)
     for _ in range(plan.epochs):
         h, pullback = apply(theta)
         found = objective(h, read)

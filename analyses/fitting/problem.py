@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.parameterization import Sampler, require
+from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.fitting import floors
 from birkhoff_cli.analyses.fitting.data import Data

@@ -14,6 +14,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, like, namespace
 from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 
 MAX_TABLE = 200e6
 """Bytes of the largest table of permutation matrices, as float64: d = 8 takes 21 MB, 9 235 MB."""
@@ -94,6 +95,34 @@ def mixture(weights: Array, columns: Any) -> Array:
     flat = weights.reshape((weights.shape[0], math.prod(weights.shape[1:])))
     h = (like(columns, weights) @ flat).reshape((d, d, *weights.shape[1:]))
     return h * (1 / namespace(h).sum(h[0], axis=0))
+
+
+def softmax_mixture(columns: Any) -> Differentiable:
+    """The map of logits ``(batch, k)`` to mixtures of k permutations, with its gradient.
+
+    Args:
+        columns: what `table` returns, ``(d * d, k)``.
+    """
+    d, k = math.isqrt(columns.shape[0]), columns.shape[1]
+    columns = columns.astype(float)
+    rows = np.ascontiguousarray(np.vstack((columns, np.ones(k))).T)
+
+    def evaluate(theta: Array) -> tuple[Array, Pullback]:
+        weights = np.exp(theta - np.maximum.reduce(theta, axis=1, keepdims=True))
+        mixed = weights @ rows
+        scale = 1 / mixed[:, -1:]  # of the sum of the weights
+        h = mixed[:, :-1] * scale
+        weights *= scale
+
+        def pullback(gradient: Array) -> Array:
+            slope = gradient.reshape(len(theta), -1) @ columns
+            slope -= np.vecdot(weights, slope)[:, None]
+            slope *= weights
+            return slope
+
+        return h.reshape(-1, d, d), pullback
+
+    return evaluate
 
 
 @cache

@@ -4,15 +4,32 @@ Source: Sinkhorn & Knopp, Pacific J. Math. 21 (1967) 343-348.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, namespace
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.pullback import Pullback
 
+Side = Literal["rows", "columns"]
 Guard = Literal["log", "floor", "add"]
 """What keeps a sum from being 0: nothing, ``max(sum, eps)``, or ``sum + eps``."""
+
+
+class Balancing(NamedTuple):
+    """How a method balances ``exp(logits / tau)`` by Sinkhorn-Knopp.
+
+    Attributes:
+        tau: temperature.
+        last: the side that is normalised last.
+        variants: the same of every known code base, by name: maps of the same logits.
+    """
+
+    tau: float
+    last: Side
+    variants: Mapping[str, Parameterization]
 
 
 def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0) -> Array:
@@ -33,6 +50,43 @@ def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0)
             total = total + eps
         h = _rescale(h, 1 / total)
     return h
+
+
+def sweep_with_pullback(
+    h: Array, axes: Sequence[int], guard: Guard, eps: float, softmax: bool = False
+) -> tuple[Array, Pullback]:
+    """As `sweep` of a numpy array, which it leaves as it is, with the gradient in ``h``.
+
+    Args:
+        h: lanes ``(d, d, batch)``, positive.
+        axes: what to sum over in each step.
+        guard: see `Guard`.
+        eps: size of the guard.
+        softmax: the first step has no guard, and eps is added to what it leaves.
+    """
+    steps: list[tuple[int, Array, Array]] = []
+    for axis in axes:
+        total = h.sum(axis, keepdims=True)
+        plain = softmax and not steps
+        guarded = _guarded(total, "log" if plain else guard, eps)
+        kept = total >= guarded if guard == "floor" else 1.0  # no gradient goes through a floor
+        h = h / guarded
+        steps.append((axis, 1 / guarded, h * kept))
+        if plain:
+            h = h + eps
+
+    def pullback(gradient: Array) -> Array:
+        for axis, inverse, scaled in reversed(steps):
+            gradient = (gradient - (gradient * scaled).sum(axis, keepdims=True)) * inverse
+        return gradient
+
+    return h, pullback
+
+
+def _guarded(total: Array, guard: Guard, eps: float) -> Array:
+    if guard == "floor":
+        return np.maximum(total, eps)
+    return total + eps if guard == "add" else total
 
 
 def log_sweep(z: Array, axes: Sequence[int]) -> Array:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 
 EPS = 1e-5
 """What RMSNorm adds to the mean square."""
@@ -84,20 +83,8 @@ def logits(model: TokenMixer, tokens: Array) -> Array:
 
 
 def mixed(map_: Parameterization, theta: Array, x: Array) -> Array:
-    """``H x`` for tokens ``(d, ...)``.
-
-    Permutations are gathered and summed at once, O(k d width), without H; any other H is
-    multiplied, O(d^2 width).
-    """
-    import torch
-
-    flat = x.flatten(1)
-    if not isinstance(map_, BEHC):
-        return (map_(theta) @ flat).reshape(x.shape)
-    index = torch.tensor(map_.permutations.T, device=x.device)
-    weights = theta.softmax(0).expand(index.shape)
-    found = torch.nn.functional.embedding_bag(index, flat, per_sample_weights=weights, mode="sum")
-    return found.reshape(x.shape)
+    """``H x`` for tokens ``(d, ...)``."""
+    return map_.mix(theta, x.flatten(1)).reshape(x.shape)
 
 
 def _normalised(x: Array, gain: Array) -> Array:

@@ -13,19 +13,21 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.ensemble import Circulants, Ensemble
 from birkhoff_cli.analyses.core.parameterization import (
     DOUBLY_STOCHASTIC,
     Parameterization,
-    Sampler,
     require,
 )
+from birkhoff_cli.analyses.geometry.ensembles import Average, HaarBlocks, averages
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import Field
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.parameterizations._kronecker import apply_each
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.analyses.parameterizations.kromhc import apply_each
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class AveragedGoMHC(Parameterization):
     source = "go-mHC, arXiv:2604.02309, H.1"
     default_draw: ClassVar[str] = GoMHC.default_draw
     exact = DOUBLY_STOCHASTIC
+    is_local = True
 
     def __post_init__(self) -> None:
         """Refuse an empty average."""
@@ -78,13 +81,36 @@ class AveragedGoMHC(Parameterization):
         """Ours, none is published: the terms', softmax of the weights, the weighted sum."""
         return self.s * (self.term.flops() + 3 + 2 * self.d**2)
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Independent Haar matrices, averaged with Dirichlet(1) weights."""
-        return {"haar": self._haar}
+        return {"haar": Average(HaarBlocks(self.d, 1, self.field), self.s)}
 
-    def _haar(self, n: int, rng: np.random.Generator) -> Array:
-        terms = [lanes(self.term.draw(n, rng, "haar"), 2) for _ in range(self.s)]
-        return batch_first(average(terms, rng.standard_exponential((self.s, n))), 2)
+    def simplified(self) -> Parameterization:
+        """The only term, if there is one."""
+        return self.term if self.s == 1 else self
+
+    @property
+    def edge_pieces(self) -> int:
+        """As of go-mHC with as many terms."""
+        return self.s
+
+    def projection_support(self) -> Support | None:
+        """The polygon, of two terms or more.
+
+        Averages of two points of a connected plane set reach all of its convex hull (Fenchel;
+        Bunt), which the corners of the hypocycloid span.
+        """
+        return Support("polygon", self.d) if self.s > 1 else super().projection_support()
+
+    def slice_support(self) -> Support | None:
+        """The triangle, for the same reason."""
+        return Support("polygon", 3) if self.s > 1 else super().slice_support()
+
+    def circulants(self, how: str) -> Circulants:  # noqa: ARG002
+        """Averages of the circulant matrices of the terms: of parameters no law is known."""
+        one = HaarBlocks(3, 1, self.field)
+        words = "averages of circulants with Haar blocks"
+        return Circulants(words, averages(one.circulants().draw, self.s))
 
 
 EXAMPLES = (AveragedGoMHC(4), AveragedGoMHC(3, s=3, field="complex"), AveragedGoMHC(3, s=1))

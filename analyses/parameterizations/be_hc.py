@@ -19,18 +19,20 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
+from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import (
     DOUBLY_STOCHASTIC,
     Parameterization,
-    Sampler,
     require,
 )
-from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.geometry.cycles import tied_permutations
+from birkhoff_cli.analyses.geometry.ensembles import Dirichlet
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_table, table
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 Basis = Literal["random", "local-shift", "structured"]
 
@@ -94,9 +96,39 @@ class BEHC(Parameterization):
         """As mHC-lite (Table 4 of go-mHC, C = 1), for K permutations; the paper counts none."""
         return 3 * self.parameters + 2 * self.d**2 * self.parameters
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the k permutations."""
-        return {"dirichlet": lambda n, rng: polytope.dirichlet(n, self.permutations, rng)}
+        return {"dirichlet": Dirichlet(self.d, self.permutations)}
+
+    def mix(self, theta: Array, streams: Array) -> Array:
+        """Of torch tensors gathered and summed at once, O(k d width), without H."""
+        if namespace(streams) is np:
+            return super().mix(theta, streams)
+        import torch
+
+        index = torch.tensor(self.permutations.T, device=streams.device)
+        weights = theta.softmax(0).expand(index.shape)
+        return torch.nn.functional.embedding_bag(
+            index, streams, per_sample_weights=weights, mode="sum"
+        )
+
+    def projection_support(self) -> Support | None:
+        """The polygon, if all powers of the d-cycle are in the basis."""
+        return Support("polygon", self.d) if self._has_cycle() else None
+
+    def slice_support(self) -> Support | None:
+        """The triangle, if the powers of every 3-cycle are in the basis."""
+        whole = self.parameters == _available(self.d, "random")
+        return Support("polygon", 3) if whole or (self.d == 3 and self._has_cycle()) else None
+
+    def tied_parameters(self) -> Array | None:
+        """Weights of permutations that the cycle conjugates to one another."""
+        return tied_permutations(self.permutations)
+
+    def _has_cycle(self) -> bool:
+        """Whether all powers of the d-cycle are in the basis."""
+        shifts = (np.arange(self.d) + np.arange(self.d)[:, None]) % self.d
+        return {*map(tuple, shifts.tolist())} <= {*map(tuple, self.permutations.tolist())}
 
 
 def _available(d: int, basis: Basis) -> int:

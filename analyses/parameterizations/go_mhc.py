@@ -2,8 +2,8 @@
 
 ``H_ij = (1/s) ||Q_ij||_F^2`` over the s x s blocks of ``Q = (I - A)(I + A)^-1``. Exactly doubly
 stochastic. For d >= 3 and every finite s the image is a proper closed subset of the Birkhoff
-polytope, and it is reached in full on the box |A_ij| <= 1 (MATH 5.3, 5.4): hence the default
-distribution, uniform on that box.
+polytope, and it is reached in full on the box |A_ij| <= 1 (docs/mathematics.md 5.3, 5.4): hence
+the default distribution, uniform on that box.
 
 Source: go-mHC, arXiv:2604.02309, eq. 6-9; Nechita et al., arXiv:2310.03436, theorem 2.8.
 """
@@ -15,22 +15,20 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.ensemble import Circulants, Ensemble
 from birkhoff_cli.analyses.core.parameterization import (
     DOUBLY_STOCHASTIC,
     Parameterization,
-    Sampler,
     require,
 )
+from birkhoff_cli.analyses.core.pullback import Differentiable
 from birkhoff_cli.analyses.geometry.charts import Rotations
-from birkhoff_cli.analyses.geometry.orthogonal import (
-    Field,
-    block_norms,
-    haar,
-    orthostochastic,
-    skew_parameters,
-)
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.geometry.orthogonal import Field, orthostochastic, skew_parameters
+from birkhoff_cli.analyses.geometry.warm_cayley import WarmCayley
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -45,6 +43,7 @@ class GoMHC(Parameterization):
     source = "go-mHC, arXiv:2604.02309"
     default_draw: ClassVar[str] = "uniform"
     exact = DOUBLY_STOCHASTIC
+    is_local = True
 
     def __post_init__(self) -> None:
         """Refuse sizes no block matrix has."""
@@ -62,9 +61,10 @@ class GoMHC(Parameterization):
         return orthostochastic(theta, self.d, self.s, self.field)
 
     def initial(self) -> Array:
-        """Near the identity, and not at it: every derivative vanishes at A = 0 (MATH 5.1).
+        """Near the identity, and not at it: every derivative vanishes at A = 0.
 
-        The paper gives no numbers. Here: a fixed low-discrepancy sequence on [-0.1, 0.1].
+        See docs/mathematics.md 5.1. The paper gives no numbers. Here: a fixed low-discrepancy
+        sequence on [-0.1, 0.1].
         """
         return 0.2 * ((np.arange(1, self.parameters + 1) * GOLDEN) % 1) - 0.1
 
@@ -83,10 +83,41 @@ class GoMHC(Parameterization):
         """The rotation group itself, for real matrices."""
         return Rotations(self.d, self.s) if self.field == "real" and self.d > 1 else None
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def differentiable(self) -> Differentiable:
+        """Written out for real matrices, with an inverse that is carried along."""
+        if self.field == "complex" or not self.parameters:
+            return super().differentiable()
+        return WarmCayley(self.d, self.s)
+
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Haar: block norms of Haar's measure on O(ds) or U(ds)."""
-        side = self.d * self.s
-        return {"haar": lambda n, rng: block_norms(haar(n, side, rng, self.field), self.s)}
+        return {"haar": HaarBlocks(self.d, self.s, self.field)}
+
+    @property
+    def edge_pieces(self) -> int:
+        """An edge is touched where it is cut into s pieces (docs/mathematics.md 5.3)."""
+        return self.s
+
+    def projection_support(self) -> Support | None:
+        """Means of s points of the hypocycloid; beyond s = 1 found for d = 3, 4 only."""
+        known = self.s == 1 or self.d in (3, 4)
+        return Support("scallops", self.d, self.s, proven=self.s == 1) if known else None
+
+    def slice_support(self) -> Support:
+        """The same for d = 3; of real s = 1 only the boundary (docs/mathematics.md 4.3)."""
+        if self.s == 1 and self.field == "real":
+            return Support("arcs", 3)
+        return Support("scallops", 3, self.s, proven=self.s == 1)
+
+    def circulants(self, how: str) -> Circulants:  # noqa: ARG002
+        """Block-circulant matrices with Haar blocks: of parameters no law is known."""
+        return HaarBlocks(3, self.s, self.field).circulants()
+
+    def allocated(self, width: int) -> int:
+        """As if all (d s)^2 entries of the skew matrix were learned (G.4), and the norm's gain."""
+        gain = self.d * width
+        unused = (self.d * self.s) ** 2 - self.parameters
+        return self.count(width) + gain + (gain + 1) * unused
 
 
 EXAMPLES = (GoMHC(4), GoMHC(3, s=1), GoMHC(2, s=3), GoMHC(3, s=2, field="complex"), GoMHC(1, s=1))

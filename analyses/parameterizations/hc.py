@@ -13,9 +13,11 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.geometry.cycles import tied_entries
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ class HC(Parameterization):
     def flops(self) -> int:
         """Ours, none is published: tanh, gate and sum of d^2 entries."""
         return 3 * self.d**2
+
+    def projection_support(self) -> Support:
+        """Everything: the static entries are free."""
+        return Support("plane", self.d)
+
+    def slice_support(self) -> Support:
+        """Everything."""
+        return Support("plane", 3)
+
+    def tied_parameters(self) -> Array:
+        """Entries along every shifted diagonal, static and dynamic ones."""
+        tied = tied_entries(self.d)
+        return np.concatenate([tied, self.d**2 + tied])
 
 
 EXAMPLES = (HC(4), HC(3, gate=1.0))

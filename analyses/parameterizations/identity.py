@@ -12,9 +12,11 @@ from typing import ClassVar
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.ensemble import Circulants
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Identity(Parameterization):
     default_draw: ClassVar[str] = "init"
     exact = DOUBLY_STOCHASTIC
     parameters = 0
+    is_local = True
 
     def __call__(self, theta: Array) -> Array:
         """The identity in the batch shape of ``theta``; the empty sum carries shape and dtype."""
@@ -46,6 +49,22 @@ class Identity(Parameterization):
     def flops(self) -> int:
         """None."""
         return 0
+
+    def eigenvalues(self, theta: Array) -> Array:
+        """All are 1."""
+        return np.ones((*theta.shape[:-1], self.d), complex)
+
+    def projection_support(self) -> Support:
+        """The number 1."""
+        return Support("point", self.d)
+
+    def slice_support(self) -> Support:
+        """The number 1."""
+        return Support("point", 3)
+
+    def circulants(self, how: str) -> Circulants:
+        """The identity is circulant, however it is drawn."""
+        return Circulants("the identity", lambda n, rng: self.draw(n, rng, how))
 
 
 EXAMPLES = (Identity(4), Identity(1))

@@ -11,25 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
-
-from birkhoff_cli.analyses.core.arrays import Array, batch_first
-from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
-from birkhoff_cli.analyses.geometry.lanes import kron, vectors
+from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC
 from birkhoff_cli.analyses.geometry.orthogonal import Field
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.parameterizations._kronecker import KroneckerProduct, resolve_sides
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.analyses.parameterizations.kromhc import (
-    apply_each,
-    draw_each,
-    product_flops,
-    sides,
-)
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
-class KromGoMHC(Parameterization):
+class KromGoMHC(KroneckerProduct):
     """Kronecker product of generalised orthostochastic matrices."""
 
     s: Annotated[int, "block size of every factor"] = 2
@@ -40,28 +32,17 @@ class KromGoMHC(Parameterization):
     default_draw: ClassVar[str] = GoMHC.default_draw
     exact = DOUBLY_STOCHASTIC
 
-    def __post_init__(self) -> None:
-        """Refuse factors that do not multiply to d, and sizes go-mHC has not."""
-        super().__post_init__()
-        _ = self.parts
-
     @property
     def parts(self) -> tuple[GoMHC, ...]:
         """The map of every factor."""
-        return tuple(GoMHC(side, self.s, self.field) for side in sides(self.d, self.factors))
+        return tuple(
+            GoMHC(side, self.s, self.field) for side in resolve_sides(self.d, self.factors)
+        )
 
     @property
-    def parameters(self) -> int:
-        """Those of every factor."""
-        return sum(part.parameters for part in self.parts)
-
-    def __call__(self, theta: Array) -> Array:
-        """The go-mHC map of every factor, then their product."""
-        return batch_first(kron(apply_each(self.parts, vectors(theta))), 2)
-
-    def initial(self) -> Array:
-        """go-mHC's start in every factor."""
-        return np.concatenate([part.initial() for part in self.parts])
+    def edge_pieces(self) -> int:
+        """As of every factor."""
+        return self.s
 
     def known_reach(self) -> Reach | None:
         """That of the only factor; of 2 x 2 factors, the segment [-1, 1]."""
@@ -71,13 +52,9 @@ class KromGoMHC(Parameterization):
         symmetric = all(part.d == 2 for part in parts)
         return known_reach.real_only("2 x 2 factors are symmetric") if symmetric else None
 
-    def flops(self) -> int:
-        """The factors' and their successive products (Table 4 of go-mHC, C = 1)."""
-        return sum(part.flops() for part in self.parts) + product_flops(self.parts)
-
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Haar's measure in every factor, independently."""
-        return {"haar": lambda n, rng: draw_each(self.parts, "haar", n, rng)}
+        return {"haar": self.ensemble("haar")}
 
 
 EXAMPLES = (KromGoMHC(4), KromGoMHC(6, s=1, factors=(2, 3)), KromGoMHC(4, field="complex"))

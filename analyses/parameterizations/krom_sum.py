@@ -12,16 +12,19 @@ from typing import Annotated
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import (
     DOUBLY_STOCHASTIC,
     Parameterization,
-    Sampler,
     require,
 )
+from birkhoff_cli.analyses.geometry.ensembles import Average
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
-from birkhoff_cli.analyses.parameterizations.kromhc import KromHC, apply_each
+from birkhoff_cli.analyses.parameterizations._kronecker import apply_each
+from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,23 @@ class KromSum(Parameterization):
         """Ours, none is published: the terms', softmax of the weights, the weighted sum."""
         return self.terms * (self.term.flops() + 3 + 2 * self.d**2)
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the permutations of every factor, and on the terms."""
-        return {"dirichlet": self._dirichlet}
+        return {"dirichlet": Average(self.term.samplers()["dirichlet"], self.terms)}
 
-    def _dirichlet(self, n: int, rng: np.random.Generator) -> Array:
-        terms = [self.term.draw(n, rng, "dirichlet") for _ in range(self.terms)]
-        weights = rng.standard_exponential((self.terms, n))
-        return batch_first(average([lanes(h, 2) for h in terms], weights), 2)
+    def simplified(self) -> Parameterization:
+        """The only term; or one of several, if it already reaches all of the polytope."""
+        alone = self.terms == 1 or self.d in self.term.factor_sides
+        return self.term.simplified() if alone else self
+
+    @property
+    def factor_sides(self) -> tuple[int, ...]:
+        """Those of every term."""
+        return self.term.factor_sides
+
+    def projection_support(self) -> Support | None:
+        """As of one term: the mean of symmetric matrices is symmetric."""
+        return self.term.projection_support()
 
 
 EXAMPLES = (KromSum(4), KromSum(6, terms=3, factors=(3, 2)), KromSum(2, terms=1))

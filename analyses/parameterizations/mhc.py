@@ -18,22 +18,35 @@ Source: mHC, arXiv:2512.24880; the variants from their code, as measured on its 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import (
+    COLUMNS,
     NONNEGATIVE,
+    ROWS,
     Parameterization,
-    Sampler,
     require,
 )
-from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
+from birkhoff_cli.analyses.geometry.cycles import tied_entries
+from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
-from birkhoff_cli.analyses.geometry.sinkhorn import Guard, log_sweep, narrow, sweep
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.geometry.sinkhorn import (
+    Balancing,
+    Guard,
+    Side,
+    log_sweep,
+    narrow,
+    sweep,
+    sweep_with_pullback,
+)
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 Variant = Literal[
     "paper",
@@ -44,7 +57,6 @@ Variant = Literal[
     "megatron-dev",
     "tokenbender",
 ]
-Side = Literal["rows", "columns"]
 
 
 class Settings(NamedTuple):
@@ -125,7 +137,7 @@ class MHC(Parameterization):
         x = vectors(theta)
         z = x.reshape((self.d, self.d, *x.shape[1:]))
         z = z if s.tau == 1 else z / s.tau
-        first, last = (0, 1) if s.last == "rows" else (1, 0)
+        first, last = self._axes
         axes = (first, last) * s.iters
         if s.guard == "log" and not axes:
             return batch_first(xp.exp(z), 2)
@@ -171,12 +183,61 @@ class MHC(Parameterization):
         """4 S d^2 for S sweeps: Table 4 of go-mHC, C = 1."""
         return 4 * self.settings.iters * self.d**2
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    @property
+    def _axes(self) -> tuple[int, int]:
+        """What the two halves of a sweep sum over: 0 makes columns sum to 1, 1 rows."""
+        return (0, 1) if self.settings.last == "rows" else (1, 0)
+
+    def balancing(self) -> Balancing:
+        """The temperature, the last side, and every variant."""
+        variants = {name: MHC(self.d, variant=name) for name in get_args(Variant)}
+        return Balancing(self.settings.tau, self.settings.last, variants)
+
+    def differentiable(self) -> Differentiable:
+        """Written out where sweeps stay within the number range; by torch in the log domain."""
+        s, by_torch = self.settings, super().differentiable()
+
+        def evaluate(theta: Array) -> tuple[Array, Pullback]:
+            z = np.ascontiguousarray(lanes(theta, 1)).reshape(self.d, self.d, -1) / s.tau
+            z -= z.max(axis=self._axes[0], keepdims=True)
+            if not s.iters or not narrow(z):
+                return by_torch(theta)
+            powers = np.exp(z)
+            add = s.guard == "add"  # V4 begins with a plain softmax
+            h, back = sweep_with_pullback(powers, self._axes * s.iters, s.guard, s.eps, softmax=add)
+
+            def pullback(gradient: Array) -> Array:
+                slope = back(lanes(gradient, 2)) * powers / s.tau
+                return batch_first(slope.reshape(self.parameters, -1), 1)
+
+            return batch_first(h, 2), pullback
+
+        return evaluate
+
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Converged Sinkhorn of U(0, 1) entries; uniform on the Birkhoff polytope."""
-        return {
-            "sinkhorn-uniform": lambda n, rng: polytope.sinkhorn_uniform(n, self.d, rng),
-            "polytope": lambda n, rng: polytope.uniform(n, self.d, rng),
-        }
+        return {"sinkhorn-uniform": SinkhornOfUniform(self.d), "polytope": Uniform(self.d)}
+
+    @property
+    def is_local(self) -> bool:
+        """Unless a guard adds to entries, which keeps them from 0."""
+        return bool({ROWS, COLUMNS} & self.exact)
+
+    def projection_support(self) -> Support | None:
+        """The polygon: a doubly stochastic matrix is a fixed point of every sweep without guard."""
+        return Support("polygon", self.d) if self.is_local else None
+
+    def slice_support(self) -> Support | None:
+        """The triangle, for the same reason."""
+        return Support("polygon", 3) if self.is_local else None
+
+    def tied_parameters(self) -> Array:
+        """Entries along every shifted diagonal."""
+        return tied_entries(self.d)
+
+    def allocated(self, width: int) -> int:
+        """All that is learned, and the gain of the norm."""
+        return self.count(width) + self.d * width
 
 
 EXAMPLES = (

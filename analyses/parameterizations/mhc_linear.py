@@ -13,17 +13,14 @@ from typing import Annotated
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
-from birkhoff_cli.analyses.core.parameterization import (
-    NONNEGATIVE,
-    Parameterization,
-    Sampler,
-    require,
-)
-from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, Parameterization, require
+from birkhoff_cli.analyses.geometry.cycles import tied_entries
+from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.sinkhorn import sweep
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,13 @@ class MHCLinear(Parameterization):
         """As mHC, 4 S d^2 for S sweeps (Table 4 of go-mHC, C = 1)."""
         return 4 * self.iters * self.d**2
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Converged Sinkhorn of U(0, 1) entries; uniform on the Birkhoff polytope."""
-        return {
-            "sinkhorn-uniform": lambda n, rng: polytope.sinkhorn_uniform(n, self.d, rng),
-            "polytope": lambda n, rng: polytope.uniform(n, self.d, rng),
-        }
+        return {"sinkhorn-uniform": SinkhornOfUniform(self.d), "polytope": Uniform(self.d)}
+
+    def tied_parameters(self) -> Array:
+        """Entries along every shifted diagonal."""
+        return tied_entries(self.d)
 
 
 EXAMPLES = (MHCLinear(4), MHCLinear(3, iters=2, eps=1e-3))

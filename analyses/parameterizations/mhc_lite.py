@@ -11,16 +11,27 @@ Source: mHC-lite, arXiv:2601.05732.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import factorial
+from typing import Any
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first
-from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization, Sampler
-from birkhoff_cli.analyses.geometry import polytope
+from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
+from birkhoff_cli.analyses.core.pullback import Differentiable
+from birkhoff_cli.analyses.geometry.cycles import tied_permutations
+from birkhoff_cli.analyses.geometry.ensembles import Dirichlet, Uniform
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
-from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_too_many, vertices
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.geometry.permutations import (
+    all_permutations,
+    mixture,
+    refuse_too_many,
+    softmax_mixture,
+    vertices,
+)
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -32,11 +43,17 @@ class MHCLite(Parameterization):
 
     source = "mHC-lite, arXiv:2601.05732"
     exact = DOUBLY_STOCHASTIC
+    is_local = True
 
     @property
     def parameters(self) -> int:
         """One logit per permutation."""
         return factorial(self.d)
+
+    @property
+    def permutations(self) -> Any:
+        """All of them, ``(d!, d)``."""
+        return all_permutations(self.d)
 
     def __call__(self, theta: Array) -> Array:
         """Softmax, then the mixture.
@@ -68,12 +85,29 @@ class MHCLite(Parameterization):
         """Softmax and d! scaled matrices: Table 4 of go-mHC, C = 1."""
         return 3 * self.parameters + 2 * self.d**2 * self.parameters
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the permutations; uniform on the Birkhoff polytope."""
-        return {
-            "dirichlet": lambda n, rng: polytope.dirichlet(n, self.d, rng),
-            "polytope": lambda n, rng: polytope.uniform(n, self.d, rng),
-        }
+        return {"dirichlet": Dirichlet(self.d), "polytope": Uniform(self.d)}
+
+    def differentiable(self) -> Differentiable:
+        """Written out."""
+        return softmax_mixture(vertices(self.d))
+
+    def projection_support(self) -> Support:
+        """The polygon: its corners are powers of the d-cycle."""
+        return Support("polygon", self.d)
+
+    def slice_support(self) -> Support:
+        """The triangle, of the powers of the 3-cycle."""
+        return Support("polygon", 3)
+
+    def tied_parameters(self) -> Array | None:
+        """Weights of permutations that the cycle conjugates to one another."""
+        return tied_permutations(self.permutations)
+
+    def allocated(self, width: int) -> int:
+        """All that is learned, and the gain of the norm."""
+        return self.count(width) + self.d * width
 
 
 EXAMPLES = (MHCLite(4), MHCLite(2), MHCLite(5), MHCLite(1))

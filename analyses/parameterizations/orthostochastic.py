@@ -15,14 +15,11 @@ from typing import Annotated
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
-from birkhoff_cli.analyses.core.parameterization import (
-    NONNEGATIVE,
-    Parameterization,
-    Sampler,
-    require,
-)
+from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, Parameterization, require
+from birkhoff_cli.analyses.geometry.cycles import tied_entries
+from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
-from birkhoff_cli.analyses.geometry.orthogonal import block_norms, haar
 
 A, B, C = 3.0, -3.2, 1.2
 """Coefficients ``ns_coeffs`` of the code base: 1 is a fixed point, small values triple."""
@@ -73,9 +70,13 @@ class Orthostochastic(Parameterization):
         d = self.d
         return 3 * d**2 + self.steps * (6 * d**3 + 5 * d**2) + d**2
 
-    def samplers(self) -> Mapping[str, Sampler]:
+    def samplers(self) -> Mapping[str, Ensemble]:
         """Squared entries of Haar's measure on O(d): what converged steps would give."""
-        return {"haar": lambda n, rng: block_norms(haar(n, self.d, rng), 1)}
+        return {"haar": HaarBlocks(self.d)}
+
+    def tied_parameters(self) -> Array:
+        """Entries along every shifted diagonal."""
+        return tied_entries(self.d)
 
 
 EXAMPLES = (Orthostochastic(4), Orthostochastic(3, steps=2), Orthostochastic(1))

@@ -2,8 +2,8 @@
 
 ``H = J + Z U diag(tanh s) V^T Z^T`` with the Helmert basis Z (d x (d-1)) of the vectors of sum
 0, ``U = cayley(skew(gamma tanh u))``, V alike. ``theta = [u, v, s]``; u fills the strict upper
-triangle row by row. The image is all of ``||H - J|| < 1`` (MATH 6); the published start is
-tanh(4) = 0.9993 of the way from J to I.
+triangle row by row. The image is all of ``||H - J|| < 1`` (docs/mathematics.md 6); the published
+start is tanh(4) = 0.9993 of the way from J to I.
 
 Source: sHC, arXiv:2603.20896, eq. 8-9 and appendix G.
 """
@@ -22,10 +22,11 @@ from birkhoff_cli.analyses.core.parameterization import (
     Parameterization,
     require,
 )
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import cayley, skew
-from birkhoff_cli.analyses.parameterizations import _known_reach as known_reach
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
+from birkhoff_cli.analyses.regions import _known_reach as known_reach
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,18 @@ class SHC(Parameterization):
         d, m = self.d, self.d - 1
         cayley_maps = 2 * (round(8 * m**3 / 3) + 2 * self.angles)
         return cayley_maps + 4 * d * m**2 + 2 * m + d * m + 2 * d**2 * m + d**2
+
+    def projection_support(self) -> Support:
+        """The unit disk: z is an eigenvalue of the circulant part, whose norm is at most 1."""
+        return Support("disk", self.d)
+
+    def slice_support(self) -> Support | None:
+        """The unit disk for d = 3."""
+        return Support("disk", 3) if self.d == 3 else None
+
+    def tied_parameters(self) -> Array | None:
+        """For d = 3 the two singular values: two rotations of the plane, and a scale between."""
+        return np.array([0, 1, 2, 2]) if self.d == 3 else None
 
 
 @cache

@@ -10,7 +10,8 @@ class Occupancy:
     """Running counts over points; the cells are those of a square grid over [-1, 1]^2.
 
     The share of cells that are hit depends on the density, the number of points and the grid. It
-    is low where the density is, and high by the cells that the boundary cuts (MATH 4.5).
+    is low where the density is, and high by the cells that the boundary cuts
+    (docs/mathematics.md 4.5).
     """
 
     def __init__(self, polygon: Support, exact: Support | None, resolution: int, tol: float):

@@ -11,8 +11,8 @@ from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
 from birkhoff_cli.analyses.geometry.charts import chart_of
 from birkhoff_cli.analyses.geometry.coverage import Coverage
-from birkhoff_cli.analyses.parameterizations._known_reach import Reach
 from birkhoff_cli.analyses.probes import Probe
+from birkhoff_cli.analyses.regions._known_reach import Reach
 
 REACHED = 1e-8
 """A point of the frontier is an eigenvalue to about this."""
@@ -38,7 +38,7 @@ def pushed(
         directions: evenly spaced ones; more are put where cusps can be.
         starts: for each direction.
     """
-    angle = reach.directions(method.d, directions, getattr(method, "s", 1))
+    angle = reach.directions(method.d, directions, method.edge_pieces)
     half = (starts + 1) // 2
     halves: list[Any] = [None, None]
 

@@ -5,7 +5,6 @@ import numpy as np
 from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, NORM, Parameterization
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.geometry.coverage import OUTSIDE, Coverage
-from birkhoff_cli.analyses.geometry.permutations import prime_factors
 from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.regions.doubly_stochastic import DoublyStochastic
 from birkhoff_cli.analyses.regions.karpelevic import Karpelevic
@@ -32,9 +31,7 @@ def region_for(source: Source) -> Region:
 def factor_region(source: Source) -> Region | None:
     """That of the largest factor of a Kronecker product, in which go-mHC's B.1 puts its spectrum.
 
-    Products of eigenvalues leave it for every factor larger than 2 (MATH 5.6).
+    Products of eigenvalues leave it for every factor larger than 2 (docs/mathematics.md 5.6).
     """
-    if not hasattr(source, "factors"):
-        return None
-    factors = source.factors or prime_factors(source.d)
-    return DoublyStochastic(max(factors)) if len(factors) > 1 else None
+    sides = source.factor_sides if isinstance(source, Parameterization) else ()
+    return DoublyStochastic(max(sides)) if len(sides) > 1 else None

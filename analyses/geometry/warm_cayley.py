@@ -1,0 +1,104 @@
+"""Block norms of Cayley's map with their gradient, and an inverse that is carried along.
+
+Where parameters move in small steps, as in a descent, the inverse of I + A is corrected from one
+call to the next instead of being computed.
+
+Source: go-mHC, arXiv:2604.02309, eq. 29 for the gradient of Cayley's map; Schulz, Z. angew. Math.
+Mech. 13 (1933) 57-59 for the inverse.
+"""
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array, aligned
+from birkhoff_cli.analyses.core.pullback import Pullback
+
+
+class WarmCayley:
+    """``(1/s) ||Q_ij||_F^2`` over s x s blocks of ``Q = cayley(skew(theta))``, a `Differentiable`.
+
+    With ``M = ((I + A) / 2)^-1`` and ``Q = M - I`` the gradient in A is ``-M^T G M^T / 2`` for the
+    gradient G in Q, so that nothing is solved anywhere. Matrices are rows of ``(batch, n^2)``
+    where arithmetic is by entry.
+    """
+
+    SETTLED = 1e-8
+    """Mean square of an entry of the residual; the correction squares the residual once more."""
+
+    COLD = 1e-2
+    """Mean square of an entry of the residual from which on the inverse is computed anew."""
+
+    inverse: Array
+    minus: Array
+    residual: Array
+    work: Array
+    q: Array
+    slope: Array
+
+    def __init__(self, d: int, s: int) -> None:
+        """The fixed parts, for d x d matrices of blocks of side s."""
+        self.d, self.n = d, d * s
+        row, col = np.tril_indices(self.n, -1)
+        place = np.zeros((self.n, self.n), int)
+        sign = np.zeros((self.n, self.n))
+        place[row, col] = place[col, row] = np.arange(len(row))
+        sign[row, col], sign[col, row] = -0.5, 0.5
+        self.place, self.sign = place.ravel(), sign.ravel()
+        self.lower, self.upper = row * self.n + col, col * self.n + row
+        blocks = np.kron(np.eye(d), np.ones((s, 1)))
+        self.gather = np.kron(blocks, blocks) / s
+        self.spread = np.ascontiguousarray(-self.gather.T)
+        self._resize(0)
+
+    def _resize(self, batch: int) -> None:
+        """Memory that every call uses again."""
+        names = ("inverse", "minus", "residual", "work", "q", "slope")
+        for name in names:
+            setattr(self, name, aligned((batch, self.n, self.n), float))
+        self.found, self.lower_found = (aligned((batch, len(self.lower)), float) for _ in range(2))
+
+    def __call__(self, theta: Array) -> tuple[Array, Pullback]:
+        """Matrices ``(batch, d, d)`` of ``(batch, p)``, and their pullback until the next call."""
+        self._correct(theta)
+        batch = len(theta)
+        m, q, slope = self.inverse, self.q, self.slope
+        np.copyto(q, m)
+        diagonal = self._diagonal(q)
+        diagonal -= 1
+        squares = np.multiply(q, q, out=self.work).reshape(batch, -1)
+        h = (squares @ self.gather).reshape(-1, self.d, self.d)
+
+        def pullback(gradient: Array) -> Array:
+            np.matmul(gradient.reshape(batch, -1), self.spread, out=slope.reshape(batch, -1))
+            np.multiply(slope, q, out=slope)
+            np.matmul(slope.swapaxes(1, 2), m, out=self.work)
+            full = np.matmul(m, self.work, out=slope).reshape(batch, -1)
+            found, lower = self.found, self.lower_found
+            np.take(full, self.upper, axis=1, out=found, mode="clip")  # full is transposed
+            np.take(full, self.lower, axis=1, out=lower, mode="clip")
+            found -= lower
+            return found
+
+        return h, pullback
+
+    def _diagonal(self, matrices: Array) -> Array:
+        return matrices.reshape(len(matrices), -1)[:, :: self.n + 1]
+
+    def _correct(self, theta: Array) -> None:
+        """The inverse by Newton-Schulz from the last one, or by LAPACK's if that is far."""
+        if fresh := len(self.inverse) != len(theta):
+            self._resize(len(theta))
+        minus, residual = self.minus, self.residual
+        flat = minus.reshape(len(theta), -1)
+        np.take(theta, self.place, axis=1, out=flat, mode="clip")
+        flat *= self.sign
+        self._diagonal(minus)[:] = -0.5
+        square = 0.0 if not fresh else np.inf
+        while square < self.COLD:
+            np.matmul(minus, self.inverse, out=residual)
+            diagonal = self._diagonal(residual)
+            diagonal += 1
+            square = np.vdot(residual, residual) / residual.size
+            self.inverse += np.matmul(self.inverse, residual, out=self.work)
+            if square < self.SETTLED:
+                return
+        self.inverse[:] = np.linalg.inv(-minus)

@@ -1,0 +1,124 @@
+"""What Kronecker products of smaller maps share: ``H = B_0 (x) B_1 (x) ...``.
+
+The first factor is the most significant; ``theta`` is the parameters of factor after factor.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate, groupby
+from math import prod
+from operator import mul
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.ensembles import Kronecker
+from birkhoff_cli.analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.geometry.lanes import kron, vectors
+from birkhoff_cli.analyses.geometry.permutations import prime_factors
+
+
+class KroneckerProduct(Parameterization):
+    """Kronecker products of the matrices of `parts`."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that do not multiply to d, and what a factor's map refuses."""
+        super().__post_init__()
+        _ = self.parts
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[Parameterization, ...]:
+        """The map of every factor."""
+
+    @property
+    def factor_sides(self) -> tuple[int, ...]:
+        """Side of every factor."""
+        return tuple(part.d for part in self.parts)
+
+    @property
+    def parameters(self) -> int:
+        """Those of every factor."""
+        return sum(part.parameters for part in self.parts)
+
+    def __call__(self, theta: Array) -> Array:
+        """The map of every factor, then the product of the factors."""
+        return batch_first(kron(apply_each(self.parts, vectors(theta))), 2)
+
+    def initial(self) -> Array:
+        """The start of every factor."""
+        return np.concatenate([part.initial() for part in self.parts])
+
+    def flops(self) -> int:
+        """The factors' and their successive products: Table 4 of go-mHC, C = 1.
+
+        The products of the first 2, 3, ... factors; (i^(2K+2) - i^4) / (i^2 - 1) for K equal i.
+        """
+        sides: list[int] = list(accumulate(self.factor_sides, mul))
+        return sum(part.flops() for part in self.parts) + sum(side * side for side in sides[1:])
+
+    def simplified(self) -> Parameterization:
+        """The one factor that is not of side 1, if there is only one."""
+        return max(self.parts, key=lambda part: part.d) if self.d in self.factor_sides else self
+
+    def projection_support(self) -> Support | None:
+        """Factors of side 2 are symmetric, and so is their product: z is real."""
+        if max(self.factor_sides) <= 2:
+            return Support("segment", self.d)
+        return super().projection_support()
+
+    def eigenvalues(self, theta: Array) -> Array:
+        """All products of an eigenvalue of each factor; those that are 1 make the first."""
+        matrices = apply_each(self.parts, vectors(theta))
+        roots = [eigenvalues(batch_first(h, 2)) for h in matrices]
+        products: Array = reduce(_products, roots)
+        return products
+
+    def ensemble(self, how: str) -> Ensemble:
+        """Products of independent matrices that every factor draws alike."""
+        return Kronecker(tuple(part.samplers()[how] for part in self.parts))
+
+
+def resolve_sides(d: int, factors: tuple[int, ...]) -> tuple[int, ...]:
+    """The factors, the primes of d if none are given.
+
+    Raises:
+        UsageError: their product is not d; one that works is named.
+    """
+    primes = prime_factors(d)
+    seen = f"factors {_words(factors)} of product {prod(factors)} for d = {d} streams"
+    holds = not factors or (min(factors) >= 1 and prod(factors) == d)
+    require(holds, seen, f"product {d}, such as {_words(primes)}")
+    return factors or primes
+
+
+def apply_each(parts: Sequence[Parameterization], x: Array) -> list[Array]:
+    """Lanes ``(i, i, ...)`` of every part from lanes ``(sum of their parameters, ...)``.
+
+    Neighbours that are alike become one more batch axis of a single call.
+    """
+    xp = namespace(x)
+    matrices: list[Array] = []
+    start = 0
+    for part, run in groupby(parts):
+        count = len(list(run))
+        end = start + count * part.parameters
+        theta = x[start:end].reshape((count, part.parameters, *x.shape[1:]))
+        h = lanes(part(xp.moveaxis(theta, 1, -1)), 2)
+        matrices += [h[:, :, t] for t in range(count)]
+        start = end
+    return matrices
+
+
+def _products(a: Array, b: Array) -> Array:
+    """Products of every pair of ``(..., k)`` and ``(..., l)``: ``(..., k l)``."""
+    pairs = a[..., :, None] * b[..., None, :]
+    return pairs.reshape(*pairs.shape[:-2], -1)
+
+
+def _words(factors: tuple[int, ...]) -> str:
+    return ",".join(str(f) for f in factors)

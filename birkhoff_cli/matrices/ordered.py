@@ -1,0 +1,177 @@
+"""A table whose rows are in order of sample, then site, becomes a trace that is read in blocks.
+
+The columns that say where a matrix belongs are a small part of a file: they are read once, first,
+and every sample is held to the first one. The matrices are read whenever somebody asks. A table in
+another order is read whole and sorted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import where
+from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.matrices import rows
+from birkhoff_cli.matrices.arrays import real
+from birkhoff_cli.matrices.columns import Stored, gathered, wanted
+
+ROWS = 1 << 16
+"""Rows of the small columns that are looked at together."""
+
+NOWHERE = pa.table({"site": [0]})
+"""The first sample of a table that says nothing but matrices."""
+
+
+def trace(label: Path, table: Stored, facts: dict[str, Any]) -> MixingTrace:
+    """The trace of columns ``matrix`` and, where there, ``sample, site, layer, branch``.
+
+    Raises:
+        BadInput: as `rows.trace`; what is wrong with a later matrix is found by the iteration.
+        TooLarge: not in order, and too large to be sorted in memory.
+    """
+    *places, matrix = wanted(label, table.schema)
+    rows.refuse_empty(label, table.rows)
+    if "step" in places:
+        places.remove("step")
+        rows.refuse_steps(label, table.batches(["step"], ROWS))
+    first = _first_sample(label, table, places) if places else NOWHERE
+    if places and (row := _misplaced(label, table, places, first)) is not None:
+        return rows.trace(label, _whole(label, table, [*places, matrix], row), facts)
+    sites = rows.sites(label, first, np.arange(len(first))[None])
+    head = real(rows.matrices(label, next(table.batches([matrix], len(sites)))[matrix]))
+    return MixingTrace(
+        d=head.shape[-1],
+        samples=table.rows // len(sites),
+        sites=sites,
+        source=where(label),
+        read=_reader(label, table, len(sites), head.shape[-1]),
+        dtype=head.dtype,
+        meta=facts,
+    )
+
+
+def _reader(
+    label: Path, table: Stored, sites: int, d: int
+) -> Callable[[int], Iterator[NDArray[Any]]]:
+    """From a number of samples to blocks ``(sample, site, d, d)`` of so many."""
+
+    def read(block: int) -> Iterator[NDArray[Any]]:
+        size = block * sites
+        with refusing(label):
+            columns = (batch["matrix"] for batch in table.batches(["matrix"], size))
+            parts = (rows.matrices(label, column, d) for column in columns)
+            for part in regrouped(parts, size):
+                yield real(part).reshape(-1, sites, d, d)
+
+    return read
+
+
+def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:
+    """Where the matrices of the first sample belong."""
+    held = []
+    for piece in _pieces(table, places):
+        held.append(piece)
+        found = pa.Table.from_batches(held)
+        if (count := _length(label, found)) < len(found):
+            break
+    return found.slice(0, count)
+
+
+def _length(label: Path, table: pa.Table) -> int:
+    """Rows of the first sample; without sites every row is one, without samples all are."""
+    if "site" not in table.column_names:
+        return 1
+    if "sample" not in table.column_names:
+        return len(table)
+    sample = rows.integers(label, table["sample"], "sample")
+    others = np.flatnonzero(sample != sample[0])
+    return int(others[0]) if len(others) else len(table)
+
+
+def _misplaced(label: Path, table: Stored, places: list[str], first: pa.Table) -> int | None:
+    """Roughly the first row that is not the next in order; None if all of them are.
+
+    Raises:
+        BadInput: in order, but the last sample is not complete.
+    """
+    if "site" in places and not _rises(rows.integers(label, first["site"], "site")):
+        return 0
+    count, start, last = len(first), 0, None
+    alike = [name for name in places if name != "sample"]
+    longest = min(ROWS, table.rows) + count
+    cycle = first.take(np.arange(longest) % count).combine_chunks()
+    for piece in _pieces(table, places):
+        turn = start % count
+        for name in alike:
+            if not cycle[name].chunk(0).slice(turn, len(piece)).equals(piece[name]):
+                return start
+        if "sample" in places:
+            sample = rows.integers(label, piece["sample"], "sample")
+            if not _in_turn(sample, last, turn, count):
+                return start
+            last = sample[-1:]
+        start += len(piece)
+    if start % count:
+        raise rows.incomplete(label, start, -(-start // count), count)
+    return None
+
+
+def _rises(values: NDArray[np.int64]) -> bool:
+    return bool((values[1:] > values[:-1]).all())
+
+
+def _in_turn(
+    sample: NDArray[np.int64], last: NDArray[np.int64] | None, turn: int, count: int
+) -> bool:
+    """Whether the number of the sample rises where ``count`` rows are complete, and only there."""
+    before = np.concatenate([sample[:1] if last is None else last, sample[:-1]])
+    rises = np.zeros(len(sample), bool)
+    rises[-turn % count :: count] = True
+    if last is None:
+        rises[0] = False
+    return bool(((sample > before) == rises).all() and (sample >= before).all())
+
+
+def _pieces(table: Stored, names: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of at most `ROWS` rows; words as words, however they are stored."""
+    for batch in table.batches(names, ROWS):
+        for start in range(0, len(batch), ROWS):
+            piece = batch.slice(start, ROWS)
+            if "branch" in names:
+                at = names.index("branch")
+                piece = piece.set_column(at, "branch", rows.words(piece["branch"]))
+            yield piece
+
+
+def _whole(label: Path, table: Stored, names: list[str], row: int) -> pa.Table:
+    try:
+        require_memory(4 * table.size, where(label))
+        return gathered(label, table.batches(names, ROWS), table.schema, names)
+    except TooLarge as error:
+        raise TooLarge(
+            f"{where(label)}: is not in order of sample, then site, from about row {row:,} on, "
+            f"and is too large to sort in memory; sort it on disk, in DuckDB: "
+            f"copy (from 'trace.parquet' order by sample, site) to 'sorted.parquet'"
+        ) from error
+
+
+def regrouped(parts: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any]]:
+    """The same rows, ``size`` at a time; copied only where a group spans several parts."""
+    held: list[NDArray[Any]] = []
+    missing = size
+    for part in parts:
+        while len(part) >= missing:
+            yield np.concatenate([*held, part[:missing]]) if held else part[:missing]
+            part, held, missing = part[missing:], [], size
+        if len(part):
+            held.append(part)
+            missing -= len(part)
+    if held:
+        yield np.concatenate(held)
