@@ -22,7 +22,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.language_model import LanguageModel
 from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, matrices
 from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.containers import open_store, where
+from birkhoff_cli.containers import where
 
 SAMPLES = 1000
 SEQUENCES = 4
@@ -97,7 +97,7 @@ def _gaussian(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
             f"{where(checkpoint.path)}: how H follows the streams is not known for "
             f"{checkpoint.format}; use --inputs static"
         )
-    with open_store(checkpoint.path) as store:
+    with checkpoint.opened() as store:
         sites = tuple(site.random_weights() for site in checkpoint.connect(store))
         digest = store.digest()
 
@@ -166,7 +166,7 @@ def _model(checkpoint: Checkpoint) -> tuple[LanguageModel, Mapping[str, Any]]:
             f"{where(checkpoint.path)}: the forward pass of {checkpoint.format} models is not "
             f"known here, so tokens cannot be run; use --inputs gaussian"
         )
-    with open_store(checkpoint.path) as store:
+    with checkpoint.opened() as store:
         return checkpoint.model(store), store.digest()
 
 

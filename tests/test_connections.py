@@ -10,7 +10,6 @@ import birkhoff_cli.checkpoints as formats
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.containers import open_store
 
 RECORDED = (
     *("mhclite_hc_n4/ckpt.pt", "mhclite_mhc_n4/ckpt.pt", "mhclite_mhc_lite_n4/ckpt.pt"),
@@ -21,7 +20,7 @@ STATIC = (*RECORDED, "gomhc_toy_s1/model.pt", "series_mhc_n4/ckpt_000001.pt")
 
 def connections(path, settings=None):
     checkpoint = formats.read(path, settings or {})
-    with open_store(path) as store:
+    with checkpoint.opened() as store:
         return checkpoint, list(checkpoint.connect(store))
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from birkhoff_cli import checkpoints as formats
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.checkpoints import deepseek_v4, megatron
-from birkhoff_cli.containers import open_store
+from birkhoff_cli.checkpoints.modules import deepseek, megatron
 from test_formats_distributed import ARGS, SITES, saved
 from test_formats_distributed import model as megatron_model
 from test_formats_sharded import CONFIG, NAMINGS, sharded
@@ -17,7 +16,7 @@ from test_formats_sharded import tensors as v4_tensors
 
 def connections(folder, settings=None):
     found = formats.read(folder, settings)
-    with open_store(found.path) as store:
+    with found.opened() as store:
         return found, tuple(found.connect(store))
 
 
@@ -102,7 +101,7 @@ def test_sites_of_hy_v4_mix_nothing(tmp_path, rng):
         for branch in ("attn", "mlp")
         for tensor, shape in shapes.items()
     }
-    config = {"hc_magnitude": 3.0, "hc_eps": 0.01, "rms_norm_eps": 0.2}
+    config = {"hc_magnitude": 3.0, "hc_eps": 0.01, "rms_norm_eps": 0.2, "num_hidden_layers": 1}
     found, sites = connections(sharded(tmp_path / "f", model, config=config))
     assert found.assumptions == ()
     streams = rng.normal(size=(7, 3, 5)).astype(np.float32)
@@ -146,7 +145,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile_is_refused(tmp_path, rng):
     ):
         model = {change(name): array for name, array in v4_tensors(rng, width=5).items()}
         sharded(tmp_path / "f", model)
-        with open_store(found.path) as store, pytest.raises(BadInput, match=sentence):
+        with found.opened() as store, pytest.raises(BadInput, match=sentence):
             tuple(found.connect(store))
 
 
@@ -158,7 +157,7 @@ def test_one_module_becomes_a_site_of_numpy_or_of_torch(rng):
     nvidia |= {f"alpha_{kind}": np.ones(1) for kind in ("pre", "post", "res")}
     streams = rng.normal(size=(5, 2, 3))
     for make, tensors in (
-        (deepseek_v4.connection, v4),
+        (deepseek.connection, v4),
         (lambda found: megatron.connection(found, "dev"), nvidia),
     ):
         numbers = make(tensors)(streams)
@@ -171,5 +170,5 @@ def test_a_tensor_that_is_not_finite_is_refused_when_it_is_read(tmp_path, rng):
     model = v4_tensors(rng)
     model["layers.1.hc_ffn_fn"][3, 2] = np.nan
     found = formats.read(sharded(tmp_path / "f", model))
-    with open_store(found.path) as store, pytest.raises(BadInput, match="layer 1, mlp: fn holds"):
+    with found.opened() as store, pytest.raises(BadInput, match="layer 1, mlp: fn holds"):
         tuple(found.connect(store))

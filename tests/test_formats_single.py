@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 import birkhoff_cli.checkpoints as formats
-from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.containers import open_store
 
-PACKAGE = "birkhoff_cli.checkpoints"
 TRAINED = {
     "tb_mhc_tau1/ckpt.pt": ("tokenbender", "mhc", {}, 6, 64),
     "tb_mhc_ortho/ckpt.pt": ("tokenbender", "orthostochastic", {}, 6, 64),
@@ -37,9 +36,11 @@ def test_one_format_alone_recognises_a_trained_model(checkpoints, file):
 
 
 def recognised(path):
-    names = discover.members(PACKAGE)
+    """The formats that explain most of the mixing tensors."""
     with open_store(path) as store:
-        return [n for n in names if discover.member(PACKAGE, n).recognises(store)]
+        found = formats.claiming(NamedStore(store))
+    most = max(map(len, found.values()), default=0)
+    return [name for name, tensors in found.items() if len(tensors) == most]
 
 
 def saved(path, stored):
@@ -123,7 +124,7 @@ def test_tokenbender_sinkhorn_by_its_configuration(tmp_path, words, stored, iter
     checkpoint = formats.read(path, words)
     said = settings_of(checkpoint)
     assert (said["iters"], said["tau"]) == (iters, tau)
-    assert said["mhc_h_res_proj"] == ("sinkhorn", "config") and said["iter_num"] == (3, "stored")
+    assert said["mhc_h_res_proj"] == ("sinkhorn", "config") and checkpoint.step == 3
     assert checkpoint.assumptions == ()
     expected = [sinkhorn(logits, tau[0], iters[0]) for logits in logits_of(path)]
     np.testing.assert_allclose(checkpoint.trace().matrices[0], expected, atol=1e-5)
@@ -145,8 +146,9 @@ def test_tokenbender_without_configuration_says_what_it_takes_for_granted(tmp_pa
     assert said["iters"] == (10, "default") and said["tau"] == (0.05, "default")
     assert [a.split(" (")[0] for a in checkpoint.assumptions] == [
         "mhc_h_res_proj sinkhorn",
-        "iters 10",
+        "sinkhorn iterations 10",
         "tau 0.05",
+        "no more layers than names have, 2; nothing in the file says how many it has",
     ]
     other = formats.read(path, {"mhc_h_res_proj": "orthostochastic"})
     assert other.method == "orthostochastic"
@@ -188,13 +190,13 @@ TOKENBENDER = {
     ),
     "elsewhere": (
         {"change": lambda m: {k.replace("transformer.h", "b"): v for k, v in m.items()}},
-        Unsupported,
-        "not in a layer of tokenbender's",
+        BadInput,
+        "none that a known format explains",
     ),
     "no sites": (
         {"change": lambda m: {"transformer.h.0.ln_1.weight": m.popitem()[1]}},
-        Unsupported,
-        "no hyper-connection tensors",
+        BadInput,
+        "none that a known format explains",
     ),
     "dropped, nan": (
         {"mixed": False, "change": lambda m: {k: v * np.nan for k, v in m.items()}},
@@ -511,24 +513,45 @@ def test_block_sizes_that_do_not_divide_are_refused(tmp_path, word):
 # apart
 
 
+ATTN, MLP = "transformer.h.0.hc_attn", "transformer.h.0.hc_mlp"
+ALPHA = {"static_alpha": (2, 3)}
+
+
+def under(owner, shapes):
+    return {f"{owner}.{tensor}": shape for tensor, shape in shapes.items()}
+
+
 @pytest.mark.parametrize(
-    ("names", "format_"),
+    ("shapes", "format_"),
     [
-        (("transformer.h.0.hc_attn.static_alpha",), ["nanogpt"]),
-        (("transformer.h.0.hc_attn.H_res_logits", "x.static_alpha"), ["tokenbender"]),
-        (("transformer.h.0.ln.weight", "x.H_res_logits"), ["nanogpt"]),
-        (("x.H_res_logits", "x.static_alpha"), ["tokenbender"]),
-        (("module.x.static_alpha",), ["lucidrains"]),
-        (("x.static_alpha_other",), []),
-        (("x.raw_u",), ["go-mhc-notebook"]),
-        (("x.raw_u", "transformer.h.0.w"), ["nanogpt"]),
-        (("x.raw_u", "x.static_alpha"), []),
-        (("my_raw_u",), []),
+        (under(ATTN, ALPHA), ["nanogpt"]),
+        (under(ATTN, LOGITS) | under("x", ALPHA), ["tokenbender"]),
+        (under(ATTN, HC_SITE), ["nanogpt"]),
+        (under(ATTN, HC_SITE | LOGITS), ["tokenbender"]),
+        (under(ATTN, MHC_SITE), ["lucidrains"]),
+        (under("module.x", ALPHA), ["lucidrains"]),
+        ({"x.static_alpha_other": (2, 3)}, []),
+        ({"x.raw_u": (2, 3, 3)}, ["go-mhc-notebook"]),
+        ({"my_raw_u": (2, 3, 3)}, []),
+        ({"transformer.h.0.ln.weight": (2,)}, []),
     ],
 )
-def test_names_decide_for_one_format(tmp_path, names, format_):
-    path = saved(tmp_path / "f", tensors(dict.fromkeys(names, (2, 2))))
+def test_the_format_that_explains_most_tensors_reads_the_file(tmp_path, shapes, format_):
+    path = saved(tmp_path / "f", tensors(shapes))
     assert recognised(path) == format_
     if not format_:
-        with pytest.raises(BirkhoffError, match="not one known format"):
+        with pytest.raises(BadInput, match="none that a known format explains"):
             formats.read(path)
+
+
+def test_two_formats_that_explain_equally_much_are_both_named(tmp_path):
+    path = saved(tmp_path / "f", tensors({"x.raw_u": (2, 3, 3), "y.static_alpha": (2, 3)}))
+    assert recognised(path) == ["go-mhc-notebook", "lucidrains"]
+    refuses(path, BadInput, "go-mhc-notebook and lucidrains explain as many of its mixing tensors")
+
+
+def test_tensors_that_only_another_format_explains_are_said(tmp_path):
+    path = tokenbender(tmp_path / "f", change=lambda model: model | tensors(under("x", HC_SITE)))
+    found = formats.read(path)
+    assert found.format == "tokenbender"
+    assert any("7 tensors that lucidrains explains" in a for a in found.assumptions)

@@ -32,7 +32,7 @@ def test_settings_say_where_they_come_from(birkhoff, tmp_path, rng):
         "rms_norm_eps": (1e-6, "config"),
     }
     assert summary["assumptions"] == [
-        "eps 1e-06 (transformers' default; no config.json says it); --set eps=VALUE overrides"
+        "eps 1e-06 (transformers' default; not stored in the file); --set eps=VALUE overrides"
     ]
     assert "comb^T x_in" in summary["convention"]
     assert "x_out[i] = sum_j H[i, j] x_in[j]" in summary["orientation"]
@@ -152,7 +152,8 @@ def test_a_missing_tensor_is_refused_with_the_name_it_may_have(tmp_path, rng):
 
 
 def test_nothing_is_unread_where_the_site_is_the_whole_module():
-    stored = ["static_alpha", "static_beta", "branch.0.weight", "linear.weight", "static_alpah"]
+    names = ["static_alpha", "static_beta", "branch.0.weight", "linear.weight", "static_alpah"]
+    stored = dict(zip(names, names, strict=True))
     sites = [("static_alpha", "static_alpha"), ("static_beta", "static_beta")]
     assert list(unread(stored, sites)) == [("static_alpah", "static_alpha")]
 

@@ -14,7 +14,6 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
 from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.analyses.networks.language_model import logits, loss, states
 from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, matrices
-from birkhoff_cli.containers import open_store
 from conftest import SHARED
 
 TRAINED = {
@@ -37,8 +36,9 @@ def alone():
 
 def opened(path, settings=None):
     """The model in a file, of numpy arrays."""
-    with open_store(Path(path)) as store:
-        return formats.read(path, settings).model(store)
+    found = formats.read(Path(path), settings)
+    with found.opened() as store:
+        return found.model(store)
 
 
 def worst(found, expected):

@@ -9,7 +9,6 @@ import pytest
 from birkhoff_cli import checkpoints as formats
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.commands import inspect
-from birkhoff_cli.containers import open_store
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip(
@@ -81,7 +80,7 @@ def test_what_is_read_is_what_the_modules_compute(model, original, tmp_path, rng
     assert (found.d, found.width, found.layers, found.assumptions) == (3, 32, 3, ())
     assert {s.source for s in found.settings} == {"stored", "config"}
     assert inspect.run(found, strict=True, fail_on="dtype").failed() is None
-    with open_store(found.path) as store:
+    with found.opened() as store:
         connections = tuple(found.connect(store))
     streams = torch.from_numpy(rng.normal(size=(1, 50, 3, 32))).float()
     static = found.trace().matrices[0]
@@ -123,5 +122,5 @@ def test_a_model_without_hyper_connections_is_refused(tmp_path):
     with warnings.catch_warnings(action="ignore"):
         plain = transformers.LlamaForCausalLM(transformers.LlamaConfig(**small))
         plain.save_pretrained(tmp_path / "f")
-    with pytest.raises(BirkhoffError, match="not one known format"):
+    with pytest.raises(BirkhoffError, match="none that a known format explains"):
         formats.read(tmp_path / "f")

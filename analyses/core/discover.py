@@ -4,10 +4,12 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from birkhoff_cli.analyses.core.errors import UsageError
 
@@ -28,6 +30,19 @@ def headline(package: str, name: str) -> str:
     file = _folder(package) / f"{name.replace('-', '_')}.py"
     with file.open(encoding="utf-8") as lines:
         return next(lines, "").strip().strip('"')
+
+
+@cache
+def constant(package: str, name: str, constant: str) -> Any:
+    """A literal that a member assigns on one line, read without importing it; None if it has none.
+
+    What is known of a member before it is imported: some cost more to import than to ask.
+    """
+    import ast  # takes longer than --help may
+
+    file = _folder(package) / f"{name.replace('-', '_')}.py"
+    found = re.search(rf"^{constant} = (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    return ast.literal_eval(found[1]) if found else None
 
 
 def member(package: str, name: str) -> ModuleType:

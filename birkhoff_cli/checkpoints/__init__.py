@@ -1,12 +1,22 @@
-"""Checkpoint formats: one file = one format, which `recognises` a store and can `read` it.
+"""Checkpoint formats: one file = one format, which claims tensors of a store and can read it.
+
+A member has two functions and one constant. ``claims(store)`` gives the names of the mixing tensors
+that the format explains, by names, shapes and what the file says about itself; no tensor is read
+for it. ``read(store, settings)`` gives the `Checkpoint`. ``MARKS`` is a tuple of texts, written out
+on one line: a format is not even imported if no tensor's name holds one of them. The format that
+explains most tensors reads the file; if two explain equally many, none does.
 
 A format turns every matrix into our orientation, ``x_out = H @ x_in``, and says what it read,
 what it took from a configuration, and what it had to assume. Tensors that look like those of a
-site and have no part in mixing are its ``ASIDE``, a pattern, if it has such.
+site and have no part in mixing are its ``ASIDE``, a pattern, if it has such. It may be held in any
+container with names of modules; one of another kind is named in ``CONTAINERS``.
+
+A folder is vocabulary that several formats share.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +32,18 @@ from birkhoff_cli.text import escape
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.networks.connection import Connection
     from birkhoff_cli.analyses.networks.language_model import LanguageModel
+    from birkhoff_cli.checkpoints.sites.names import NamedStore
     from birkhoff_cli.containers import Store
+
+CONTAINERS = ("torch", "safetensors", "distributed")
+"""Kinds of file whose tensors have the names of a model's modules."""
+
+STEPS = ("iter_num", "iteration", "global_step", "global_steps", "step")
+"""Keys under which training programs keep the number of the step."""
+
+MAX_STEP = 1 << 62
+SHOWN = 3
+"""Names of tensors in a message."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +75,11 @@ class Checkpoint:
         dtypes: dtype in the file by kind of tensor and by its names in the file.
         inputs: name, size and sha256 of what was read.
         connect: reads all of every site: what follows the streams, too. It is called only if
-            somebody asks for more than static matrices.
+            somebody asks for more than static matrices, with the store that `opened` gives.
         model: reads the whole model, to run tokens; None where no forward pass is known here.
+        prefix: what ``--set prefix=`` said names begin with; None if it did not.
+        wrappers: segments of names that compilers and trainers added.
+        step: training step at which it was saved, where the file says it.
     """
 
     path: Path
@@ -72,8 +96,11 @@ class Checkpoint:
     assumptions: tuple[str, ...] = ()
     dtypes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     inputs: tuple[Mapping[str, Any], ...] = ()
-    connect: "Callable[[Store], Iterator[Connection]] | None" = None
-    model: "Callable[[Store], LanguageModel] | None" = None
+    connect: "Callable[[NamedStore], Iterator[Connection]] | None" = None
+    model: "Callable[[NamedStore], LanguageModel] | None" = None
+    prefix: str | None = None
+    wrappers: tuple[str, ...] = ()
+    step: int | None = None
 
     def trace(self) -> MixingTrace:
         """Static matrices ``(1, sites, d, d)``: the input-dependent term is zero."""
@@ -84,11 +111,14 @@ class Checkpoint:
             matrices = self.map(self.theta[None])
         return in_memory(matrices, self.sites, escape(self.path), step=self.step, meta=self.meta)
 
-    @property
-    def step(self) -> int | None:
-        """Training step at which it was saved, where the file says it."""
-        found = (s.value for s in self.settings if s.name == "iter_num")
-        return next(found, None)
+    @contextmanager
+    def opened(self) -> "Iterator[NamedStore]":
+        """The file again, for ``connect`` and ``model``."""
+        from birkhoff_cli.checkpoints.sites.names import NamedStore
+        from birkhoff_cli.containers import open_store
+
+        with open_store(self.path) as store:
+            yield NamedStore(store, self.prefix)
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -104,7 +134,7 @@ class Checkpoint:
 
 
 def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
-    """Read a checkpoint with the one format that recognises what is in it.
+    """Read a checkpoint with the format that explains most of its mixing tensors.
 
     Args:
         path: a file, or a directory that holds one checkpoint.
@@ -118,20 +148,104 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
     from birkhoff_cli.containers import open_store
 
     with open_store(Path(path)) as store:
-        known = {name: discover.member(__name__, name) for name in discover.members(__name__)}
-        found = [name for name, format in known.items() if format.recognises(store)]
-        if len(found) != 1:
-            raise BadInput(_unrecognised(store, found or list(known)))
-        checkpoint: Checkpoint = known[found[0]].read(store, settings or {})
-        return checkpoint
+        return interpret(store, settings or {})
 
 
-def _unrecognised(store: "Store", formats: list[str]) -> str:
-    from birkhoff_cli.containers import escape, where
+def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
+    """What `read` does, of a store that is open."""
+    from birkhoff_cli.checkpoints.sites.names import NamedStore
 
-    names = ", ".join(f"'{escape(name, 40)}'" for name in list(store.tensors)[:3])
-    held = f"{len(store.tensors)} tensors ({names})" if names else "no tensors"
+    named = NamedStore(store, settings.get("prefix"))
+    format, left = _format_of(named)
+    own = {name: word for name, word in settings.items() if name != "prefix"}
+    found: Checkpoint = discover.member(__name__, format).read(named, own)
+    return replace(
+        found,
+        assumptions=(*found.assumptions, *left, *_about_names(named)),
+        prefix=named.prefix,
+        wrappers=named.wrappers,
+        step=_step(store.config),
+    )
+
+
+def claiming(store: "NamedStore") -> dict[str, set[str]]:
+    """Names of the mixing tensors that formats explain, by format; only those that explain any."""
+    found = {name: set(discover.member(__name__, name).claims(store)) for name in _possible(store)}
+    return {name: tensors for name, tensors in found.items() if tensors}
+
+
+def _possible(store: "NamedStore") -> Iterator[str]:
+    """Formats that this kind of file can hold, and of which a tensor has a mark."""
+    text = "\n".join(store.tensors)
+    for name in discover.members(__name__):
+        containers = discover.constant(__name__, name, "CONTAINERS") or CONTAINERS
+        marks = discover.constant(__name__, name, "MARKS") or ("",)
+        if store.container in containers and any(m in text for m in marks):
+            yield name
+
+
+def _format_of(store: "NamedStore") -> tuple[str, tuple[str, ...]]:
+    """The format that explains most, and what is said about tensors that only another explains.
+
+    Raises:
+        BadInput: none explains any, or two explain equally many; or two tensors have one name.
+    """
+    claims = claiming(store)
+    order = sorted(claims, key=lambda name: -len(claims[name]))
+    if not order:
+        raise BadInput(_unrecognised(store))
+    best = claims[order[0]]
+    equal = [name for name in order if len(claims[name]) == len(best)]
+    if len(equal) > 1:
+        raise BadInput(_undecided(store, claims, equal))
+    store.refuse_twice(best)
+    others = {name: claims[name] - best for name in order[1:] if claims[name] - best}
+    return order[0], tuple(_left_out(name, others[name]) for name in others)
+
+
+def _unrecognised(store: "NamedStore") -> str:
+    from birkhoff_cli.containers import where
+
+    held = f"{len(store.tensors)} tensors ({_names(store.stored.values())})"
     return (
-        f"{where(store.path)}: holds {held}, not one known format ({', '.join(formats)}); "
+        f"{where(store.path)}: holds {held if store.tensors else 'no tensors'}, and none that a "
+        f"known format explains ({', '.join(discover.members(__name__))}); "
         f"give its matrices as numpy.save, (samples, sites, d, d), writes them"
     )
+
+
+def _undecided(store: "NamedStore", claims: Mapping[str, set[str]], formats: list[str]) -> str:
+    from birkhoff_cli.containers import where
+
+    shown = (f"{name} ({_names(sorted(claims[name]))})" for name in formats)
+    return (
+        f"{where(store.path)}: {' and '.join(formats)} explain as many of its mixing tensors as "
+        f"one another: {', '.join(shown)}; save the model whole, or the part that you mean"
+    )
+
+
+def _left_out(format: str, names: set[str]) -> str:
+    return f"{len(names)} tensors that {format} explains ({_names(sorted(names))}) are left out"
+
+
+def _names(names: Any) -> str:
+    from birkhoff_cli.containers import escape
+
+    return ", ".join(f"'{escape(name, 40)}'" for name in list(names)[:SHOWN])
+
+
+def _about_names(store: "NamedStore") -> tuple[str, ...]:
+    from birkhoff_cli.checkpoints.sites.names import ORDINARY
+
+    found = [escape(word) for word in store.wrappers if word not in ORDINARY]
+    return (f"names are read without {', '.join(found)}",) if found else ()
+
+
+def _step(config: Mapping[str, Any]) -> int | None:
+    """Training step that a file stores, or that its trainer wrote beside it."""
+    beside = config.get("trainer_state.json")
+    for said in (config, beside if isinstance(beside, dict) else {}):
+        for key in STEPS:
+            if type(step := said.get(key)) is int and 0 <= step < MAX_STEP:
+                return step
+    return None

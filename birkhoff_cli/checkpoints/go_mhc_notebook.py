@@ -13,16 +13,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
-from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import Site
-from birkhoff_cli.analyses.networks.connection import Connection, Gate
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
-from birkhoff_cli.checkpoints.nanogpt import LAYERS
-from birkhoff_cli.containers import Store, escape, where
+from birkhoff_cli.checkpoints import Checkpoint, Setting
+from birkhoff_cli.checkpoints.modules.alone import connection
+from birkhoff_cli.checkpoints.sites.names import NamedStore
+from birkhoff_cli.checkpoints.sites.settings import refuse_unknown
+from birkhoff_cli.checkpoints.sites.values import dtypes, values
+from birkhoff_cli.containers import escape, where
 
+MARKS = ("raw_u",)
 TENSOR = "raw_u"
 STREAMS = 4
 """In the notebook, and wherever nothing says another number."""
@@ -30,22 +31,19 @@ STREAMS = 4
 MAX_SIDE = 4096
 
 
-def recognises(store: Store) -> bool:
-    """``raw_u`` somewhere, and no other hyper-connection beside it."""
-    names = [sites.bare(name) for name in store.tensors]
-    others = ("static_alpha", "H_res_logits")
-    foreign = any(n.startswith(LAYERS) or n.endswith(others) for n in names)
-    return not foreign and any(map(_is_raw, names))
+def claims(store: NamedStore) -> set[str]:
+    """``raw_u``, whatever module owns it."""
+    return {name for name in store.tensors if name == TENSOR or name.endswith(f".{TENSOR}")}
 
 
-def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Read the one tensor there is; ``--set s=N`` says what its side does not."""
     name = _tensor(store)
     batch, side, _ = store.tensors[name].shape
-    sites.refuse_unknown(settings, ("s",), "go-mhc notebook")
+    refuse_unknown(settings, ("s",), "go-mhc notebook")
     s = _block(store, settings, side)
     place = {Site(0, "batch", TENSOR): {TENSOR: name}}
-    theta = _theta(sites.values(store, place, TENSOR)[0])
+    theta = _theta(values(store, place, TENSOR)[0])
     map_ = GoMHC(side // s.value, s=s.value)
     return Checkpoint(
         path=store.path,
@@ -61,16 +59,10 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
         convention="stores X = raw_u - raw_u^T of U = (I - X)^-1 (I + X), applies y = B x; here "
         "A = -X in Q = (I - A)(I + A)^-1 = U, nothing is turned",
         assumptions=_assumptions(side, s),
-        dtypes=sites.dtypes(store, place, (TENSOR,)),
+        dtypes=dtypes(store, place, (TENSOR,)),
         inputs=(store.digest(),),
         connect=lambda _: (connection(row, map_) for row in theta),
     )
-
-
-def connection(theta: Array, map_: Parameterization) -> Connection:
-    """One matrix: ``x_out = H x_in``, and no branch that reads or writes."""
-    none = Gate(np.zeros(map_.d, theta.dtype))
-    return Connection(map_, map_.d, 0, Gate(theta), none, none)
 
 
 def _theta(raw: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -79,17 +71,13 @@ def _theta(raw: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(raw[:, column, row] - raw[:, row, column])
 
 
-def _is_raw(name: str) -> bool:
-    return name == TENSOR or name.endswith(f".{TENSOR}")
-
-
-def _tensor(store: Store) -> str:
+def _tensor(store: NamedStore) -> str:
     """Name of the one ``raw_u``.
 
     Raises:
         Unsupported: several, or not a batch of square matrices.
     """
-    found = [name for name in store.tensors if _is_raw(name)]
+    found = sorted(claims(store))
     if len(found) > 1:
         raise Unsupported(
             f"{where(store.path)}: holds {len(found)} tensors named {TENSOR}, whose order is not "
@@ -104,7 +92,7 @@ def _tensor(store: Store) -> str:
     return found[0]
 
 
-def _block(store: Store, settings: Mapping[str, str], side: int) -> Setting:
+def _block(store: NamedStore, settings: Mapping[str, str], side: int) -> Setting:
     """Block size: as set, or that of the notebook's streams, or 1 where no other leaves two.
 
     Raises:

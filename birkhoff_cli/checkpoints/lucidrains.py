@@ -12,29 +12,40 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.analyses.parameterizations.hc import HC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
-from birkhoff_cli.checkpoints.nanogpt import LAYERS, MAX_STREAMS
-from birkhoff_cli.checkpoints.sites import Places, forks, paths
-from birkhoff_cli.containers import Store, escape, where
+from birkhoff_cli.checkpoints import Checkpoint, Setting
+from birkhoff_cli.checkpoints.gpt.layout import site_tensors
+from birkhoff_cli.checkpoints.modules import forks
+from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
+from birkhoff_cli.checkpoints.sites import paths
+from birkhoff_cli.checkpoints.sites.depth import Places
+from birkhoff_cli.checkpoints.sites.names import NamedStore
+from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown, word
+from birkhoff_cli.checkpoints.sites.values import (
+    MAX_STREAMS,
+    Array,
+    connections,
+    dtypes,
+    shapes_at,
+    values,
+)
+from birkhoff_cli.containers import escape, where
 
-ITERS = 20
+MARKS = ("static_", "dynamic_", "branch_scale", "residual_scale", "h_post_scale")
+SWEEPS = Number("iters", (), 20, least=1)
 MIXINGS = ("applied", "dropped")
 MIXED_BEFORE = "maybe_mix_streams.weight"
 ASIDE = re.compile(rf"(?:.*\.)?{re.escape(MIXED_BEFORE)}")
-TENSORS = (
-    *("static_alpha", "static_beta", "norm.gamma", "dynamic_alpha_fn", "dynamic_beta_fn"),
-    *("dynamic_alpha_scale", "dynamic_beta_scale"),
-    *("pre_branch_scale", "residual_scale", "h_post_scale"),
-    MIXED_BEFORE,
-)
+TENSORS = (*dict.fromkeys((*HC_NAMES, *MHC_NAMES)), MIXED_BEFORE)
+ELSEWHERE = ("norm.gamma", MIXED_BEFORE)
+"""Names that tensors of other modules have as well: alone they make no site."""
+
 CLASSES = {"hc": "HyperConnections", "mhc": "mHC", "mhc v2": "mHCv2"}
 ONLY = "only num_fracs = 1, num_input_views = 1, channels last can be read"
 
@@ -44,18 +55,27 @@ CONVENTION: Mapping[str, str] = {
     "dropped": "computes M from static_alpha[:, 1:] and drops the mixed streams; H = I",
 }
 
-Array = NDArray[np.float32]
 Shapes = dict[str, tuple[int, ...]]
 
 
-def recognises(store: Store) -> bool:
-    """``static_alpha`` somewhere, outside nanoGPT's layers and beside none of other formats."""
-    names = [sites.bare(name) for name in store.tensors]
-    others = any(n.startswith(LAYERS) or "H_res_logits" in n or _is(n, "raw_u") for n in names)
-    return not others and any(_is(name, "static_alpha") for name in names)
+def claims(store: NamedStore) -> set[str]:
+    """Tensors of modules with the shapes of one of the classes.
+
+    HC has the same tensors in repositories that copied it into nanoGPT's layers and changed what
+    the code does with them: there it is none of this package's.
+    """
+    copied = site_tensors(store, frozenset(HC_NAMES))
+    found: set[str] = set()
+    for names in _owners(store).values():
+        shapes = shapes_at(store, names)
+        type_, n = _class(shapes)
+        fitting = _shapes(type_, n, shapes)
+        claimed = {names[t] for t, shape in fitting.items() if shapes.get(t) == shape}
+        found |= claimed - copied if type_ == "hc" else claimed
+    return found
 
 
-def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Identify the class by the shapes of every site; then read one tensor per site."""
     places = _places(store)
     type_, n, shapes = _identify(store, places)
@@ -63,9 +83,9 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
     mixing = _mixing(settings)
     swept = method == "mhc" and mixing.value == "applied"
     known = ("iters", "mixing") if swept else ("mixing",)
-    sites.refuse_unknown(settings, known, f"lucidrains' {method} with mixing={mixing.value}")
-    iters = sites.iterations(settings, ITERS, least=1)
-    matrices = sites.values(store, places, "static_alpha")[:, :, 1:].swapaxes(1, 2)
+    refuse_unknown(settings, known, f"lucidrains' {method} with mixing={mixing.value}")
+    iters = number(store, {}, settings, SWEEPS)
+    matrices = values(store, places, "static_alpha")[:, :, 1:].swapaxes(1, 2)
     applied, theta = _turned(method, matrices, iters.value)
     map_ = applied if mixing.value == "applied" else None
     said = (Setting("class", CLASSES[type_], "stored"), Setting("streams", n, "stored"))
@@ -83,14 +103,14 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
         settings=(*said, mixing, *([iters] if swept else [])),
         convention=CONVENTION[method if mixing.value == "applied" else "dropped"],
         assumptions=tuple(_assumptions(store, places, matrices, mixing, iters if swept else None)),
-        dtypes=sites.dtypes(store, places, shapes[0]),
+        dtypes=dtypes(store, places, shapes[0]),
         inputs=(store.digest(),),
         connect=lambda store: _connections(store, places, shapes, map_, method),
     )
 
 
 def _connections(
-    store: Store,
+    store: NamedStore,
     places: Places,
     shapes: Iterable[Shapes],
     map_: Parameterization | None,
@@ -104,32 +124,36 @@ def _connections(
                 f"{_at(store, site)} has {MIXED_BEFORE}: what H follows is mixed before it is "
                 f"normalised, which is not known here; use --inputs static, or record(model)"
             )
-        yield from sites.connections(store, {site: names}, own, make)
+        yield from connections(store, {site: names}, own, make)
 
 
-def _is(name: str, tensor: str) -> bool:
-    return name == tensor or name.endswith(f".{tensor}")
-
-
-def _places(store: Store) -> Places:
-    """Sites and their tensors, in the order of numbers in names, else of the file."""
+def _owners(store: NamedStore) -> dict[paths.Path, dict[str, str]]:
+    """Modules with a tensor that only a hyper-connection has: their tensors' names by module."""
     found: dict[paths.Path, dict[str, str]] = {}
-    for stored in store.tensors:
-        name = sites.bare(stored)
-        tensor = next((t for t in TENSORS if _is(name, t)), None)
-        if tensor is None:
-            continue
-        names = found.setdefault(tuple(name.removesuffix(tensor).split(".")[:-1]), {})
-        if names.setdefault(tensor, stored) != stored:
-            raise BadInput(
-                f"{where(store.path)}: '{escape(names[tensor], 60)}' and "
-                f"'{escape(stored, 60)}' are the same tensor; keep one of them"
-            )
-    owners = paths.ordered([owner for owner, names in found.items() if "static_alpha" in names])
+    for name in store.tensors:
+        if tensor := next((t for t in TENSORS if name == t or name.endswith(f".{t}")), None):
+            owner = tuple(name.removesuffix(tensor).split(".")[:-1])
+            found.setdefault(owner, {})[tensor] = name
+    return {owner: names for owner, names in found.items() if not names.keys() <= {*ELSEWHERE}}
+
+
+def _places(store: NamedStore) -> Places:
+    """Sites and their tensors, in the order of numbers in names, else of the file."""
+    found = _owners(store)
+    owners = paths.ordered(list(found))
     return dict(zip(paths.named(owners), (found[owner] for owner in owners), strict=True))
 
 
-def _identify(store: Store, places: Places) -> tuple[str, int, list[Shapes]]:
+def _class(found: Mapping[str, tuple[int, ...]]) -> tuple[str, int]:
+    """Class and streams, by whatever tensors of a site are there."""
+    alpha, beta = found.get("static_alpha", ()), found.get("static_beta", ())
+    n = (alpha or beta or (0,))[0]
+    if {"dynamic_alpha_scale", "dynamic_beta_scale"} & found.keys():
+        return "hc", n
+    return "mhc v2" if len(beta) == 3 else "mhc", n
+
+
+def _identify(store: NamedStore, places: Places) -> tuple[str, int, list[Shapes]]:
     """Class, streams and every site's shapes.
 
     Raises:
@@ -146,38 +170,33 @@ def _identify(store: Store, places: Places) -> tuple[str, int, list[Shapes]]:
     return type_, n, [shapes for _, _, shapes in kinds]
 
 
-def _of_site(store: Store, site: Site, names: Mapping[str, str]) -> tuple[str, int, Shapes]:
-    found = {tensor: store.tensors[name].shape for tensor, name in names.items()}
-    alpha, at = found["static_alpha"], _at(store, site)
+def _of_site(store: NamedStore, site: Site, names: Mapping[str, str]) -> tuple[str, int, Shapes]:
+    found, at = shapes_at(store, names), _at(store, site)
+    if "static_alpha" not in found:
+        raise Unsupported(f"{at}: static_alpha is missing; {ONLY}")
+    alpha = found["static_alpha"]
     if len(alpha) != 2 or alpha[1] != alpha[0] + 1 or not 1 <= alpha[0] <= MAX_STREAMS:
         raise Unsupported(
             f"{at}: static_alpha of shape {escape(alpha, 40)} is not (n, n + 1); {ONLY}"
         )
-    if "dynamic_alpha_scale" in found:
-        type_ = "hc"
-    else:
-        type_ = "mhc v2" if len(found.get("static_beta", ())) == 3 else "mhc"
-    shapes = _shapes(type_, alpha[0], found)
+    type_, n = _class(found)
+    shapes = _shapes(type_, n, found)
     for tensor, shape in shapes.items():
         if found.get(tensor) != shape:
             has = f"has shape {escape(found[tensor], 40)}" if tensor in found else "is missing"
             raise Unsupported(
-                f"{at}: {tensor} {has}, {CLASSES[type_]} with {alpha[0]} streams has "
+                f"{at}: {tensor} {has}, {CLASSES[type_]} with {n} streams has "
                 f"{escape(shape, 40)}; {ONLY}"
             )
-    return type_, alpha[0], shapes
+    return type_, n, shapes
 
 
 def _shapes(type_: str, n: int, found: Mapping[str, tuple[int, ...]]) -> Shapes:
     """Shapes of a site's tensors; every stream is normalised on its own, whatever the class."""
     d = next(iter(found.get("norm.gamma", ())), 0)
-    fn = found.get("dynamic_alpha_fn", ())
     if type_ == "hc":
-        return {
-            **{"norm.gamma": (d,), "static_alpha": (n, n + 1), "static_beta": (n,)},
-            **{"dynamic_alpha_fn": (d, n + 1), "dynamic_beta_fn": (d,)},
-            **{"dynamic_alpha_scale": (), "dynamic_beta_scale": ()},
-        }
+        return forks.shapes_apart(n, d)
+    fn = found.get("dynamic_alpha_fn", ())
     proposals = fn[:1] if len(fn) == 3 and fn[0] else ()
     return {
         **{"norm.gamma": (d,), "static_alpha": (n, n + 1)},
@@ -188,17 +207,13 @@ def _shapes(type_: str, n: int, found: Mapping[str, tuple[int, ...]]) -> Shapes:
     }
 
 
-def _at(store: Store, site: Site) -> str:
+def _at(store: NamedStore, site: Site) -> str:
     return f"{where(store.path)}: site '{site.name}'"
 
 
 def _mixing(settings: Mapping[str, str]) -> Setting:
-    word = settings.get("mixing")
-    if word is None:
-        return Setting("mixing", "applied", "default")
-    if word not in MIXINGS:
-        raise UsageError(f"--set mixing={escape(word, 40)}: expected {' or '.join(MIXINGS)}")
-    return Setting("mixing", word, "set")
+    said = word(settings, "mixing", MIXINGS)
+    return Setting("mixing", said or MIXINGS[0], "set" if said else "default")
 
 
 def _turned(method: str, matrices: Array, iters: int) -> tuple[Parameterization, Array]:
@@ -211,16 +226,13 @@ def _turned(method: str, matrices: Array, iters: int) -> tuple[Parameterization,
 
 
 def _assumptions(
-    store: Store, places: Places, matrices: Array, mixing: Setting, iters: Setting | None
+    store: NamedStore, places: Places, matrices: Array, mixing: Setting, iters: Setting | None
 ) -> Iterable[str]:
     if len(places) > 1:
         yield "sites in the order of the numbers in their names, else of the file; no model stored"
-    if iters and iters.source == "default":
-        yield (
-            f"sinkhorn iterations {ITERS} (lucidrains' default; not stored in the file); "
-            f"--set iters=N overrides"
-        )
+    yield from paths.gaps(_owners(store), store.tensors)
     if iters:
+        yield from defaults([iters], "lucidrains'")
         yield "the constraint is the package's own Sinkhorn; a custom function is not stored"
     if mixing.source == "default" and _untouched(store, places, matrices):
         applied = "read as applied, which gives Sinkhorn(I)" if iters else "the same as applied"
@@ -237,12 +249,12 @@ def _assumptions(
         )
 
 
-def _untouched(store: Store, places: Places, matrices: Array) -> bool:
+def _untouched(store: NamedStore, places: Places, matrices: Array) -> bool:
     """Whether the mixing is exactly where it starts, static and dynamic."""
     n = matrices.shape[-1]
     if (matrices != np.eye(n)).any():
         return False
     tensor = "dynamic_alpha_fn"
     return not any(
-        sites.values(store, {site: names}, tensor)[..., -n:].any() for site, names in places.items()
+        values(store, {site: names}, tensor)[..., -n:].any() for site, names in places.items()
     )

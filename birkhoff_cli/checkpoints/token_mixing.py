@@ -5,39 +5,38 @@ method, its options and the number of tokens, which is the side of H. Fixed perm
 the file: the options choose them, and the same options choose the same.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 
-from birkhoff_cli.checkpoints import Checkpoint, Setting, sites
-from birkhoff_cli.checkpoints.go_mhc_notebook import connection
-from birkhoff_cli.checkpoints.nanogpt import OPTIONS, arguments
-from birkhoff_cli.checkpoints.trained import map_of, width_of
-from birkhoff_cli.containers import Store
+from birkhoff_cli.checkpoints import Checkpoint, Setting
+from birkhoff_cli.checkpoints.gpt.layout import arguments, dialect
+from birkhoff_cli.checkpoints.gpt.options import map_of, width_of
+from birkhoff_cli.checkpoints.modules.alone import connection
+from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, depth_facts, matches
+from birkhoff_cli.checkpoints.sites.names import NamedStore
+from birkhoff_cli.checkpoints.sites.settings import refuse_unknown
+from birkhoff_cli.checkpoints.sites.values import agree, check_shapes, dtypes, values
 
-TENSOR = re.compile(r"blocks\.([0-9]{1,6})\.()(theta|norm_mix|norm_mlp|inner|outer)")
-"""Layer, nothing, and tensor: a block is one site, whose branch has no name in the file."""
-
-BRANCH = "tokens"
-
-
-def recognises(store: Store) -> bool:
-    """A ``theta`` in the first block, and options of a method in ``model_args``."""
-    return OPTIONS in arguments(store) and "blocks.0.theta" in map(sites.bare, store.tensors)
+MARKS = ("blocks.",)
+SITE = anchored(r"blocks\.(?P<layer>[0-9]{1,6})\.(?P<tensor>theta|norm_mix|norm_mlp|inner|outer)")
+"""A block is one site, whose branch has no name in the file."""
 
 
-def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+def claims(store: NamedStore) -> set[str]:
+    """Tensors of blocks, with options of a method in ``model_args``."""
+    return {name for name, _ in matches(store, SITE)} if dialect(store) == "options" else set()
+
+
+def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Make the map, check all shapes, and read one tensor per block."""
     args = arguments(store)
     map_, width = map_of(store, args), width_of(store, args)
-    places = sites.by_depth(store, TENSOR, (BRANCH,), {"": BRANCH})
-    sites.agree(store, args, "n_layer", len(places))
-    sites.agree(store, args, "block_size", map_.d)
+    places = by_depth(store, SITE, ("tokens",))
+    agree(store, args, "block_size", map_.d)
     shapes = {"theta": (map_.parameters,), "norm_mix": (width,)}
-    sites.check_shapes(store, places, shapes)
-    sites.refuse_unknown(settings, (), map_.name)
-    theta = sites.values(store, places, "theta")
-    step = store.config.get("iter_num")
+    check_shapes(store, places, shapes)
+    refuse_unknown(settings, (), map_.name)
+    theta = values(store, places, "theta")
     return Checkpoint(
         path=store.path,
         format="token-mixing",
@@ -48,13 +47,11 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
         d=map_.d,
         layers=len(places),
         width=width,
-        settings=(
-            *(Setting(f.name, getattr(map_, f.name), "stored") for f in fields(map_)),
-            *([Setting("iter_num", step, "stored")] if type(step) is int else []),
-        ),
+        settings=tuple(Setting(f.name, getattr(map_, f.name), "stored") for f in fields(map_)),
         convention="stores parameters of H, theta, and applies X + H RMSNorm(X) to the tokens of a "
         "sequence; as stored",
-        dtypes=sites.dtypes(store, places, shapes),
+        assumptions=depth_facts(store, SITE, len(places), args, ("n_layer",)),
+        dtypes=dtypes(store, places, shapes),
         inputs=(store.digest(),),
         connect=lambda _: (connection(row, map_) for row in theta),
     )

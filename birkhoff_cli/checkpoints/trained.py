@@ -7,41 +7,46 @@ H, in our orientation.
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.analyses import parameterizations
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
-from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.checkpoints import Checkpoint, Setting, gpt, nanogpt, sites
-from birkhoff_cli.checkpoints.nanogpt import BRANCHES, MAX_STREAMS, OPTIONS, arguments
-from birkhoff_cli.checkpoints.sites import NOT_ITS_CODE, forks
-from birkhoff_cli.containers import Store, escape, where
+from birkhoff_cli.checkpoints import Checkpoint, Setting
+from birkhoff_cli.checkpoints.gpt import forward
+from birkhoff_cli.checkpoints.gpt.layout import (
+    arguments,
+    dialect,
+    layers_of,
+    places_of,
+    site_tensors,
+)
+from birkhoff_cli.checkpoints.gpt.options import map_of, width_of
+from birkhoff_cli.checkpoints.modules import forks
+from birkhoff_cli.checkpoints.modules.forks import MHC_NAMES
+from birkhoff_cli.checkpoints.modules.mhc_lite import shapes_together
+from birkhoff_cli.checkpoints.sites.names import NamedStore
+from birkhoff_cli.checkpoints.sites.settings import refuse_unknown
+from birkhoff_cli.checkpoints.sites.values import check_shapes, connections, dtypes, values
 
-MAX_NUMBER = 1 << 20
-"""Of an option that is a whole number."""
+MARKS = ("transformer.h.",)
 
 
-def recognises(store: Store) -> bool:
-    """Layers of nanoGPT, and options of a method in ``model_args``."""
-    names = map(sites.bare, store.tensors)
-    return OPTIONS in arguments(store) and any(name.startswith(nanogpt.LAYERS) for name in names)
+def claims(store: NamedStore) -> set[str]:
+    """Tensors of sites in nanoGPT's layers, with options of a method in ``model_args``."""
+    return site_tensors(store, frozenset(MHC_NAMES)) if dialect(store) == "options" else set()
 
 
-def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
+def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Make the map, check all shapes against it, and read one tensor per site."""
     args = arguments(store)
     map_ = map_of(store, args)
-    places = nanogpt.places_of(store, args)
-    n, alpha = map_.d, (map_.d + map_.parameters,)
+    places = places_of(store)
+    layers, assumed = layers_of(store, places, args)
     width = width_of(store, args)
-    shapes = nanogpt.together(alpha, n, width)
-    sites.check_shapes(store, places, shapes)
-    sites.refuse_unknown(gpt.others(settings, args), (), map_.name)
+    shapes = shapes_together((map_.d + map_.parameters,), map_.d, width)
+    check_shapes(store, places, shapes)
+    refuse_unknown(forward.others(settings, args), (), map_.name)
     entries = forks.in_order(map_)
-    theta = sites.values(store, places, "static_alpha")[:, entries.mixing]
-    step = store.config.get("iter_num")
+    theta = values(store, places, "static_alpha")[:, entries.mixing]
     found = Checkpoint(
         path=store.path,
         format="trained",
@@ -49,59 +54,16 @@ def read(store: Store, settings: Mapping[str, str]) -> Checkpoint:
         map=map_,
         theta=np.ascontiguousarray(theta),
         sites=tuple(places),
-        d=n,
-        layers=len(places) // len(BRANCHES),
+        d=map_.d,
+        layers=layers,
         width=width,
-        settings=(
-            *(Setting(f.name, getattr(map_, f.name), "stored") for f in fields(map_)),
-            *([Setting("iter_num", step, "stored")] if type(step) is int else []),
-        ),
+        settings=tuple(Setting(f.name, getattr(map_, f.name), "stored") for f in fields(map_)),
         convention="stores parameters of H, static_alpha[n:], applies x_out = H x_in; as stored",
-        dtypes=sites.dtypes(store, places, shapes),
+        assumptions=assumed,
+        dtypes=dtypes(store, places, shapes),
         inputs=(store.digest(),),
-        connect=lambda store: sites.connections(
+        connect=lambda store: connections(
             store, places, shapes, lambda tensors: forks.together(tensors, map_, entries)
         ),
     )
-    return gpt.runnable(found, args, settings)
-
-
-def map_of(store: Store, args: Mapping[str, Any]) -> Parameterization:
-    """The method that ``model_args`` name, with its options.
-
-    Raises:
-        BadInput: no such method, or options that it does not have or that cannot be.
-        TooLarge: matrices of a size that nothing can hold.
-    """
-    name, n, options = args.get("hyper_conn_type"), args.get("hyper_conn_n"), args[OPTIONS]
-    here = where(store.path)
-    if name not in parameterizations.names():
-        raise BadInput(f"{here}: hyper_conn_type '{escape(name, 40)}' is no method; {NOT_ITS_CODE}")
-    if type(n) is not int or not 1 <= n <= MAX_STREAMS:
-        raise BadInput(f"{here}: hyper_conn_n = {escape(repr(n), 20)}; {NOT_ITS_CODE}")
-    cls = parameterizations.load(str(name))
-    if not isinstance(options, dict) or not options.keys() <= {f.name for f in fields(cls)} - {"d"}:
-        raise BadInput(f"{here}: {OPTIONS} are not those of {name}; {NOT_ITS_CODE}")
-    try:
-        return cls(d=n, **{key: _option(value) for key, value in options.items()})
-    except TooLarge as error:
-        raise TooLarge(f"{here}: {error}") from error
-    except (BirkhoffError, TypeError, ValueError, OverflowError) as error:
-        raise BadInput(f"{here}: {OPTIONS} cannot be those of {name}; {NOT_ITS_CODE}") from error
-
-
-def _option(value: Any) -> Any:
-    """A word, a number of a sensible size, or a few whole numbers."""
-    if isinstance(value, list | tuple) and len(value) <= MAX_STREAMS:
-        return tuple(_option(part) for part in value)
-    if isinstance(value, bool | str | float) or (type(value) is int and abs(value) <= MAX_NUMBER):
-        return value
-    raise ValueError
-
-
-def width_of(store: Store, args: Mapping[str, Any]) -> int:
-    """``n_embd``."""
-    width = args.get("n_embd")
-    if type(width) is not int or not 1 <= width <= MAX_NUMBER:
-        raise BadInput(f"{where(store.path)}: n_embd = {escape(repr(width), 20)}; {NOT_ITS_CODE}")
-    return width
+    return forward.runnable(found, args, settings)

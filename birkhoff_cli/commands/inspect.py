@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.containers import escape, open_store, where
+from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import BITS
 from birkhoff_cli.outputs import ORIENTATION
 
@@ -75,6 +75,7 @@ def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
         "sites": len(checkpoint.sites),
         "layers": checkpoint.layers,
         "width": checkpoint.width,
+        "step": checkpoint.step,
         "convention": checkpoint.convention,
         "orientation": ORIENTATION,
         "inputs": _inputs(checkpoint),
@@ -82,6 +83,7 @@ def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
             {"setting": s.name, "value": s.value, "source": s.source} for s in checkpoint.settings
         ],
         "dtypes": _dtypes(checkpoint),
+        "wrappers": list(checkpoint.wrappers),
         "assumptions": list(checkpoint.assumptions),
     }
 
@@ -127,8 +129,8 @@ def _refuse_unread(checkpoint: Checkpoint) -> None:
     from birkhoff_cli.checkpoints.sites.unread import unread
 
     names = ((n, tensor) for tensor, names in checkpoint.dtypes.items() for n in names)
-    with open_store(checkpoint.path) as store:
-        found = list(unread(store.tensors, names, _aside(checkpoint.format)))
+    with checkpoint.opened() as store:
+        found = list(unread(store.stored, names, _aside(checkpoint.format)))
     if found:
         shown = (
             f"'{escape(name)}'" + (f" (near '{escape(near)}')" if near else "")

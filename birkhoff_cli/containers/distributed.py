@@ -91,6 +91,8 @@ class ArgumentsDescriptor(Descriptor):
 class Distributed(Store):
     """A directory whose metadata has been read; chunks are read on demand."""
 
+    container = "distributed"
+
     chunks: Mapping[str, tuple[Chunk, ...]]
 
     def _values(self, name: str) -> NDArray[Any]:

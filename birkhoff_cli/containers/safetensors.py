@@ -46,6 +46,8 @@ DTYPES = {
 class Safetensors(Store):
     """A file whose header has been checked; tensors are read on demand."""
 
+    container = "safetensors"
+
     spans: dict[str, tuple[int, int]]
 
     def _values(self, name: str) -> NDArray[Any]:

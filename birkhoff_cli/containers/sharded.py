@@ -33,6 +33,7 @@ class Sharded(Store):
     So a model in a thousand shards needs no thousand open files.
     """
 
+    container = "safetensors"
     shards: dict[str, Safetensors]
     homes: Mapping[str, str]
     states: dict[str, tuple[int, int, int]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,7 @@ class Store(ABC):
     """An open container.
 
     Attributes:
+        container: what kind of file it is.
         path: the file, or the directory of a sharded checkpoint.
         file: the open file; `close` closes it.
         size: bytes on disk.
@@ -99,6 +100,7 @@ class Store(ABC):
         config: whatever else the file holds, as plain dicts, lists, text and numbers.
     """
 
+    container: ClassVar[str]
     path: Path
     file: BinaryIO
     size: int

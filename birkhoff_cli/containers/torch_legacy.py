@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class TorchLegacy(Store):
     """A file that torch has loaded whole."""
 
+    container = "torch"
+
     loaded: "dict[str, torch.Tensor]"
 
     def _values(self, name: str) -> NDArray[Any]:

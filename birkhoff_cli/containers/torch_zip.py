@@ -37,6 +37,8 @@ CHUNK = 1 << 20
 class TorchZip(Store):
     """An archive whose pickle has been read; storages are read on demand."""
 
+    container = "torch"
+
     archive: zipfile.ZipFile
     records: dict[str, zipfile.ZipInfo]
     views: dict[str, View]

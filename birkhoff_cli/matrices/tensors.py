@@ -5,7 +5,7 @@ from pathlib import Path
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.checkpoints.sites import FLOATING
+from birkhoff_cli.checkpoints.sites.values import FLOATING
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.kinds import kind
 from birkhoff_cli.matrices.arrays import NAMES, in_order

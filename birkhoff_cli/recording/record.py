@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.trace import Site
-from birkhoff_cli.checkpoints.sites import bare, paths
+from birkhoff_cli.checkpoints.sites import paths
+from birkhoff_cli.checkpoints.sites.names import bare
 from birkhoff_cli.recording import libraries
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
 from birkhoff_cli.recording.recorder import Recorder

@@ -18,8 +18,9 @@ from birkhoff_cli.analyses.core.parameterization import Parameterization, requir
 from birkhoff_cli.analyses.networks import language_model
 from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.analyses.networks.language_model import Affine, Branch, LanguageModel
-from birkhoff_cli.checkpoints import nanogpt
-from birkhoff_cli.checkpoints.sites import forks
+from birkhoff_cli.checkpoints.gpt.layout import OPTIONS
+from birkhoff_cli.checkpoints.modules import forks
+from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS
 from birkhoff_cli.training import text
 from birkhoff_cli.training.text import Tokens
 
@@ -53,9 +54,9 @@ class Sizes:
 
 def type_of(map_: Parameterization) -> str | None:
     """The type of the mhc-lite repository that is this very map; None if there is none."""
-    for name, kind in nanogpt.KINDS.items():
+    for name, kind in KINDS.items():
         fits = kind.method == map_.name and kind.alpha(map_.d)[0] > 0
-        if fits and _same(kind.map(map_.d, nanogpt.ITERS), map_):
+        if fits and _same(kind.map(map_.d, ITERS), map_):
             return name
     return None
 
@@ -87,7 +88,7 @@ def named(map_: Parameterization) -> dict[str, Any]:
     return {
         "hyper_conn_n": map_.d,
         "hyper_conn_type": map_.name,
-        nanogpt.OPTIONS: {k: v for k, v in options.items() if v is not None},
+        OPTIONS: {k: v for k, v in options.items() if v is not None},
     }
 
 
@@ -155,7 +156,7 @@ def _site(map_: Parameterization, width: int, stream: int) -> State:
 
 def _entries(map_: Parameterization) -> forks.Entries:
     type_ = type_of(map_)
-    return nanogpt.KINDS[type_].entries(map_.d) if type_ else forks.in_order(map_)
+    return KINDS[type_].entries(map_.d) if type_ else forks.in_order(map_)
 
 
 def model(state: State, map_: Parameterization, sizes: Sizes) -> LanguageModel:

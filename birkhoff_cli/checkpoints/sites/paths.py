@@ -1,7 +1,7 @@
 """Sites in anybody's model, by the paths of their modules."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.containers import escape
@@ -33,6 +33,39 @@ def named(paths: Sequence[Path]) -> Iterable[Site]:
         layer = int(stem[-1]) if one and stem else order[stem]
         branch = ".".join(path[len(stem) :]) or "site"
         yield Site(layer, escape(branch), escape(".".join(path) or "root", 200))
+
+
+def gaps(paths: Iterable[Path], names: Iterable[str]) -> Iterator[str]:
+    """Sentences about what sites do not tell: how many there are, and layers that have fewer.
+
+    Args:
+        paths: modules with a site.
+        names: of all tensors of the model.
+    """
+    layers: dict[Path, dict[int, set[Path]]] = {}
+    for path in paths:
+        stem = _stem(path)
+        if stem and _number(stem[-1]):
+            numbers = layers.setdefault(stem[:-1], {})
+            numbers.setdefault(int(stem[-1]), set()).add(path[len(stem) :])
+    yield "every site is taken to be in the file; nothing in it says how many the model has"
+    every = [tuple(name.split(".")) for name in names]
+    for parent, numbers in layers.items():
+        here = ".".join(parent) or "the model"
+        most = {
+            p[len(parent)] for p in every if p[: len(parent)] == parent and len(p) > len(parent)
+        }
+        last = max([*numbers, *(int(word) for word in most if _number(word))])
+        if missing := [k for k in range(last + 1) if k not in numbers]:
+            yield f"no site at {_some(missing)} of {escape(here)}, where others have one"
+        full = set.union(*numbers.values())
+        if fewer := [k for k, sites in numbers.items() if sites != full]:
+            yield f"fewer sites at {_some(fewer)} of {escape(here)} than at others"
+
+
+def _some(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, sorted(numbers)[:5]))
+    return f"{shown} and {len(numbers) - 5} more" if len(numbers) > 5 else shown
 
 
 def _number(word: str) -> bool:

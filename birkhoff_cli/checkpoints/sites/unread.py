@@ -1,10 +1,8 @@
 """Tensors that look like those of a hyper-connection, and that no site has."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-
-from birkhoff_cli.checkpoints.sites import bare
 
 HYPER = re.compile(r"(?:^|[._])(?:m?hc|hyper_?connections?)(?:[._]|$)")
 BRANCH = re.compile(r"(?:^|\.)branch\.")
@@ -15,25 +13,29 @@ NEAR = 0.85
 
 
 def unread(
-    stored: Iterable[str], sites: Iterable[tuple[str, str]], aside: re.Pattern[str] | None = None
+    stored: Mapping[str, str],
+    sites: Iterable[tuple[str, str]],
+    aside: re.Pattern[str] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Names in the file that nobody reads, each with the name that it may have been meant to be.
 
     Names are compared without their numbers: what layer 0 has, every layer may have.
 
     Args:
-        stored: names in the file.
+        stored: names in the file by bare name.
         sites: names in the file of the sites' tensors, each with its name in the code.
         aside: bare names that are known and have no part in mixing.
     """
+    bare = {name: short for short, name in stored.items()}
     expected: dict[str, str] = {}
     owners = set()
     for name, tensor in sites:
-        expected.setdefault(_shape(name), bare(name))
-        owners.add(_shape(name).removesuffix(tensor))
+        shape = _shape(short := bare[name])
+        expected.setdefault(shape, short)
+        owners.add(shape.removesuffix(tensor))
     owners.discard("")
     tails = {_tail(shape): name for shape, name in expected.items()}
-    seen = {_shape(name): bare(name) for name in reversed(list(stored))}
+    seen = {_shape(short): short for short in reversed(list(stored))}
     for shape, name in sorted(seen.items()):
         if shape in expected or BRANCH.search(name) or (aside and aside.fullmatch(name)):
             continue
@@ -43,7 +45,7 @@ def unread(
 
 
 def _shape(name: str) -> str:
-    return re.sub("[0-9]+", "0", bare(name))
+    return re.sub("[0-9]+", "0", name)
 
 
 def _tail(shape: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.networks.connection import Connection
-from birkhoff_cli.checkpoints.sites.forks import Tensors
+from birkhoff_cli.checkpoints.modules.forks import Tensors
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
 
 MIXED = "residuals_mixed"

@@ -13,13 +13,10 @@ from torch import nn
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.parameterizations.hc import HC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.checkpoints.sites import forks
+from birkhoff_cli.checkpoints.modules import forks
+from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module
-
-SHARED = ("norm.gamma", "static_alpha", "static_beta", "dynamic_alpha_fn", "dynamic_beta_fn")
-HC_NAMES = (*SHARED, "dynamic_alpha_scale", "dynamic_beta_scale")
-MHC_NAMES = (*SHARED, "pre_branch_scale", "residual_scale", "h_post_scale")
 
 
 def owns(module: Module) -> bool:

@@ -7,10 +7,10 @@ Source: github.com/FFTYYY/mhc-lite @ ea19775, github.com/wz1119/KromHC @ 7b15834
 
 from functools import partial
 
-from birkhoff_cli.checkpoints import nanogpt
+from birkhoff_cli.checkpoints.modules.forks import MHC_NAMES
+from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS, connection
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import Detach, Give, Module
-from birkhoff_cli.recording.libraries.lucidrains import MHC_NAMES
 
 TYPES = ("mhc", "mhc_lite", "kromhc")
 
@@ -26,10 +26,8 @@ def owns(module: Module) -> bool:
 def attach(module: Module, give: Give) -> Detach:
     """Hand over H of every call."""
     type_ = str(_type(module))
-    map_ = nanogpt.KINDS[type_].map(
-        module.num_residual_streams, getattr(module, "sinkhorn_iters", nanogpt.ITERS)
-    )
-    connect = partial(nanogpt.connection, type_, map_=map_)
+    map_ = KINDS[type_].map(module.num_residual_streams, getattr(module, "sinkhorn_iters", ITERS))
+    connect = partial(connection, type_, map_=map_)
     return width.attach(module, connect, MHC_NAMES, give)
 
 
@@ -38,5 +36,5 @@ def _type(module: Module) -> str | None:
     alpha, n = module.static_alpha, module.num_residual_streams
     fits = module.dynamic_alpha_fn.shape[-1] == alpha.numel()
     shape = tuple(alpha.shape)
-    known = (t for t in TYPES if fits and nanogpt.KINDS[t].alpha(n) == shape)
+    known = (t for t in TYPES if fits and KINDS[t].alpha(n) == shape)
     return next(known, None)

@@ -10,13 +10,12 @@ from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.parameterizations.hc import HC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
-from birkhoff_cli.checkpoints import tokenbender
-from birkhoff_cli.checkpoints.sites import forks
+from birkhoff_cli.checkpoints.modules import forks, tokenbender
+from birkhoff_cli.checkpoints.modules.forks import HC_NAMES
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module
-from birkhoff_cli.recording.libraries.lucidrains import HC_NAMES
 
-MHC_NAMES = (tokenbender.LOGITS, "H_pre_logits", "H_post_logits")
+MHC_NAMES = (tokenbender.LOGITS, tokenbender.PRE, tokenbender.POST)
 
 
 def owns(module: Module) -> bool:

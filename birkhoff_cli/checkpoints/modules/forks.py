@@ -39,6 +39,23 @@ class Entries(NamedTuple):
     mixing: Indices
 
 
+HC_NAMES = (
+    *("norm.gamma", "static_alpha", "static_beta", "dynamic_alpha_fn", "dynamic_beta_fn"),
+    *("dynamic_alpha_scale", "dynamic_beta_scale"),
+)
+MHC_NAMES = (*HC_NAMES[:5], "pre_branch_scale", "residual_scale", "h_post_scale")
+"""Tensors of a site of HC, and of one of mHC."""
+
+
+def shapes_apart(n: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of a site of HC: every stream is normalised on its own."""
+    return {
+        **{"norm.gamma": (width,), "static_alpha": (n, n + 1), "static_beta": (n,)},
+        **{"dynamic_alpha_fn": (width, n + 1), "dynamic_beta_fn": (width,)},
+        **{"dynamic_alpha_scale": (), "dynamic_beta_scale": ()},
+    }
+
+
 def square(n: int) -> Entries:
     """``(n, n + 1)``: pre is the first column, M the others; parameters are those of M^T."""
     rows = np.arange(n) * (n + 1)

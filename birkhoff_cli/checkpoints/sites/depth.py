@@ -1,0 +1,135 @@
+"""Sites of models whose layers are numbered: by depth, all of them, behind one prefix."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from math import inf
+from typing import Any, TypeAlias
+
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.checkpoints.sites.names import NamedStore, same_tensor
+from birkhoff_cli.checkpoints.sites.values import NOT_ITS_CODE, agree
+from birkhoff_cli.containers import escape, where
+
+Places: TypeAlias = dict[Site, dict[str, str]]
+"""Per site, in order of depth, the tensors' bare names by their names in the code."""
+
+DRAFT = re.compile(r"(?<![^.])(?:mtp|mtp_layers|nextn|draft)(?![^.])")
+"""A prefix of multi-token prediction: its layers are not in the depth of the model."""
+
+
+def anchored(pattern: str) -> re.Pattern[str]:
+    """A pattern for whole names, which may begin with anything up to a dot, the ``prefix``."""
+    return re.compile(rf"(?:(?P<prefix>.*?)\.)??{pattern}")
+
+
+def matches(store: NamedStore, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:
+    """Bare names that an `anchored` pattern describes; those of multi-token prediction are none."""
+    for name in store.tensors:
+        if (found := pattern.fullmatch(name)) and not DRAFT.search(found["prefix"] or ""):
+            yield name, found
+
+
+def in_one_model(store: NamedStore, pattern: re.Pattern[str]) -> dict[str, re.Match[str]]:
+    """`matches` by name, all of which have one prefix.
+
+    Raises:
+        BadInput: two models; it names a tensor of each and how to choose.
+    """
+    found = dict(matches(store, pattern))
+    if store.prefix == "":
+        return {name: match for name, match in found.items() if not match["prefix"]}
+    first: dict[str, str] = {}
+    for name, match in found.items():
+        first.setdefault(match["prefix"] or "", name)
+    if len(first) > 1:
+        shown = [store.stored[name] for name in list(first.values())[:2]]
+        choices = [f"--set prefix={escape(prefix, 40)}" for prefix in list(first)[:2]]
+        raise BadInput(
+            f"{where(store.path)}: holds {len(first)} models, one with '{escape(shown[0])}' and "
+            f"one with '{escape(shown[1])}'; give {' or '.join(choices)}"
+        )
+    return found
+
+
+def by_depth(
+    store: NamedStore,
+    pattern: re.Pattern[str],
+    branches: tuple[str, ...],
+    called: Mapping[str, str] | None = None,
+    below: float = inf,
+) -> Places:
+    """Sites of all layers, ordered by number and then by branch; empty if there are none.
+
+    Args:
+        store: the checkpoint.
+        pattern: `anchored`, with groups ``layer`` (ASCII digits), ``tensor``, and ``branch`` where
+            there are several.
+        branches: every layer has all of them, in this order.
+        called: branches that the code names otherwise, by their names in the code.
+        below: layers from this number on are left out.
+
+    Raises:
+        BadInput: a layer or branch is missing, one tensor is there under two names, or there are
+            two models.
+    """
+    found: dict[tuple[int, str], dict[str, str]] = {}
+    for name, match in in_one_model(store, pattern).items():
+        if (layer := int(match["layer"])) >= below:
+            continue
+        word = match["branch"] if "branch" in pattern.groupindex else branches[0]
+        names = found.setdefault((layer, (called or {}).get(word, word)), {})
+        if names.setdefault(match["tensor"], name) != name:
+            other = names[match["tensor"]]
+            raise BadInput(same_tensor(store, store.stored[other], store.stored[name]))
+    layers = 1 + max((layer for layer, _ in found), default=-1)
+    for layer, branch in product(range(layers), branches):
+        if (layer, branch) not in found:  # found soon, however large the largest number is
+            raise BadInput(
+                f"{where(store.path)}: layer {layer} has no {branch} site, but there is a "
+                f"layer {layers - 1}; {NOT_ITS_CODE}"
+            )
+    order = product(range(layers), branches)
+    return {Site(i, b, f"layers.{i}.{b}"): found[i, b] for i, b in order}
+
+
+def depth_facts(
+    store: NamedStore,
+    pattern: re.Pattern[str],
+    layers: int,
+    config: Mapping[str, Any],
+    keys: Iterable[str],
+) -> tuple[str, ...]:
+    """What is assumed about the number of layers: nothing, where the file says it.
+
+    Args:
+        store: the checkpoint.
+        pattern: that of `by_depth`.
+        layers: those with sites.
+        config: what the file says about its model.
+        keys: those under which it may say how many layers there are.
+
+    Raises:
+        BadInput: the file says another number, or has layers without a site behind the last one.
+    """
+    said = [key for key in keys if key in config]
+    for key in said:
+        agree(store, config, key, layers)
+    if said:
+        return ()
+    deepest, name = _deepest(store, pattern)
+    if deepest >= layers:
+        raise BadInput(
+            f"{where(store.path)}: layer {deepest} has '{escape(store.stored[name])}' and no "
+            f"hyper-connection, which the layers before it have; {NOT_ITS_CODE}"
+        )
+    return (f"no more layers than names have, {layers}; nothing in the file says how many it has",)
+
+
+def _deepest(store: NamedStore, pattern: re.Pattern[str]) -> tuple[int, str]:
+    """The largest number of a layer in any name, whatever the tensor; that of the sites' stem."""
+    stems = {name[: match.start("layer")] for name, match in in_one_model(store, pattern).items()}
+    layer = re.compile(rf"(?:{'|'.join(map(re.escape, stems))})([0-9]{{1,6}})\..*")
+    numbers = ((int(m[1]), name) for name in store.tensors if (m := layer.fullmatch(name)))
+    return max(numbers, default=(-1, ""))

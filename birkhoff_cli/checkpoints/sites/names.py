@@ -1,0 +1,126 @@
+"""Names of tensors as the code has them: without what was wrapped around the model.
+
+Compilers, trainers and adapters put segments of their own into every name, at its beginning or in
+its middle. They are taken out here, once for all formats.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.containers import Store, TensorInfo, escape, where
+
+WRAPPERS = re.compile(
+    r"(?<![^.])(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module"
+    r"|base_model\.model|modules_to_save\.[^.]+|original_module|model)\."
+)
+"""Segments of torch.compile, data parallelism, FSDP, activation checkpointing and PEFT, and
+``model``, which programs put in front of every name or not."""
+
+FROZEN = re.compile(r"(?<![^.])original_module\.")
+"""PEFT's copy from before the training of what it keeps under ``modules_to_save``."""
+
+ORDINARY = {"model"}
+"""Segments that are no wrapper's: nothing is said about them."""
+
+
+def bare(name: str) -> str:
+    """A tensor's name without wrappers."""
+    return WRAPPERS.sub("", name)
+
+
+class NamedStore:
+    """An open store whose tensors have the names that the code gives them.
+
+    Attributes:
+        store: what is read from.
+        path: the file or directory.
+        config: whatever else it holds, as plain data.
+        prefix: what the names that count begin with, if somebody said it.
+        tensors: shape and dtype by bare name, in the order of the file.
+        stored: names in the file by bare name.
+        wrappers: segments that were taken out, each once.
+    """
+
+    def __init__(self, store: Store, prefix: str | None = None) -> None:
+        """Take wrappers out of every name, and keep the names under ``prefix``.
+
+        Raises:
+            UsageError: no name begins with ``prefix``.
+        """
+        self.store, self.prefix = store, prefix
+        self.path, self.config = store.path, store.config
+        self.stored: dict[str, str] = {}
+        self._twice: dict[str, str] = {}
+        self._segments: dict[str, None] = {}
+        frozen = []
+        for name in self._under(prefix):
+            if FROZEN.search(name):
+                frozen.append(name)
+            else:
+                self._add(name)
+        for name in frozen:  # of what was trained instead, the frozen copy does not count
+            if bare(name) not in self.stored:
+                self._add(name)
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: store.tensors[stored] for name, stored in self.stored.items()
+        }
+
+    @property
+    def container(self) -> str:
+        """Kind of file that the names are from."""
+        return self.store.container
+
+    @cached_property
+    def wrappers(self) -> tuple[str, ...]:
+        """Segments that were taken out of names, in the order in which they came."""
+        return tuple(self._segments)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """One tensor, by its bare name; raises what the store's ``read`` does."""
+        return self.store.read(self.stored[name])
+
+    def digest(self) -> dict[str, Any]:
+        """Name, size and sha256 of what was read."""
+        return self.store.digest()
+
+    def refuse_twice(self, names: Iterable[str]) -> None:
+        """Hold that no two tensors of the file have one of these names.
+
+        Raises:
+            BadInput: naming the two.
+        """
+        for name in names:
+            if (other := self._twice.get(name)) is not None:
+                raise BadInput(same_tensor(self, self.stored[name], other))
+
+    def _under(self, prefix: str | None) -> Iterator[str]:
+        if not prefix:
+            yield from self.store.tensors
+            return
+        begin = prefix.removesuffix(".") + "."
+        found = [n for n in self.store.tensors if n.startswith(begin) or bare(n).startswith(begin)]
+        if not found:
+            raise UsageError(f"--set prefix={escape(prefix, 40)}: no tensor's name begins so")
+        yield from found
+
+    def _add(self, name: str) -> None:
+        short = bare(name)
+        if len(short) != len(name):
+            self._segments |= dict.fromkeys(s[:-1] for s in WRAPPERS.findall(name))
+        if self.prefix and short.startswith(begin := self.prefix.removesuffix(".") + "."):
+            short = short.removeprefix(begin)
+        if self.stored.setdefault(short, name) != name:
+            self._twice.setdefault(short, name)
+
+
+def same_tensor(store: NamedStore, one: str, other: str) -> str:
+    """The sentence about two names in a file that are one name in the code."""
+    return (
+        f"{where(store.path)}: '{escape(one, 60)}' and '{escape(other, 60)}' are the same tensor; "
+        f"keep one of them"
+    )
