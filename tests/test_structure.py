@@ -160,7 +160,7 @@ def test_drawing_matrices_imports_no_torch():
 CONTRACTS = {
     "birkhoff_cli.analyses": ("run", "SCHEMA", "EXAMPLES"),
     "birkhoff_cli.commands": ("run", "SCHEMA", "EXAMPLES"),
-    "birkhoff_cli.checkpoints": ("read",),
+    "birkhoff_cli.checkpoints": ("MARKS", "claims", "read"),
     "birkhoff_cli.recording.libraries": ("owns", "attach"),
     "birkhoff_cli.analyses.parameterizations": ("EXAMPLES",),
 }

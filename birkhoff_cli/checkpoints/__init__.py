@@ -179,8 +179,8 @@ def _possible(store: "NamedStore") -> Iterator[str]:
     text = "\n".join(store.tensors)
     for name in discover.members(__name__):
         containers = discover.constant(__name__, name, "CONTAINERS") or CONTAINERS
-        marks = discover.constant(__name__, name, "MARKS") or ("",)
-        if store.container in containers and any(m in text for m in marks):
+        marks = discover.constant(__name__, name, "MARKS") or ()
+        if store.container in containers and any(mark in text for mark in marks):
             yield name
 
 
@@ -242,10 +242,8 @@ def _about_names(store: "NamedStore") -> tuple[str, ...]:
 
 
 def _step(config: Mapping[str, Any]) -> int | None:
-    """Training step that a file stores, or that its trainer wrote beside it."""
-    beside = config.get("trainer_state.json")
-    for said in (config, beside if isinstance(beside, dict) else {}):
-        for key in STEPS:
-            if type(step := said.get(key)) is int and 0 <= step < MAX_STEP:
-                return step
+    """Training step that the file stores."""
+    for key in STEPS:
+        if type(step := config.get(key)) is int and 0 <= step < MAX_STEP:
+            return step
     return None

@@ -1,0 +1,156 @@
+"""Small checkpoints of every format, as stores in memory."""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import factorial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birkhoff_cli.containers.store import Store, TensorInfo
+
+
+@dataclass
+class Held(Store):
+    """A store whose tensors are arrays."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def _values(self, name):
+        return self.arrays[name].copy()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint: tensors by name, and what stands beside them."""
+
+    arrays: Mapping[str, np.ndarray]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    container: str = "safetensors"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def store(self, change: Callable[[dict], dict] = lambda arrays: arrays, config=None) -> Held:
+        """It opened, with other tensors or with another configuration."""
+        arrays = change(dict(self.arrays))
+        store = Held(
+            Path("model"),
+            io.BytesIO(),
+            0,
+            {name: TensorInfo(a.shape, str(a.dtype)) for name, a in arrays.items()},
+            self.config if config is None else config,
+            arrays=arrays,
+        )
+        store.container = self.container
+        return store
+
+
+def built(shapes, config=None, container="safetensors", settings=None) -> Model:
+    """Normal numbers in every tensor."""
+    rng = np.random.default_rng(0)
+    arrays = {k: rng.normal(size=s).astype(np.float32) for k, s in shapes.items()}
+    return Model(arrays, config or {}, container, settings or {})
+
+
+def layered(site, pattern, layers=3, branches=("attn", "mlp")):
+    """Shapes of every site, by a pattern with places for layer, branch and tensor."""
+    return {
+        pattern.format(layer, branch, tensor): shape
+        for layer in range(layers)
+        for branch in branches
+        for tensor, shape in site.items()
+    }
+
+
+N, WIDTH = 4, 5
+HC = {
+    **{"norm.gamma": (WIDTH,), "static_alpha": (N, N + 1), "static_beta": (N,)},
+    **{"dynamic_alpha_fn": (WIDTH, N + 1), "dynamic_beta_fn": (WIDTH,)},
+    **{"dynamic_alpha_scale": (), "dynamic_beta_scale": ()},
+}
+LOGITS = {"H_res_logits": (N, N), "H_pre_logits": (N,), "H_post_logits": (N,)}
+SCALES = {"pre_branch_scale": (1,), "residual_scale": (1,), "h_post_scale": ()}
+APART = {**dict(list(HC.items())[:5]), **SCALES}
+V4 = {"fn": (N * (N + 2), N * WIDTH), "base": (N * (N + 2),), "scale": (3,)}
+HY = {"fn": (2 * N, N * WIDTH), "base": (2 * N,), "scale": (2,)}
+MEGATRON = {
+    **{"mapping_proj.weight": (N * (N + 2), N * WIDTH), "bias": (N * (N + 2),)},
+    **{f"alpha_{kind}": (1,) for kind in ("pre", "post", "res")},
+}
+
+
+def together(alpha):
+    """A site that normalises all streams as one vector."""
+    wide = N * WIDTH
+    return {
+        **{"norm.gamma": (wide,), "static_alpha": alpha, "static_beta": (N,), **SCALES},
+        **{"dynamic_alpha_fn": (wide, int(np.prod(alpha))), "dynamic_beta_fn": (wide, N)},
+    }
+
+
+def gpt(site, **args):
+    """nanoGPT's layout, with the configuration of mhc-lite."""
+    shapes = layered(site, "transformer.h.{}.hc_{}.{}")
+    said = {"n_layer": 3, "n_embd": WIDTH, "hyper_conn_n": N, **args}
+    return built(shapes, {"model_args": said, "iter_num": 7}, "torch")
+
+
+def tokenbender(mhc):
+    """nanoGPT's layout, with the configuration of tokenbender."""
+    shapes = layered({**HC, **(LOGITS if mhc else {})}, "transformer.h.{}.hc_{}.{}")
+    config = {"n_layer": 3, "n_embd": WIDTH, "hc_num_streams": N, "mhc": mhc}
+    return built(shapes, {"config": config}, "torch")
+
+
+def v4(site, pattern, branches=("attn", "ffn"), **config):
+    """DeepSeek-V4's tensors in one of their namings."""
+    said = {"hc_mult": N, "num_hidden_layers": 3, "hc_sinkhorn_iters": 7, **config}
+    return built(layered(site, pattern, branches=branches), {"config.json": said})
+
+
+def megatron(shapes):
+    """Megatron's tensors, with the arguments of branch main."""
+    args = {"enable_mhc_connections": True, "mhc_num_residual_streams": N, "num_layers": 3}
+    return built(shapes, {"args": args, "iteration": 7}, "distributed")
+
+
+BRANCHES = ("self_attention_hyper_connection", "mlp_hyper_connection")
+STACKED = {
+    f"decoder.layers.{branch}.{tensor}": (3, *shape)
+    for branch in BRANCHES
+    for tensor, shape in MEGATRON.items()
+}
+TOKENS = {"theta": (N * N,), "norm_mix": (WIDTH,), "norm_mlp": (WIDTH,)}
+MODELS = {
+    "mhc-lite hc": gpt(HC, hyper_conn_type="hc"),
+    "mhc-lite mhc": gpt(together((N, N + 1)), hyper_conn_type="mhc"),
+    "mhc-lite mhc_lite": gpt(together((N + factorial(N),)), hyper_conn_type="mhc_lite"),
+    "kromhc": gpt(together((N + 4,)), hyper_conn_type="kromhc"),
+    "trained": gpt(together((N + N * N,)), hyper_conn_type="mhc", hyper_conn_options={}),
+    "tokenbender mhc": tokenbender(True),
+    "tokenbender hc": tokenbender(False),
+    "lucidrains hc": built(layered(HC, "net.layers.{}.{}.{}"), container="torch"),
+    "lucidrains mhc": built(layered(APART, "layers.{}.{}.{}"), container="torch"),
+    "lucidrains one list": built(layered(APART, "layers.{}.{}{}", branches=("",))),
+    "v4 modules": v4(V4, "model.layers.{}.{}_hc.{}"),
+    "v4 original": v4(V4, "model.layers.{}.hc_{}_{}"),
+    "v4 release": v4(V4, "layers.{}.hc_{}_{}"),
+    "hy_v4": v4(HY, "model.layers.{}.{}_hc.{}", ("attn", "mlp")),
+    "megatron stacked": megatron(STACKED),
+    "megatron numbered": megatron(layered(MEGATRON, "decoder.layers.{}.{}.{}", branches=BRANCHES)),
+    "megatron hybrid": megatron(
+        layered(MEGATRON, "decoder.layers.{}.{}.{}", branches=("hyper_connection",))
+    ),
+    "notebook": built({"raw_u": (3, 6, 6)}, container="torch", settings={"s": "2"}),
+    "tokens": built(
+        layered(TOKENS, "blocks.{}.{}{}", branches=("",)),
+        {
+            "model_args": {
+                **{"hyper_conn_type": "mhc", "hyper_conn_n": N, "hyper_conn_options": {}},
+                **{"n_embd": WIDTH, "n_layer": 3, "block_size": N},
+            }
+        },
+        "torch",
+    ),
+}
