@@ -133,6 +133,7 @@ MODELS = {
     "lucidrains hc": built(layered(HC, "net.layers.{}.{}.{}"), container="torch"),
     "lucidrains mhc": built(layered(APART, "layers.{}.{}.{}"), container="torch"),
     "lucidrains one list": built(layered(APART, "layers.{}.{}{}", branches=("",))),
+    "logits": built(layered(LOGITS, "net.{}.{}{}", branches=("",)), settings={"variant": "unet"}),
     "v4 modules": v4(V4, "model.layers.{}.{}_hc.{}"),
     "v4 original": v4(V4, "model.layers.{}.hc_{}_{}"),
     "v4 release": v4(V4, "layers.{}.hc_{}_{}"),

@@ -188,11 +188,6 @@ TOKENBENDER = {
         BadInput,
         "ns_steps = -1, expected",
     ),
-    "elsewhere": (
-        {"change": lambda m: {k.replace("transformer.h", "b"): v for k, v in m.items()}},
-        BadInput,
-        "none that a known format explains",
-    ),
     "no sites": (
         {"change": lambda m: {"transformer.h.0.ln_1.weight": m.popitem()[1]}},
         BadInput,
@@ -524,7 +519,6 @@ def under(owner, shapes):
 @pytest.mark.parametrize(
     ("shapes", "format_"),
     [
-        (under(ATTN, ALPHA), ["nanogpt"]),
         (under(ATTN, LOGITS) | under("x", ALPHA), ["tokenbender"]),
         (under(ATTN, HC_SITE), ["nanogpt"]),
         (under(ATTN, HC_SITE | LOGITS), ["tokenbender"]),
@@ -542,6 +536,47 @@ def test_the_format_that_explains_most_tensors_reads_the_file(tmp_path, shapes, 
     if not format_:
         with pytest.raises(BadInput, match="none that a known format explains"):
             formats.read(path)
+
+
+# H_res_logits, whose mathematics no file says
+
+
+def logits_file(path, **more):
+    shapes = {f"blocks.{k}.{t}": shape for k in range(2) for t, shape in LOGITS.items()}
+    return saved(path, tensors({**shapes, **more}))
+
+
+def test_logits_of_no_known_program_are_refused_with_the_choices(tmp_path):
+    path = logits_file(tmp_path / "f")
+    assert recognised(path) == ["h-res-logits"]
+    refuses(path, Unsupported, "neither temperature, iterations nor orientation.*variant=unet")
+    with pytest.raises(Unsupported) as error:
+        formats.read(path)
+    assert "rename" not in str(error.value)
+
+
+@pytest.mark.parametrize("words", [{}, {"iters": "3", "tau": "0.5"}])
+def test_logits_by_the_mathematics_that_was_said(tmp_path, words):
+    import torch
+
+    path = logits_file(tmp_path / "f")
+    stored = [t for name, t in torch.load(path).items() if name.endswith("H_res_logits")]
+    tau, iters = float(words.get("tau", 0)), int(words.get("iters", 0))
+    found = formats.read(path, {"variant": "tokenbender", **words})
+    expected = [sinkhorn(z, tau or 0.05, iters or 10) for z in stored]
+    np.testing.assert_allclose(found.trace().matrices[0], expected, atol=1e-5)
+    found = formats.read(path, {"variant": "unet", **words})
+    expected = [sinkhorn(z, tau or 1.0, iters or 20).T for z in stored]
+    np.testing.assert_allclose(found.trace().matrices[0], expected, atol=1e-5)
+    said = [a for a in found.assumptions if "unet's default" in a]
+    assert len(said) == (0 if words else 2)
+
+
+def test_logits_beside_unused_tensors_of_hc_are_tokenbenders(tmp_path):
+    beside = under("blocks.0", HC_SITE) | under("blocks.1", HC_SITE)
+    found = formats.read(logits_file(tmp_path / "f", **beside))
+    assert (found.format, found.map.variant) == ("h_res_logits", "tokenbender")
+    assert found.assumptions[0].startswith("variant tokenbender, by the unused tensors of HC")
 
 
 def test_two_formats_that_explain_equally_much_are_both_named(tmp_path):
