@@ -80,10 +80,10 @@ def test_fail_on_dtype_is_an_exit_code_after_all_was_written(
 
 
 def test_one_checkpoint_of_a_series_is_enough_to_fail(birkhoff, tmp_path, rng):
-    sharded(tmp_path / "1", tensors(rng))
-    sharded(tmp_path / "2", half(tensors(rng), "layers.1.hc_ffn_fn"))
-    run = birkhoff("inspect", "1", "2", "--fail-on", "dtype")
-    assert run.returncode == 1 and "2: 1 of 12 mixing tensors" in run.stderr
+    sharded(tmp_path / "ckpt_1", tensors(rng))
+    sharded(tmp_path / "ckpt_2", half(tensors(rng), "layers.1.hc_ffn_fn"))
+    run = birkhoff("inspect", "ckpt_1", "ckpt_2", "--fail-on", "dtype")
+    assert run.returncode == 1 and "ckpt_2: 1 of 12 mixing tensors" in run.stderr
 
 
 EXTRA = {
