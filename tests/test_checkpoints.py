@@ -290,7 +290,7 @@ def changed(model, name, change):
 REFUSED = {
     "no hyper-connections": (
         lambda m: {"transformer.h.0.attn.weight": m.popitem()[1]},
-        "known format",
+        "known formats",
     ),
     "a missing layer": (lambda m: without(m, ".h.0."), "layer 0 has no attn site"),
     "a missing branch": (lambda m: without(m, ".h.0.hc_mlp"), "layer 0 has no mlp site"),
@@ -392,7 +392,10 @@ def test_an_unknown_file_is_described(tmp_path):
     import torch
 
     torch.save({"a\x07": torch.zeros(1), "b": torch.zeros(2)}, tmp_path / "f")
-    with pytest.raises(BadInput, match=r"2 tensors \('a\\x07', 'b'\).*known format .*nanogpt"):
+    with pytest.raises(
+        BadInput,
+        match=r"2 tensors \('a\\x07', 'b'\).*none that one of the .* known formats explains",
+    ):
         checkpoints.read(tmp_path / "f")
     files.written(tmp_path / "empty", files.framed(b"{}"))
     with pytest.raises(BadInput, match="holds no tensors"):

@@ -122,5 +122,5 @@ def test_a_model_without_hyper_connections_is_refused(tmp_path):
     with warnings.catch_warnings(action="ignore"):
         plain = transformers.LlamaForCausalLM(transformers.LlamaConfig(**small))
         plain.save_pretrained(tmp_path / "f")
-    with pytest.raises(BirkhoffError, match="none that a known format explains"):
+    with pytest.raises(BirkhoffError, match="none that one of the .* known formats explains"):
         formats.read(tmp_path / "f")

@@ -208,8 +208,8 @@ def _unrecognised(store: "NamedStore") -> str:
 
     held = f"{len(store.tensors)} tensors ({_names(store.stored.values())})"
     return (
-        f"{where(store.path)}: holds {held if store.tensors else 'no tensors'}, and none that a "
-        f"known format explains ({', '.join(discover.members(__name__))}); "
+        f"{where(store.path)}: holds {held if store.tensors else 'no tensors'}, and none that one "
+        f"of the {len(discover.members(__name__))} known formats explains; "
         f"give its matrices as numpy.save, (samples, sites, d, d), writes them"
     )
 
