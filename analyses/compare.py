@@ -9,7 +9,6 @@ with mhc mhc-lite kromhc go-mhc at d = 4 figure 4, with averaged-go-mhc figure A
 Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +17,7 @@ import numpy as np
 
 from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
@@ -162,7 +162,7 @@ class _Panel:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """A column for every method: eigenvalues above, projections below, one scale of colours."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     shown = meta["methods"]
     rows = 2 if any(m["d"] > 2 for m in shown) else 1
     figure.set_size_inches(2.9 * len(shown) + 0.6, 3.0 * rows)

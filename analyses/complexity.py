@@ -26,7 +26,6 @@ Source: go-mHC, arXiv:2604.02309, tables 1, 2, 4, 9 and figure 5; sHC, arXiv:260
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +36,7 @@ from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.describe import words
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
@@ -304,7 +304,7 @@ CROWDED = 1.2
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Learned numbers, FLOPs and, where measured, speed over d; hollow where nothing can run."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     sites = SITES * meta["layers"]
     panels: list[tuple[tuple[str, ...], str]] = [
         (("model",), f"learned numbers: {sites} sites, width {meta['width']:,}"),

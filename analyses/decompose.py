@@ -10,7 +10,6 @@ Distances are Frobenius norms.
 Source: Birkhoff, Univ. Nac. Tucuman Rev. A 5 (1946) 147-151.
 """
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -235,7 +235,7 @@ DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Weights of the terms of the first matrices, stacked; distances of all, as distributions."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     left, right = figure.subplots(1, 2)
     first = result["term"].to_numpy() == 0

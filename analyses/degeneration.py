@@ -15,7 +15,6 @@ if that is the verdict on all sites together; in a series, at the last step.
 Source: sHC, section 4.1 and figures 2, 3; BE-HC, appendix D.2 (routing over depth).
 """
 
-import json
 from collections.abc import Iterator
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,6 +24,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.distributions import STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
@@ -326,7 +326,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     """Row maxima, diagonal fraction and distances: over training steps, or over depth."""
     import pyarrow.compute as pc
 
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     rows = {name: result[name].to_numpy() for name in result.column_names if name != "branch"}
     unit = sqrt(max(1, meta["d"] - 1))  # d = 1: all distances are from 1

@@ -17,7 +17,6 @@ quantile_error bounds them, relative to the distance to 0 or 1, whichever is nea
 Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; BE-HC, figure 1.
 """
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +26,7 @@ from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
 from birkhoff_cli.analyses.core.distributions import BUCKET, COLUMNS, STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -300,7 +300,7 @@ Chain = dict[str, Any]
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Sums of every matrix and of the composite, norm and radius, the way to the barycenter."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     rows = _by_metric(result)
     panels = figure.subplots(2, 2)
     figure.suptitle(meta["title"], fontsize="medium")

@@ -8,7 +8,6 @@ With --against identity instead of B: what the residual mixing contributes, at e
 the product over depth.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -206,7 +206,7 @@ def _failed(a: MixingTrace, record: _Record, fail_on: str | None) -> str | None:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Differences over depth, single matrices and composites, and what rounding explains."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     axes = figure.subplots()
     kinds = result["kind"].to_numpy()

@@ -18,7 +18,6 @@ wasserstein: 2-Wasserstein distance of the spectra, eigenvalues paired at least 
 Source: go-mHC, arXiv:2604.02309, F.1 (eq. 39, 40, with s = 1) and F.2.
 """
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -164,7 +164,7 @@ PANELS = (
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Every distance over depth, or as a distribution where there is one site."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     site = result["site"].to_numpy()
     grid = figure.subplots(2, 3)

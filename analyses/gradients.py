@@ -20,7 +20,6 @@ A method is its name with its options after a colon: mhc:tau=0.05.
 Source: go-mHC, arXiv:2604.02309, B.7 and B.10 (eq. 31-36).
 """
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import words
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
@@ -274,7 +274,7 @@ NEAREST = 1e-8
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Norm and rank over the distance to the vertex; parts of a mixture's over the weight."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     paths = _paths(result)
     mixtures = [path for path in paths.values() if not np.isnan(path["gate"].astype(float)).any()]
     panels = figure.subplots(1, 2 + bool(mixtures))

@@ -8,7 +8,6 @@ then how the entries of all samples are distributed, at every site.
 Source: sHC, figures 1, 8 and 9.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +18,7 @@ from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -239,7 +239,7 @@ NUMBERED = 6
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Mean matrices of a few sites and the composite; entries of all samples, by site."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     rows = result.select([n for n in result.column_names if n != "histogram"]).to_pylist()

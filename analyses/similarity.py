@@ -11,7 +11,6 @@ between the two is what the trained mixing does. (The papers train a second mode
 Source: sHC, section 4.2 and figures 3, 10, 11.
 """
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import check_steps
@@ -206,7 +206,7 @@ DEPTH = "site in order of depth"
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Similarity after mixing with H and with I: over training steps, or over depth."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     steps = np.unique(result["step"].to_numpy())
     if len(steps) > 1:

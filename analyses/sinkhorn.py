@@ -17,7 +17,6 @@ Source: mHC-lite (spread of Sinkhorn's input); mHC, arXiv:2512.24880; Franklin &
 Algebra Appl. 114/115 (1989) 717-735.
 """
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -28,6 +27,7 @@ from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.core.distributions import COLUMNS, STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -406,7 +406,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """What goes in, what sweeps leave, how many are needed, what variants and rounding change."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     rows = _by_key(result)
     (above, right), (below, last) = figure.subplots(2, 2)

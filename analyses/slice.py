@@ -14,7 +14,6 @@ in three of its four dimensions.
 Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,7 @@ import numpy as np
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import LANES
 from birkhoff_cli.analyses.core.ensemble import Circulants
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -239,7 +239,7 @@ def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     figure.suptitle(meta["title"], fontsize="medium")
     if meta["solid"]:
         _draw_solid(result, figure)

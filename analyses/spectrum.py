@@ -16,7 +16,6 @@ it was reached, so it bounds the reach from below.
 Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 """
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ import numpy as np
 from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -146,7 +146,7 @@ def run(
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Log-density of the eigenvalues other than 1; a frontier; a trained model by layer."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    meta = meta_of(result)
     region = regions.load(meta["region"])(meta["d"])
     axes = figure.subplots()
     if meta.get("probe") == "frontier":

@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -10,12 +10,18 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.models import ArgumentInfo
 
-from birkhoff_cli import outputs, sweeps
+from birkhoff_cli import outputs, sweeps, tables
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.files import STDOUT
 from birkhoff_cli.order import Order
 from birkhoff_cli.signature import prepared, result, signed
+
+
+def _one_of(words: Iterable[str]) -> Any:
+    """The type of an option that is one of these, or not given."""
+    return Literal[tuple(words)] | None
+
 
 COMMON: dict[str, Any] = {
     "output": Annotated[
@@ -23,7 +29,7 @@ COMMON: dict[str, Any] = {
         typer.Option("-o", "--output", help="Write the table here; - is standard output."),
     ],
     "format": Annotated[
-        Literal["parquet", "arrow", "csv", "ndjson"] | None,
+        _one_of(f.name for f in tables.writable()),
         typer.Option(help="Format of the table; the suffix decides if not given."),
     ],
     "plot": Annotated[Path | None, typer.Option(help="Draw here: png, svg or pdf.")],

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from birkhoff_cli import files
+from birkhoff_cli import files, tables
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.files import STDOUT
+from birkhoff_cli.text import either
 
 STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 """Figure formats, and the one entry of each that would differ between two equal runs."""
@@ -32,19 +33,17 @@ class Order:
     plot: Path | None = None
 
     @property
-    def kind(self) -> str:
-        """Format of the table: what was said, else the suffix, else Parquet for standard output."""
-        from birkhoff_cli.tables import SUFFIXES
-
+    def table_format(self) -> tables.TableFormat:
+        """``--format``, else by the output's suffix, else the default of standard output."""
         if self.format or self.output is None or self.output == STDOUT:
-            return self.format or "parquet"
-        if kind := SUFFIXES.get(self.output.suffix.lower()):
-            return kind
-        raise UsageError(
-            f"{self.output}: '{self.output.suffix}' names no table format; "
-            f"use {', '.join(SUFFIXES)}, or say --format"
-            + ("; a figure is --plot" if self.output.suffix.lower() in STAMP else "")
-        )
+            return tables.load(self.format or tables.DEFAULT)
+        try:
+            return tables.by_suffix(self.output)
+        except UsageError as error:
+            figure = self.output.suffix.lower() in STAMP
+            raise UsageError(
+                f"{error}, or say --format" + ("; a figure is --plot" if figure else "")
+            ) from None
 
     def _paths(self) -> Iterator[Path]:
         """Every file that was named to be read."""
@@ -75,8 +74,11 @@ class Order:
         """Refuse what cannot end well before the work begins."""
         inputs = tuple(self._paths())
         if self.output is not None:
-            if self.output == STDOUT and self.kind in ("parquet", "arrow") and _terminal(1):
-                raise UsageError("a terminal cannot show binary data; pipe it, or --format csv")
+            if self.output == STDOUT and self.table_format.binary and _terminal(1):
+                text = [f.name for f in tables.writable() if not f.binary]
+                raise UsageError(
+                    f"a terminal cannot show binary data; pipe it, or --format {either(text)}"
+                )
             files.check(self.output, inputs)
         if self.plot is not None:
             check_figure(self.plot)

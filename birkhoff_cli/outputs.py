@@ -1,23 +1,19 @@
 """A result becomes a table file, a figure, and a summary: in that order, each whole or not."""
 
-import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import files, report
+from birkhoff_cli import files, provenance, report
+from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.order import STAMP, Order
-from birkhoff_cli.stored import SCHEMA_VERSION
-from birkhoff_cli.text import finite, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ORIENTATION = "x_out[i] = sum_j H[i, j] x_in[j]; composite H[L-1] ... H[1] H[0]"
 
 STYLE: Any = {
     "font.size": 9,
@@ -49,28 +45,9 @@ def fulfil(order: Order, run: Callable[[], Result]) -> None:
         raise CheckFailed(failure)
 
 
-def metadata(order: Order, result: Result) -> dict[bytes, bytes]:
+def stamp(order: Order, result: Result) -> dict[bytes, bytes]:
     """What every file says about itself: how to make it again, and how to read it."""
-    facts = {
-        "schema": order.name,
-        "schema_version": SCHEMA_VERSION,
-        "version": program_version(),
-        "command": order.words,
-        "options": order.options,
-        "orientation": ORIENTATION,
-        "meta": result.meta,
-    }
-    return {b"birkhoff": json.dumps(facts, default=str, sort_keys=True).encode()}
-
-
-def program_version() -> str:
-    """Version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("birkhoff-cli")
-    except PackageNotFoundError:
-        return "source"
+    return provenance.stamp(order.name, result.meta, command=order.words, options=order.options)
 
 
 def write(result: Result, order: Order) -> "pa.Table | None":
@@ -78,9 +55,8 @@ def write(result: Result, order: Order) -> "pa.Table | None":
     import pyarrow as pa
 
     from birkhoff_cli.analyses.core.table import arrow_schema
-    from birkhoff_cli.tables import WRITERS
 
-    schema = arrow_schema(result.schema, metadata(order, result))
+    schema = arrow_schema(result.schema, stamp(order, result))
     kept: list[pa.RecordBatch] = []
     batches = _keep(result.batches(schema), kept) if order.plot else result.batches(schema)
     if order.output is None:
@@ -88,13 +64,8 @@ def write(result: Result, order: Order) -> "pa.Table | None":
             pass
     else:
         with files.opened(order.output) as sink:
-            WRITERS[order.kind](
-                batches,
-                schema,
-                sink,
-                lambda: {
-                    "birkhoff.summary": json.dumps(finite(dict(result.summary)), default=plain)
-                },
+            order.table_format.write(
+                batches, schema, sink, lambda: provenance.footer(result.summary)
             )
     return pa.Table.from_batches(kept, schema) if order.plot else None
 
@@ -118,7 +89,7 @@ def _keep(
 
 def _by_step(table: "pa.Table") -> "Iterator[pa.Table]":
     """The tables of a series one by one, as each would be alone; else the table itself."""
-    facts = json.loads(table.schema.metadata[b"birkhoff"])
+    facts = metadata.load(table.schema.metadata)
     if "series" not in facts["meta"]:
         yield table
         return
@@ -127,7 +98,7 @@ def _by_step(table: "pa.Table") -> "Iterator[pa.Table]":
     for step, meta in sorted(facts["meta"]["series"].items(), key=lambda item: int(item[0])):
         rows = table.filter(pc.equal(table["step"], int(step))).drop_columns("step")
         meta = meta | {"title": f"{meta.get('title', '')}, step {step}"}
-        yield rows.replace_schema_metadata({b"birkhoff": json.dumps(facts | {"meta": meta})})
+        yield rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta}))
 
 
 def draw(table: "pa.Table", module: ModuleType, path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 import typer
 
-from birkhoff_cli import inputs, series
+from birkhoff_cli import inputs, series, tables
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
@@ -25,6 +25,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.streams import Inputs
+from birkhoff_cli.text import either
 
 WHOLE = {inputs.series, inputs.runs, inputs.about}
 """Readers that take a series as a whole."""
@@ -147,8 +148,8 @@ PATH = Annotated[
     typer.Argument(help=f"A checkpoint, file or directory; {SERIES}.", show_default=False),
 ]
 FILE = (
-    "A checkpoint (file or directory), a trace, or matrices as npy, npz, parquet, arrow, csv, "
-    f"ndjson; - is standard input; {SERIES}"
+    "A checkpoint (file or directory), a trace, or matrices as "
+    f"{either(tables.names())}; - is standard input; {SERIES}"
 )
 MATRICES = Annotated[list[Path], typer.Argument(help=f"{FILE}.", show_default=False)]
 PATHS_OR_METHOD = Annotated[

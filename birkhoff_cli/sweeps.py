@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import files, members, outputs, stored
+from birkhoff_cli import files, members, outputs, provenance, tables
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
@@ -64,7 +64,7 @@ class Sweep:
 
     def place(self, cell: Words) -> Path:
         """The file of a cell: another command, word or version has another file."""
-        said = [self.command, outputs.program_version(), {**self.words, **cell}]
+        said = [self.command, provenance.program_version(), {**self.words, **cell}]
         text = json.dumps(said, sort_keys=True, default=str)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.parquet"
 
@@ -172,9 +172,9 @@ def _steps(
     for _ in _finish(sweep, missing, engine):
         yield {}
     for number, cell in sweep.cells:
-        table = stored.read(sweep.place(cell))
+        table = tables.read(path := sweep.place(cell))
         said = {"cell": number, **{names[axis]: _plain(value) for axis, value in cell.items()}}
-        results.append({**said, **_numbers(stored.summary(sweep.place(cell)))})
+        results.append({**said, **_numbers(provenance.summary(table, path))})
         yield from _rows(table, said)
 
 

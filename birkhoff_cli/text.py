@@ -1,13 +1,19 @@
 """Values made safe to show: text that no terminal acts upon, numbers that JSON can hold."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
 def escape(text: object) -> str:
     """One line that no terminal acts upon: control characters and lone surrogates as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def either(words: Sequence[str]) -> str:
+    """A choice as a sentence has it: ``a, b or c``."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def finite(value: Any) -> Any:

@@ -6,10 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from birkhoff_cli import files
+from birkhoff_cli import files, tables
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
-from birkhoff_cli.tables import WRITERS
 
 SCHEMA = arrow_schema((column("x", "float64", "a number"),))
 
@@ -36,15 +35,15 @@ class Failing:
         return getattr(self.file, name)
 
 
-@pytest.mark.parametrize("kind", list(WRITERS))
-def test_the_old_file_or_the_new_one_for_every_write_that_could_fail(kind, tmp_path):
+@pytest.mark.parametrize("format", tables.writable(), ids=lambda f: f.name)
+def test_the_old_file_or_the_new_one_for_every_write_that_could_fail(format, tmp_path):
     target = tmp_path / "out"
     outcomes = []
     for after in range(10_000):
         target.write_bytes(b"old")
         try:
             with files.opened(target) as sink:
-                WRITERS[kind](batches(2), SCHEMA, Failing(sink, after), dict)
+                format.write(batches(2), SCHEMA, Failing(sink, after), dict)
         except CannotWrite as error:
             assert "No space left" in str(error)
             assert target.read_bytes() == b"old"
@@ -62,7 +61,7 @@ def test_the_last_write_counts(tmp_path):
     """The number of writes is finite: with enough room the new file is there."""
     target = tmp_path / "out"
     with files.opened(target) as sink:
-        WRITERS["parquet"](batches(3), SCHEMA, sink, dict)
+        tables.load("parquet").write(batches(3), SCHEMA, sink, dict)
     assert target.stat().st_mode & 0o777 == 0o666 & ~_umask()
 
 

@@ -325,7 +325,7 @@ def test_an_archive_that_would_inflate_beyond_memory_is_refused(put, monkeypatch
     "data, code, said",
     [
         ("", 3, "did the command before the pipe fail"),
-        ("hello\n", 3, "npy, npz, parquet, arrow, csv or ndjson"),
+        ("hello\n", 3, "arrow, csv, ndjson, npy, npz or parquet"),
         ("PK\x03\x04 and more", 4, "a checkpoint"),
     ],
 )

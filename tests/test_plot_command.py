@@ -36,7 +36,8 @@ def test_a_series_is_drawn_step_by_step(birkhoff, checkpoints, tmp_path):
 @pytest.mark.parametrize(
     "kind, code, said",
     [
-        ("text", 3, "is no Parquet or Arrow file"),
+        ("text", 3, "is csv, which keeps no metadata"),
+        ("letter", 3, "is no table; give a table that 'birkhoff ... -o' wrote as .arrow or .parq"),
         ("foreign", 3, "was not written by birkhoff"),
         ("no figure", 4, "'sample' has no figure"),
         ("other version", 4, "of version 9, which this version cannot draw"),
@@ -49,6 +50,8 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(kind, code, said, birkhoff,
     path, words = tmp_path / "t.parquet", ("plot", "t.parquet")
     if kind == "text":
         path.write_text("sample,re\n")
+    elif kind == "letter":
+        path.write_text("Dear all!\n")
     elif kind == "foreign":
         pq.write_table(pa.table({"re": [1.0]}), path)
     elif kind == "other version":

@@ -16,7 +16,8 @@ from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
 from birkhoff_cli.analyses.core.table import arrow_schema
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.commands import trace as command
-from birkhoff_cli.matrices.ordered import regrouped
+from birkhoff_cli.tables import _groups
+from birkhoff_cli.tables._ordered import regrouped
 
 
 def sites(count):
@@ -31,11 +32,11 @@ def random(samples, count, d, kind="f8", seed=0):
 def written(path, h, format="parquet", group=1 << 20, block=500):
     """What `birkhoff trace` writes, in row groups of about so many bytes."""
     with pytest.MonkeyPatch.context() as patch, path.open("wb") as sink:
-        patch.setattr(tables, "GROUP_BYTES", group)
+        patch.setattr(_groups, "GROUP_BYTES", group)
         patch.setattr(MixingTrace, "block", block)
         result = command.run(in_memory(h, sites(h.shape[1]), "test"))
         schema = arrow_schema(result.schema)
-        tables.WRITERS[format](result.batches(schema), schema, sink, dict)
+        tables.load(format).write(result.batches(schema), schema, sink, dict)
     return path
 
 
@@ -58,7 +59,7 @@ def table_of(h):
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(1, 5), st.integers(1, 5)),
     kind=st.sampled_from(["f4", "f8"]),
-    format=st.sampled_from(sorted(tables.WRITERS)),
+    format=st.sampled_from([f.name for f in tables.writable()]),
     group=st.integers(1, 3000),
     block=st.integers(1, 45),
 )

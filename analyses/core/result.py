@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.table import Columns, Schema, arrow_schema, record_batch
 
 if TYPE_CHECKING:
@@ -46,11 +47,9 @@ class Result:
     @property
     def table(self) -> "pa.Table":
         """Take every step and return all rows, with ``meta`` in the schema's metadata."""
-        import json
-
         import pyarrow as pa
 
-        schema = arrow_schema(self.schema, {b"birkhoff": json.dumps({"meta": self.meta}).encode()})
+        schema = arrow_schema(self.schema, metadata.dump({"meta": self.meta}))
         return pa.Table.from_batches(self.batches(schema), schema)
 
     @property

@@ -18,7 +18,7 @@ from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import BITS
-from birkhoff_cli.outputs import ORIENTATION
+from birkhoff_cli.provenance import ORIENTATION
 
 EXAMPLES = (
     "birkhoff inspect out/ckpt.pt",

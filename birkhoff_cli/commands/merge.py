@@ -4,17 +4,16 @@ A shard is what `--sweep ... --shard i/N -o FILE` wrote. All must be of the same
 is there twice, or not at all, is an error.
 """
 
-import json
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-from birkhoff_cli import files, stored, sweeps
+from birkhoff_cli import files, provenance, sweeps
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.tables import parquet
+from birkhoff_cli.tables import by_suffix, read
 
 EXAMPLES = ("birkhoff merge shard1.parquet shard2.parquet -o whole.parquet",)
 
@@ -22,35 +21,38 @@ SCHEMA = ()
 
 
 def run(
-    tables: Annotated[list[Path], "The shards, .parquet."],
+    tables: Annotated[list[Path], "The shards, of a format that keeps metadata."],
     *,
-    output: Annotated[Path, "The whole, .parquet."] = Path("whole.parquet"),
+    output: Annotated[Path, "The whole."] = Path("whole.parquet"),
 ) -> Result:
     """Put cells in order.
 
     Raises:
         BadInput: no shards, of different sweeps, or not every cell once.
         CannotWrite: the whole cannot be written.
+        UsageError: its name says no format.
     """
-    shards = [stored.read(path) for path in tables]
+    format = by_suffix(output)
+    shards = [read(path) for path in tables]
     files.check(output, tuple(tables))
     for path, shard in zip(tables, shards, strict=True):
         _check(path, shard, tables[0], shards[0])
-    results = sorted((row for path in tables for row in _results(path)), key=lambda r: r["cell"])
+    numbers = zip(tables, shards, strict=True)
+    results = sorted((row for pair in numbers for row in _results(*pair)), key=lambda r: r["cell"])
     _check_cells(tables[0], shards[0], [row["cell"] for row in results])
     with refusing(tables[0]):
         whole = _in_order(shards)
         batches = [batch for row in results for batch in _cell(whole, row["cell"])]
     summary = {"cells": len(results), "results": results}
     with files.opened(output) as sink:
-        parquet(batches, whole.schema, sink, lambda: {"birkhoff.summary": json.dumps(summary)})
+        format.write(batches, whole.schema, sink, lambda: provenance.footer(summary))
     return at_once(SCHEMA, {}, {"merged": str(output), "rows": len(whole), **summary})
 
 
-def _results(path: Path) -> list[dict[str, Any]]:
+def _results(path: Path, shard: Any) -> list[dict[str, Any]]:
     """The headline numbers of every cell of a shard."""
     with refusing(path):
-        found: list[dict[str, Any]] = stored.summary(path)["results"]
+        found: list[dict[str, Any]] = provenance.summary(shard, path)["results"]
         if type(found) is not list or any(type(row["cell"]) is not int for row in found):
             raise ValueError("cells")
         return found
@@ -80,20 +82,20 @@ def _as_written(schema: Any) -> Any:
     for field in schema:
         said = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"PARQUET:")}
         fields.append(field.with_metadata(said))
-    return pa.schema(fields, {b"birkhoff": schema.metadata[b"birkhoff"]})
+    return pa.schema(fields, provenance.stamp_of(schema))
 
 
 def _check(path: Path, shard: Any, first_path: Path, first: Any) -> None:
-    found = stored.facts(shard, path)
+    found = provenance.facts(shard, path)
     if "sweep" not in found["meta"]:
         raise BadInput(f"{where(path)}: is no table of a sweep; give what --sweep ... -o wrote")
-    if shard.schema != first.schema or found != stored.facts(first, first_path):
+    if shard.schema != first.schema or found != provenance.facts(first, first_path):
         raise BadInput(f"{where(path)}: is of another sweep than {where(first_path)}; merge one")
 
 
 def _check_cells(path: Path, first: Any, cells: list[int]) -> None:
     with refusing(path):
-        expected = prod(map(len, stored.facts(first, path)["meta"]["sweep"].values()))
+        expected = prod(map(len, provenance.facts(first, path)["meta"]["sweep"].values()))
         if expected > sweeps.MOST:
             raise ValueError("cells")
     twice = [k for k in set(cells) if cells.count(k) > 1] if len(set(cells)) < len(cells) else []

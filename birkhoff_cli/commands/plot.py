@@ -1,12 +1,12 @@
 """Draw a table again: the figure of the command that wrote it, from the table alone.
 
-A Parquet or Arrow file says which command made it and everything that its figure needs.
+The file has to say which command made it: Parquet and Arrow files do, text does not.
 """
 
 from pathlib import Path
 from typing import Annotated
 
-from birkhoff_cli import files, outputs, stored
+from birkhoff_cli import files, outputs, provenance, tables
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
@@ -23,7 +23,7 @@ SCHEMA = ()
 
 
 def run(
-    table: Annotated[Path, "A table that birkhoff wrote, .parquet or .arrow."],
+    table: Annotated[Path, "A table that birkhoff wrote, of a format that keeps metadata."],
     *,
     plot: Annotated[Path | None, "png, svg or pdf; the table's name with .png if not given"] = None,
 ) -> Result:
@@ -38,8 +38,8 @@ def run(
     check_regular(table)
     target = plot or table.with_suffix(".png")
     files.check(target, (table,))
-    rows = stored.read(table)
-    module = stored.author(rows, table)
+    rows = tables.read(table)
+    module = provenance.author(rows, table)
     if not hasattr(module, "draw"):
         name = module.__name__.rpartition(".")[2]
         raise Unsupported(

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-from birkhoff_cli import files, inputs, matrices, outputs
+from birkhoff_cli import files, inputs, matrices, outputs, provenance
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.result import Result
@@ -94,8 +94,8 @@ def _steps(
             folder.rmdir()
         raise BadInput(page["sections"][0]["refused"])
     page["title"] = ", ".join(escape(path.name) for path in words["path"][:3])
-    page["version"] = outputs.program_version()
-    page["orientation"] = outputs.ORIENTATION
+    page["version"] = provenance.program_version()
+    page["orientation"] = provenance.ORIENTATION
     with files.opened(output) as file:
         file.write(_html(page).encode())
 

@@ -5,7 +5,6 @@ with `Recorder.add`. A pass is one call of the model; its samples are the tokens
 sequence after sequence.
 """
 
-import json
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -16,13 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from birkhoff_cli import files
+from birkhoff_cli import files, provenance, tables
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
-from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.recording.libraries._module import ADD
-from birkhoff_cli.text import finite, plain
 
 IN_MEMORY = 64 << 20
 """Bytes that are held in memory; a longer recording goes on in a file without a name."""
@@ -49,7 +46,7 @@ class Recorder:
         """
         self.path = None if path is None else Path(path)
         if self.path is not None:
-            _kind(self.path)
+            _format(self.path)
         self.meta = meta or {}
         self.sites: tuple[Site, ...] = ()
         self.samples = 0
@@ -139,7 +136,7 @@ class Recorder:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the trace: Parquet, Arrow, CSV or ndjson, by the suffix.
+        """Write the trace, in the format of the suffix.
 
         Raises:
             BadInput: there is no trace.
@@ -224,36 +221,20 @@ def _words(matrices: NDArray[Any]) -> str:
     return f"{len(matrices)} tokens with d = {matrices.shape[-1]}"
 
 
-def _kind(path: Path) -> str:
-    """Format of a table by its name, and whether it can be written there."""
-    from birkhoff_cli.tables import SUFFIXES
-
-    if (kind := SUFFIXES.get(path.suffix.lower())) is None:
-        raise UsageError(
-            f"{path}: '{path.suffix}' names no table format; use {', '.join(SUFFIXES)}"
-        )
+def _format(path: Path) -> tables.TableFormat:
+    """Format of a table by its name, if it can be written there."""
+    format = tables.by_suffix(path)
     files.check(path)
-    return kind
+    return format
 
 
 def _write(trace: MixingTrace, path: Path) -> None:
     """As ``birkhoff trace`` does: in row groups, whole or not at all."""
     from birkhoff_cli.analyses.core.table import arrow_schema
     from birkhoff_cli.commands.trace import run
-    from birkhoff_cli.outputs import ORIENTATION, program_version
-    from birkhoff_cli.stored import SCHEMA_VERSION
-    from birkhoff_cli.tables import WRITERS
 
-    writer, result = WRITERS[_kind(path)], run(trace)
-    facts = {
-        **{"schema": "trace", "schema_version": SCHEMA_VERSION, "version": program_version()},
-        **{"options": {}, "orientation": ORIENTATION, "meta": result.meta},
-    }
-    stamp = {b"birkhoff": json.dumps(facts, default=str, sort_keys=True).encode()}
-    schema = arrow_schema(result.schema, stamp)
+    format, result = _format(path), run(trace)
+    schema = arrow_schema(result.schema, provenance.stamp("trace", result.meta, options={}))
     with files.opened(path) as sink:
-        writer(result.batches(schema), schema, sink, lambda: _footer(result))
-
-
-def _footer(result: Result) -> dict[str, str]:
-    return {"birkhoff.summary": json.dumps(finite(dict(result.summarise())), default=plain)}
+        batches = result.batches(schema)
+        format.write(batches, schema, sink, lambda: provenance.footer(result.summarise()))

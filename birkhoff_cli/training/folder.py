@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from birkhoff_cli import files
+from birkhoff_cli import files, provenance, tables
 from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli.containers import where
@@ -176,9 +176,7 @@ def save(folder: Path, run: Run) -> None:
 
 def write_log(path: Path, run: Run) -> None:
     """Every step so far, as Parquet."""
-    from birkhoff_cli.tables import parquet
-
-    schema = arrow_schema(LOG, {b"birkhoff": json.dumps({"schema": "train-log"}).encode()})
+    schema = arrow_schema(LOG, provenance.stamp("train-log", {}))
     columns: dict[str, Any] = {c.name: [r.get(c.name, float("nan")) for r in run.log] for c in LOG}
     with files.opened(path) as file:
-        parquet([record_batch(schema, columns)], schema, file, dict)
+        tables.load(tables.DEFAULT).write([record_batch(schema, columns)], schema, file, dict)

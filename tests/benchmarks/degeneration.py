@@ -42,7 +42,7 @@ def write(path, samples, sites, d):
     from birkhoff_cli.analyses.core.table import arrow_schema
     from birkhoff_cli.analyses.core.trace import MixingTrace, Site
     from birkhoff_cli.commands import trace
-    from birkhoff_cli.tables import WRITERS
+    from birkhoff_cli.tables import by_suffix
 
     def read(block):
         return (
@@ -53,7 +53,7 @@ def write(path, samples, sites, d):
     result = trace.run(MixingTrace(d, samples, places, "drawn", read))
     schema = arrow_schema(result.schema)
     with files.opened(path) as sink:
-        WRITERS["arrow"](result.batches(schema), schema, sink, dict)
+        by_suffix(path).write(result.batches(schema), schema, sink, dict)
 
 
 def read(path, samples, *_):

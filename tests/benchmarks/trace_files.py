@@ -49,11 +49,11 @@ def batches(samples):
 
 def write(path, samples):
     from birkhoff_cli import files
-    from birkhoff_cli.tables import WRITERS
+    from birkhoff_cli.tables import by_suffix
 
     held, schema = batches(samples)
     with files.opened(path) as sink:
-        WRITERS[path.suffix[1:]](held, schema, sink, dict)
+        by_suffix(path).write(held, schema, sink, dict)
 
 
 def read(path, samples):

@@ -18,9 +18,10 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.matrices import rows
-from birkhoff_cli.matrices.arrays import real
-from birkhoff_cli.matrices.columns import Stored, gathered, wanted
+from birkhoff_cli.tables import _rows as rows
+from birkhoff_cli.tables._arrays import real
+from birkhoff_cli.tables._columns import gathered, trace_columns
+from birkhoff_cli.tables._format import Stored
 
 ROWS = 1 << 16
 """Rows of the small columns that are looked at together."""
@@ -36,7 +37,7 @@ def trace(label: Path, table: Stored, facts: dict[str, Any]) -> MixingTrace:
         BadInput: as `rows.trace`; what is wrong with a later matrix is found by the iteration.
         TooLarge: not in order, and too large to be sorted in memory.
     """
-    *places, matrix = wanted(label, table.schema)
+    *places, matrix = trace_columns(label, table)
     rows.refuse_empty(label, table.rows)
     if "step" in places:
         places.remove("step")

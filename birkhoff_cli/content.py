@@ -1,11 +1,12 @@
 """The bytes of a file or a pipe, read as often as somebody asks, and the same every time."""
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
@@ -13,6 +14,12 @@ from birkhoff_cli.containers import where
 
 Content: TypeAlias = Callable[[], AbstractContextManager[BinaryIO]]
 """Opens it at its beginning."""
+
+HEAD = 4096
+"""Bytes from which the format of a file is told."""
+
+STEP = 1 << 20
+"""Bytes that are read at a time."""
 
 
 def of_bytes(data: bytes) -> Content:
@@ -61,3 +68,11 @@ def size(file: BinaryIO) -> int:
     found = file.seek(0, io.SEEK_END)
     file.seek(0)
     return found
+
+
+def digest(file: BinaryIO) -> dict[str, Any]:
+    """Size and sha256 of all of an open file, as ``sha256sum`` confirms it."""
+    length, total = size(file), hashlib.sha256()
+    while part := file.read(STEP):
+        total.update(part)
+    return {"size": length, "sha256": total.hexdigest()}

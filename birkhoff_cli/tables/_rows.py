@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
-from birkhoff_cli.matrices.arrays import real
+from birkhoff_cli.tables._arrays import real
 
 AGAIN = "every sample needs every site once; write the table again"
 

@@ -1,0 +1,115 @@
+"""How a table was made, in its metadata: written and read here and nowhere else."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from birkhoff_cli import members
+from birkhoff_cli.analyses.core import metadata
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers.store import DAMAGED, refusing
+from birkhoff_cli.text import finite, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ORIENTATION = "x_out[i] = sum_j H[i, j] x_in[j]; composite H[L-1] ... H[1] H[0]"
+SCHEMA_VERSION = 1
+"""Of the tables that this version writes."""
+
+SUMMARY = "birkhoff.summary"
+"""Key of the headline numbers, which are known after the last row."""
+
+
+def program_version() -> str:
+    """Version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("birkhoff-cli")
+    except PackageNotFoundError:
+        return "source"
+
+
+def stamp(schema: str, meta: Mapping[str, Any], **facts: Any) -> dict[bytes, bytes]:
+    """How to make a table again, and how to read it.
+
+    Args:
+        schema: name of the command whose table it is.
+        meta: facts about the run that no column holds.
+        facts: whatever else is known, such as the command line and its options.
+    """
+    return metadata.dump(
+        {
+            "schema": schema,
+            "schema_version": SCHEMA_VERSION,
+            "version": program_version(),
+            "orientation": ORIENTATION,
+            "meta": meta,
+            **facts,
+        }
+    )
+
+
+def stamp_of(schema: "pa.Schema") -> dict[bytes, bytes]:
+    """What `stamp` wrote into a schema, and nothing that a file format added."""
+    return {metadata.KEY: schema.metadata[metadata.KEY]}
+
+
+def footer(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The headline numbers, for the end of a file."""
+    return {SUMMARY: json.dumps(finite(dict(summary)), default=plain)}
+
+
+def facts(table: "pa.Table", path: Path) -> dict[str, Any]:
+    """What a table says about itself.
+
+    Raises:
+        BadInput: nothing, so that birkhoff did not write it.
+    """
+    found = metadata.load(table.schema.metadata)
+    if not isinstance(found.get("meta"), dict):
+        raise BadInput(f"{where(path)}: was not written by birkhoff, or is changed; {DAMAGED}")
+    return found
+
+
+def summary(table: "pa.Table", path: Path) -> dict[str, Any]:
+    """The headline numbers that a file of ours ends with; none if there are none."""
+    with refusing(path):
+        notes = table.schema.metadata or {}
+        found: dict[str, Any] = json.loads(notes.get(SUMMARY.encode(), b"{}"))
+        return found
+
+
+def author(table: "pa.Table", path: Path) -> ModuleType:
+    """The command that wrote a table.
+
+    Raises:
+        BadInput: it says nothing about itself.
+        Unsupported: no command of this version, or one that wrote other columns then.
+    """
+    found = facts(table, path)
+    name = str(found.get("schema"))
+    if members.package_of(name) is None or found.get("schema_version") != SCHEMA_VERSION:
+        raise Unsupported(
+            f"{where(path)}: was written by 'birkhoff {escape(name, 40)}' of version "
+            f"{escape(found.get('version'), 20)}, which this version cannot draw; run it again"
+        )
+    return members.module_of(name)
+
+
+def recorded(trace: MixingTrace, notes: Mapping[bytes, bytes] | None) -> MixingTrace:
+    """A trace with the training step and the assumptions that its table's metadata name."""
+    found = metadata.load(notes).get("meta")
+    if not isinstance(found, dict) or not found:
+        return trace
+    step, assumed = found.get("step"), found.get("assumptions")
+    meta = trace.meta | {"recorded": found}
+    if isinstance(assumed, list):
+        meta["assumptions"] = [escape(text, 300) for text in assumed]
+    return replace(trace, step=step if type(step) is int else None, meta=meta)

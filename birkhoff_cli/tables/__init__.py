@@ -1,0 +1,112 @@
+"""Table formats: one file = one format, which knows its suffixes and magic, reads and writes.
+
+A file is told by its first bytes, never by its name; the name of an output says what to write.
+Nothing is used before it is checked: pages against their checksums, buffers by full validation,
+every column's type before its values.
+"""
+
+import inspect
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.containers import where
+from birkhoff_cli.containers.kinds import check_regular
+from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.content import HEAD, of_file
+from birkhoff_cli.tables._format import TableFormat
+from birkhoff_cli.text import either
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["TableFormat", "by_suffix", "formats", "load", "names", "read", "recognise", "writable"]
+
+DEFAULT = "parquet"
+"""What standard output gets if nothing else was asked for."""
+
+ROWS = 1 << 16
+"""Rows that are read together."""
+
+
+@cache
+def formats() -> tuple[TableFormat, ...]:
+    """Every format, in order of names; a file that defines none is passed over."""
+    modules = (discover.member(__name__, name) for name in discover.members(__name__))
+    return tuple(member() for module in modules if (member := member_of(module)))
+
+
+def member_of(module: ModuleType) -> type[TableFormat] | None:
+    """The format that a file defines; None if it defines none."""
+    classes = (c for _, c in inspect.getmembers(module, inspect.isclass))
+    own = (c for c in classes if c.__module__ == module.__name__)
+    return next((c for c in own if issubclass(c, TableFormat)), None)
+
+
+def names() -> tuple[str, ...]:
+    """Names of all formats."""
+    return tuple(format.name for format in formats())
+
+
+def writable() -> tuple[TableFormat, ...]:
+    """Those that ``--format`` takes."""
+    return tuple(format for format in formats() if format.writes)
+
+
+def load(name: str) -> TableFormat:
+    """The format of this name, which is there."""
+    return next(format for format in formats() if format.name == name)
+
+
+def by_suffix(path: Path) -> TableFormat:
+    """What to write into a file, by its name.
+
+    Raises:
+        UsageError: the name says nothing; those are listed that do.
+    """
+    known = {suffix: format for format in writable() for suffix in format.suffixes}
+    if format := known.get(path.suffix.lower()):
+        return format
+    raise UsageError(f"{path}: '{path.suffix}' names no table format; use {', '.join(known)}")
+
+
+def recognise(head: bytes) -> TableFormat | None:
+    """The format of a file that begins like this."""
+    return next((format for format in formats() if format.recognises(head)), None)
+
+
+def read(path: Path) -> "pa.Table":
+    """A table with all that it says about itself, whole.
+
+    Raises:
+        BadInput: no such file, damaged, or of a format that keeps no metadata.
+        TooLarge: more than fits in memory.
+    """
+    check_regular(path)
+    with refusing(path):
+        content = of_file(path)
+        with content() as file:
+            format = _keeping(path, recognise(file.read(HEAD)))
+        from birkhoff_cli.tables._columns import gathered, refuse_repeats
+
+        table = format.read(path, content)
+        refuse_repeats(path, table.names)
+        require_memory(4 * table.size, where(path))
+        names = list(table.names)
+        return gathered(path, table.batches(names, ROWS), table.schema, names)
+
+
+def _keeping(path: Path, format: TableFormat | None) -> TableFormat:
+    """A format of which a file says what it is."""
+    if format is not None and format.keeps_metadata:
+        return format
+    what = "is no table" if format is None else f"is {format.name}, which keeps no metadata"
+    keeping = either([format.suffixes[0] for format in writable() if format.keeps_metadata])
+    raise BadInput(
+        f"{where(path)}: {what}; give a table that 'birkhoff ... -o' wrote as {keeping}: "
+        f"only these say what they hold"
+    )

@@ -1,0 +1,142 @@
+"""Arrays of square matrices: what is in them, and how they become a trace.
+
+The header of a ``.npy`` file is read as data, and no pickle is ever opened.
+
+Source: the .npy format, numpy.lib.format.
+"""
+
+import warnings
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers.store import INCOMPLETE
+
+NAMES = ("matrix", "matrices", "H")
+"""Names under which an archive of several arrays may hold its mixing matrices."""
+
+HEADERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+}
+ASSUMED = (
+    "rows are outputs, x_out[i] = sum_j H[i, j] x_in[j]: an array does not say; transpose it if not"
+)
+
+
+def only_name(names: Sequence[str]) -> str | None:
+    """The only one, or the one of several that is among `NAMES`; None if there is no such one."""
+    found = list(names) if len(names) == 1 else [name for name in NAMES if name in names]
+    return found[0] if len(found) == 1 else None
+
+
+class Header(NamedTuple):
+    """What a ``.npy`` file says of its array."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+
+def read_header(label: Path, file: IO[bytes], size: int) -> Header:
+    """A header that describes exactly the bytes behind it, and matrices of real numbers.
+
+    Args:
+        label: what messages call the file.
+        file: at its beginning; it is left behind the header.
+        size: bytes of the whole file.
+
+    Raises:
+        BadInput: not square matrices, or not as many bytes as they take.
+        Unsupported: objects, text, booleans or complex numbers.
+    """
+    header = _parse(label, file)
+    if header.dtype.hasobject or header.dtype.kind not in "fiu":
+        raise Unsupported(
+            f"{where(label)}: has dtype {escape(header.dtype, 40)}; "
+            f"only real numbers, integer or floating, can be mixing matrices"
+        )
+    _check_shape(label, header.shape)
+    expected, there = prod(header.shape) * header.dtype.itemsize, size - file.tell()
+    if expected != there:
+        raise BadInput(
+            f"{where(label)}: shape {header.shape} of {header.dtype} takes {expected:,} bytes "
+            f"and {there:,} are there; {INCOMPLETE}"
+        )
+    return header
+
+
+def _parse(label: Path, file: IO[bytes]) -> Header:
+    version = npy_format.read_magic(file)
+    if version not in HEADERS:
+        raise Unsupported(
+            f"{where(label)}: is a .npy file of version {version[0]}.{version[1]}, "
+            f"which holds records; save a plain array"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+        return Header(*HEADERS[version](file))
+
+
+def _check_shape(label: Path, shape: tuple[int, ...]) -> None:
+    if not 2 <= len(shape) <= 4 or shape[-1] != shape[-2] or min(shape) < 1:
+        raise BadInput(
+            f"{where(label)}: has shape {escape(shape)}; expected square matrices, and at least "
+            f"one: (d, d), (samples, d, d) or (samples, sites, d, d)"
+        )
+
+
+def read_values(label: Path, file: IO[bytes], header: Header) -> NDArray[Any]:
+    """All numbers behind a header.
+
+    Raises:
+        TooLarge: they do not fit in memory.
+    """
+    length = prod(header.shape) * header.dtype.itemsize
+    require_memory(4 * length, where(label))
+    flat = np.frombuffer(read_exactly(file, length), header.dtype)
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+
+def read_exactly(file: IO[bytes], size: int) -> bytes:
+    """So many bytes, or EOFError."""
+    data = file.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data
+
+
+def array_trace(label: Path, array: NDArray[Any], facts: dict[str, Any]) -> MixingTrace:
+    """The trace of an array of square matrices, whatever its axes are."""
+    values = real(array).reshape(four_axes(array.shape))
+    return in_memory(values, array_sites(values.shape[1]), where(label), meta=assuming(facts))
+
+
+def four_axes(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """One sample, samples of one site, or samples of sites: ``(sample, site, d, d)``."""
+    samples, sites, *_ = (*shape[:-2], 1, 1)
+    return samples, sites, shape[-2], shape[-1]
+
+
+def array_sites(count: int) -> tuple[Site, ...]:
+    """Sites by number: an array has no names."""
+    return tuple(Site(k, "file", f"site {k}") for k in range(count))
+
+
+def assuming(facts: dict[str, Any]) -> dict[str, Any]:
+    """Provenance with what an array does not say."""
+    return facts | {"assumptions": [ASSUMED]}
+
+
+def real(array: NDArray[Any]) -> NDArray[Any]:
+    """Native float32 as it is, everything else as float64."""
+    return array.astype(np.float32 if array.dtype.str[1:] == "f4" else np.float64, copy=False)

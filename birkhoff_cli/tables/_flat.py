@@ -1,0 +1,97 @@
+"""Lists as one column per entry, ``matrix_0_1``, for formats that have no lists; and back."""
+
+import re
+from collections.abc import Sequence
+from math import isqrt, prod
+
+import numpy as np
+import pyarrow as pa
+
+ENTRY = re.compile(r"(\w+)_(0|[1-9][0-9]{0,3})_(0|[1-9][0-9]{0,3})", re.ASCII)
+"""Name of a column that holds one entry of a matrix."""
+
+
+def flatten(table: pa.Table) -> pa.Table:
+    """Every fixed-size list, nested or not, as columns in the order of its entries."""
+    columns: dict[str, pa.ChunkedArray | pa.Array] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        sizes = list_sizes(column.type)
+        if not sizes:
+            columns[name] = column
+            continue
+        entries = column.combine_chunks()
+        for _ in sizes:
+            entries = entries.flatten()
+        for k, index in enumerate(np.ndindex(sizes)):
+            name_of_entry = "_".join((name, *map(str, index)))
+            columns[name_of_entry] = entries[k :: prod(sizes)] if len(entries) else entries
+    return pa.table(list(columns.values()), names=list(columns))
+
+
+def list_sizes(type_: pa.DataType) -> tuple[int, ...]:
+    """Lengths of nested fixed-size lists, the outermost first."""
+    if not pa.types.is_fixed_size_list(type_):
+        return ()
+    return (type_.list_size, *list_sizes(type_.value_type))
+
+
+def list_depth(type_: pa.DataType) -> int:
+    """How many lists of any length are nested."""
+    return 1 + list_depth(type_.value_type) if _is_list(type_) else 0
+
+
+def leaf(type_: pa.DataType) -> pa.DataType:
+    """Type of the values in nested lists."""
+    return leaf(type_.value_type) if _is_list(type_) else type_
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    t = pa.types
+    return bool(t.is_list(type_) or t.is_large_list(type_) or t.is_fixed_size_list(type_))
+
+
+def matrix_of(name: str) -> str | None:
+    """The matrix whose entry a column is, by its name; None if it is none."""
+    match = ENTRY.fullmatch(name)
+    return match[1] if match else None
+
+
+def entries_of(matrix: str, names: Sequence[str]) -> list[str] | None:
+    """Columns of a square matrix in the order of its entries; None if they are not all there."""
+    own = [name for name in names if matrix_of(name) == matrix]
+    d = isqrt(len(own))
+    ordered = [f"{matrix}_{i}_{j}" for i in range(d) for j in range(d)]
+    return ordered if sorted(own) == sorted(ordered) else None
+
+
+def nest(table: pa.Table) -> pa.Table:
+    """Columns that are the entries of one square matrix as a column of matrices.
+
+    It stands where the first entry stood. An empty cell of numbers is NaN.
+    """
+    names = table.column_names
+    whole = {
+        matrix: entries
+        for matrix in dict.fromkeys(filter(None, map(matrix_of, names)))
+        if (entries := entries_of(matrix, names))
+    }
+    first = {entries[0]: matrix for matrix, entries in whole.items()}
+    inside = {entry for entries in whole.values() for entry in entries}
+    columns, kept = [], []
+    by_name = dict(zip(names, table.columns, strict=True))
+    for name, column in zip(names, table.columns, strict=True):
+        if name in first:
+            columns.append(_matrices([by_name[entry] for entry in whole[first[name]]]))
+            kept.append(first[name])
+        elif name not in inside:
+            columns.append(column)
+            kept.append(name)
+    return pa.table(columns, names=kept)
+
+
+def _matrices(entries: list[pa.ChunkedArray]) -> pa.Array:
+    d = isqrt(len(entries))
+    entries = [e.cast(pa.float64()) if pa.types.is_null(e.type) else e for e in entries]
+    values = np.stack([entry.to_numpy() for entry in entries], axis=1)
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), d)
+    return pa.FixedSizeListArray.from_arrays(rows, d)

@@ -1,0 +1,129 @@
+"""What every table format is: how it is recognised, read and written."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import where
+from birkhoff_cli.content import Content
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Footer = Callable[[], Mapping[str, str]]
+"""What is known only after the last batch, as text by key."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table in a file, read whenever somebody asks for columns of it.
+
+    Attributes:
+        schema: of all columns that can be read; its metadata are all that the file has.
+        rows: how many it says it has.
+        size: bytes after decompression, as it says; 0 if it does not.
+        batches: from names of columns to batches of them in order, of a number of rows that the
+            reader may round to what the file holds together.
+        names: of all columns in the file, in its order.
+    """
+
+    schema: "pa.Schema"
+    rows: int
+    size: int
+    batches: "Callable[[list[str], int], Iterator[pa.RecordBatch]]"
+    names: tuple[str, ...]
+
+
+class TableFormat(ABC):
+    """One way to keep a table, or an array of matrices, in a file.
+
+    A member is a class without arguments in a file of this folder; the file's name is its name.
+
+    Attributes:
+        suffixes: of file names, in lower case, the usual one first.
+        binary: whether a terminal cannot show it.
+        keeps_metadata: whether a file says what its columns mean and how it was made.
+        pipes: whether it can be read from standard input.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    binary: ClassVar[bool] = True
+    keeps_metadata: ClassVar[bool] = False
+    pipes: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """As ``--format`` takes it."""
+        return type(self).__module__.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def writes(self) -> bool:
+        """Whether `write` is there."""
+        return type(self).write is not TableFormat.write
+
+    @abstractmethod
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file of this format can begin like this."""
+
+    def may_hold_matrices(self, head: bytes, path: Path | None) -> bool:
+        """Whether a file that was recognised can hold matrices, as far as is seen at once.
+
+        Args:
+            head: its first bytes.
+            path: where it is; None for standard input.
+        """
+        del head, path
+        return True
+
+    def read(
+        self, label: Path, content: Content, types: "Mapping[str, pa.DataType] | None" = None
+    ) -> Stored:
+        """The columns of a table.
+
+        Args:
+            label: what messages call it.
+            content: its bytes.
+            types: the columns to read, and their types, for formats that keep no types; all
+                columns, and types as the values look, if not given.
+
+        Raises:
+            BadInput: damaged or incomplete.
+            TooLarge: more than fits in memory, in a format that is read whole.
+        """
+        del content, types
+        raise Unsupported(f"{where(label)}: is {self.name}, which holds arrays and no tables")
+
+    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+        """The matrices, in our orientation.
+
+        Args:
+            label: what messages call it.
+            content: its bytes.
+            facts: provenance for the trace's ``meta``.
+
+        Raises:
+            BadInput: no matrices; damaged or incomplete. What is only found in a later block is
+                raised by the iteration over the trace.
+            TooLarge: more than fits in memory, in a format or an order that has to be read whole.
+        """
+        from birkhoff_cli.provenance import recorded
+        from birkhoff_cli.tables import _ordered
+        from birkhoff_cli.tables._columns import TYPES
+
+        table = self.read(label, content, TYPES)
+        return recorded(_ordered.trace(label, table, facts), table.schema.metadata)
+
+    def write(
+        self,
+        batches: "Iterable[pa.RecordBatch]",
+        schema: "pa.Schema",
+        sink: BinaryIO,
+        footer: Footer,
+    ) -> None:
+        """Write every batch; ``sink`` need not be seekable."""
+        del batches, schema, sink, footer
+        raise Unsupported(f"{self.name} files are read and not written")

@@ -1,0 +1,84 @@
+"""One JSON object per row and line; a number that JSON cannot hold becomes null."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from birkhoff_cli.content import Content, whole
+from birkhoff_cli.tables._format import Footer, Stored, TableFormat
+from birkhoff_cli.text import finite
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW = re.compile(rb'\{[ \t]*"[^"\n]*"[ \t]*:')
+MATRIX = re.compile(rb'\{[^\n]*?"\s*matrix\s*"\s*:\s*\[', re.IGNORECASE)
+MAX_BLOCK = (1 << 31) - 1
+"""Bytes that pyarrow parses at a time, at most."""
+
+
+class Ndjson(TableFormat):
+    """Text that is read whole; types are guessed where nobody knows them."""
+
+    suffixes = (".ndjson", ".jsonl")
+    binary = False
+
+    def recognises(self, head: bytes) -> bool:
+        """By an object that begins in the first line."""
+        return ROW.match(head) is not None
+
+    def may_hold_matrices(self, head: bytes, path: Path | None) -> bool:
+        """Whether the first row has a list called like a matrix."""
+        del path
+        return MATRIX.match(head) is not None
+
+    def read(
+        self, label: Path, content: Content, types: "Mapping[str, pa.DataType] | None" = None
+    ) -> Stored:
+        """A column that the first row does not have is not there."""
+        import pyarrow as pa
+        import pyarrow.json
+
+        from birkhoff_cli.tables._columns import in_memory, refuse_repeats
+
+        data = whole(label, content)
+        names = _keys(data)
+        wanted = None if types is None else {n: types[n] for n in names if n in types}
+        refuse_repeats(label, [n for n in names if wanted is not None and n in wanted])
+        table = pa.json.read_json(
+            pa.BufferReader(data),
+            read_options=pa.json.ReadOptions(
+                use_threads=False, block_size=min(len(data) + 1, MAX_BLOCK)
+            ),
+            parse_options=pa.json.ParseOptions(
+                explicit_schema=None if wanted is None else pa.schema(list(wanted.items())),
+                unexpected_field_behavior="infer" if wanted is None else "ignore",
+            ),
+        )
+        return in_memory(table, names)
+
+    def write(
+        self,
+        batches: "Iterable[pa.RecordBatch]",
+        schema: "pa.Schema",
+        sink: BinaryIO,
+        footer: Footer,
+    ) -> None:
+        """Every row as it comes."""
+        del schema, footer
+        for batch in batches:
+            for row in batch.to_pylist():
+                sink.write(json.dumps(finite(row), ensure_ascii=False).encode() + b"\n")
+
+
+def _keys(data: bytes) -> list[str]:
+    """Keys of the first row, a repeated one as often as it is there."""
+    keys: list[list[str]] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        keys.append([key for key, _ in pairs])
+
+    json.loads(data.partition(b"\n")[0], object_pairs_hook=note)
+    return keys[-1]  # the outermost object ends last

@@ -1,0 +1,57 @@
+"""One array as ``numpy.save`` writes it; read block by block if its last axes are together.
+
+Source: the .npy format, numpy.lib.format.
+"""
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import where
+from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.content import Content, size
+from birkhoff_cli.tables import _arrays
+from birkhoff_cli.tables._format import TableFormat
+
+
+class Npy(TableFormat):
+    """An array of square matrices; no pickle is ever opened."""
+
+    suffixes = (".npy",)
+
+    def recognises(self, head: bytes) -> bool:
+        """By the magic bytes."""
+        return head.startswith(b"\x93NUMPY")
+
+    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+        """One sample, samples of one site, or samples of sites, by the number of axes."""
+        with content() as file:
+            header = _arrays.read_header(label, file, size(file))
+            if header.fortran:
+                values = _arrays.read_values(label, file, header)
+                return _arrays.array_trace(label, values, facts)
+            start = file.tell()
+        samples, *inner = _arrays.four_axes(header.shape)
+
+        def read(block: int) -> Iterator[Array]:
+            with refusing(label), content() as file:
+                file.seek(start)
+                for k in range(0, samples, block):
+                    shape = (min(block, samples - k), *inner)
+                    data = _arrays.read_exactly(file, prod(shape) * header.dtype.itemsize)
+                    yield _arrays.real(np.frombuffer(data, header.dtype)).reshape(shape)
+
+        return MixingTrace(
+            d=inner[-1],
+            samples=samples,
+            sites=_arrays.array_sites(inner[0]),
+            source=where(label),
+            read=read,
+            dtype=_arrays.real(np.empty(0, header.dtype)).dtype,
+            meta=_arrays.assuming(facts),
+        )

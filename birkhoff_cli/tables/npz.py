@@ -1,0 +1,49 @@
+"""Several arrays as ``numpy.savez`` writes them: the one that holds mixing matrices is read."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers.kinds import ZIP
+from birkhoff_cli.containers.store import DAMAGED
+from birkhoff_cli.content import Content
+from birkhoff_cli.tables import _arrays
+from birkhoff_cli.tables._format import TableFormat
+
+
+class Npz(TableFormat):
+    """A zip archive whose first record is a ``.npy`` file."""
+
+    suffixes = (".npz",)
+
+    def recognises(self, head: bytes) -> bool:
+        """By the name of the first record."""
+        length = int.from_bytes(head[26:28], "little")
+        return head.startswith(ZIP) and head[30 : 30 + length].endswith(b".npy")
+
+    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+        """The one array, or the one of several that has a name of matrices."""
+        with content() as whole, zipfile.ZipFile(whole) as archive:
+            entry = _entry(label, archive)
+            with archive.open(entry) as file:
+                header = _arrays.read_header(label, file, entry.file_size)
+                values = _arrays.read_values(label, file, header)
+                file.read()  # to the end, where the checksum is compared
+        return _arrays.array_trace(label, values, facts)
+
+
+def _entry(label: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist()}
+    if len(entries) < len(archive.infolist()):
+        raise BadInput(f"{where(label)}: holds an array twice; {DAMAGED}")
+    name = _arrays.only_name(list(entries))
+    if name is None:
+        held = ", ".join(escape(name, 30) for name in list(entries)[:5])
+        raise BadInput(
+            f"{where(label)}: holds {len(entries)} arrays ({held}), not one named "
+            f"{' or '.join(_arrays.NAMES)}; save one array with numpy.save"
+        )
+    return entries[name]
