@@ -7,8 +7,9 @@ are the gain of a constant signal. Entropies are in nats, logarithms natural.
 
 A matrix whose rows (or columns) sum to 1 has the eigenvalue 1 and, without negative entries, the
 spectral radius 1 exactly, after one normalisation as after twenty. What drifts is its norm and the
-other sums. In a product a sum that is 1 up to the rounding of the matrices' dtype counts as 1, so
-that the rest decays over a thousand layers without a floor.
+other sums. In a product of matrices whose sums are 1 up to the rounding of their dtype the sums
+count as 1, so that the rest decays over a thousand layers without a floor; each sample for itself.
+What rounding hides of a sample is left out of the statistics, and counted in the column unknown.
 
 The typical decay per layer is the geometric mean over samples of ||P - J/d||; the mean-square
 decay is larger, for rare chains carry it. Percentiles of up to 10,240 numbers are exact; beyond,
@@ -24,7 +25,6 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
-from birkhoff_cli.analyses.core.distributions import BUCKET, COLUMNS, STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
@@ -33,8 +33,10 @@ from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
 from birkhoff_cli.analyses.geometry.norms import EPS
-from birkhoff_cli.analyses.geometry.products import Blocks, blocks, reflected, times
+from birkhoff_cli.analyses.geometry.products import Blocks, blocks, times
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
+from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS, Distributions
+from birkhoff_cli.analyses.statistics.log_means import LogMeans
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,10 +61,15 @@ SCHEMA = (
     *COLUMNS,
 )
 
-METRICS = PER_LINE | PER_MATRIX
+PER_SAMPLE = PER_LINE | PER_MATRIX
+ROOT_MEAN_SQUARE = {
+    "log_barycenter_rms": "natural logarithm of the root mean square over samples of the distance "
+    "to J/d, at any depth; it stands in the column mean, and the others are null"
+}
+METRICS = PER_SAMPLE | ROOT_MEAN_SQUARE
 SIZE = (9.6, 6.6)
 
-AT_ONCE = 8192
+AT_ONCE = 16_384
 """4 x 4 matrices in one step, so that it stays in cache; fewer of larger ones."""
 
 LARGE = 64e6
@@ -134,26 +141,38 @@ class _Record:
         what = f"{len(self.site):,} matrices and products"
         self.lines = Distributions(len(self.site) * len(PER_LINE), samples * d, what)
         self.singles = Distributions(len(self.site) * len(PER_MATRIX), samples, what)
+        self.squares = LogMeans(len(self.site))
 
-    def put(self, row: int, measured: dict[str, Array]) -> None:
-        """The numbers of some samples of one row."""
+    def put(self, number: int, row: int, measured: dict[str, Array]) -> None:
+        """The numbers of one row, of the samples of a block."""
         lines = np.stack([measured[m].ravel() for m in PER_LINE])
-        self.lines.add(row * len(PER_LINE), lines)
-        self.singles.add(row * len(PER_MATRIX), np.stack([measured[m] for m in PER_MATRIX]))
+        self.lines.add(number, lines, row * len(PER_LINE))
+        singles = np.stack([measured[m] for m in PER_MATRIX])
+        self.singles.add(number, singles, row * len(PER_MATRIX))
+        self.squares.add(number, 2 * measured["log_barycenter_distance"][None], row)
 
     def row(self, site: int, start: int) -> int:
-        """Where a product is."""
+        """Row index of the composite from ``start`` to ``site``."""
         return self.sites + (site * (site + 1) // 2 + start if self.from_each else site)
 
-    def statistics(self) -> Array:
-        """``(rows, metrics, 7)``."""
-        if self._done is None:
-            parts = (self.lines, self.singles)
-            shape = (len(self.site), -1, len(STATISTICS))
-            self._done = np.concatenate([p.statistics().reshape(shape) for p in parts], axis=1)
-        return self._done
+    def columns(self) -> dict[str, Array]:
+        """The statistics and what is not known of them, ``(rows, metrics)`` each."""
+        rows = len(self.site)
+        parts = [p.columns() for p in (self.lines, self.singles)]
+        found = {}
+        for name in parts[0]:
+            columns = [part[name].reshape(rows, -1) for part in parts]
+            columns.append(columns[1][:, -1:])  # of the metric whose root mean square it is
+            found[name] = np.concatenate(columns, axis=1)
+            if name in STATISTICS:
+                found[name][:, -1] = self.squares.logs / 2 if name == "mean" else np.nan
+        return found
 
-    _done: Array | None = None
+    @property
+    def quantile_error(self) -> float | None:
+        """The larger one of both kinds of numbers."""
+        errors = [part.quantile_error for part in (self.lines, self.singles)]
+        return None if None in errors else max(errors)  # type: ignore[type-var]
 
 
 def _steps(
@@ -164,8 +183,8 @@ def _steps(
     else:
         stacks, dtype = iter(source), source.dtype
     precision = float(np.finfo(np.result_type(dtype, np.float16)).eps)
-    for group in _groups(stacks, record.at_once):
-        _follow(group, record, precision)
+    for number, group in enumerate(_groups(stacks, record.at_once)):
+        _follow(number, group, record, precision)
         yield {}
     yield _rows(record, sources.sites(source, layers))
 
@@ -183,20 +202,19 @@ def _groups(stacks: Iterator[Array], size: int) -> Iterator[list[Array]]:
         yield held
 
 
-def _follow(group: list[Array], record: _Record, precision: float) -> None:
+def _follow(number: int, group: list[Array], record: _Record, precision: float) -> None:
     """Measure some samples at every site, and the products that end there."""
     products: list[Blocks] = []
     for site in range(record.sites):
         h = _in_lanes(group, site)
         factor = blocks(h, precision)
-        measured = measure(factor, h, precision)
-        record.put(site, measured)
+        measured = measure(factor, precision)
+        record.put(number, site, measured)
         products = [times(factor, p) for p in products]
         for start, product in enumerate(products):
-            entries = reflected(product.unscaled())
-            record.put(record.row(site, start), measure(product, entries, precision))
+            record.put(number, record.row(site, start), measure(product, precision))
         if site == 0 or record.from_each:
-            record.put(record.row(site, len(products)), measured)
+            record.put(number, record.row(site, len(products)), measured)
             products.append(factor)
 
 
@@ -214,7 +232,6 @@ def _in_lanes(group: list[Array], site: int) -> Array:
 
 def _rows(record: _Record, places: Any) -> Columns:
     """The table: kind, then last site, start and metric."""
-    numbers = record.statistics()
     site = record.site[:, None]
     return {
         "kind": record.kind[:, None],
@@ -224,31 +241,31 @@ def _rows(record: _Record, places: Any) -> Columns:
         "layer": np.array([p.layer for p in places])[site],
         "branch": np.array([p.branch for p in places])[site],
         "metric": np.array(list(METRICS)),
-        **{name: numbers[..., k] for k, name in enumerate(STATISTICS)},
+        **record.columns(),
     }
 
 
 def _summary(record: _Record, layers: int, factor: float | None) -> Summary:
-    numbers = record.statistics()
-    of = {m: numbers[:, k] for k, m in enumerate(METRICS)}
-    single = {m: of[m][: record.sites] for m in ("row_sum", "column_sum")}
+    columns = record.columns()
+    of = {m: {k: v[:, i] for k, v in columns.items()} for i, m in enumerate(METRICS)}
+    single = {m: {k: v[: record.sites] for k, v in of[m].items()} for m in METRICS}
     first = np.flatnonzero((record.kind == "composite") & (record.start == 0))
-    chain = {m: dict(zip(STATISTICS, of[m][first].T, strict=True)) for m in METRICS}
-    last = {m: {k: float(v[-1]) for k, v in chain[m].items()} for m in METRICS}
+    chain = {m: {k: v[first] for k, v in of[m].items()} for m in METRICS}
+    last = {m: {k: _known(v[-1]) for k, v in chain[m].items()} for m in METRICS}
     square, depth = _mean_square_decay(chain, record.samples)
     return {
         "layers": layers,
         "sites": record.sites,
         "samples": record.samples,
-        "column_error_max": float(np.abs(single["column_sum"][:, [2, 6]] - 1).max()),
-        "row_error_max": float(np.abs(single["row_sum"][:, [2, 6]] - 1).max()),
+        "column_error_max": _largest_error(single["column_sum"]),
+        "row_error_max": _largest_error(single["row_sum"]),
         "composite_column_min": last["column_sum"]["min"],
         "composite_column_max": last["column_sum"]["max"],
         "composite_row_min": last["row_sum"]["min"],
         "composite_row_max": last["row_sum"]["max"],
         "composite_spectral_norm_max": last["spectral_norm"]["max"],
         "composite_spectral_radius_max": last["spectral_radius"]["max"],
-        "site_spectral_radius_max": float(of["spectral_radius"][: record.sites, 6].max()),
+        "site_spectral_radius_max": _known(np.fmax.reduce(single["spectral_radius"]["max"])),
         "amax_forward_max": last["amax_forward"]["max"],
         "amax_backward_max": last["amax_backward"]["max"],
         "typical_decay": _decay(chain["log_barycenter_distance"]["mean"]),
@@ -256,8 +273,16 @@ def _summary(record: _Record, layers: int, factor: float | None) -> Summary:
         "mean_square_decay": square,
         "mean_square_depth": depth,
         "mean_square_decay_exact": None if factor is None else factor**0.5,
-        "quantile_error": 0.0 if record.lines.exact and record.singles.exact else BUCKET,
+        "quantile_error": record.quantile_error,
     }
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _largest_error(sums: dict[str, Array]) -> float:
+    return float(max(np.abs(sums[k] - 1).max() for k in ("min", "max")))
 
 
 def _decay(logs: Array) -> float | None:
@@ -275,16 +300,11 @@ def _mean_square_decay(chain: dict[str, Any], samples: int) -> tuple[float | Non
     The distances are close to log-normal, and a mean of n squares of such is wrong by about
     ``sqrt((exp(4 s^2) - 1) / n)`` with s the deviation of the logarithm.
     """
-    distance, spread = chain["barycenter_distance"], chain["log_barycenter_distance"]["std"]
-    square = distance["mean"] ** 2 + distance["std"] ** 2
+    logs, spread = chain["log_barycenter_rms"]["mean"], chain["log_barycenter_distance"]["std"]
     with np.errstate(over="ignore", invalid="ignore"):
-        known = np.expm1(4 * spread**2) <= 0.01 * samples
-    known &= (square > 1e-280) & np.isfinite(square)
+        known = (np.expm1(4 * spread**2) <= 0.01 * samples) & np.isfinite(logs)
     depth = int(known.cumprod().sum())
-    if depth < 2:
-        return None, None
-    half = (depth - 1) // 2
-    return float((square[depth - 1] / square[half]) ** (0.5 / (depth - 1 - half))), depth
+    return (_decay(logs[:depth]), depth) if depth >= 2 else (None, None)
 
 
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
@@ -375,11 +395,13 @@ def _decays(axes: "Axes", rows: dict[tuple[str, str], Chain], meta: dict[str, An
     shown = {k: _log10(v) for k, v in logs.items() if k not in ("depth", "std")}
     _band(axes, shown | {"depth": depth}, BLUE, "composite: median")
     axes.plot(depth, shown["mean"], color="k", lw=1, ls="--", label="geometric mean (typical)")
-    distance = rows["composite", "barycenter_distance"]
-    with np.errstate(divide="ignore"):
-        square = 0.5 * np.log10(distance["mean"] ** 2 + distance["std"] ** 2)
+    square = _log10(rows["composite", "log_barycenter_rms"]["mean"])
+    if not len(square):  # a table of version 0.1, in which the line ends at 1e-162
+        distance = rows["composite", "barycenter_distance"]
+        with np.errstate(divide="ignore"):
+            square = _finite(0.5 * np.log10(distance["mean"] ** 2 + distance["std"] ** 2))
     words = "root mean square of the samples"
-    axes.plot(depth, _finite(square), color=VERMILION, lw=1.2, label=words)
+    axes.plot(depth, square, color=VERMILION, lw=1.2, label=words)
     if (factor := meta.get("mean_square_factor")) and meta["d"] > 1:
         law = 0.5 * (np.log10(meta["d"] - 1) + depth * np.log10(factor))
         words = r"its exact law $\sqrt{(d-1)\,c^L}$"
@@ -401,7 +423,7 @@ def _finite(values: Array) -> Array:
 
 def _off(chain: Chain) -> float:
     """The largest distance to 1."""
-    return float(np.nanmax(abs(np.r_[chain["max"], chain["min"], 1.0] - 1)))
+    return float(np.nanmax(np.abs(np.r_[chain["max"], chain["min"], 1.0] - 1)))
 
 
 def _around_one(axes: "Axes", off: float) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from birkhoff_cli.analyses import depth_drift
-from birkhoff_cli.analyses.core import distributions
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
@@ -13,6 +12,7 @@ from birkhoff_cli.analyses.parameterizations.identity import Identity
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.statistics import distributions
 
 
 def trace(matrices):
@@ -43,6 +43,7 @@ def independently(h):
     barycenter = np.linalg.norm(h - 1 / d, axis=(-2, -1))[..., None]
     share = h / h.sum(-1, keepdims=True)
     entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(-1)
+    entropy[h.min((-2, -1)) < -1e-15] = np.nan
     return {
         "row_sum": h.sum(-1),
         "column_sum": h.sum(-2),
@@ -61,8 +62,16 @@ def independently(h):
 
 
 def statistics(flat):
+    """Of the numbers that are known."""
+    flat = flat[~np.isnan(flat)]
+    if not flat.size:
+        return np.full(7, np.nan)
     low, *between, high = np.quantile(flat, [0, 0.1, 0.5, 0.9, 1])
     return np.array([flat.mean(), flat.std(), low, *between, high])
+
+
+def shown(row):
+    return np.array([row[k] for k in depth_drift.STATISTICS], float)  # null as NaN
 
 
 def check(rows, h, rtol, atol):
@@ -70,14 +79,11 @@ def check(rows, h, rtol, atol):
     for kind, matrices in (("site", h), ("composite", products(h))):
         for metric, values in independently(matrices).items():
             for site in range(h.shape[1]):
-                row = rows[kind, site, metric]
-                found = [row[k] for k in depth_drift.STATISTICS]
-                if metric == "row_entropy" and matrices[:, site].min() < -1e-15:
-                    assert found == [None] * 7
-                    continue
-                expected = statistics(values[:, site].ravel())
+                row, flat = rows[kind, site, metric], values[:, site].ravel()
+                message = f"{kind} {site} {metric}"
+                assert row["unknown"] == np.isnan(flat).sum(), message
                 np.testing.assert_allclose(
-                    found, expected, rtol=rtol, atol=atol, err_msg=f"{kind} {site} {metric}"
+                    shown(row), statistics(flat), rtol=rtol, atol=atol, err_msg=message
                 )
 
 
@@ -189,7 +195,7 @@ def test_one_pass_over_a_long_trace_gives_the_same(monkeypatch, rng):
     h = MHC(4, iters=2).draw(5000, rng, scale=3.0).reshape(2500, 2, 4, 4)
     exact = depth_drift.run(trace(h), rng=rng)
     kept = by_row(exact.table)
-    monkeypatch.setattr(distributions, "KEPT", 0)
+    monkeypatch.setattr(distributions, "MAX_KEPT", 0)
     streamed = depth_drift.run(trace(h), rng=rng)
     assert exact.summary["quantile_error"] == 0 < streamed.summary["quantile_error"] < 0.02
     for key, row in by_row(streamed.table).items():
@@ -272,6 +278,54 @@ def test_the_radius_of_a_matrix_normalised_last_on_one_side_is_one():
     found = depth_drift.run(MHC(4, iters=1), layers=50, draws=draws, rng=rng).summary
     assert found["site_spectral_radius_max"] == found["composite_spectral_radius_max"] == 1
     assert found["composite_spectral_norm_max"] > 1.2 and found["composite_column_max"] > 1.5
+
+
+def test_one_matrix_that_is_off_changes_no_other_sample(rng):
+    """Statistics of a union: a sample off by 1e-6 at one site beside 19 that are exact."""
+    h = GoMHC(4).draw(20 * 40, rng).reshape(20, 40, 4, 4)
+    h[7, 3] += 1e-6 * rng.normal(size=(4, 4))
+    rest = np.delete(np.arange(20), 7)
+    parts = [by_row(depth_drift.run(trace(h[k]), rng=rng).table) for k in (rest, [7])]
+    union = by_row(depth_drift.run(trace(h), rng=rng).table)
+    for key, row in union.items():
+        ours, other = (part[key] for part in parts)
+        assert row["unknown"] == ours["unknown"] + other["unknown"]
+        known = [v for v in (ours["max"], other["max"]) if v is not None]
+        assert row["max"] == (pytest.approx(max(known), rel=1e-12) if known else None), key
+    last = union["composite", 39, "log_lambda_2"]
+    assert last["unknown"] == 1 and last["max"] == parts[0]["composite", 39, "log_lambda_2"]["max"]
+    distance = union["composite", 39, "log_barycenter_distance"]
+    assert distance["p50"] < -18 < -15 < distance["max"]
+
+
+@pytest.mark.parametrize("d, scale", [(3, 1e-16), (4, 1e-20), (4, 1e-100)])
+def test_gains_of_tiny_products_are_of_their_own_size(d, scale, rng):
+    """Neither side exact, entries of both signs far below 1: the largest sums of moduli."""
+    h = scale ** (1 / 3) * rng.normal(size=(20, 3, d, d))
+    rows = by_row(depth_drift.run(trace(h), rng=rng).table)
+    moduli = np.abs(products(h)[:, -1])
+    for name, axis in (("amax_forward", -1), ("amax_backward", -2)):
+        expected = statistics(moduli.sum(axis).max(-1))
+        np.testing.assert_allclose(shown(rows["composite", 2, name]), expected, rtol=1e-12)
+
+
+def test_deviation_and_root_mean_square_go_on_where_squares_underflow(rng):
+    """Pairs of 2 x 2 matrices with second eigenvalues 0.1 and 0.3, 700 layers deep."""
+    second = np.array([0.1, 0.3])[:, None] * np.ones(700)
+    one, other = (1 + second) / 2, (1 - second) / 2
+    h = np.stack([np.stack([one, other], -1), np.stack([other, one], -1)], -2)
+    result = depth_drift.run(trace(h), rng=rng)
+    rows = by_row(result.table)
+    for depth in (100, 160, 300, 500):
+        low, high = 0.1**depth, 0.3**depth
+        row = rows["composite", depth - 1, "barycenter_distance"]
+        assert row["std"] == pytest.approx((high - low) / 2, rel=1e-9, abs=0)
+        assert row["mean"] == pytest.approx((high + low) / 2, rel=1e-9, abs=0)
+    for depth in (1, 500, 700):
+        row = rows["composite", depth - 1, "log_barycenter_rms"]
+        square = 2 * depth * np.log(0.3) + np.log1p((1 / 3) ** (2 * depth)) - np.log(2)
+        assert row["mean"] == pytest.approx(square / 2, rel=1e-12)
+        assert row["std"] is row["p50"] is None
 
 
 def test_the_identity_and_the_barycenter():

@@ -1,92 +1,186 @@
 """What a mixing matrix, or a product of them, does to streams: sums, norms, gains, distances.
 
-Source: go-mHC, eq. 10, 11 (Amax gains); MATH 8.
+A number is NaN where it is not known: beside the rounding of the product nothing of it is left.
+
+Source: go-mHC, eq. 10, 11 (Amax gains); docs/mathematics.md, "Products over depth".
 """
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.arrays import Array, aligned
+from birkhoff_cli.analyses.geometry.dominant import SMALL, conditions, two_largest_moduli
 from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
-from birkhoff_cli.analyses.geometry.norms import EPS, two_largest_singular_values
-from birkhoff_cli.analyses.geometry.products import Blocks
+from birkhoff_cli.analyses.geometry.lanes import cases, dot, norm, select
+from birkhoff_cli.analyses.geometry.norms import (
+    accurate_singular_values,
+    triangular_singular_values,
+    two_largest_singular_values,
+)
+from birkhoff_cli.analyses.geometry.products import EPS, Blocks, reflected
 
 PER_LINE = {
     "row_sum": "sum of a row",
     "column_sum": "sum of a column",
-    "row_entropy": "entropy of a row over its sum, nats; null if an entry is negative",
+    "row_entropy": "entropy of a row over its sum, nats; unknown if a matrix has a negative entry",
 }
 PER_MATRIX = {
     "spectral_norm": "largest singular value",
     "spectral_radius": "largest modulus of an eigenvalue",
-    "lambda_2": "second largest modulus of an eigenvalue; null for d = 1",
-    "sigma_2": "second largest singular value; null for d = 1",
+    "lambda_2": "second largest modulus of an eigenvalue; unknown for d = 1",
+    "sigma_2": "second largest singular value; unknown for d = 1 or in rounding",
     "barycenter_distance": "Frobenius distance to J/d",
     "identity_distance": "Frobenius distance to the identity",
     "amax_forward": "largest sum of the moduli of a row",
     "amax_backward": "largest sum of the moduli of a column",
-    "log_lambda_2": "natural logarithm of lambda_2, at any depth; null if rounding hides it",
+    "log_lambda_2": "natural logarithm of lambda_2, at any depth; unknown in rounding",
     "log_barycenter_distance": "natural logarithm of the distance to J/d, at any depth",
 }
 
 TINY = 1e-37
-GRADED = 1e-6
-"""Below this size of M the second singular value is proportional to it, to 1e-12 relative."""
-
+"""Added to a share before its logarithm is taken: ``0 log 0`` is 0."""
 
 ROUNDED = 8
 """A sum or modulus within this times ``d eps`` of a bound is taken to be on it."""
 
+HIDDEN = 8
+"""A number below this times the rounding in its product is not known."""
 
-def measure(x: Blocks, entries: Array, precision: float) -> dict[str, Array]:
-    """Every number of `PER_LINE`, ``(d, batch)``, and of `PER_MATRIX`, ``(batch,)``.
+LOG2 = float(np.log(2))
+
+Numbers = dict[str, Array]
+"""Of `PER_LINE`, ``(d, batch)``, and of `PER_MATRIX`, ``(batch,)``, by name."""
+
+
+def measure(x: Blocks, precision: float) -> Numbers:
+    """Every number of every product; none depends on the products beside it.
 
     Args:
         x: products.
-        entries: the same as lanes ``(d, d, batch)``.
         precision: relative error of the entries of the single matrices.
     """
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        unit, size, log_size = _unit(x)
-        bary, identity = _distances(x, size)
-        log_bary = log_size if x.rows and x.columns else np.log(bary)
-        if not (x.rows or x.columns):
-            log_bary = np.where(np.isfinite(bary), log_bary, log_size)
-        norm, sigma_2 = _singular(x, unit, size, precision)
-        radius, lambda_2, log_lambda_2 = _moduli(x, unit, size, log_size, precision)
-        return {
-            **_lines(entries, precision),
-            "spectral_norm": norm,
-            "spectral_radius": radius,
-            "lambda_2": lambda_2,
-            "sigma_2": sigma_2,
-            "barycenter_distance": bary,
-            "identity_distance": identity,
-            "log_lambda_2": log_lambda_2,
-            "log_barycenter_distance": log_bary,
-        }
+    parts = []
+    with np.errstate(all="ignore"):
+        for where, (sided,) in cases(x.sided):
+            parts.append((where, (_of_sided if sided else _of_any)(x.part(where), precision)))
+    if len(parts) == 1:
+        return parts[0][1]
+    found = {name: np.empty(x.whole.shape[1:]) for name in PER_LINE}
+    found |= {name: np.empty(x.whole.shape[2]) for name in PER_MATRIX}
+    for where, numbers in parts:
+        for name, values in numbers.items():
+            found[name][..., where] = values
+    return found
 
 
-def _unit(x: Blocks) -> tuple[Array, Array, Array]:
-    """What carries the scale at Frobenius norm 1, its norm, and the logarithm of that."""
-    part = x.scaled
-    size = np.sqrt(np.einsum("ijb,ijb->b", part, part))
-    unit = part * (1 / np.where(size > 0, size, 1))
-    return unit, size * np.exp(x.log_scale), np.log(size) + x.log_scale
+def _of_sided(x: Blocks, precision: float) -> Numbers:
+    """Of products with a side exact, or both: sums are near 1, M has any size."""
+    both = x.rows & x.columns
+    full = x.unscaled()
+    entries = reflected(full) if x.entries is None else x.entries
+    size, log_size = x.scaled(x.size), np.log(x.size) + x.exponent * LOG2
+    unit = x.block * (1 / np.where(x.size > 0, x.size, 1))
+    noise = HIDDEN * x.rounding / x.size
+    border: Array | float = 0.0
+    bary, log_bary = size, log_size
+    if not both.all():
+        border = np.where(both, 0, _border(full))
+        bary = np.where(both, size, np.sqrt(border + size * size))
+        log_bary = np.where(both, log_size, np.log(bary))
+    sigma_1, sigma_2 = _singular_values(x, unit, size, precision)
+    radius, lambda_2, log_lambda_2 = _moduli(unit, size, log_size, noise, precision)
+    return {
+        **_lines(entries, precision, ROUNDED * len(entries) * EPS),
+        "spectral_norm": sigma_1,
+        "spectral_radius": radius,
+        "lambda_2": lambda_2,
+        "sigma_2": sigma_2,
+        "barycenter_distance": bary,
+        "identity_distance": np.sqrt(border + _squares_from_identity(full[1:, 1:])),
+        "log_lambda_2": log_lambda_2,
+        "log_barycenter_distance": np.where(noise < 1, log_bary, np.nan),
+    }
 
 
-def _lines(p: Array, precision: float) -> dict[str, Array]:
-    """Sums, entropies and gains."""
-    d = len(p)
+def _of_any(x: Blocks, precision: float) -> Numbers:
+    """Of products with neither side exact, each beside its own size.
+
+    A product that is no larger than its rounding has no number at all.
+    """
+    d = len(x.whole)
+    unit = x.whole * (1 / np.where(x.size > 0, x.size, 1))
+    noise = np.where(x.size > 0, HIDDEN * x.rounding / x.size, 0)
+    floor = np.where(x.size > 0, noise + ROUNDED * d * EPS, 0)
+    sigma_1, sigma_2 = accurate_singular_values(unit, precision)
+    radius, lambda_2, condition = two_largest_moduli(unit)
+    sigma_2[(sigma_2 < floor) | (d == 1)] = np.nan
+    lambda_2[lambda_2 < floor * condition] = np.nan
+    radius[(radius < SMALL) & (radius < floor * condition)] = np.nan
+    found = _lines(x.whole, precision, ROUNDED * d * EPS * x.size)
+    entropy = found.pop("row_entropy")
+    found["spectral_norm"] = sigma_1 * x.size
+    found["spectral_radius"] = radius * x.size
+    found["lambda_2"] = lambda_2 * x.size
+    found["sigma_2"] = sigma_2 * x.size
+    found = {name: x.scaled(values) for name, values in found.items()}
+    found["row_entropy"] = entropy
+    found["log_lambda_2"] = np.log(lambda_2 * x.size) + x.exponent * LOG2
+    for values in found.values():
+        values[..., noise >= 1] = np.nan
+    return found | _distances(x, noise)
+
+
+def _distances(x: Blocks, noise: Array) -> Numbers:
+    """To J/d and to the identity, of entries that may be of any size.
+
+    Args:
+        x: products with neither side exact.
+        noise: what is not known of them, beside their size.
+    """
+    d = len(x.whole)
+    common = np.maximum(x.exponent + np.frexp(x.size)[1], 0)  # squares neither end at infinity
+    entries, one = np.ldexp(x.whole, x.exponent - common), np.ldexp(1.0, -common)
+    bary = entries - one / d
+    for k in range(d):
+        entries[k, k] -= one
+    bary, identity = (norm(m) for m in (bary, entries))
+    rounding = np.ldexp(noise * x.size, x.exponent - common) + ROUNDED * d * EPS
+    log_bary = np.log(bary) + common * LOG2
+    log_bary[bary <= rounding] = np.nan
+    lost = (noise >= 1) & (rounding > 0.1 * one)
+    bary[lost] = identity[lost] = np.nan
+    return {
+        "barycenter_distance": np.ldexp(bary, common),
+        "identity_distance": np.ldexp(identity, common),
+        "log_barycenter_distance": log_bary,
+    }
+
+
+def _border(full: Array) -> Array:
+    """Squares of what is beside M in blocks, less those of J/d, which is ``e_1 e_1^T``."""
+    border = np.square(full[0, 0] - 1) + np.square(full[0, 1:]).sum(0)
+    border += np.square(full[1:, 0]).sum(0)
+    return border
+
+
+def _squares_from_identity(m: Array) -> Array:
+    """The squared Frobenius distance of lanes ``(k, k, batch)``."""
+    apart = m.copy()
+    for k in range(len(apart)):
+        apart[k, k] -= 1
+    return dot(apart, apart)
+
+
+def _lines(p: Array, precision: float, tolerance: Array | float) -> Numbers:
+    """Sums, entropies and gains; entries above ``-tolerance`` are not negative."""
     rows, columns = p.sum(1), p.sum(0)
-    lowest = p.min() if p.size else 0.0
-    if lowest >= -ROUNDED * d * EPS:
+    if p.size and p.min() >= 0:
         forward, backward = rows.max(0), columns.max(0)
-        entropy = _entropy(p if lowest >= 0 else np.maximum(p, 0), precision)
+        entropy = _entropy(p, rows, precision)
     else:
         moduli = np.abs(p)
         forward, backward = moduli.sum(1).max(0), moduli.sum(0).max(0)
-        entropy = _entropy(np.maximum(p, 0), precision)
-        entropy[:, (p < -ROUNDED * d * EPS).any((0, 1))] = np.nan
+        entropy = _entropy(np.maximum(p, 0, out=moduli), rows, precision)
+        entropy[:, p.min((0, 1)) < -tolerance] = np.nan
     return {
         "row_sum": rows,
         "column_sum": columns,
@@ -96,96 +190,66 @@ def _lines(p: Array, precision: float) -> dict[str, Array]:
     }
 
 
-def _entropy(p: Array, precision: float) -> Array:
-    """Entropy of every row of nonnegative lanes, divided by its sum; as precise as the entries."""
-    total = p.sum(1)
-    if precision > np.finfo(np.float32).eps / 2:
-        p = p.astype(np.float32)
-    return np.log(total) - np.einsum("ijb,ijb->ib", p, np.log(p + p.dtype.type(TINY))) / total
+def _entropy(p: Array, total: Array, precision: float) -> Array:
+    """Entropy of every row of nonnegative lanes over its sum; as precise as the entries."""
+    single = precision > np.finfo(np.float32).eps / 2
+    share = aligned(p.shape, np.float32 if single else float)
+    np.divide(p, total[:, None], out=share, casting="same_kind")
+    logs = np.log(share + share.dtype.type(TINY))
+    logs *= share
+    entropy: Array = -logs.sum(1, dtype=float)
+    return entropy
 
 
-def _distances(x: Blocks, size: Array) -> tuple[Array, Array]:
-    """To J/d, which is ``e_1 e_1^T`` in blocks, and to the identity."""
-    full = x.unscaled()
-    m = full[1:, 1:]
-    bary = size
-    border = 0.0
-    if not (x.rows and x.columns):
-        border = np.square(full[0, 0] - 1) + np.square(full[0, 1:]).sum(0)
-        border += np.square(full[1:, 0]).sum(0)
-        bary = np.sqrt(border + np.square(m).sum((0, 1)))
-    apart = m.copy()
-    for k in range(len(apart)):
-        apart[k, k] -= 1
-    return bary, np.sqrt(border + np.einsum("ijb,ijb->b", apart, apart))
+def _singular_values(x: Blocks, unit: Array, size: Array, precision: float) -> tuple[Array, Array]:
+    """The two largest with a side exact; NaN for what d = 1 does not have."""
+    if len(x.whole) == 1:
+        return np.abs(x.whole[0, 0]), np.full_like(size, np.nan)
+    first, second = np.empty_like(size), np.empty_like(size)
+    for where, (rows, columns) in cases(x.rows, x.columns):
+        m, length = select(unit, where), size[where]
+        if rows and columns:
+            first[where], second[where] = _beside_one(m, length, precision)
+            continue
+        whole = select(x.whole, where)
+        b, m = (whole[0, 1:], m) if rows else (whole[1:, 0], m.swapaxes(0, 1))
+        first[where], second[where] = triangular_singular_values(
+            whole[0, 0], b, m, length, precision
+        )
+    return first, second
 
 
-def _singular(x: Blocks, unit: Array, size: Array, precision: float) -> tuple[Array, Array]:
-    """The two largest singular values; NaN for what d = 1 does not have."""
-    if x.rows and x.columns:  # 1 and those of M
-        first, second = two_largest_singular_values(unit, precision)
-        first, second = first * size, second * size
-        norm = np.maximum(first, 1)
-        second = np.maximum(np.minimum(first, 1), second)
-    elif (x.rows or x.columns) and size.max(initial=0) ** 2 < precision:
-        norm, second = _nearly_rank_one(x, unit, precision)
-        second *= size
-    elif x.rows or x.columns:
-        graded = np.maximum(size, GRADED)
-        full = x.whole.copy()
-        full[1:, 1:] = unit * graded
-        if x.rows:  # small rows: a Gram matrix of rows keeps their digits
-            full[1:, 0] = 0
-            full = full.swapaxes(0, 1)
-        else:
-            full[0, 1:] = 0
-        norm, second = two_largest_singular_values(full, precision)
-        second *= size / graded
-    else:
-        first, second = two_largest_singular_values(unit, precision)
-        norm, second = first * size, second * size
-    return norm, second if len(x.whole) > 1 else np.full_like(norm, np.nan)
-
-
-def _nearly_rank_one(x: Blocks, unit: Array, precision: float) -> tuple[Array, Array]:
-    """The two values of ``[[a, b], [0, M]]`` for a tiny M, the second for M of norm 1.
-
-    The first is ``|(a, b)|``, the second the norm of M on what is orthogonal to ``(a, b)``: both
-    up to the square of M. ``M (I - k b b^T)`` with ``1/k = |(a, b)| (|(a, b)| + a)`` has it.
-    """
-    m = unit if x.rows else unit.swapaxes(0, 1)
-    a, b = x.whole[0, 0], x.whole[0, 1:] if x.rows else x.whole[1:, 0]
-    norm = np.sqrt(a * a + np.einsum("jb,jb->b", b, b))
-    along = np.einsum("ijb,jb->ib", m, b) / (norm * (norm + a))
-    return norm, two_largest_singular_values(m - along[:, None] * b, precision)[0]
+def _beside_one(unit: Array, size: Array, precision: float) -> tuple[Array, Array]:
+    """The two largest of 1 and the singular values of M, given at norm 1 and with its norm."""
+    first, second = two_largest_singular_values(unit, precision)
+    first = first * size
+    if len(where := np.flatnonzero(first > 1)):
+        second[where] = accurate_singular_values(select(unit, where), precision)[1]
+    return np.maximum(first, 1), np.maximum(np.minimum(first, 1), second * size)
 
 
 def _moduli(
-    x: Blocks, unit: Array, size: Array, log_size: Array, precision: float
+    unit: Array, size: Array, log_size: Array, noise: Array, precision: float
 ) -> tuple[Array, Array, Array]:
-    """The two largest moduli of eigenvalues, and the logarithm of the second."""
-    if not (x.rows or x.columns):
-        moduli = _all_moduli(unit)
-        second = moduli[-2] if len(moduli) > 1 else np.full_like(size, np.nan)
-        hidden = second <= ROUNDED * len(moduli) * EPS * moduli[-1]  # by rounding of the first
-        log_second = np.where(hidden, np.nan, np.log(second) + log_size)
-        return moduli[-1] * size, second * size, log_second
+    """The two largest moduli with an eigenvalue 1 beside those of M; the logarithm of the second.
+
+    Args:
+        unit: M at norm 1.
+        size: the norm of M.
+        log_size: its logarithm.
+        noise: what is not known of M, beside its norm.
+        precision: relative error of the entries of the single matrices.
+    """
+    if not len(unit):
+        return np.ones_like(size), np.full_like(size, np.nan), np.full_like(size, np.nan)
     modulus = largest_modulus(unit)
     largest, log_largest = modulus * size, np.log(modulus) + log_size
-    if len(x.whole) == 1:
-        return np.ones_like(size), np.full_like(size, np.nan), np.full_like(size, np.nan)
-    beyond = largest > 1 + ROUNDED * len(x.whole) * precision
+    log_largest[modulus <= noise * conditions(unit, modulus)] = np.nan
+    beyond = largest > 1 + ROUNDED * (len(unit) + 1) * precision
     radius = np.where(beyond, largest, 1)
     second, log_second = np.minimum(largest, 1), np.minimum(log_largest, 0)
-    if beyond.any():
-        moduli = _all_moduli(unit[..., beyond]) * size[beyond]
-        following = moduli[-2] if len(moduli) > 1 else np.zeros_like(moduli[-1])
-        second[beyond] = np.maximum(following, 1)
-        log_second[beyond] = np.log(second[beyond])
+    if len(where := np.flatnonzero(beyond)):
+        following = two_largest_moduli(select(unit, where)).second * size[where]
+        second[where] = np.fmax(following, 1)
+        log_second[where] = np.log(second[where])
     return radius, second, log_second
-
-
-def _all_moduli(m: Array) -> Array:
-    """Moduli of all eigenvalues of lanes, rising."""
-    values = np.linalg.eigvals(np.ascontiguousarray(batch_first(m, 2)))
-    return np.sort(np.abs(values).T, axis=0)

@@ -1,10 +1,32 @@
 """Arithmetic of many small matrices at once, batch axes last (see `core.arrays`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes, namespace
+
+Where: TypeAlias = slice | Array
+"""Some lanes: all of them, which costs no copy, or their indices."""
+
+
+def cases(*flags: Array) -> Iterator[tuple[Where, tuple[bool, ...]]]:
+    """Lanes that agree in all of several flags ``(batch,)``: where they are, and the flags."""
+    if all(flag.all() or not flag.any() for flag in flags):
+        yield slice(None), tuple(bool(flag[0]) for flag in flags)
+        return
+    code = np.zeros(len(flags[0]), np.uint8)
+    for bit, flag in enumerate(flags):
+        code |= flag.astype(np.uint8) << bit
+    for value in np.unique(code).tolist():
+        agreed = tuple(bool(value >> bit & 1) for bit in range(len(flags)))
+        yield np.flatnonzero(code == value), agreed
+
+
+def select(x: Array, where: Where) -> Array:
+    """Some lanes of ``(..., batch)``; a view if it is all of them."""
+    return x if isinstance(where, slice) else np.take(x, where, axis=-1)
 
 
 def vectors(theta: Array) -> Array:
@@ -29,6 +51,28 @@ def matmul(a: Array, b: Array) -> Array:
         else:
             product += np.multiply(a[:, k, None], b[None, k], out=term)
     return product
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Sums over the first axes of ``a * b``, lanes ``(..., batch)``, to ``(batch,)``.
+
+    Term by term in order: a sum over one lane is rounded as one over many is, which numpy's own
+    sums and ``einsum`` are not.
+    """
+    places = list(np.ndindex(a.shape[:-1]))
+    if not places:
+        return np.zeros(a.shape[-1])
+    total = a[places[0]] * b[places[0]]
+    term = np.empty_like(total)
+    for place in places[1:]:
+        total += np.multiply(a[place], b[place], out=term)
+    return total
+
+
+def norm(a: Array) -> Array:
+    """Frobenius norms of lanes ``(..., batch)``."""
+    total = dot(a, a)
+    return np.sqrt(total, out=total)
 
 
 def average(matrices: Sequence[Array], weights: Array) -> Array:

@@ -1,0 +1,188 @@
+"""The two largest moduli of eigenvalues of many small matrices without a known eigenvalue.
+
+A matrix without negative entries has its spectral radius as an eigenvalue (Perron), and a long
+product of any matrices has one eigenvalue far above the others. Newton's method from above finds
+it in the characteristic polynomial, the adjugate has its eigenvector v, and the reflection that
+takes v to the first unit vector leaves
+
+    [[r, b], [c, M]],   c = 0 up to rounding,
+
+so that the others are the eigenvalues of M. How small c came out says how good v is: where it is
+more than rounding, and where r turns out not to be the largest, LAPACK does the work.
+
+Source: Faddeev & LeVerrier's recursion for the polynomial and the adjugate; Wielandt's deflation;
+Bauer & Fike, Numer. Math. 2 (1960), for what rounding can do to an eigenvalue.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
+from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, select
+
+EPS = float(np.finfo(float).eps)
+
+LARGEST_CLOSED = 4
+"""Side up to which the polynomial is used."""
+
+STEPS = 12
+"""Newton steps: from above they close in on a simple root quadratically in the end."""
+
+RESIDUAL = 64 * EPS
+"""Largest c, beside a matrix of norm 1: dropping it is a rounding of the matrix."""
+
+SMALL = 1e-2
+"""An eigenvalue above this, beside a norm of 1, is no rounding of 0: that of a defective matrix is
+up to ``eps ** (1 / k)``."""
+
+
+class Moduli(NamedTuple):
+    """The two largest moduli.
+
+    Attributes:
+        first: ``(batch,)``.
+        second: ``(batch,)``.
+        condition: by how much, at most, a change of the matrix changes them, roughly.
+    """
+
+    first: Array
+    second: Array
+    condition: Array
+
+
+def two_largest_moduli(x: Array) -> Moduli:
+    """Of lanes ``(k, k, batch)`` of Frobenius norm 1 (or 0); NaN for a second that is not there."""
+    k, batch = x.shape[1:]
+    if k == 1:
+        return Moduli(np.abs(x[0, 0]), np.full(batch, np.nan), np.ones(batch))
+    found = Moduli(*np.empty((3, batch)))
+    doubtful = np.ones(batch, bool)
+    if k <= LARGEST_CLOSED:
+        with np.errstate(all="ignore"):  # no real eigenvalue, no vector: NaN, and LAPACK
+            r, border, rest, residual = _deflated(x)
+            doubtful = ~(residual <= RESIDUAL)
+            for where, (bad,) in cases(doubtful):
+                if not bad:
+                    part = _of_deflated(*(select(v, where) for v in (r, border, rest)))
+                    _put(found, where, part)
+                    doubtful[where] = part.first < part.second
+    if len(where := np.flatnonzero(doubtful)):
+        _put(found, where, _by_lapack(select(x, where)))
+    return found
+
+
+def _put(found: Moduli, where: Where, part: Moduli) -> None:
+    for whole, values in zip(found, part, strict=True):
+        whole[where] = values
+
+
+def _of_deflated(r: Array, border: Array, rest: Array) -> Moduli:
+    """Of ``[[r, b], [0, M]]``."""
+    size = norm(rest)
+    unit = rest * (1 / np.where(size > 0, size, 1))
+    largest = largest_modulus(unit)
+    first = np.abs(r)
+    return Moduli(first, largest * size, (1 + border / first) * conditions(unit, largest))
+
+
+def _by_lapack(x: Array) -> Moduli:
+    values = np.linalg.eigvals(np.ascontiguousarray(batch_first(x, 2)))
+    moduli = np.sort(np.abs(values), axis=-1)
+    return Moduli(moduli[:, -1], moduli[:, -2], conditions(x, moduli[:, -2]))
+
+
+def conditions(unit: Array, modulus: Array) -> Array:
+    """By how much a change of matrices of norm 1 changes eigenvalues of some modulus, at most.
+
+    It is found where they are small. Others need not be known: 1.
+    """
+    condition = np.ones_like(modulus)
+    if len(unit) > 1 and len(where := np.flatnonzero(modulus < SMALL)):
+        _, vectors = np.linalg.eig(np.ascontiguousarray(batch_first(select(unit, where), 2)))
+        with np.errstate(all="ignore"):
+            found = np.linalg.cond(vectors)
+        condition[where] = np.where(np.isnan(found), np.inf, found)
+    return condition
+
+
+def _deflated(x: Array) -> tuple[Array, Array, Array, Array]:
+    """r, the norm of b, M and the norm of c.
+
+    All is done with the matrix less its mean eigenvalue, at norm 1: what is nearly a multiple of
+    the identity loses no digits.
+    """
+    k = len(x)
+    middle = _trace(x) * (1 / k)
+    negative = middle < 0
+    rest = np.where(negative, -x, x)  # moduli are the same, and the largest is likely to be > 0
+    middle = np.abs(middle)
+    for i in range(k):
+        rest[i, i] -= middle
+    size = norm(rest)
+    rest *= 1 / np.where(size > 0, size, 1)
+    root, vector = _dominant(rest)
+    corner, border, rest, residual = _turned(rest, vector)
+    rest *= size
+    for i in range(k - 1):
+        rest[i, i] += middle
+    return corner * size + middle, border * size, rest, residual * size
+
+
+def _dominant(a: Array) -> tuple[Array, Array]:
+    """The largest real eigenvalue of lanes without trace, and an eigenvector ``(k, batch)``.
+
+    With the coefficients c of the polynomial the adjugate of ``z I - A`` is ``sum_j N_j z^j``.
+    """
+    k = len(a)
+    power = a
+    coefficients = [np.zeros(a.shape[2])]  # c_{k-1}, c_{k-2}, ... down to c_0
+    terms = [np.ones((k, a.shape[2])), a.sum(1)]  # N_j applied to the vector of ones, falling j
+    for j in range(2, k + 1):
+        if j == k:
+            last = dot(a, power.swapaxes(0, 1))
+            coefficients.append(last * (-1 / k))
+            break
+        power = matmul(a, power)
+        coefficients.append(_trace(power) * (-1 / j))
+        for i in range(k):
+            power[i, i] += coefficients[-1]
+        terms.append(power.sum(1))
+    z = _above(a)
+    for _ in range(STEPS):
+        value, slope = np.ones_like(z), np.zeros_like(z)
+        for c in coefficients:
+            slope = slope * z + value
+            value = value * z + c
+        z = z - value / slope
+    vector = terms[0]
+    for term in terms[1:]:
+        vector = vector * z + term
+    return z, vector
+
+
+def _above(a: Array) -> Array:
+    """A bound on the real parts of all eigenvalues (Gershgorin)."""
+    discs = np.abs(a)
+    for i in range(len(a)):
+        discs[i, i] = a[i, i]
+    return np.minimum(discs.sum(1).max(0), discs.sum(0).max(0))
+
+
+def _turned(a: Array, vector: Array) -> tuple[Array, Array, Array, Array]:
+    """Corner, norm of b, M and norm of c after the reflection that takes a vector to ``e_1``."""
+    w = vector * (1 / norm(vector))
+    factor = 1 / (1 + np.abs(w[0]))
+    w[0] += np.copysign(1, w[0])
+    a = a - w[:, None] * (matmul(w[None], a)[0] * factor)
+    a -= matmul(a, w[:, None]) * factor * w
+    b, c = a[0, 1:], a[1:, 0]
+    return a[0, 0], norm(b), a[1:, 1:].copy(), norm(c)
+
+
+def _trace(a: Array) -> Array:
+    total = a[0, 0].copy()
+    for i in range(1, len(a)):
+        total += a[i, i]
+    return total
