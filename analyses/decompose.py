@@ -18,6 +18,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -76,7 +77,9 @@ def run(
     trace: MixingTrace,
     *,
     method: Parameterization | None = None,
-    starts: Annotated[int, "descents per matrix towards the image of --method"] = 32,
+    starts: Annotated[
+        int, "descents per matrix towards the image of --method", With("method")
+    ] = 32,
     rng: np.random.Generator,
 ) -> Result:
     """Decompose every matrix, and measure how far it is from what.

@@ -27,6 +27,7 @@ from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.options import Drawn
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -79,7 +80,7 @@ LARGE = 64e6
 def run(
     source: Source,
     *,
-    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own"] = 24,
+    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own", Drawn()] = 24,
     from_each: Annotated[bool, "composites from every start, not only from the first site"] = False,
     draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
     rng: np.random.Generator,

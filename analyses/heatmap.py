@@ -19,6 +19,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.options import Drawn
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -70,7 +71,7 @@ SIZE = (10.0, 5.2)
 def run(
     source: Source,
     *,
-    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own"] = 24,
+    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own", Drawn()] = 24,
     draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
     rng: np.random.Generator,
 ) -> Result:

@@ -28,6 +28,7 @@ from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.core.distributions import COLUMNS, STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.options import Drawn
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -77,7 +78,7 @@ LOGITS = ("gaussian", "uniform", "init")
 def run(
     source: Source,
     *,
-    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own"] = 24,
+    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own", Drawn()] = 24,
     draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
     rng: np.random.Generator,
 ) -> Result:

@@ -24,6 +24,7 @@ from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -61,6 +62,8 @@ SCHEMA = (
 
 Probe = Literal["sample", "targets", "frontier"]
 
+TARGETS, FRONTIER = With("probe", "targets"), With("probe", "frontier")
+
 
 def run(
     source: Source,
@@ -68,10 +71,12 @@ def run(
     draws: Draws = Draws(),  # noqa: B008 (frozen)
     probe: Annotated[Probe, "how to look for eigenvalues; a checkpoint has only sample"] = "sample",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the coverage"] = 200,
-    max_steps: Annotated[int, "targets: Gauss-Newton steps at most"] = 100,
-    history: Annotated[bool, "targets: keep the eigenvalues of every step"] = False,
-    directions: Annotated[int, "frontier: evenly spaced directions in the half-plane"] = 180,
-    starts: Annotated[int, "frontier: random starts for each direction"] = 8,
+    max_steps: Annotated[int, "targets: Gauss-Newton steps at most", TARGETS] = 100,
+    history: Annotated[bool, "targets: keep the eigenvalues of every step", TARGETS] = False,
+    directions: Annotated[
+        int, "frontier: evenly spaced directions in the half-plane", FRONTIER
+    ] = 180,
+    starts: Annotated[int, "frontier: random starts for each direction", FRONTIER] = 8,
     rng: np.random.Generator,
 ) -> Result:
     """Eigenvalues, and the share of their region that they reach.

@@ -48,9 +48,9 @@ class CommandPerFile(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ARG002
         """Import the one module that is about to run."""
         module = members.module_of(args[0])
-        from birkhoff_cli.command import command
+        from birkhoff_cli.command import Subcommand
 
-        return args[0], command(args[0], module), args[1:]
+        return args[0], Subcommand(args[0], module, args[1:]), args[1:]
 
 
 def _version(wanted: bool) -> None:

@@ -1,151 +1,182 @@
-"""One module with ``run`` becomes one subcommand: options, output, and a grid of runs."""
+"""One module with ``run`` becomes one subcommand: its options, its help, and what a call does."""
 
 import inspect
-import types
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any
 
-import typer
-from typer.models import ArgumentInfo
+from typer.core import TyperCommand, TyperOption
+from typer.exceptions import TyperException
 
-from birkhoff_cli import outputs, sweeps, tables
+from birkhoff_cli import methods, outputs, tables
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.result import Result
-from birkhoff_cli.files import STDOUT
+from birkhoff_cli.binding import Binding
+from birkhoff_cli.options import Option, Text, dashes
 from birkhoff_cli.order import Order
-from birkhoff_cli.signature import prepared, result, signed
+from birkhoff_cli.request import Request
 
-
-def _one_of(words: Iterable[str]) -> Any:
-    """The type of an option that is one of these, or not given."""
-    return Literal[tuple(words)] | None
-
-
-COMMON: dict[str, Any] = {
-    "output": Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Write the table here; - is standard output."),
-    ],
-    "format": Annotated[
-        _one_of(f.name for f in tables.writable()),
-        typer.Option(help="Format of the table; the suffix decides if not given."),
-    ],
-    "plot": Annotated[Path | None, typer.Option(help="Draw here: png, svg or pdf.")],
-    "json": Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")],
-    "quiet": Annotated[bool, typer.Option("-q", "--quiet", help="No summary, no progress.")],
-    "verbose": Annotated[
-        bool, typer.Option("-v", "--verbose", help="Print what each number means.")
-    ],
-    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
-}
-
-GRID: dict[str, Any] = {
-    "sweep": Annotated[
+TABLE = (
+    Option("output", Path | None, "Write the table here; - is standard output.", environment=False),
+    Option(
+        "format",
+        str | None,
+        "Format of the table; the suffix decides if not given.",
+        environment=False,
+        choices=lambda: [format.name for format in tables.writable()],
+    ),
+)
+FIGURE = (Option("plot", Path | None, "Draw here: png, svg or pdf.", environment=False),)
+COMMON = (
+    Option("json", bool, "Print the summary as one JSON object.", default=False, environment=False),
+    Option("quiet", bool, "No summary, no progress.", default=False, environment=False),
+    Option("verbose", bool, "Print what each number means.", default=False, environment=False),
+    Option("debug", bool, "Show the traceback of an error.", default=False, environment=False),
+)
+SWEEP = (
+    Option(
+        "sweep",
         list[str] | None,
-        typer.Option(
-            help="Run for every value of an option, d=2,4,8; several make a grid.",
-            show_default=False,
-            rich_help_panel="Sweep",
-        ),
-    ],
-    "shard": Annotated[
+        "Run for every value of an option, d=2,4,8; several: a grid.",
+        group="Sweep",
+        environment=False,
+    ),
+    Option(
+        "shard",
         str | None,
-        typer.Option(
-            help="Part i of N of the grid, 2/8, for a job array; then birkhoff merge.",
-            rich_help_panel="Sweep",
-        ),
-    ],
-    "engine": Annotated[
+        "Part i of N of the grid, 2/8, for a job array; then merge.",
+        group="Sweep",
+        environment=False,
+    ),
+    Option(
+        "engine",
         str | None,
-        typer.Option(
-            help="Processes for the cells, or dask=ADDRESS; one per processor if not given.",
-            rich_help_panel="Sweep",
-        ),
-    ],
-}
+        "Processes for the cells, or dask=ADDRESS; else all processors.",
+        group="Sweep",
+        environment=False,
+    ),
+)
 
 
-def command(name: str, module: ModuleType) -> Any:
-    """The Typer command of a module that has ``run``."""
-    options, readers = signed(module)
-    useless = {"plot"} if not hasattr(module, "draw") else set()
-    useless |= {"output", "format"} if not module.SCHEMA else set()
-    useless |= set(GRID) if not module.SCHEMA else set()
-    common = {k: v for k, v in (COMMON | GRID).items() if k not in useless | set(options)}
+class Subcommand(TyperCommand):
+    """The command of a module that has ``run``."""
 
-    def call(**words: Any) -> None:
-        given = {k: v for k, v in words.items() if k not in common}
-        grid = {k: words.get(k) for k in GRID}
-        _check(grid)
-        run = None if grid["sweep"] else prepared(module, readers, given)
-        said = {k: v for k, v in (given | {"sweep": grid["sweep"]}).items() if v is not None}
-        order = Order(name, module, said, **{k: words[k] for k in common if k not in GRID})
-        outputs.fulfil(order, run or _swept(order, given, grid, options))
+    def __init__(self, name: str, module: ModuleType, args: Sequence[str]) -> None:
+        """Declare the options of ``run``, of the methods that are named, and of the output.
 
-    call.__signature__ = _signature(options | common)  # type: ignore[attr-defined]
-    call.__doc__ = _help(module)
-    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    single.command(name, epilog=_epilog(module))(call)
-    built = typer.main.get_command(single)
-    built.context_settings["help_option_names"] = ["-h", "--help"]
-    return built
-
-
-def _check(grid: dict[str, Any]) -> None:
-    idle = [k for k in ("shard", "engine") if grid[k] and not grid["sweep"]]
-    if idle:
-        raise UsageError(f"--{idle[0]} is for a sweep; say --sweep option=value,value too")
-
-
-def _swept(
-    order: Order, words: dict[str, Any], grid: dict[str, Any], options: dict[str, Any]
-) -> Callable[[], Result]:
-    """The run of every cell of a grid."""
-    if order.output is None or order.output == STDOUT:
-        raise UsageError("a sweep keeps its cells beside its table; give -o and a file name")
-    kinds = {name: _base(option) for name, option in options.items() if name != "path"}
-    sweep = sweeps.Sweep(
-        order.name,
-        words,
-        sweeps.axes(grid["sweep"], kinds),
-        sweeps.shard(grid["shard"]),
-        order.output.resolve().with_name(f"{order.output.name}.cells"),
-    )
-    engine = grid["engine"]
-    return lambda: sweeps.run(sweep, lambda cell: result(order.module, words | cell), engine)
-
-
-def _base(option: Any) -> Any:
-    """The type of an option's values: int, float, list, or str for all else."""
-    kind = get_args(option.annotation if isinstance(option, inspect.Parameter) else option)[0]
-    kinds = [k for k in (kind, *get_args(kind)) if k in (int, float)]
-    if any(get_origin(k) is list for k in (kind, *get_args(kind))):
-        return list
-    return kinds[0] if kinds else str
-
-
-def _signature(options: dict[str, Any]) -> inspect.Signature:
-    """Arguments and options as a signature Typer can read."""
-    parameters = []
-    for name, option in options.items():
-        if isinstance(option, inspect.Parameter):
-            parameters.append(option)
-            continue
-        kind = get_args(option)[0]
-        default = False if kind is bool else None
-        argument = isinstance(get_args(option)[1], ArgumentInfo)
-        required = argument and types.NoneType not in get_args(kind)
-        parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                annotation=option,
-                default=inspect.Parameter.empty if required else default,
-            )
+        Args:
+            name: of the command.
+            module: it has ``run``.
+            args: what was typed after the name.
+        """
+        self.binding = Binding(module, methods.named(_method_texts(args)))
+        self.options = {**_output_options(module), **self.binding.options}
+        shown = bool({"-h", "--help"} & {*args})
+        super().__init__(
+            name,
+            params=[option.parameter(shown) for option in self._in_order()],
+            help=_help(module),
+            epilog=_epilog(module),
+            context_settings={"help_option_names": ["-h", "--help"]},
+            rich_markup_mode="rich",
         )
-    return inspect.Signature(parameters)
+
+    def _in_order(self) -> list[Option]:
+        """The options of ``run`` first."""
+        own = [self.options[name] for name in self.binding.options]
+        return [*own, *(o for n, o in self.options.items() if n not in self.binding.options)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option that is there twice, and options of methods that are not named.
+
+        Raises:
+            UsageError: as above.
+        """
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(args=[*args])
+        except TyperException as error:
+            self._explain(str(getattr(error, "option_name", "")), args)
+            raise
+        for option in {id(o): o for o in order}.values():
+            single = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
+            if single and sum(o is option for o in order) > 1:
+                raise UsageError(
+                    f"{option.opts[-1]} is there twice and takes one value; say it once"
+                )
+        return super().parse_args(ctx, args)
+
+    def _explain(self, label: str, args: Sequence[str]) -> None:
+        """The sentence for an option that only other methods have."""
+        name = label.removeprefix("--").replace("-", "_")
+        if "method" not in self.options or name in self.options:
+            return
+        for text in _method_texts(args):
+            methods.parse(text)
+        if owners := methods.owners(name):
+            if self.binding.methods:
+                raise UsageError(methods.has_no(self.binding.methods[0], name))
+            raise UsageError(
+                f"{dashes(name)} is an option of {', '.join(owners)}; say --method too"
+            )
+
+    def invoke(self, ctx: Any) -> None:
+        """Run, and write what was asked for."""
+        request = self.request(ctx)
+        own = request.on(self.binding.options)
+        grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
+        rest = self.options.keys() - self.binding.options.keys() - grid.options.keys()
+        words = {name: request[name] for name in rest}
+        if grid.get("sweep"):
+            from birkhoff_cli import sweeps
+
+            sweep = sweeps.plan(self.name or "", own, grid, words["output"])
+            options = sweep.fixed(self.binding) | {"sweep": grid["sweep"]}
+            order = Order(sweep.command, self.binding.module, options, **words)
+            outputs.fulfil(order, lambda: sweeps.run(sweep, self.binding, grid["engine"]))
+            return
+        if grid.typed:
+            idle = dashes(next(iter(grid.typed)))
+            raise UsageError(f"{idle} is for a sweep; say --sweep option=value,value too")
+        narrowed = self.binding.narrow(own)
+        run = self.binding.prepare(narrowed)
+        order = Order(self.name or "", self.binding.module, narrowed.values, **words)
+        outputs.fulfil(order, run)
+
+    def request(self, ctx: Any) -> Request:
+        """The options with the origin of each."""
+        texts: dict[str, dict[str, Text]] = {"COMMANDLINE": {}, "ENVIRONMENT": {}}
+        for name in self.options:
+            value, source = ctx.params[name], ctx.get_parameter_source(name)
+            if value not in (None, (), False) and source.name in texts:
+                texts[source.name][name] = value
+        return Request(self.options, texts["COMMANDLINE"], texts["ENVIRONMENT"])
+
+
+def _output_options(module: ModuleType) -> dict[str, Option]:
+    """Those that make sense: of a table where there is one, of a figure where one is drawn."""
+    options = (
+        *(TABLE if module.SCHEMA else ()),
+        *(FIGURE if hasattr(module, "draw") else ()),
+        *COMMON,
+        *(SWEEP if module.SCHEMA else ()),
+    )
+    return {option.name: option for option in options}
+
+
+def _method_texts(args: Sequence[str]) -> list[str]:
+    """What ``--method`` names, or a sweep over it, or else the environment."""
+    return [*_typed_methods(args)] or os.environ.get("BIRKHOFF_METHOD", "").split()
+
+
+def _typed_methods(args: Sequence[str]) -> Iterator[str]:
+    for word, following in zip(args, [*args[1:], ""], strict=False):
+        option, equals, value = word.partition("=")
+        value = value if equals else following
+        if option == "--method":
+            yield value
+        if option == "--sweep" and value.startswith("method="):
+            yield from value.removeprefix("method=").split(",")
 
 
 def _help(module: ModuleType) -> str:

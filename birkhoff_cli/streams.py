@@ -6,26 +6,59 @@ makes of real tokens.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli import tokens
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.source import MAX_SAMPLES
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.analyses.networks.language_model import LanguageModel
-from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, matrices
-from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.containers import where
+from birkhoff_cli.text import escape
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.networks.language_model import LanguageModel
+    from birkhoff_cli.analyses.networks.token_run import TokenRun
+    from birkhoff_cli.checkpoints import Checkpoint
 
 SAMPLES = 1000
 SEQUENCES = 4
+
+
+class Word(str):
+    """A word of ``--inputs``: ``static``, ``gaussian`` or ``tokens=FILE``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+
+    def __new__(cls, text: str) -> "Word":
+        """The case of the kind does not matter."""
+        kind, equals, file = text.partition("=")
+        word = super().__new__(cls, kind.lower() + equals + file)
+        if word.kind not in KINDS or bool(file) is not (word.kind == "tokens"):
+            raise UsageError(f"--inputs {unknown(escape(text), WORDS, 'inputs')}")
+        return word
+
+    @property
+    def kind(self) -> str:
+        """``static``, ``gaussian`` or ``tokens``."""
+        return self.partition("=")[0]
+
+    @property
+    def path(self) -> Path | None:
+        """The file of tokens, if there is one."""
+        file = self.partition("=")[2]
+        return Path(file) if file else None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Options that go with it."""
+        return KINDS[self.kind].options
 
 
 @dataclass(frozen=True)
@@ -33,10 +66,10 @@ class Inputs:
     """What goes through a checkpoint's sites. Of no effect for matrices that were recorded."""
 
     inputs: Annotated[
-        str,
+        Word,
         "what a checkpoint's streams carry: static (nothing; if not given), gaussian, or "
         "tokens=FILE (nanoGPT's .bin or a .npy array)",
-    ] = "static"
+    ] = field(default_factory=lambda: Word("static"))
     samples: Annotated[int | None, "random streams for gaussian: 1,000 if not given"] = None
     sequences: Annotated[int | None, "sequences of tokens to run: 4 if not given"] = None
     length: Annotated[int | None, "tokens in a sequence: as the model was trained"] = None
@@ -44,30 +77,14 @@ class Inputs:
 
     def __post_init__(self) -> None:
         """Refuse words that are none, and options that these inputs do not have."""
-        if self.kind not in KINDS or bool(self.file) is not (self.kind == "tokens"):
-            raise UsageError(f"--inputs {unknown(self.inputs, WORDS, 'inputs')}")
+        object.__setattr__(self, "inputs", Word(self.inputs))
         for option in OPTIONS:
-            said = getattr(self, option)
-            if said is not None and said is not False and option not in self.options:
-                raise UsageError(f"--{option} has no meaning with --inputs {self.kind}")
-
-    @property
-    def kind(self) -> str:
-        """``static``, ``gaussian`` or ``tokens``."""
-        return self.inputs.partition("=")[0]
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """Options that these inputs have."""
-        return KINDS[self.kind].options
-
-    @property
-    def file(self) -> str:
-        """The file of tokens; empty if there is none."""
-        return self.inputs.partition("=")[2]
+            value = getattr(self, option)
+            if value is not None and value is not False and option not in self.inputs.options:
+                raise UsageError(f"--{option} has no meaning with --inputs {self.inputs.kind}")
 
 
-def trace(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
+def trace(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
     """The matrices that a checkpoint's sites apply.
 
     Args:
@@ -78,23 +95,23 @@ def trace(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
     Raises:
         Unsupported: this format's dynamic part or forward pass is not known here.
     """
-    return KINDS[inputs.kind].trace(checkpoint, inputs, seed)
+    return KINDS[inputs.inputs.kind].trace(checkpoint, inputs, seed)
 
 
-def _static(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
+def _static(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
     del inputs, seed
     theta = None if checkpoint.map is None else checkpoint.theta[None]
     return replace(checkpoint.trace(), map=checkpoint.map, theta=theta)
 
 
-def _gaussian(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
+def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
     """Streams of uniform direction, drawn for every site on its own."""
     samples = SAMPLES if inputs.samples is None else inputs.samples
     require(samples >= 1, f"-n/--samples {samples}", "at least 1")
     require(samples <= MAX_SAMPLES, f"-n/--samples {samples}", f"{MAX_SAMPLES:,} at most")
     if checkpoint.connect is None:
         raise Unsupported(
-            f"{where(checkpoint.path)}: how H follows the streams is not known for "
+            f"{escape(checkpoint.path)}: how H follows the streams is not known for "
             f"{checkpoint.format}; use --inputs static"
         )
     with checkpoint.opened() as store:
@@ -118,7 +135,9 @@ def _gaussian(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
     )
 
 
-def _tokens(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
+def _tokens(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
+    from birkhoff_cli.analyses.networks.token_run import batches, in_torch, matrices
+
     run = token_run(checkpoint, inputs, seed)
 
     def read(block: int) -> Iterator[Array]:
@@ -130,7 +149,7 @@ def _tokens(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> MixingTrace:
     return replace(checkpoint.trace(), samples=run.samples, read=read, meta=run.meta)
 
 
-def token_run(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> TokenRun:
+def token_run(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> "TokenRun":
     """The model in a checkpoint and the tokens to run it on; both are read once, to check them.
 
     Raises:
@@ -138,7 +157,11 @@ def token_run(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> TokenRun:
         Unsupported: no forward pass is known here for this format, or for this model.
         BadInput: damaged weights, or tokens that the model does not know.
     """
-    if inputs.kind != "tokens":
+    from birkhoff_cli import tokens
+    from birkhoff_cli.analyses.networks.token_run import TokenRun
+
+    file = inputs.inputs.path
+    if file is None:
         raise UsageError(f"--inputs {inputs.inputs} runs no model here; say --inputs tokens=FILE")
     model, digest = _model(checkpoint)
     length = model.block if inputs.length is None else inputs.length
@@ -146,24 +169,24 @@ def token_run(checkpoint: Checkpoint, inputs: Inputs, seed: int) -> TokenRun:
     require(sequences >= 1, f"--sequences {sequences}", "at least 1")
     require(1 <= length <= model.block, f"--length {length}", f"1 to {model.block} with this model")
     rng = _generator(seed) if inputs.random else None
-    found, file = tokens.read(Path(inputs.file), sequences, length, model.vocabulary, rng)
+    sample, digests = tokens.read(file, sequences, length, model.vocabulary, rng)
     facts = {"kind": "tokens", "sequences": sequences, "length": length}
     places = {"random": True, "seed": seed} if inputs.random else {"random": False}
     return TokenRun(
         load=lambda: _model(checkpoint)[0],
-        tokens=found,
+        tokens=sample,
         sites=checkpoint.sites,
-        source=where(checkpoint.path),
+        source=escape(checkpoint.path),
         step=checkpoint.step,
-        meta=checkpoint.meta | {"inputs": [digest, file], "streams": facts | places},
+        meta=checkpoint.meta | {"inputs": [digest, digests], "streams": facts | places},
     )
 
 
-def _model(checkpoint: Checkpoint) -> tuple[LanguageModel, Mapping[str, Any]]:
+def _model(checkpoint: "Checkpoint") -> tuple["LanguageModel", Mapping[str, Any]]:
     """All weights, and the digest of what was read."""
     if checkpoint.model is None:
         raise Unsupported(
-            f"{where(checkpoint.path)}: the forward pass of {checkpoint.format} models is not "
+            f"{escape(checkpoint.path)}: the forward pass of {checkpoint.format} models is not "
             f"known here, so tokens cannot be run; use --inputs gaussian"
         )
     with checkpoint.opened() as store:
@@ -179,7 +202,7 @@ def _generator(seed: int) -> np.random.Generator:
 class Kind:
     """One word of ``--inputs``, and the options that go with it."""
 
-    trace: Callable[[Checkpoint, Inputs, int], MixingTrace]
+    trace: Callable[["Checkpoint", Inputs, int], MixingTrace]
     options: tuple[str, ...]
 
 

@@ -35,7 +35,7 @@ SMALL = ("spectrum", *GO, "-n", "50")
         (["spectrum", "--method", "identity", "--s", "3"], 2, "no options but --d"),
         (["spectrum", *GO, "--nope", "3"], 2, "No such option: --nope"),
         (["spectrum", *GO, "--d", "0"], 2, "d = 0"),
-        (["spectrum", *GO, "--d", "four"], 2, "'four' is not a valid int"),
+        (["spectrum", *GO, "--d", "four"], 2, "--d: 'four' is not a whole number"),
         (["spectrum", *GO, "--s", "0"], 2, "s = 0"),
         (["spectrum", *GO, "--field", "quaternion"], 2, "quaternion"),
         (["spectrum", *GO, "-n", "0"], 2, "expected at least 1"),
@@ -46,7 +46,7 @@ SMALL = ("spectrum", *GO, "-n", "50")
         (["spectrum", *GO, "--draw", "polytope"], 2, "known: uniform, gaussian, init, haar"),
         (["spectrum", *GO, "--draw", "haar", "--scale", "2"], 2, "has no --scale"),
         (["sample", "--method", "kromhc", "--d", "6", "--factors", "2,2"], 2, "such as 2,3"),
-        (["sample", "--method", "kromhc", "--factors", "two"], 2, "say --factors 2,2"),
+        (["sample", "--method", "kromhc", "--factors", "two"], 2, "say 2,2 or 2x2"),
         (["sample", "--method", "mhc", "--tau", "0"], 2, "tau = 0"),
         (["sample"], 2, "--method is missing"),
         (["depth-drift", *GO, "--layers", "0"], 2, "--layers 0"),
@@ -197,7 +197,8 @@ def test_version_and_help(birkhoff):
     for command in ("spectrum", "sample", "depth-drift", "inspect", "methods"):
         done = birkhoff(command, "--help")
         assert done.returncode == 0 and f"birkhoff {command}" in done.stdout and done.stderr == ""
-    assert "[mhc]" in birkhoff("spectrum", "--help").stdout
+    assert "--tau" not in birkhoff("spectrum", "--help").stdout  # options of methods, if named
+    assert "--tau" in birkhoff("spectrum", "--method", "mhc", "--help").stdout
 
 
 def test_verbose_explains_the_columns_on_standard_error(birkhoff):

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli import inputs
+from birkhoff_cli import methods
 from birkhoff_cli.analyses import complexity, parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.describe import words
@@ -156,7 +156,7 @@ def test_what_cannot_be_made_has_a_reason():
 @pytest.mark.parametrize("name", parameterizations.names())
 def test_a_method_in_words_is_what_the_command_line_reads(name):
     for example in discover.member(parameterizations.__name__, name).EXAMPLES:
-        assert inputs.methods({"method": [words(example)], "d": example.d}) == (example,)
+        assert methods.parse(words(example)).build(example.d) == example
     assert words(KromHC(6, factors=(3, 2))) == "kromhc:factors=3x2" and words(SHC(5)) == "shc"
 
 

@@ -233,7 +233,7 @@ def test_the_command_line(birkhoff, tmp_path):
     table = pq.read_table(tmp_path / "t.parquet", page_checksum_verification=True)
     assert table["permutation"].to_pylist() == [[0, 1, 2], [1, 2, 0]]
     facts = json.loads(table.schema.metadata[b"birkhoff"])
-    assert facts["options"]["d"] == 3 and facts["meta"]["inputs"][0]["name"] == "c.npy"
+    assert facts["options"]["s"] == 1 and facts["meta"]["inputs"][0]["name"] == "c.npy"
     first = (tmp_path / "t.parquet").read_bytes()
     birkhoff(*words)
     assert (tmp_path / "t.parquet").read_bytes() == first

@@ -9,16 +9,16 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from types import NoneType
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from birkhoff_cli import inputs
+from birkhoff_cli import methods, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import arrow_schema
 from conftest import ROOT
 
@@ -241,22 +241,16 @@ def test_a_command_documents_itself(package, name):
 def test_an_analysis_has_no_option_of_a_method(name):
     """Both would be the same word on the command line."""
     own = inspect.signature(discover.member("birkhoff_cli.analyses", name).run).parameters
-    assert not own.keys() & {"method", "d", "seed", *inputs.method_fields(), *inputs.DRAWS} - {
-        "method",
-        "d",
-    }
-
-
-def _types(field, owners):
-    return [get_type_hints(owner)[field] for owner in owners]
+    draws = {field.name for field in dataclasses.fields(Draws)}
+    of_methods = {n for m in parameterizations.load_all().values() for n in methods.fields(m)}
+    assert not own.keys() & {"seed", *of_methods, *draws}
 
 
 def test_methods_that_share_an_option_agree_on_its_type():
-    for field, owners in inputs.method_fields().items():
-        kinds = {frozenset(get_args(k)) - {NoneType} or k for k in _types(field, owners)}
-        assert len({frozenset({k}) if isinstance(k, type) else k for k in kinds}) == 1, (
-            f"{field}: {kinds}"
-        )
+    kinds = {}
+    for method in parameterizations.load_all().values():
+        for name, option in methods.fields(method).items():
+            assert kinds.setdefault(name, values.plain(option.kind)) == values.plain(option.kind)
 
 
 @pytest.mark.parametrize("name", parameterizations.names())

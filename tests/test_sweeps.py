@@ -88,7 +88,7 @@ def test_a_killed_sweep_loses_only_the_cells_in_progress(kill, birkhoff, tmp_pat
     "words, code, said",
     [
         (("--sweep", "dd=3", "-o", "t.parquet"), 2, "not among the options"),
-        (("--sweep", "d=3,x", "-o", "t.parquet"), 2, "'x' is not a number"),
+        (("--sweep", "d=3,x", "-o", "t.parquet"), 2, "'x' is not a whole number"),
         (("--sweep", "d=3", "--sweep", "d=4", "-o", "t.parquet"), 2, "there twice"),
         (("--sweep", "d=0,3", "-o", "t.parquet"), 2, "d = 0"),
         (("--sweep", "d=3"), 2, "give -o"),

@@ -96,7 +96,7 @@ def _check(path: Path, shard: Any, first_path: Path, first: Any) -> None:
 def _check_cells(path: Path, first: Any, cells: list[int]) -> None:
     with refusing(path):
         expected = prod(map(len, provenance.facts(first, path)["meta"]["sweep"].values()))
-        if expected > sweeps.MOST:
+        if expected > sweeps.MAX_CELLS:
             raise ValueError("cells")
     twice = [k for k in set(cells) if cells.count(k) > 1] if len(set(cells)) < len(cells) else []
     missing = sorted(set(range(expected)) - set(cells))

@@ -13,14 +13,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-from birkhoff_cli import files, inputs, matrices, outputs, provenance
+from birkhoff_cli import files, matrices, outputs, provenance
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns
-from birkhoff_cli.inputs import Words
+from birkhoff_cli.binding import bind
+from birkhoff_cli.converters import converters_of
+from birkhoff_cli.converters.drawn import Methods
+from birkhoff_cli.converters.models import TokenRuns
+from birkhoff_cli.converters.traces import NamedTrace, PathOrMethod, Series, Trace, inputs_of
 from birkhoff_cli.order import Order
-from birkhoff_cli.signature import result, takes_models, takes_tokens
+from birkhoff_cli.reading import read_series
+from birkhoff_cli.request import Request
 from birkhoff_cli.text import escape, finite, plain
 
 EXAMPLES = (
@@ -39,7 +44,7 @@ PIXELS = 96
 
 
 def run(
-    words: Words,
+    request: Request,
     *,
     output: Annotated[Path, "The page; tables go to a directory of the same name."] = Path(
         "report.html"
@@ -54,70 +59,77 @@ def run(
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{output}: a report ends in .html")
-    files.check(output, tuple(words["path"]))
-    inputs.series(dict(words))  # what is wrong with the words is no fault of any analysis
-    wanted = dict(_analyses(words))
+    files.check(output, tuple(request["path"]))
+    read_series(request["path"], request)  # a bad option or file is no fault of any analysis
+    wanted = dict(_analyses(request))
     page: dict[str, Any] = {"sections": []}
     return Result(
         schema=SCHEMA,
-        steps=_steps(wanted, words, output, page),
+        steps=_steps(wanted, request, output, page),
         summarise=lambda: _summary(output, page),
         total=len(wanted) + 1,
     )
 
 
-def _analyses(words: Words) -> Iterator[tuple[str, ModuleType]]:
+def _analyses(request: Request) -> Iterator[tuple[str, ModuleType]]:
     names = discover.members("birkhoff_cli.analyses")
-    tokens = str(words["inputs"] or "").startswith("tokens")
+    tokens = inputs_of(request).inputs.kind == "tokens"
     for name in sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
         module = discover.member("birkhoff_cli.analyses", name)
-        if not hasattr(module, "run"):
-            continue
-        fits = takes_models(module) or (tokens and takes_tokens(module))
-        if fits and hasattr(module, "draw"):
+        if hasattr(module, "run") and hasattr(module, "draw") and _fits(module, tokens):
             yield name, module
 
 
+def _fits(module: ModuleType, tokens: bool) -> bool:
+    """Whether an analysis looks at a model or a series, and needs nothing else."""
+    first, *others = (type(converter) for converter in converters_of(module.run))
+    if first is TokenRuns:
+        return tokens
+    return first in (Trace, Series, PathOrMethod) and not {NamedTrace, Methods} & {*others}
+
+
 def _steps(
-    wanted: Mapping[str, ModuleType], words: Words, output: Path, page: dict[str, Any]
+    wanted: Mapping[str, ModuleType], request: Request, output: Path, page: dict[str, Any]
 ) -> Iterator[Columns]:
-    page["model"] = _model(words)
+    page["model"] = _model(request)
     folder = output.with_suffix("")
     with files.writing(str(folder)):
         folder.mkdir(exist_ok=True)
     yield {}
     for name, module in wanted.items():
-        page["sections"].append(_section(name, module, words, folder))
+        page["sections"].append(_section(name, module, request, folder))
         yield {}
     if all("refused" in section for section in page["sections"]):
         with contextlib.suppress(OSError):  # it may hold an older report's tables
             folder.rmdir()
         raise BadInput(page["sections"][0]["refused"])
-    page["title"] = ", ".join(escape(path.name) for path in words["path"][:3])
+    page["title"] = ", ".join(escape(path.name) for path in request["path"][:3])
     page["version"] = provenance.program_version()
     page["orientation"] = provenance.ORIENTATION
     with files.opened(output) as file:
         file.write(_html(page).encode())
 
 
-def _model(words: Words) -> Mapping[str, Any]:
+def _model(request: Request) -> Mapping[str, Any]:
     """What ``inspect`` says of it; matrices alone say nothing."""
-    if any(matrices.recognises(path) for path in words["path"]):
+    if any(matrices.recognises(path) for path in request["path"]):
         return {}
-    return result(discover.member("birkhoff_cli.commands", "inspect"), words).summary
+    binding, own = bind(discover.member("birkhoff_cli.commands", "inspect"), request.texts)
+    return binding.prepare(own)().summary
 
 
-def _section(name: str, module: ModuleType, words: Words, folder: Path) -> dict[str, Any]:
+def _section(name: str, module: ModuleType, request: Request, folder: Path) -> dict[str, Any]:
     """One analysis: its figure, its numbers and its table, or why there is none."""
     section = {"name": name, "headline": discover.headline("birkhoff_cli.analyses", name)}
     try:
+        binding, own = bind(module, request.texts)
         order = Order(
-            *(name, module, dict(words), False, True, False, False),
+            *(name, module, own.values, False, True, False, False),
             output=folder / f"{name}.parquet",
             plot=(picture := folder / f"{name}.png"),
         )
         order.check()
-        found = result(module, words)
+        found = binding.prepare(own)()
         table = outputs.write(found, order)
         if table is not None:  # which it never is where a figure is wanted
             outputs.draw(table, module, picture)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns
@@ -45,7 +46,7 @@ def run(
     text: Annotated[Path | None, "UTF-8 text to learn; Python's help topics if not given"] = None,
     updates: Annotated[int, "steps of the optimizer"] = 600,
     layers: Annotated[int, "layers, of two sites each; of one with --mix tokens"] = 6,
-    heads: Annotated[int, "attention heads, of --mix streams"] = 4,
+    heads: Annotated[int, "attention heads, of --mix streams", With("mix", "streams")] = 4,
     width: Annotated[int, "length of a stream"] = 64,
     length: Annotated[int | None, "tokens in a sequence: 64, or --d with --mix tokens"] = None,
     batch: Annotated[int, "sequences in a step"] = 16,

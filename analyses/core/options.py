@@ -1,0 +1,23 @@
+"""When an option of an analysis has an effect: written beside its type and its sentence.
+
+``Annotated[int, "Gauss-Newton steps at most", With("probe", "targets")]``. An option that was typed
+and has no effect is refused.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class With:
+    """An option that belongs to values of another one; to any value if none is named."""
+
+    option: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An option of matrices that are drawn; those of a file are as they are."""
+
+
+Condition = With | Drawn

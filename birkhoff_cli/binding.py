@@ -1,0 +1,110 @@
+"""From a request to a run: options that have an effect, arguments, one run or one for each path."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from types import ModuleType
+from typing import Any
+
+from birkhoff_cli import series
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.converters import Converter, Plain, converters_of
+from birkhoff_cli.methods import Method, named
+from birkhoff_cli.options import Option, Text
+from birkhoff_cli.request import Request
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The parameters of a command's ``run`` and the options that they are read from.
+
+    Attributes:
+        module: the command.
+        methods: those that the command line names, whose options it has.
+    """
+
+    module: ModuleType
+    methods: Sequence[Method] = ()
+
+    @cached_property
+    def converters(self) -> list[Converter]:
+        """One for every parameter, in order."""
+        return converters_of(self.module.run, self.methods)
+
+    @cached_property
+    def options(self) -> Mapping[str, Option]:
+        """Every option. A plain parameter of ``run`` hides an option of the same name."""
+        every: dict[str, Option] = {}
+        for converter in self.converters:
+            every |= {n: o for n, o in converter.options().items() if n not in every}
+        return every | self._own
+
+    @cached_property
+    def _own(self) -> dict[str, Option]:
+        """Options of plain parameters."""
+        plain = (c.options() for c in self.converters if isinstance(c, Plain))
+        return {name: option for options in plain for name, option in options.items()}
+
+    def _owned(self, converter: Converter) -> dict[str, Option]:
+        """The options that a converter reads."""
+        options = converter.options()
+        if isinstance(converter, Plain):
+            return {**options}
+        return {n: self.options[n] for n in options if n not in self._own}
+
+    def narrow(self, request: Request) -> Request:
+        """The request with every path of a series, without defaults that have no effect in it.
+
+        Raises:
+            UsageError: an option that was typed has no effect.
+        """
+        if paths := request.get("path"):
+            request = request.typing(path=tuple(map(str, series.expand(paths))))
+        owned = {id(c): self._owned(c) for c in self.converters}
+        used = {n for c in self.converters for n in c.used(request) if n in owned[id(c)]}
+        for name in self.options:
+            if name in request.typed and name not in used:
+                owner = next(c for c in self.converters if name in owned[id(c)])
+                raise UsageError(owner.refusal(name, request))
+        return request.only(used)
+
+    def arguments(self, request: Request) -> dict[str, Any]:
+        """The arguments of ``run``, of a request that was narrowed."""
+        built: dict[str, Any] = {}
+        for converter in sorted(self.converters, key=lambda c: c.needs_d):
+            traces = (a for a in built.values() if isinstance(a, MixingTrace))
+            d = next((trace.d for trace in traces), None) if converter.needs_d else None
+            view = request.on(self._owned(converter))
+            built[converter.parameter.name] = converter.read(view, d)
+        return built
+
+    def prepare(self, request: Request) -> Callable[[], Result]:
+        """Read what a narrowed request names; once for every path, if ``run`` takes only one.
+
+        Raises:
+            BirkhoffError: something that is named cannot be read.
+        """
+        paths = request.get("path") or ()
+        if len(paths) < 2 or any(c.takes_series for c in self.converters):
+            return partial(self.module.run, **self.arguments(request))
+        each = [self.arguments(request.typing(path=(str(path),))) for path in paths]
+        models = [next(v for v in arguments.values() if hasattr(v, "step")) for arguments in each]
+        arguments_of = dict(zip(map(id, models), each, strict=True))
+        runs = [(step, arguments_of[id(m)]) for step, m in series.order_by_step(models, paths)]
+        return lambda: series.stack([(step, self.module.run(**own)) for step, own in runs])
+
+
+def bind(module: ModuleType, texts: Mapping[str, Text]) -> tuple[Binding, Request]:
+    """A command and its narrowed request, of the texts of its options alone.
+
+    Texts of options that it does not have are left out; the environment has no say.
+
+    Raises:
+        UsageError: an option that has no effect.
+    """
+    text = texts.get("method", ())
+    binding = Binding(module, named(text if isinstance(text, tuple) else [str(text)]))
+    typed = {name: value for name, value in texts.items() if name in binding.options}
+    return binding, binding.narrow(Request(binding.options, typed, {}))

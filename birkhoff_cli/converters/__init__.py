@@ -1,0 +1,49 @@
+"""From the options of a command to the arguments of ``run``: one converter for each type.
+
+A plain type is an option of the parameter's own name. For all others the modules here that have
+``CONVERTERS`` are asked, the lightest first, so that a command imports no more than it needs.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from birkhoff_cli import values
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.converters._converter import Converter, Parameter, parameters_of
+from birkhoff_cli.converters._plain import Plain
+from birkhoff_cli.methods import Method
+
+__all__ = ["Converter", "Plain", "converters_of"]
+
+MODULES = ("drawn", "traces", "models")
+
+
+def converters_of(run: Callable[..., Any], methods: Sequence[Method] = ()) -> list[Converter]:
+    """A converter for every parameter of ``run``, in order."""
+    parameters = parameters_of(run)
+    return [_find(parameter, parameters)(parameter, tuple(methods)) for parameter in parameters]
+
+
+def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:
+    if _is_trace(parameter) and (parameter.kind is not MixingTrace or _several(beside)):
+        from birkhoff_cli.converters.traces import NamedTrace
+
+        return NamedTrace
+    if values.is_plain(parameter.kind):
+        return Plain
+    for name in MODULES:
+        known = import_module(f"{__name__}.{name}").CONVERTERS
+        if parameter.kind in known:
+            converter: type[Converter] = known[parameter.kind]
+            return converter
+    raise TypeError(f"no converter reads {parameter.name}: {parameter.kind}")
+
+
+def _is_trace(parameter: Parameter) -> bool:
+    return parameter.kind in (MixingTrace, MixingTrace | None)
+
+
+def _several(parameters: Sequence[Parameter]) -> bool:
+    """Whether traces are told apart by the names of their arguments."""
+    return sum(map(_is_trace, parameters)) > 1

@@ -1,0 +1,92 @@
+"""What a converter is: from the options of a request to one argument of ``run``."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin
+
+from birkhoff_cli.methods import Method
+from birkhoff_cli.options import Option
+from birkhoff_cli.request import Request
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of ``run``.
+
+    Attributes:
+        name: its name.
+        kind: its type.
+        note: the sentence of its annotation.
+        marks: whatever else is in the annotation.
+        default: its default; `inspect.Parameter.empty` is none.
+        positional: it stands before the star.
+    """
+
+    name: str
+    kind: Any
+    note: str
+    marks: tuple[Any, ...]
+    default: Any
+    positional: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
+
+def parameters_of(run: Callable[..., Any]) -> list[Parameter]:
+    """The parameters of ``run``, in order."""
+    found = []
+    for parameter in inspect.signature(run, eval_str=True).parameters.values():
+        kind, note, *marks = parameter.annotation, ""
+        if get_origin(kind) is Annotated:
+            kind, note, *marks = get_args(kind)
+        positional = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        found.append(
+            Parameter(parameter.name, kind, note, tuple(marks), parameter.default, positional)
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Converter(ABC):
+    """How one parameter of ``run`` is read.
+
+    Attributes:
+        parameter: the parameter.
+        methods: those that the command line names, whose options it has.
+    """
+
+    parameter: Parameter
+    methods: tuple[Method, ...] = ()
+
+    takes_series = False
+    """Whether all paths are one argument; else ``run`` is called for each path."""
+
+    needs_d = False
+    """Whether its streams are as many as those of the matrices that are read beside it."""
+
+    @abstractmethod
+    def options(self) -> Mapping[str, Option]:
+        """Its options by name."""
+
+    def used(self, request: Request) -> set[str]:
+        """Names of its options that have an effect in this request."""
+        del request
+        return set(self.options())
+
+    def refusal(self, name: str, request: Request) -> str:
+        """Why an option that was typed has no effect, and the way out."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def read(self, request: Request, d: int | None) -> Any:
+        """The argument.
+
+        Args:
+            request: with the options of this converter alone.
+            d: number of streams of the matrices that are read beside it, if there are any.
+        """

@@ -1,0 +1,225 @@
+"""Methods, and how they are drawn from."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from birkhoff_cli import methods, values
+from birkhoff_cli.analyses.core.ensemble import Sampler
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.converters._converter import Converter
+from birkhoff_cli.converters._plain import drawn_only
+from birkhoff_cli.options import Option, dashes
+from birkhoff_cli.request import Origin, Request
+
+GROUP = "Matrices"
+D = Option("d", int | None, "Number of streams: 4 if not given.", group=GROUP)
+SEED = Option("seed", int, "Seed of every random draw.", default=0, group=GROUP)
+ONE = "A method, with its options as go-mhc:s=2 or as --s 2; 'birkhoff methods NAME' lists them."
+SEVERAL = "A method, with its options as go-mhc:s=2; once for each."
+
+
+class Method(Converter):
+    """``--method``, ``--d``, and the options of the method."""
+
+    needs_d = True
+
+    def options(self) -> Mapping[str, Option]:
+        """Of all methods that the command line names."""
+        own = {name: o for m in reversed(self.methods) for name, o in methods.fields(m).items()}
+        return {"method": Option("method", str | None, ONE, group=GROUP), "d": D, **own}
+
+    def used(self, request: Request) -> set[str]:
+        """``--d`` and the options of the method that is named."""
+        text = request.get("method")
+        return {"method", "d", *(methods.fields(methods.parse(text).method) if text else ())}
+
+    def refusal(self, name: str, request: Request) -> str:
+        """The method has no such option."""
+        return methods.has_no(methods.parse(request["method"]).method, name)
+
+    def read(self, request: Request, d: int | None) -> Parameterization:
+        """The method.
+
+        Raises:
+            UsageError: none was named, or one that is none, or with an option that is there twice.
+        """
+        if (text := request["method"]) is None:
+            raise UsageError(methods.missing())
+        return build(methods.parse(text), request, d)
+
+
+class OptionalMethod(Method):
+    """A method, or none."""
+
+    def used(self, request: Request) -> set[str]:
+        """Nothing else without a method."""
+        return super().used(request) if request["method"] is not None else {"method"}
+
+    def refusal(self, name: str, request: Request) -> str:
+        """There is no method, or it has no such option."""
+        if request["method"] is None:
+            return f"{dashes(name)} belongs to --method; say that too, or leave {dashes(name)} out"
+        return super().refusal(name, request)
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """The method if one is named."""
+        return super().read(request, d) if request["method"] is not None else None
+
+
+class Methods(Converter):
+    """``--method`` once for every method."""
+
+    needs_d = True
+
+    def options(self) -> Mapping[str, Option]:
+        """Of all methods that the command line names."""
+        own = {name: o for m in reversed(self.methods) for name, o in methods.fields(m).items()}
+        return {"method": Option("method", list[str] | None, SEVERAL, group=GROUP), "d": D, **own}
+
+    def used(self, request: Request) -> set[str]:
+        """Options of a method only if there is one."""
+        texts = request["method"] or []
+        return {"method", "d", *(methods.fields(self._first(request)) if len(texts) == 1 else ())}
+
+    def refusal(self, name: str, request: Request) -> str:
+        """Which of several methods is meant is not clear."""
+        texts = request["method"]
+        if len(texts) == 1:
+            return methods.has_no(self._first(request), name)
+        return (
+            f"{dashes(name)} is of one method and {len(texts)} are named; say "
+            f"{methods.normalise(texts[0].partition(':')[0])}:{name.replace('_', '-')}=... of one"
+        )
+
+    def read(self, request: Request, d: int | None) -> tuple[Parameterization, ...]:
+        """Every method."""
+        texts = request["method"] or []
+        if len(texts) == 1:
+            return (build(methods.parse(texts[0]), request, d),)
+        parsed = [methods.parse(text) for text in texts]
+        if parsed and all("d" in spec.options for spec in parsed) and _is_typed("d", request):
+            raise UsageError("--d has no effect, as every --method says its own d; leave it out")
+        return tuple(spec.build(streams(request, d)) for spec in parsed)
+
+    def _first(self, request: Request) -> methods.Method:
+        return methods.parse(request["method"][0]).method
+
+
+def build(spec: methods.Specification, request: Request, d: int | None) -> Parameterization:
+    """A method from its specification and the options beside it, which are shorthand.
+
+    Raises:
+        UsageError: an option that is there twice.
+    """
+    own = [name for name in methods.fields(spec.method) if name in request.options]
+    for name in ("d", *own):
+        if name in spec.options and _is_typed(name, request):
+            raise UsageError(f"{dashes(name)} and {spec.text} say {name} twice; say it once")
+    beside = {name: request[name] for name in own if request.is_given(name)}
+    return spec.build(streams(request, d), **beside)
+
+
+def streams(request: Request, d: int | None) -> int | None:
+    """Number of streams: as typed, else of the matrices beside it, else as a variable says."""
+    return request.get("d") if d is None or _is_typed("d", request) else d
+
+
+def _is_typed(name: str, request: Request) -> bool:
+    return name in request and request.origin(name) is Origin.TYPED
+
+
+class OptionalSampler(Converter):
+    """``--sampler name:option=value,draw=...,scale=...``."""
+
+    needs_d = True
+
+    def options(self) -> Mapping[str, Option]:
+        """One word, with ``--d``."""
+        note = "Draw from a method, go-mhc:s=1,draw=haar: its options, --draw and --scale."
+        return {"sampler": Option("sampler", str | None, note, group=GROUP), "d": D}
+
+    def read(self, request: Request, d: int | None) -> Sampler | None:
+        """Draws from the method, if it is given."""
+        if (text := request["sampler"]) is None:
+            return None
+        spec = methods.parse(text)
+        how = {name: spec.options.get(name) for name in ("draw", "scale")}
+        own = {name: text for name, text in spec.options.items() if name not in how}
+        method = dataclasses.replace(spec, options=own).build(streams(request, d))
+        scale = None if how["scale"] is None else values.read(float, how["scale"], f"{text}: scale")
+        return lambda n, rng: method.draw(n, rng, how["draw"], scale)
+
+
+class DrawOptions(Converter):
+    """A dataclass of how to draw: one option for each field."""
+
+    def options(self) -> Mapping[str, Option]:
+        """Those that are not given keep the default that the analysis chose."""
+        return field_options(self.parameter.default, GROUP)
+
+    def used(self, request: Request) -> set[str]:
+        """None beside a file, whose matrices are as they are."""
+        return set() if request.get("path") else set(self.options())
+
+    def refusal(self, name: str, request: Request) -> str:
+        """They are not drawn."""
+        return drawn_only(dashes(name), request)
+
+    def read(self, request: Request, d: int | None) -> Draws:
+        """The defaults of the analysis, changed by what is given."""
+        del d
+        given = {name: request[name] for name in request.options if request.is_given(name)}
+        default: Draws = self.parameter.default
+        return dataclasses.replace(default, **given)
+
+
+class Generator(Converter):
+    """The one source of randomness, from ``--seed``: the fastest of NumPy's bit generators."""
+
+    def options(self) -> Mapping[str, Option]:
+        """One number."""
+        return {"seed": SEED}
+
+    def read(self, request: Request, d: int | None) -> np.random.Generator:
+        """A generator."""
+        del d
+        return np.random.Generator(np.random.SFC64(seed(request)))
+
+
+def seed(request: Request) -> int:
+    """The number of ``--seed``.
+
+    Raises:
+        UsageError: it is below 0.
+    """
+    value: int = request["seed"]
+    if value < 0:
+        raise UsageError(f"--seed {value} cannot be; expected 0 or more")
+    return value
+
+
+def field_options(default: Any, group: str) -> dict[str, Option]:
+    """An option for each field of a dataclass; None if it is not given."""
+    hints = get_type_hints(type(default), include_extras=True)
+    built = {}
+    for field in dataclasses.fields(default):
+        kind, note = get_args(hints[field.name])[:2]
+        value = getattr(default, field.name)
+        note += f" (default: {value:,})" if type(value) is int else ""
+        built[field.name] = Option(field.name, kind, note, group=group)
+    return built
+
+
+CONVERTERS: Mapping[Any, type[Converter]] = {
+    Parameterization: Method,
+    Parameterization | None: OptionalMethod,
+    tuple[Parameterization, ...]: Methods,
+    Sampler | None: OptionalSampler,
+    Draws: DrawOptions,
+    np.random.Generator: Generator,
+}

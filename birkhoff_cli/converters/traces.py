@@ -1,0 +1,181 @@
+"""Matrices at a path: of a checkpoint, of a trace, of an array."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.source import Source
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.converters import drawn
+from birkhoff_cli.converters._converter import Converter
+from birkhoff_cli.converters._plain import drawn_only
+from birkhoff_cli.options import Option, dashes
+from birkhoff_cli.request import Request
+from birkhoff_cli.streams import Inputs, Word
+from birkhoff_cli.text import either
+
+GROUP = "Checkpoints"
+SERIES = "several are a series over training steps"
+
+
+def note(more: str = "") -> str:
+    """What a path can be."""
+    from birkhoff_cli import tables
+
+    return (
+        f"A checkpoint (file or directory), a trace, or matrices as {either(tables.names())}; - is "
+        f"standard input; {SERIES}{more}."
+    )
+
+
+PATH = Option("path", list[Path], note, positional=True, required=True)
+PATH_OR_METHOD = Option(
+    "path", list[Path] | None, lambda: note("; or give --method"), positional=True
+)
+
+
+SETTINGS = Option(
+    "set", list[str] | None, "Override a setting that was assumed: iters=20.", group=GROUP
+)
+STREAMS = {"set": SETTINGS, "seed": drawn.SEED, **drawn.field_options(Inputs(), GROUP)}
+"""What may be said of any path: settings that were assumed, and what its streams carry."""
+
+
+class Trace(Converter):
+    """The matrices at the path that is the command's argument."""
+
+    def options(self) -> Mapping[str, Option]:
+        """The path, and what may be said of it."""
+        return {"path": PATH, **STREAMS}
+
+    def paths(self, request: Request) -> list[Path]:
+        """Every path of this argument."""
+        return request["path"] or []
+
+    def used(self, request: Request) -> set[str]:
+        """Of checkpoints their options, those of streams as ``--inputs`` says; of matrices none."""
+        used = {"seed", *(n for n, option in self.options().items() if option.positional)}
+        if not self.paths(request) or _all_matrices(self.paths(request)):
+            return used
+        return used | {"set", "inputs", *_inputs(request).options}
+
+    def refusal(self, name: str, request: Request) -> str:
+        """The path holds matrices, or these inputs have no such option."""
+        if not (paths := self.paths(request)):
+            return f"{dashes(name)} is for checkpoints and there is none; leave it out"
+        if _all_matrices(paths):
+            return f"{dashes(name)} is for checkpoints and {paths[0]} holds matrices; leave it out"
+        return f"{dashes(name)} has no meaning with --inputs {_inputs(request).kind}"
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """The matrices."""
+        from birkhoff_cli.reading import read_trace
+
+        del d
+        return read_trace(self.paths(request)[0], request)
+
+
+class NamedTrace(Trace):
+    """The matrices at one of several paths, each an argument of its own."""
+
+    def options(self) -> Mapping[str, Option]:
+        """The path, and what may be said of any."""
+        own = self.parameter
+        path = Option(
+            own.name,
+            Path | None,
+            f"{own.note}." if own.note else note,
+            positional=True,
+            required=own.required and own.kind is MixingTrace,
+        )
+        return {own.name: path, **STREAMS}
+
+    def paths(self, request: Request) -> list[Path]:
+        """The one, if it is given."""
+        path = request[self.parameter.name]
+        return [] if path is None else [path]
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """The matrices, or None where there is no path."""
+        return super().read(request, d) if self.paths(request) else None
+
+
+class Series(Trace):
+    """The matrices at every path, in order of training steps."""
+
+    takes_series = True
+
+    def read(self, request: Request, d: int | None) -> tuple[MixingTrace, ...]:
+        """All of them."""
+        from birkhoff_cli.reading import read_series
+
+        del d
+        return read_series(self.paths(request), request)
+
+
+class PathOrMethod(Trace):
+    """The matrices at a path, or a method to draw them from."""
+
+    @property
+    def method(self) -> drawn.Method:
+        """The half of it that reads a method."""
+        return drawn.Method(self.parameter, self.methods)
+
+    def options(self) -> Mapping[str, Option]:
+        """Those of both."""
+        return {"path": PATH_OR_METHOD, **STREAMS, **self.method.options()}
+
+    def used(self, request: Request) -> set[str]:
+        """Those of the one that is named; if neither is, that is what has to be said."""
+        if self.paths(request):
+            return super().used(request)
+        if request["method"] is None:
+            return set(self.options())
+        return {"seed"} | self.method.used(request)
+
+    def refusal(self, name: str, request: Request) -> str:
+        """It is for the other one, or the one that is named does not have it."""
+        if self.paths(request):
+            own = name in self.method.options()
+            return drawn_only(dashes(name), request) if own else super().refusal(name, request)
+        if name in STREAMS:
+            return f"{dashes(name)} is for checkpoints, not for --method"
+        return self.method.refusal(name, request)
+
+    def read(self, request: Request, d: int | None) -> Source:
+        """A trace or a method.
+
+        Raises:
+            UsageError: neither is named.
+        """
+        if self.paths(request):
+            trace: MixingTrace = super().read(request, d)
+            return trace
+        if request["method"] is None:
+            raise UsageError("no matrices were named; give a checkpoint, or --method and a name")
+        return self.method.read(request, d)
+
+
+def _all_matrices(paths: list[Path]) -> bool:
+    from birkhoff_cli import matrices
+
+    return all(map(matrices.recognises, paths))
+
+
+def _inputs(request: Request) -> Word:
+    return request["inputs"] or Word("static")
+
+
+def inputs_of(request: Request) -> Inputs:
+    """What the streams of a checkpoint carry."""
+    names = {field.name for field in dataclasses.fields(Inputs)} & request.options.keys()
+    return Inputs(**{name: request[name] for name in names if request.is_given(name)})
+
+
+CONVERTERS: Mapping[Any, type[Converter]] = {
+    MixingTrace: Trace,
+    tuple[MixingTrace, ...]: Series,
+    Source: PathOrMethod,
+}

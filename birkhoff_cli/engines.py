@@ -1,0 +1,54 @@
+"""Where the cells of a sweep run: processes of this machine, or a dask scheduler."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+
+
+@contextmanager
+def executor(engine: str | None, cells: int) -> Iterator[Executor]:
+    """Where cells run: as many processes as there are processors, a number, or a dask scheduler.
+
+    Raises:
+        UsageError: an engine that is none of these.
+        Unsupported: dask.distributed is not installed.
+    """
+    if engine is not None and engine.startswith("dask="):
+        with _dask(engine.removeprefix("dask=")) as pool:
+            yield pool
+        return
+    if engine is not None and not re.fullmatch("[1-9][0-9]{0,3}", engine):
+        raise UsageError(f"--engine {engine}: expected a number of processes, or dask=ADDRESS")
+    import multiprocessing  # only here: not every platform has its semaphores
+
+    workers = min(int(engine or os.cpu_count() or 1), cells)
+    spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_die_silently)
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:  # an error of one cell, or a signal: what is done is kept
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+
+
+def _die_silently() -> None:
+    """Let SIGINT kill workers silently; the parent reports it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise Unsupported("--engine dask needs dask; pip install 'birkhoff-cli[dask]'") from error
+    with Client(address) as client:
+        yield client.get_executor()

@@ -1,0 +1,66 @@
+"""What a path holds: matrices, a checkpoint, a model to run."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from birkhoff_cli import checkpoints, matrices, streams
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.networks.token_run import TokenRun
+from birkhoff_cli.checkpoints import Checkpoint
+from birkhoff_cli.converters.drawn import seed
+from birkhoff_cli.converters.traces import inputs_of
+from birkhoff_cli.request import Request
+from birkhoff_cli.series import set_steps
+from birkhoff_cli.steps import training_step
+from birkhoff_cli.text import escape
+
+
+def read_trace(path: Path, request: Request) -> MixingTrace:
+    """The matrices at a path; of a checkpoint those of the streams that were asked for."""
+    if matrices.recognises(path):
+        trace = matrices.read(path)
+    else:
+        trace = streams.trace(read_checkpoint(path, request), inputs_of(request), seed(request))
+    return dataclasses.replace(trace, step=training_step(path, trace.step))
+
+
+def read_series(paths: Sequence[Path], request: Request) -> tuple[MixingTrace, ...]:
+    """The matrices at every path, in order of training steps.
+
+    Raises:
+        BadInput: they are no series.
+    """
+    return set_steps([read_trace(path, request) for path in paths], paths)
+
+
+def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, ...]:
+    """The model at every path with the tokens to run, in order of training steps.
+
+    Raises:
+        BadInput: a path that holds matrices and no model, or models that are no series.
+    """
+    return set_steps([_token_run(path, request) for path in paths], paths)
+
+
+def _token_run(path: Path, request: Request) -> TokenRun:
+    if matrices.recognises(path):
+        raise BadInput(f"{escape(path)}: holds matrices; to run tokens, give a checkpoint")
+    checkpoint = read_checkpoint(path, request)
+    return streams.token_run(checkpoint, inputs_of(request), seed(request))
+
+
+def read_checkpoint(path: Path, request: Request) -> Checkpoint:
+    """A checkpoint with the settings that override what was assumed.
+
+    Raises:
+        UsageError: a setting without its value.
+    """
+    settings: dict[str, str] = {}
+    for text in request["set"] or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--set {text} is not of the form name=value; say --set iters=20")
+        settings[key] = value
+    return checkpoints.read(path, settings)

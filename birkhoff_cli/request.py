@@ -1,0 +1,111 @@
+"""The options of one command line: every value, and whether it was typed."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from birkhoff_cli import values
+from birkhoff_cli.options import Option, Text
+
+
+class Origin(Enum):
+    """Where a value comes from."""
+
+    TYPED = "typed"
+    ENVIRONMENT = "environment"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked of a command. No value depends on another one, or on the order of words.
+
+    Attributes:
+        options: every option of the command, by name.
+        typed: texts from the command line.
+        environment: texts from environment variables, of options that were not typed.
+    """
+
+    options: Mapping[str, Option]
+    typed: Mapping[str, Text]
+    environment: Mapping[str, Text]
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the command has such an option."""
+        return name in self.options
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of an option; its default if nothing was given.
+
+        Raises:
+            KeyError: the command has no such option.
+            UsageError: what was given is none of the option's type.
+        """
+        option = self.options[name]
+        text = self.typed.get(name, self.environment.get(name))
+        return option.default if text is None else option.read(text)
+
+    def get(self, name: str) -> Any:
+        """The value of an option, or None if the command has none of that name."""
+        return self[name] if name in self.options else None
+
+    def origin(self, name: str) -> Origin:
+        """Where the value of an option comes from."""
+        if name in self.typed:
+            return Origin.TYPED
+        return Origin.ENVIRONMENT if name in self.environment else Origin.DEFAULT
+
+    def is_given(self, name: str) -> bool:
+        """Whether there is anything but the default."""
+        return self.origin(name) is not Origin.DEFAULT
+
+    @property
+    def texts(self) -> dict[str, Text]:
+        """Everything that is not a default, as text: enough to make the request again."""
+        return {**self.environment, **self.typed}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every value that is not None, by name."""
+        pairs = ((name, self[name]) for name in self.options)
+        return {name: value for name, value in pairs if value is not None}
+
+    def paths(self) -> Iterator[Path]:
+        """Every file that an option names."""
+        for value in self.values.values():
+            for item in value if isinstance(value, list) else [value]:
+                path = item if isinstance(item, Path) else getattr(item, "path", None)
+                if isinstance(path, Path):
+                    yield path
+
+    def typing(self, **texts: Text) -> "Request":
+        """The same request with other options typed."""
+        left = {name: text for name, text in self.environment.items() if name not in texts}
+        return replace(self, typed={**self.typed, **texts}, environment=left)
+
+    def only(self, names: Collection[str]) -> "Request":
+        """The same request without what was given for any other option."""
+        return replace(
+            self,
+            typed={name: text for name, text in self.typed.items() if name in names},
+            environment={name: text for name, text in self.environment.items() if name in names},
+        )
+
+    def on(self, options: Mapping[str, Option]) -> "Request":
+        """The same words for another command, as far as it has these options."""
+        return replace(self, options=options).only(options.keys())
+
+    def absolute(self) -> dict[str, Text]:
+        """The texts with whole paths: a worker may be in another directory."""
+        texts = self.texts
+        for name, text in self.texts.items():
+            option = self.options[name]
+            if values.plain(option.kind) is Path:
+                texts[name] = str(Path(str(text)).resolve())
+            elif isinstance(text, tuple) and values.plain(option.kind) == list[Path]:
+                texts[name] = tuple(p if p == "-" else str(Path(p).resolve()) for p in text)
+            elif isinstance(text, str) and (path := getattr(option.read(text), "path", None)):
+                texts[name] = text.removesuffix(str(path)) + str(path.resolve())
+        return texts

@@ -1,0 +1,125 @@
+"""Text becomes a value, by the type it is for: one grammar for every option.
+
+``1e6`` is a whole number, ``2x2`` and ``2,2`` are the same tuple, and the case of a choice does
+not matter.
+"""
+
+import types
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.text import escape
+
+MAX_DIGITS = 30
+"""Of a whole number: an exponent beyond it would fill memory with zeros."""
+
+
+def read(kind: Any, text: str, label: str) -> Any:
+    """The value of one word.
+
+    Args:
+        kind: a type, a Literal, a tuple of one type, or a union of one of these with None.
+        text: as it was typed.
+        label: what a message calls it, such as ``--iters``.
+
+    Raises:
+        UsageError: it is none of that type.
+    """
+    kind = plain(kind)
+    if get_origin(kind) is Literal:
+        return choose(get_args(kind), text, label)
+    if get_origin(kind) is tuple:
+        parts = [part for part in text.replace("x", ",").split(",") if part]
+        return tuple(_one(get_args(kind)[0], part, label, "; say 2,2 or 2x2") for part in parts)
+    return _one(kind, text, label)
+
+
+def _one(kind: Any, text: str, label: str, hint: str = "") -> Any:
+    try:
+        return READERS.get(kind, kind)(text)
+    except ValueError as error:
+        raise UsageError(f"{label}: '{escape(text)}' is {error}{hint}") from None
+
+
+def plain(kind: Any) -> Any:
+    """The type itself, of an optional one."""
+    if get_origin(kind) in (Union, types.UnionType):
+        (kind,) = (k for k in get_args(kind) if k is not types.NoneType)
+    return kind
+
+
+def is_plain(kind: Any) -> bool:
+    """Whether a value of this type is read from text: a number, a word, a path, or several."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return sum(k is not types.NoneType for k in get_args(kind)) == 1 and is_plain(plain(kind))
+    if get_origin(kind) in (list, tuple):
+        return all(k is ... or is_plain(k) for k in get_args(kind))
+    return get_origin(kind) is Literal or kind in (int, float, bool, str, Path)
+
+
+def many(kind: Any) -> bool:
+    """Whether an option of this type may be repeated: a list."""
+    return get_origin(plain(kind)) is list
+
+
+def metavar(kind: Any) -> str:
+    """What the help shows in place of a value."""
+    kind = plain(kind)
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    if get_origin(kind) in (list, tuple):
+        inner = metavar(get_args(kind)[0])
+        return f"{inner},{inner},..." if get_origin(kind) is tuple else inner
+    return METAVARS.get(kind, "TEXT")
+
+
+def choose(words: Sequence[str], text: str, label: str) -> str:
+    """One of several words; case does not matter.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    for word in words:
+        if word.casefold() == text.casefold():
+            return word
+    raise UsageError(f"{label} {unknown(escape(text), words, 'values')}")
+
+
+def _whole(text: str) -> int:
+    """A whole number, also written ``1e6``."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("not a whole number") from None
+    if (
+        not number.is_finite()
+        or abs(number.adjusted()) > MAX_DIGITS
+        or number != number.to_integral_value()
+    ):
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("not a number") from None
+
+
+def _truth(text: str) -> bool:
+    word = text.casefold()
+    if word not in (*YES, *NO):
+        raise ValueError("neither yes nor no")
+    return word in YES
+
+
+YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
+READERS: Mapping[Any, Callable[[str], Any]] = {int: _whole, float: _real, bool: _truth}
+"""By type; any other type is called with the text."""
+
+METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH"}
