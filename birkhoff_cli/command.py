@@ -13,8 +13,8 @@ from typer.exceptions import TyperException
 from birkhoff_cli import methods, outputs, tables
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.binding import Binding
+from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Option, Text, dashes
-from birkhoff_cli.order import Order
 from birkhoff_cli.request import Request
 
 TABLE = (
@@ -125,23 +125,22 @@ class Subcommand(TyperCommand):
         request = self.request(ctx)
         own = request.on(self.binding.options)
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
-        rest = self.options.keys() - self.binding.options.keys() - grid.options.keys()
-        words = {name: request[name] for name in rest}
+        rest = self.options.keys() - self.binding.options.keys() - grid.options.keys() - {"debug"}
+        outcome = {name: request[name] for name in rest}
         if grid.get("sweep"):
             from birkhoff_cli import sweeps
 
-            sweep = sweeps.plan(self.name or "", own, grid, words["output"])
-            options = sweep.fixed(self.binding) | {"sweep": grid["sweep"]}
-            order = Order(sweep.command, self.binding.module, options, **words)
-            outputs.fulfil(order, lambda: sweeps.run(sweep, self.binding, grid["engine"]))
+            sweep = sweeps.plan(self.name or "", own, grid, outcome.get("output"))
+            fixed = sweep.fixed(self.binding, grid)
+            invocation = Invocation(sweep.command, self.binding.module, fixed, **outcome)
+            outputs.deliver(invocation, lambda: sweeps.run(sweep, self.binding, grid["engine"]))
             return
         if grid.typed:
             idle = dashes(next(iter(grid.typed)))
             raise UsageError(f"{idle} is for a sweep; say --sweep option=value,value too")
         narrowed = self.binding.narrow(own)
         run = self.binding.prepare(narrowed)
-        order = Order(self.name or "", self.binding.module, narrowed.values, **words)
-        outputs.fulfil(order, run)
+        outputs.deliver(Invocation(self.name or "", self.binding.module, narrowed, **outcome), run)
 
     def request(self, ctx: Any) -> Request:
         """The options with the origin of each."""

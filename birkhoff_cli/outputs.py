@@ -10,7 +10,7 @@ from birkhoff_cli import files, provenance, report
 from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge
 from birkhoff_cli.analyses.core.result import Result
-from birkhoff_cli.order import STAMP, Order
+from birkhoff_cli.invocation import STAMP, Invocation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,49 +25,54 @@ STYLE: Any = {
 SIZE = (4.8, 3.9)
 
 
-def fulfil(order: Order, run: Callable[[], Result]) -> None:
+def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     """Run, write the table, draw, and print the summary.
 
     Raises:
         CheckFailed: what ``--fail-on`` asked for was found; everything has been written.
     """
-    order.check()
+    invocation.check()
     result = run()
-    result.steps = report.progress(result.steps, result.total, order)
+    result.steps = report.progress(result.steps, result.total, invocation)
     table = None
-    if order.output is not None or order.plot is not None:
-        table = write(result, order)
+    if invocation.output is not None or invocation.plot is not None:
+        table = write(result, invocation)
     summary = result.summary
-    if table is not None and order.plot is not None:
-        draw(table, order.module, order.plot)
-    report.show(summary, result, order)
+    if table is not None and invocation.plot is not None:
+        draw(table, invocation.module, invocation.plot)
+    report.show(summary, result, invocation)
     if failure := result.failed():
         raise CheckFailed(failure)
 
 
-def stamp(order: Order, result: Result) -> dict[bytes, bytes]:
+def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
     """What every file says about itself: how to make it again, and how to read it."""
-    return provenance.stamp(order.name, result.meta, command=order.words, options=order.options)
+    return provenance.stamp(
+        invocation.name,
+        result.meta,
+        command=[invocation.name, *invocation.request.words()],
+        options=invocation.request.facts(),
+    )
 
 
-def write(result: Result, order: Order) -> "pa.Table | None":
+def write(result: Result, invocation: Invocation) -> "pa.Table | None":
     """Write the table where it was wanted; return it if a figure needs it."""
     import pyarrow as pa
 
     from birkhoff_cli.analyses.core.table import arrow_schema
 
-    schema = arrow_schema(result.schema, stamp(order, result))
+    schema = arrow_schema(result.schema, stamp(invocation, result))
     kept: list[pa.RecordBatch] = []
-    batches = _keep(result.batches(schema), kept) if order.plot else result.batches(schema)
-    if order.output is None:
+    batches = _keep(result.batches(schema), kept) if invocation.plot else result.batches(schema)
+    if invocation.output is None:
         for _ in batches:
             pass
     else:
-        with files.opened(order.output) as sink:
-            order.table_format.write(
+        with files.opened(invocation.output) as sink:
+            invocation.table_format.write(
                 batches, schema, sink, lambda: provenance.footer(result.summary)
             )
-    return pa.Table.from_batches(kept, schema) if order.plot else None
+    return pa.Table.from_batches(kept, schema) if invocation.plot else None
 
 
 def _keep(

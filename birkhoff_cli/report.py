@@ -13,42 +13,46 @@ from birkhoff_cli.text import escape, finite, plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from birkhoff_cli.order import Order
+    from birkhoff_cli.invocation import Invocation
 
 
-def progress(steps: Iterator[Columns], total: int, order: "Order") -> Iterator[Columns]:
+def progress(steps: Iterator[Columns], total: int, invocation: "Invocation") -> Iterator[Columns]:
     """The same steps, with a bar on standard error while they run, if that is a terminal."""
-    if order.quiet or total < 2 or sys.stderr is None or not sys.stderr.isatty():
+    if invocation.quiet or total < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield from steps
         return
     from rich.progress import track
 
     yield from track(
-        steps, total=total, description=order.name, console=_console(sys.stderr), transient=True
+        steps,
+        total=total,
+        description=invocation.name,
+        console=_console(sys.stderr),
+        transient=True,
     )
 
 
-def show(summary: Summary, result: Result, order: "Order") -> None:
+def show(summary: Summary, result: Result, invocation: "Invocation") -> None:
     """The summary where it was asked for; notes and the legend always on standard error."""
-    _notes(result, order)
-    stream = sys.stderr if order.output == STDOUT else sys.stdout
+    _notes(result, invocation)
+    stream = sys.stderr if invocation.output == STDOUT else sys.stdout
     if stream is None:
         return
     with writing("standard output"):
-        if order.json:
+        if invocation.json:
             print(json.dumps(finite(dict(summary)), ensure_ascii=False, default=plain))
-        elif not order.quiet:
-            _print(summary, order.name, _console(stream))
+        elif not invocation.quiet:
+            _print(summary, invocation.name, _console(stream))
         stream.flush()
 
 
-def _notes(result: Result, order: "Order") -> None:
-    if sys.stderr is None or order.quiet:
+def _notes(result: Result, invocation: "Invocation") -> None:
+    if sys.stderr is None or invocation.quiet:
         return
     metas = (result.meta, *result.meta.get("series", {}).values())
     for assumption in dict.fromkeys(a for meta in metas for a in meta.get("assumptions", ())):
         print(f"birkhoff: assumed: {escape(assumption)}", file=sys.stderr)
-    if order.verbose:
+    if invocation.verbose:
         for column in result.schema:
             print(f"{column.name}: {column.about} [{column.unit}]", file=sys.stderr)
 

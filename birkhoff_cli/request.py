@@ -1,13 +1,13 @@
 """The options of one command line: every value, and whether it was typed."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from birkhoff_cli import values
-from birkhoff_cli.options import Option, Text
+from birkhoff_cli.options import Option, Text, dashes
 
 
 class Origin(Enum):
@@ -64,7 +64,8 @@ class Request:
     @property
     def texts(self) -> dict[str, Text]:
         """Everything that is not a default, as text: enough to make the request again."""
-        return {**self.environment, **self.typed}
+        given = {**self.environment, **self.typed}
+        return {name: given[name] for name in self.options if name in given}
 
     @property
     def values(self) -> dict[str, Any]:
@@ -79,6 +80,20 @@ class Request:
                 path = item if isinstance(item, Path) else getattr(item, "path", None)
                 if isinstance(path, Path):
                     yield path
+
+    def words(self) -> Iterator[str]:
+        """Every option that is not a default as it can be typed; of files only the names."""
+        for name in self.texts:
+            text = self._moved(name, _name)
+            for part in text if isinstance(text, tuple) else (text,):
+                if not self.options[name].positional:
+                    yield dashes(name)
+                if isinstance(part, str):
+                    yield part
+
+    def facts(self) -> dict[str, Any]:
+        """Every value that is not None, for metadata; of files only the names."""
+        return {name: _named(value) for name, value in self.values.items()}
 
     def typing(self, **texts: Text) -> "Request":
         """The same request with other options typed."""
@@ -99,13 +114,28 @@ class Request:
 
     def absolute(self) -> dict[str, Text]:
         """The texts with whole paths: a worker may be in another directory."""
-        texts = self.texts
-        for name, text in self.texts.items():
-            option = self.options[name]
-            if values.plain(option.kind) is Path:
-                texts[name] = str(Path(str(text)).resolve())
-            elif isinstance(text, tuple) and values.plain(option.kind) == list[Path]:
-                texts[name] = tuple(p if p == "-" else str(Path(p).resolve()) for p in text)
-            elif isinstance(text, str) and (path := getattr(option.read(text), "path", None)):
-                texts[name] = text.removesuffix(str(path)) + str(path.resolve())
-        return texts
+        return {name: self._moved(name, Path.resolve) for name in self.texts}
+
+    def _moved(self, name: str, move: Callable[[Path], Path | str]) -> Text:
+        """The text of an option with other paths in place of those that it names."""
+        kind, text = values.plain(self.options[name].kind), self.texts[name]
+        if kind in (Path, list[Path]):
+            parts = text if isinstance(text, tuple) else (str(text),)
+            moved = tuple(part if part == "-" else str(move(Path(part))) for part in parts)
+            return moved if isinstance(text, tuple) else moved[0]
+        if isinstance(text, str) and hasattr(kind, "moved"):  # a word that names a file
+            return str(kind(text).moved(move))
+        return text
+
+
+def _name(path: Path) -> str:
+    return path.name
+
+
+def _named(value: Any) -> Any:
+    """A value without the folders of its files."""
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    return value.moved(_name) if hasattr(value, "moved") else value

@@ -55,6 +55,10 @@ class Word(str):
         file = self.partition("=")[2]
         return Path(file) if file else None
 
+    def moved(self, move: Callable[[Path], Path | str]) -> "Word":
+        """The same word with another path."""
+        return self if self.path is None else Word(f"{self.kind}={move(self.path)}")
+
     @property
     def options(self) -> tuple[str, ...]:
         """Options that go with it."""

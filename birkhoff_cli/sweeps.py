@@ -23,8 +23,8 @@ from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.binding import Binding, bind
 from birkhoff_cli.files import STDOUT
+from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Option, Text, dashes
-from birkhoff_cli.order import Order
 from birkhoff_cli.request import Request
 
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ class Sweep:
         many = {name for name in cell if values.many(self.request.options[name].kind)}
         return self.request.typing(**{n: (t,) if n in many else t for n, t in cell.items()})
 
-    def fixed(self, binding: Binding) -> dict[str, Any]:
-        """The values of the options that do not vary."""
-        first = {axis: texts[0] for axis, texts in self.axes.items()}
-        options = binding.narrow(self.request_of(first)).values
-        return {name: value for name, value in options.items() if name not in self.axes}
+    def fixed(self, binding: Binding, grid: Request) -> Request:
+        """The options that do not vary, with ``--sweep`` itself."""
+        first = binding.narrow(self.request_of({axis: t[0] for axis, t in self.axes.items()}))
+        options = {n: option for n, option in first.options.items() if n not in self.axes}
+        whole = first.on({**options, "sweep": grid.options["sweep"]})
+        return whole.typing(sweep=grid.typed["sweep"])
 
     def value(self, axis: str, text: str) -> Any:
         """A text of an axis as a value of its column."""
@@ -271,5 +272,5 @@ def finish(name: str, texts: Mapping[str, Text], path: Path) -> None:
         BirkhoffError: what the command raises.
     """
     binding, request = bind(members.module_of(name), texts)
-    order = Order(name, binding.module, request.values, False, True, False, False, path, "parquet")
-    outputs.write(binding.prepare(request)(), order)
+    invocation = Invocation(name, binding.module, request, output=path, format="parquet")
+    outputs.write(binding.prepare(request)(), invocation)

@@ -12,7 +12,7 @@ from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.order import check_figure
+from birkhoff_cli.invocation import check_figure
 
 EXAMPLES = (
     "birkhoff plot drift.parquet",

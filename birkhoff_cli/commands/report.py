@@ -23,7 +23,7 @@ from birkhoff_cli.converters import converters_of
 from birkhoff_cli.converters.drawn import Methods
 from birkhoff_cli.converters.models import TokenRuns
 from birkhoff_cli.converters.traces import NamedTrace, PathOrMethod, Series, Trace, inputs_of
-from birkhoff_cli.order import Order
+from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.reading import read_series
 from birkhoff_cli.request import Request
 from birkhoff_cli.text import escape, finite, plain
@@ -123,14 +123,13 @@ def _section(name: str, module: ModuleType, request: Request, folder: Path) -> d
     section = {"name": name, "headline": discover.headline("birkhoff_cli.analyses", name)}
     try:
         binding, own = bind(module, request.texts)
-        order = Order(
-            *(name, module, own.values, False, True, False, False),
-            output=folder / f"{name}.parquet",
-            plot=(picture := folder / f"{name}.png"),
+        picture = folder / f"{name}.png"
+        invocation = Invocation(
+            name, module, own, output=folder / f"{name}.parquet", plot=picture, quiet=True
         )
-        order.check()
+        invocation.check()
         found = binding.prepare(own)()
-        table = outputs.write(found, order)
+        table = outputs.write(found, invocation)
         if table is not None:  # which it never is where a figure is wanted
             outputs.draw(table, module, picture)
         return section | {

@@ -1,16 +1,14 @@
-"""What was asked for on the command line, besides the numbers themselves."""
+"""One call of a command: its request, and where its results go."""
 
 import os
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from birkhoff_cli import files, tables
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.files import STDOUT
+from birkhoff_cli.request import Request
 from birkhoff_cli.text import either
 
 STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
@@ -18,19 +16,30 @@ STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 
 
 @dataclass(frozen=True)
-class Order:
-    """A command, its options, and where its results go."""
+class Invocation:
+    """A command, what was asked of it, and where its results go.
+
+    Attributes:
+        name: of the command.
+        module: its file.
+        request: its options; of a sweep those that do not vary.
+        output: file of the table, or standard output.
+        format: of the table, if not as the file's name says.
+        plot: file of the figure.
+        json: the summary is one JSON object.
+        quiet: no summary, no progress.
+        verbose: every number is explained.
+    """
 
     name: str
     module: ModuleType
-    options: dict[str, Any]
-    json: bool
-    quiet: bool
-    verbose: bool
-    debug: bool
+    request: Request
     output: Path | None = None
     format: str | None = None
     plot: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
 
     @property
     def table_format(self) -> tables.TableFormat:
@@ -45,34 +54,9 @@ class Order:
                 f"{error}, or say --format" + ("; a figure is --plot" if figure else "")
             ) from None
 
-    def _paths(self) -> Iterator[Path]:
-        """Every file that was named to be read."""
-        for given in self.options.values():
-            for word in given if isinstance(given, list) else [given]:
-                if isinstance(word, Path):
-                    yield word
-        _, _, tokens = str(self.options.get("inputs", "")).partition("=")
-        if tokens:
-            yield Path(tokens)
-
-    @property
-    def words(self) -> list[str]:
-        """The command line; of a sweep without what differs between its shards."""
-        if not self.options.get("sweep"):
-            return sys.argv[1:]
-        own = ("--shard", "--engine", "-o", "--output", "--plot", "--json", "-q", "--quiet")
-        words = iter(sys.argv[1:])
-        kept = []
-        for word in words:
-            if word.partition("=")[0] not in own:
-                kept.append(word)
-            elif "=" not in word and word not in ("--json", "-q", "--quiet"):
-                next(words, None)
-        return kept
-
     def check(self) -> None:
         """Refuse what cannot end well before the work begins."""
-        inputs = tuple(self._paths())
+        inputs = tuple(self.request.paths())
         if self.output is not None:
             if self.output == STDOUT and self.table_format.binary and _terminal(1):
                 text = [f.name for f in tables.writable() if not f.binary]
