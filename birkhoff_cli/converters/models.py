@@ -7,7 +7,7 @@ from typing import Any
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.converters._converter import Converter
-from birkhoff_cli.converters.traces import SERIES, SETTINGS, STREAMS, Series, Trace
+from birkhoff_cli.converters.traces import SERIES, SETTINGS, STREAMS, Series, Trace, inputs_word
 from birkhoff_cli.options import Option
 from birkhoff_cli.request import Request
 
@@ -43,6 +43,10 @@ class TokenRuns(Trace):
     def options(self) -> Mapping[str, Option]:
         """The paths, and what their streams carry."""
         return {"path": PATH, **STREAMS}
+
+    def used(self, request: Request) -> set[str]:
+        """Options of tokens, even of a file that turns out to hold none to run them through."""
+        return {"path", "set", "seed", "inputs", *inputs_word(request).options}
 
     def read(self, request: Request, d: int | None) -> tuple[TokenRun, ...]:
         """All of them."""

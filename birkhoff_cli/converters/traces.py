@@ -59,7 +59,7 @@ class Trace(Converter):
         used = {"seed", *(n for n, option in self.options().items() if option.positional)}
         if not self.paths(request) or _all_matrices(self.paths(request)):
             return used
-        return used | {"set", "inputs", *_inputs(request).options}
+        return used | {"set", "inputs", *inputs_word(request).options}
 
     def refusal(self, name: str, request: Request) -> str:
         """The path holds matrices, or these inputs have no such option."""
@@ -67,7 +67,7 @@ class Trace(Converter):
             return f"{dashes(name)} is for checkpoints and there is none; leave it out"
         if _all_matrices(paths):
             return f"{dashes(name)} is for checkpoints and {paths[0]} holds matrices; leave it out"
-        return f"{dashes(name)} has no meaning with --inputs {_inputs(request).kind}"
+        return f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
 
     def read(self, request: Request, d: int | None) -> Any:
         """The matrices."""
@@ -164,7 +164,8 @@ def _all_matrices(paths: list[Path]) -> bool:
     return all(map(matrices.recognises, paths))
 
 
-def _inputs(request: Request) -> Word:
+def inputs_word(request: Request) -> Word:
+    """What ``--inputs`` says."""
     return request["inputs"] or Word("static")
 
 
