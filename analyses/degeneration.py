@@ -3,7 +3,8 @@
 Takes one model, or a series of checkpoints over training steps. Distances are Frobenius norms,
 averaged over samples; sqrt(d - 1) is how far I and every permutation are from J/d, whose entries
 are all 1/d. The effective number of streams is exp(entropy) of a row divided by its sum: 1 copies
-one stream, d averages all of them.
+one stream, d averages all of them. The diagonal fraction is the share of matrices in which every
+row is largest on the diagonal alone: a tie counts as off the diagonal, so that of J/4 is 0.
 
 The verdict, on every site and on all of them together, is the first of these that holds.
 identity-degenerate: the mean distance to I is at most 0.2 sqrt(d - 1), a fifth of the way from I
@@ -28,7 +29,8 @@ from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
-from birkhoff_cli.analyses.geometry.assignment import squared_distances
+from birkhoff_cli.analyses.geometry.assignment import vertex_distances
+from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +53,11 @@ SCHEMA = (
     column("row_max_p10", "float64", f"10th percentile {ROW}"),
     column("row_max_p50", "float64", f"median {ROW}"),
     column("row_max_p90", "float64", f"90th percentile {ROW}"),
-    column("diagonal_fraction", "float64", "share of matrices with all row maxima on the diagonal"),
+    column(
+        "diagonal_fraction",
+        "float64",
+        "share of matrices with all row maxima on the diagonal alone: a tie, as in J/d, is off it",
+    ),
     column("identity_distance", "float64", "mean distance to I"),
     column("barycenter_distance", "float64", "mean distance to J/d"),
     column("permutation_distance", "float64", "mean distance to the nearest permutation matrix"),
@@ -255,10 +261,9 @@ def _measure(h: Array, low: float) -> Array:
     on = np.arange(d)
     out = np.empty((len(MEANS), n))
     _, identity, barycenter, permutation, beside, concentration, negative, effective = out
-    identity[:], permutation[:] = squared_distances(h)
+    identity[:], permutation[:] = vertex_distances(h)
     spare = h - 1 / d
-    barycenter[:] = np.square(spare, out=spare).sum((0, 1))
-    np.sqrt(out[1:4], out=out[1:4])
+    barycenter[:] = frobenius_norm(spare, (0, 1))
     size = np.abs(h) if low < 0 else h
     columns = size.sum(0)
     total = columns.sum(0)

@@ -9,9 +9,12 @@ kl_rows, kl_columns: mean Kullback-Leibler divergence KL(A || B) of the rows (co
 divided by its sum; for doubly stochastic matrices the two are equal. Null where it is infinite (an
 entry of A that is 0 in B) and where an entry is negative.
 
-geodesic: angle in radians between orthogonal matrices whose squared entries are nearest to A and
-to B, the least over all signs of their rows and columns. lift_error says how near: at 0 both
-matrices are orthostochastic and the angle is exact. Null for d above 5 or a negative entry.
+geodesic: angle in radians between an orthogonal lift of A and one of B, the least over all signs
+of their rows and columns. The lift is the orthogonal matrix nearest to the entrywise square root
+with the signs that make its rows most nearly orthogonal (its polar factor). lift_error is how far
+the squares of the lift's entries are from the matrix: at 0 it is orthostochastic and the angle is
+exact; otherwise they need not be the nearest orthostochastic matrix.
+Null for d above 5 or a negative entry.
 
 wasserstein: 2-Wasserstein distance of the spectra, eigenvalues paired at least cost.
 
@@ -51,11 +54,18 @@ SCHEMA = (
     column("spectral", "float64", "||A - B||_2, the largest singular value"),
     column("kl_rows", "float64", "mean KL(A || B) of the rows", unit="nat", nullable=True),
     column("kl_columns", "float64", "mean KL(A || B) of the columns", unit="nat", nullable=True),
-    column("geodesic", "float64", "angle between orthogonal lifts", unit="rad", nullable=True),
+    column(
+        "geodesic",
+        "float64",
+        "angle between the polar factors of the sign-fixed square roots of A and B",
+        unit="rad",
+        nullable=True,
+    ),
     column(
         "lift_error",
         "float64",
-        "Frobenius distance of A or B, the larger, to the squares of its lift",
+        "Frobenius distance of A or B, the larger, to the squared entries of that polar factor; "
+        "the nearest orthostochastic matrix may be nearer",
         nullable=True,
     ),
     column("wasserstein", "float64", "2-Wasserstein distance of the spectra"),

@@ -260,3 +260,26 @@ def test_the_picture_needs_nothing_but_the_table(steps, d, sites, rng):
     assert shown[0].get_lines()[0].get_ydata() == pytest.approx(
         table["step_row_max_p50"].to_numpy()[::sites] if steps > 1 else table["row_max_p50"]
     )
+
+
+@pytest.mark.parametrize("d", [1, 2, 4, 6, 9])
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e-10, 1e10, 1e170, 1e300])
+def test_distances_to_permutations_neither_underflow_nor_overflow(d, size, rng):
+    """Squared, what is below 1e-162 was 0 and what is above 1e154 infinite."""
+    apart = rng.uniform(0.5, 1, (20, d, d)) * size
+    vertex = np.eye(d)[rng.permutation(d)]
+    near = vertex * (size < 1) + apart * (1 - vertex * (size < 1))
+    expected = np.sqrt(np.square((near - vertex * (size < 1)) / size).sum((1, 2)))
+    found = permutation_distance(np.ascontiguousarray(near.transpose(1, 2, 0)))
+    tolerance = 1e-12 if size != 1e10 else 1e-9  # the permutation itself is 1e-10 of it
+    assert found / size == pytest.approx(expected, rel=tolerance)
+
+
+def test_a_tie_is_off_the_diagonal_and_the_column_says_so():
+    """J/4 has its row maxima on the diagonal and elsewhere: diagonal_fraction is 0."""
+    uniform = np.full((3, 1, 4, 4), 0.25)
+    result = degeneration.run((in_memory(uniform, (Site(0, "attn", "a"),), "j"),))
+    assert result.summary["diagonal_fraction"] == 0
+    (about,) = (c.about for c in degeneration.SCHEMA if c.name == "diagonal_fraction")
+    assert "a tie, as in J/d, is off it" in about
+    assert "a tie counts as off the diagonal" in " ".join(degeneration.__doc__.split())

@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
+import scipy.spatial.transform
 import scipy.special
+import scipy.stats
 
 from birkhoff_cli.analyses import distance
 from birkhoff_cli.analyses.core.errors import BadInput
@@ -247,3 +250,42 @@ def test_on_the_command_line(birkhoff, tmp_path):
     assert (tmp_path / "d.png").stat().st_size > 10_000
     done = birkhoff("distance", "a.npy", "c.npy")
     assert done.returncode == 3 and done.stderr.splitlines()[-1].startswith("birkhoff: a.npy has 4")
+
+
+def test_the_lift_is_no_nearest_orthostochastic_matrix_and_the_help_says_so(birkhoff):
+    """A search over rotations comes nearer than the polar factor of the sign-fixed root."""
+    h = doubly_stochastic(3, 5)
+    polar = lift_error(h)
+    rng = np.random.default_rng(0)
+    starts = scipy.stats.special_ortho_group(3, seed=rng).rvs(6)
+
+    def apart(v, start, matrix):
+        turn = scipy.spatial.transform.Rotation.from_rotvec(v).as_matrix()
+        return np.linalg.norm((start @ turn) ** 2 - matrix)
+
+    nearest = [
+        min(scipy.optimize.minimize(apart, np.zeros(3), (q, m)).fun for q in starts) for m in h
+    ]
+    assert (polar >= np.array(nearest) - 1e-6).all()
+    assert polar.mean() > 1.05 * np.mean(nearest)
+    words = " ".join(birkhoff("distance", "--help").stdout.split())
+    assert "polar factor" in words and "need not be the nearest orthostochastic matrix" in words
+    (about,) = (c.about for c in distance.SCHEMA if c.name == "geodesic")
+    assert "polar factors" in about
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-160, 1e160, 1e200, 1e300])
+def test_no_distance_underflows_or_overflows(size):
+    """Frobenius and Wasserstein were 0 below 1e-162 and infinite above 1e154."""
+    a, b = doubly_stochastic(4, 5), doubly_stochastic(4, 5, seed=1)
+    for measure in (distances.frobenius, distances.spectral, distances.spectral_wasserstein):
+        assert measure(size * a, size * b) == pytest.approx(size * measure(a, b), rel=1e-12)
+    assert angle_between(size * a, b) == pytest.approx(angle_between(a, b), abs=1e-12)
+    kl = distances.divergence(a, b)
+    assert distances.divergence(size * a, size * b) == pytest.approx(kl, rel=1e-12)
+
+
+def test_near_a_permutation_the_distance_is_that_of_the_small_entries():
+    eye = np.eye(4)
+    near = eye + 1e-200 * (1 - eye)
+    assert distances.frobenius(near, eye) == pytest.approx(1e-200 * 12**0.5)

@@ -10,6 +10,7 @@ from itertools import combinations, permutations
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
 
 TRIED = 4
 """Largest d for which all permutations are tried, in one product of matrices."""
@@ -18,13 +19,39 @@ PIECE = 2**18 // (24 * 2 * 4**2)
 """Matrices in a product: OpenBLAS takes one thread up to 2^18 multiplications, and more threads
 than one use twice the CPU time on products as small as these."""
 
+NARROW = (1e-140, 1e140)
+"""Distances whose squares have all their digits."""
+
 LARGEST = 8
 """Largest d for which all ``2^d`` sets of columns are gone through: 1,024 vector steps for 8."""
 
 
 def permutation_distance(h: Array) -> Array:
     """Frobenius distance to the nearest permutation matrix: lanes ``(d, d, n)`` to ``(n,)``."""
-    return np.sqrt(squared_distances(h)[1])
+    return vertex_distances(h)[1]
+
+
+def vertex_distances(h: Array) -> tuple[Array, Array]:
+    """Frobenius distances to I and to the nearest permutation matrix, of any size.
+
+    Where squares of a distance underflow, the permutation is that of the largest entries; where
+    they overflow, all permutations are as far.
+
+    Args:
+        h: lanes ``(d, d, n)`` float64.
+
+    Returns:
+        Two of ``(n,)``.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        identity, permutation = np.sqrt(squared_distances(h))
+    odd = np.flatnonzero(~((permutation > NARROW[0]) & (identity < NARROW[1])))
+    if odd.size:
+        part, unit = h[:, :, odd], np.eye(len(h))
+        vertex = unit[:, part.argmax(1)].swapaxes(0, 1)
+        identity[odd] = frobenius_norm(part - unit[:, :, None], (0, 1))
+        permutation[odd] = np.minimum(identity[odd], frobenius_norm(part - vertex, (0, 1)))
+    return identity, permutation
 
 
 def squared_distances(h: Array) -> tuple[Array, Array]:
@@ -96,7 +123,10 @@ def _least(ways: list[Array]) -> Array:
 def _one_by_one(cost: Array) -> Array:
     from scipy.optimize import linear_sum_assignment
 
-    return np.array([c[linear_sum_assignment(c)].sum() for c in cost], dtype=float)
+    least = np.full(len(cost), np.inf)  # scipy refuses what holds an infinite entry only
+    for k in np.flatnonzero(np.isfinite(cost).all((1, 2))):
+        least[k] = cost[k][linear_sum_assignment(cost[k])].sum()
+    return least
 
 
 def _others(squares: Array) -> Array:

@@ -3,8 +3,9 @@
 All of them are 0 for equal matrices. A distance that is not defined for a pair is NaN.
 
 The geodesic distance is an angle between rotations: an orthostochastic W, ``W_ij = R_ij^2``, has a
-rotation R, in general unique up to the signs of rows and columns. Other matrices have a nearest
-one, and the angle is as good as that.
+rotation R, in general unique up to the signs of rows and columns. Of another matrix R is the
+polar factor of its entrywise square root with the best signs, whose squares need not be the
+nearest orthostochastic matrix: of 3 x 3 Sinkhorn matrices they are 0.144 away, the nearest 0.132.
 
 Source: go-mHC, arXiv:2604.02309, F.1 (eq. 39, 40) and F.2; Hoffman & Wielandt, Duke Math. J. 20
 (1953) 37-39, for matched spectra.
@@ -18,6 +19,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.geometry.assignment import least_assignment
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm, power_of_two
 
 LARGEST = 5
 """Largest d whose sign patterns, ``2^((d-1)^2)``, are all tried: 65,536 for 5."""
@@ -29,7 +31,7 @@ ROOM = 4_000_000
 
 def frobenius(a: Array, b: Array) -> Array:
     """``||A - B||_F``: ``(..., d, d)`` twice to ``(...)``."""
-    return np.sqrt(np.square(a - b).sum((-2, -1)))
+    return frobenius_norm(a - b)
 
 
 def spectral(a: Array, b: Array) -> Array:
@@ -54,6 +56,7 @@ def divergence(target: Array, learned: Array, axis: int = -1) -> Array:
         negative or a whole row 0.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
+        target, learned = (m / power_of_two(m, (-2, -1)) for m in (target, learned))
         p, q = (np.where(m < 0, np.nan, m) / m.sum(axis, keepdims=True) for m in (target, learned))
         terms = np.where(p == 0, 0 * q, p * np.log(p / q)) + (q - p)  # each at least 0
     total: Array = np.maximum(terms.sum(axis), 0).mean(-1)
@@ -66,10 +69,12 @@ def spectral_wasserstein(a: Array, b: Array) -> Array:
     ``sqrt(min over pairings of mean |lambda_i - mu_i|^2)`` in the complex plane. For normal
     matrices at most ``frobenius / sqrt(d)`` (Hoffman-Wielandt).
     """
-    cost = np.square(np.abs(eigenvalues(a)[..., :, None] - eigenvalues(b)[..., None, :]))
+    apart = np.abs(eigenvalues(a)[..., :, None] - eigenvalues(b)[..., None, :])
+    scale = power_of_two(apart, (-2, -1))
+    cost = np.square(apart / scale)
     batch, d = cost.shape[:-2], cost.shape[-1]
     least = least_assignment(np.ascontiguousarray(lanes(cost, 2)).reshape(d, d, -1))
-    return np.sqrt(least / d).reshape(batch)
+    return np.sqrt(least / d).reshape(batch) * scale[..., 0, 0]
 
 
 def rotations(h: Array) -> Array:
@@ -77,8 +82,10 @@ def rotations(h: Array) -> Array:
 
     The signs S are those for which the rows of ``S * sqrt(H)`` are most nearly orthogonal (least
     sum of squared inner products), of all patterns with a first row and column of +1; the first
-    if several are equal, as for J/4. R is the orthogonal matrix nearest to ``S * sqrt(H)``; H is
-    orthostochastic if ``frobenius(R * R, H)`` is 0 to rounding.
+    if several are equal, as for J/4. R is the polar factor of ``S * sqrt(H)``, the orthogonal
+    matrix nearest to it. H is orthostochastic if ``frobenius(R * R, H)`` is 0 to rounding;
+    otherwise ``R * R`` need not be the orthostochastic matrix nearest to H. A multiple of H has
+    the same R.
 
     Args:
         h: ``(..., d, d)``.
@@ -93,10 +100,11 @@ def rotations(h: Array) -> Array:
         return np.full(h.shape, np.nan)
     flat = np.asarray(h, dtype=float).reshape(-1, d, d)
     root = np.sqrt(np.maximum(flat, 0))
+    root /= power_of_two(root, (-2, -1))
     step = max(1, ROOM // 2 ** ((d - 1) ** 2))
     signed = [root[k : k + step] * _signs(root[k : k + step]) for k in range(0, len(flat), step)]
     u, size, v = np.linalg.svd(np.concatenate([flat[:0], *signed]))
-    unclear = (flat.min((-2, -1), initial=0) < 0) | (size[:, -1] <= 8 * d * EPS)
+    unclear = (flat.min((-2, -1), initial=0) < 0) | (size[:, -1] <= 8 * d * EPS * size[:, 0])
     r: Array = np.where(unclear[:, None, None], np.nan, u @ v).reshape(h.shape)
     return r
 
