@@ -17,6 +17,7 @@ import numpy as np
 
 from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core import source as sources
+from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
@@ -73,10 +74,16 @@ def run(
         has ``methods``: a row for each with the numbers of `spectrum` and `slice`.
 
     Raises:
-        UsageError: no method, or resolution out of range.
+        UsageError: no method, resolution out of range, or targets for a single stream.
     """
     require(len(methods) > 0, "a comparison without --method", "--method NAME, once for each")
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
+    single = [method.name for method in methods if method.d < 2]
+    if single and probe == "targets":
+        raise UsageError(
+            f"{single[0]} with d = 1 has no eigenvalue to move to a target; "
+            "take d of 2 or more, or --probe sample"
+        )
     panels = [
         _Panel(k, method, draws, probe, resolution, child)
         for k, (method, child) in enumerate(zip(methods, rng.spawn(len(methods)), strict=True))

@@ -284,9 +284,11 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         beside = path["rank"] + 0.06 * (k - len(paths) / 2)  # so that equal ranks show
         _curve(panels[1], path, beside, STYLES[k % len(STYLES)], None)
         panels[1].axhline((path["d"][0] - 1) ** 2, color="0.5", lw=0.7, ls=":")
+    if any(_seen(path).any() for path in paths.values()):  # d = 1 has nothing above 0
+        panels[0].set(xscale="log", yscale="log")
+        panels[1].set(xscale="log")
     label = "distance of H to the nearest permutation"
     panels[0].set(xlabel=label, ylabel=f"Frobenius norm of dH/d$\\theta$, {meta['dtype']}")
-    panels[0].set(yscale="log")
     panels[1].set(xlabel=label, ylabel="rank of dH/d$\\theta$ (dotted: of the polytope)")
     _dead(panels[0], [name for name, p in paths.items() if not p["norm"][p["scale"] == 1].any()])
     if mixtures:
@@ -312,11 +314,16 @@ def _paths(result: "pa.Table") -> dict[str, Columns]:
 def _curve(axes: "Axes", path: Columns, y: Array, colour: str, label: str | None) -> None:
     """Over distances that are not too small to show; the start is a circle."""
     x = path["vertex_distance"]
-    seen = (x >= NEAREST) & (path["norm"] > 0)
+    seen = _seen(path)
     axes.plot(x[seen], y[seen], color=colour, lw=1.3, label=label)
     start = seen & (path["scale"] == 1)
     axes.plot(x[start], y[start], "o", color=colour, ms=5)
-    axes.set(xscale="log")
+
+
+def _seen(path: Columns) -> Array:
+    """Points that a logarithmic scale can show."""
+    seen: Array = (path["vertex_distance"] >= NEAREST) & (path["norm"] > 0)
+    return seen
 
 
 def _dead(axes: "Axes", names: list[str]) -> None:

@@ -177,6 +177,8 @@ def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
     limit = max(1.05, *(float(np.abs(x).max()) * 1.02 for x in (re, im))) if len(re) else 1.05
     counts, edges, _ = np.histogram2d(re, im, bins=300, range=[[-limit, limit]] * 2)
     counts[counts == 0] = np.nan
+    if not len(re):  # d = 1: a logarithmic scale needs a count
+        return
     mesh = axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)
     figure.colorbar(mesh, label="eigenvalues in a cell")
 

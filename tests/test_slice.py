@@ -158,6 +158,36 @@ def test_real_orthogonal_matrices_project_onto_the_boundary_of_the_hypocycloid(d
         )
 
 
+@pytest.mark.parametrize("d", range(3, 11))
+def test_the_loop_along_the_hypocycloid_closes_after_one_round_or_two(d):
+    """And how often it has to be run: the docstring of `hypocycloids`, for d = 6 and 10 too."""
+    root = np.exp(2j * np.pi / d)
+    v = root ** (-np.arange(d) / 2) / np.sqrt(d)
+    q = np.eye(d)
+    cycle = None
+    for k in range(1, 20 * d + 1):
+        t = 2 * np.pi * k / (20 * d)
+        turn = np.eye(d) + np.expm1(1j * d * t) * np.outer(v, v.conj())
+        m = np.exp(-1j * t) * np.diag(root ** np.arange(d)) @ turn
+        _, u = np.linalg.eigh(m.real + np.pi * m.imag)
+        order = np.abs(np.diag(u.T @ m @ u)[:, None] - root ** np.arange(d)).argmin(0)
+        u = u[:, order]
+        u *= np.sign(np.einsum("ij,ij->j", q, u))  # continuous
+        assert np.abs(u - q).max() < 0.5
+        q = u
+        cycle = q if k == 20 else cycle
+    signed = np.round(cycle)
+    assert np.abs(cycle - signed).max() < 1e-9 and np.linalg.det(signed) == pytest.approx(1)
+    closes = 1 if d % 2 else -1
+    assert np.abs(q - closes * np.eye(d)).max() < 1e-9
+    assert np.array_equal(np.linalg.matrix_power(signed, d), closes * np.eye(d))
+    if d % 2 == 0:
+        angle = np.angle(np.linalg.eigvals(signed))
+        turns = angle[angle > 0].sum() * 2 * d / (2 * np.pi)
+        assert turns == pytest.approx((d // 2) ** 2)
+        assert (round(turns) % 2 == 1) == (d in (6, 10))  # where two rounds are not enough
+
+
 # coordinates
 
 

@@ -4,11 +4,19 @@ The hypocycloid H_d is bounded by ``((d - 1) e^{it} + e^{-i(d - 1)t}) / d``; for
 deltoid, for d = 4 the astroid. The mean of s of its points fills the regular d-gon but for
 *gaps*: every edge is cut into s pieces, and each piece is spanned by an arc of H_d at scale 1/s.
 
-Source: MATH 3, 4.2. Traces of SU(d) fill d H_d, so level 1 of go-mHC projects into H_d. It
-projects onto all of it, also with real Q: ``M = e^{-it} D (I + (e^{idt} - 1) v v*)`` with
-``D = diag(w^j)``, ``v_j = w^{-j/2} / sqrt(d)`` is unitary, symmetric and has the eigenvalues of D,
-so ``M = Q D Q^T`` with a real Q; ``tr(D* M) / d`` runs along the boundary, and twice the loop is
-contractible in SO(d), so that every point inside is passed over.
+Traces of SU(d) fill d H_d, so level 1 of go-mHC projects into H_d. It projects onto all of it,
+also with real Q: with ``w = e^{2 pi i/d}``, ``D = diag(w^j)`` and ``v_j = w^{-j/2} / sqrt(d)``,
+``M = e^{-it} D (I + (e^{idt} - 1) v v*)`` is unitary and symmetric, and has the eigenvalues of D,
+so that ``M = Q D Q^T`` with a real Q, along which ``tr(D* M) / d`` runs around the boundary.
+
+A loop that winds around a point passes over it when it is contracted, and some multiple of this one
+is contractible in SO(d): ``Q(t + 2 pi/d) = Q(t) C`` with a d-cycle C up to signs, det C = 1, so m
+steps end at C^m. For odd d, C^d = I: Q closes after one round, and twice a loop of SO(d) is always
+contractible. For even d the product of the signs is -1, so C^d = -I: Q closes after two rounds. C
+turns d/2 planes by the odd multiples of pi/d, and 2d steps by ``1 + 3 + ... + (d - 1) = (d/2)^2``
+full turns, contractible if that is even. For d = 6, 10, ... it is odd, and four rounds are needed.
+
+Source: docs/mathematics.md, 4.2.
 """
 
 from dataclasses import dataclass
