@@ -219,7 +219,7 @@ def test_a_directory_stands_for_its_one_checkpoint(tmp_path):
     with pytest.raises(BadInput, match=r"2 checkpoints \(ckpt.pt, ckpt_2.pt\)"):
         open_store(tmp_path)
     (tmp_path / "pytorch_model.bin.index.json").write_text("{}")
-    with pytest.raises(Unsupported, match="several files"):
+    with pytest.raises(BadInput, match="has no weight_map"):
         open_store(tmp_path)
 
 

@@ -183,7 +183,9 @@ def test_only_headers_and_the_wanted_tensors_are_read(tmp_path, rng):
     folder = sharded(tmp_path / "model", model)
     with open_store(folder) as store:
         files = sum((folder / f).stat().st_size for f in (INDEX, "config.json"))
-        heads = sum(s.spans[min(s.spans, key=s.spans.get)][0] - 8 for s in store.shards.values())
+        heads = sum(
+            int.from_bytes(path.read_bytes()[:8], "little") for path in folder.glob("*.safetensors")
+        )
         assert store.bytes_read == files + heads
         store.read("layers.0.hc_attn_base")
         store.read("layers.0.hc_attn_base")
@@ -285,7 +287,7 @@ def test_a_shard_that_is_replaced_meanwhile_is_refused(tmp_path, rng):
         (folder / "new").write_bytes(data)
         (folder / "new").rename(folder / "model-0.safetensors")
         with pytest.raises(BadInput, match="changed while it was read"):
-            store.read(next(n for n, h in store.homes.items() if h == "model-0.safetensors"))
+            store.read(next(n for n, h in store.homes.items() if h == ("model-0.safetensors",)))
 
 
 def rewritten(change):
@@ -376,7 +378,7 @@ HOSTILE = {
     "a foreign file": (link("/etc/passwd"), "is of no known kind"),
     "an archive": (
         replaced("model-1.safetensors", b"PK\x03\x04"),
-        "is no safetensors file, as shards are",
+        "does not end as a zip archive",
     ),
     "a shard cut short": (cut, "the last 1 bytes are missing"),
     "a key twice": (
@@ -442,9 +444,9 @@ def test_a_loop_of_links_beside_a_checkpoint_is_no_checkpoint(tmp_path, rng):
     assert checkpoints.read(tmp_path).layers == 2
 
 
-def test_other_indices_are_not_read(tmp_path):
+def test_an_index_that_lists_nothing_is_refused(tmp_path):
     (tmp_path / "pytorch_model.bin.index.json").write_text("{}")
-    with pytest.raises(Unsupported, match="is a checkpoint in several files"):
+    with pytest.raises(BadInput, match="has no weight_map"):
         checkpoints.read(tmp_path)
 
 

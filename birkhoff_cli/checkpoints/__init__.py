@@ -24,7 +24,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.text import escape
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 CONTAINERS = ("torch", "safetensors", "distributed")
 """Kinds of file whose tensors have the names of a model's modules."""
+
+ADAPTER = "adapter_config.json"
+"""What PEFT writes beside weights that belong to another model."""
 
 STEPS = ("iter_num", "iteration", "global_step", "global_steps", "step")
 """Keys under which training programs keep the number of the step."""
@@ -80,6 +83,7 @@ class Checkpoint:
         prefix: what ``--set prefix=`` said names begin with; None if it did not.
         wrappers: segments of names that compilers and trainers added.
         step: training step at which it was saved, where the file says it.
+        given: the path that was given to `read`.
     """
 
     path: Path
@@ -101,6 +105,7 @@ class Checkpoint:
     prefix: str | None = None
     wrappers: tuple[str, ...] = ()
     step: int | None = None
+    given: Path | None = None
 
     def trace(self) -> MixingTrace:
         """Static matrices ``(1, sites, d, d)``: the input-dependent term is zero."""
@@ -117,7 +122,7 @@ class Checkpoint:
         from birkhoff_cli.checkpoints.sites.names import NamedStore
         from birkhoff_cli.containers import open_store
 
-        with open_store(self.path) as store:
+        with open_store(self.given or self.path) as store:
             yield NamedStore(store, self.prefix)
 
     @property
@@ -148,7 +153,7 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
     from birkhoff_cli.containers import open_store
 
     with open_store(Path(path)) as store:
-        return interpret(store, settings or {})
+        return replace(interpret(store, settings or {}), given=Path(path))
 
 
 def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
@@ -161,7 +166,7 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
     found: Checkpoint = discover.member(__name__, format).read(named, own)
     return replace(
         found,
-        assumptions=(*found.assumptions, *left, *_about_names(named)),
+        assumptions=(*found.assumptions, *left, *_about_names(named), *store.notes),
         prefix=named.prefix,
         wrappers=named.wrappers,
         step=_step(store.config),
@@ -193,7 +198,7 @@ def _format_of(store: "NamedStore") -> tuple[str, tuple[str, ...]]:
     claims = claiming(store)
     order = sorted(claims, key=lambda name: -len(claims[name]))
     if not order:
-        raise BadInput(_unrecognised(store))
+        raise _unexplained(store)
     best = claims[order[0]]
     equal = [name for name in order if len(claims[name]) == len(best)]
     if len(equal) > 1:
@@ -203,11 +208,16 @@ def _format_of(store: "NamedStore") -> tuple[str, tuple[str, ...]]:
     return order[0], tuple(_left_out(name, others[name]) for name in others)
 
 
-def _unrecognised(store: "NamedStore") -> str:
+def _unexplained(store: "NamedStore") -> BadInput | Unsupported:
     from birkhoff_cli.containers import where
 
+    if isinstance(store.config.get(ADAPTER), dict):
+        return Unsupported(
+            f"{where(store.path)}: is an adapter that holds no mixing tensors, which are in its "
+            f"base model; give that, or train with modules_to_save naming them"
+        )
     held = f"{len(store.tensors)} tensors ({_names(store.stored.values())})"
-    return (
+    return BadInput(
         f"{where(store.path)}: holds {held if store.tensors else 'no tensors'}, and none that one "
         f"of the {len(discover.members(__name__))} known formats explains; "
         f"give its matrices as numpy.save, (samples, sites, d, d), writes them"

@@ -1,27 +1,40 @@
 """What kind of file a path is: by what it contains, never by its name."""
 
-import os
 import re
 import stat
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 
+from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
-from birkhoff_cli.containers.store import INCOMPLETE, escape, where
+from birkhoff_cli.containers.store import INCOMPLETE, Store, unreadable, where
+
+PACKAGE = "birkhoff_cli.containers"
+"""A file there with a ``MAGIC`` is one kind of file, which begins so, and has ``open_file``."""
 
 HEAD = 512
 ZIP = b"PK\x03\x04"
-LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-"""The pickled number with which torch.save began its files before 1.6."""
-
 MAX_HEADER = 100_000_000
 """The safetensors format's own limit on its header, in bytes."""
 
 MAX_ENTRIES = 1000
 """Entries of a directory that are looked at to find the checkpoint."""
 
+BESIDE = re.compile(
+    r"(?:optimizer|scheduler|lr_scheduler|rng_state|random_states|training_args|scaler|sampler"
+    r"|dl_state|custom_checkpoint|common|mmproj|imatrix)(?:[._-].*)?|.*_optim_states\..*"
+)
+"""Names of what trainers and converters write beside a model, and what is none."""
+
 AGAIN = "download the file again"
 NOT_IT = "give a .pt or .safetensors checkpoint"
+
+ELSEWHERE = {
+    ".onnx": "an ONNX file",
+    ".pdparams": "a Paddle file",
+    ".msgpack": "a Flax file",
+}
+"""Suffixes of other programs' files, asked when the content is of no known kind."""
 
 FOREIGN = {
     b"version https://git-lfs": ("a git-lfs pointer, not the file itself", "run 'git lfs pull'"),
@@ -38,62 +51,6 @@ FOREIGN = {
     b"\x80": ("a pickle that torch.save did not write", "save the tensors as safetensors"),
 }
 """First bytes of what people give by mistake: what it is, what to do."""
-
-
-def checkpoint_file(path: Path) -> Path:
-    """The file to open: ``path``, or the one checkpoint in the directory ``path``.
-
-    Raises:
-        BadInput: missing, not readable, or neither a regular file nor a directory.
-    """
-    if is_folder(path):
-        return _only_checkpoint(path)
-    check_regular(path)
-    return path
-
-
-def latest_of(folder: Path) -> Path:
-    """The iteration that Megatron's note in a directory names; ``folder`` if there is no note.
-
-    Raises:
-        BadInput: the note cannot be read, or is none.
-    """
-    note = folder / "latest_checkpointed_iteration.txt"
-    if not os.path.lexists(note):
-        return folder
-    check_regular(note)
-    word = _head(note).strip()
-    if word != b"release" and not re.fullmatch(rb"[0-9]{1,12}", word):
-        raise BadInput(f"{where(note)}: is not the number of an iteration; name its directory")
-    return folder / ("release" if word == b"release" else f"iter_{int(word):07}")
-
-
-def snapshot_of(folder: Path) -> Path:
-    """The revision that ``refs/main`` names in a model's directory of Hugging Face's cache.
-
-    Any other directory is returned as it is. Without ``refs/main`` there must be one revision.
-
-    Raises:
-        BadInput: the note is none, or what it names is not there.
-    """
-    home, note = folder / "snapshots", folder / "refs" / "main"
-    if not home.is_dir() or not os.path.lexists(folder / "refs"):
-        return folder
-    if os.path.lexists(note):
-        check_regular(note)
-        word = _head(note).strip()
-        name = word.decode("ascii") if re.fullmatch(rb"[0-9a-f]{6,64}", word) else ""
-    else:
-        found = [entry.name for entry in _entries(home, 2)]
-        name = found[0] if len(found) == 1 else ""
-    if not name:
-        raise BadInput(f"{where(note)}: does not name a revision; name a directory of snapshots/")
-    if not (home / name).is_dir() or (home / name).resolve().parent != home.resolve():
-        raise BadInput(
-            f"{where(home / name)}: is no directory there, though refs/main names it; download "
-            f"the model again"
-        )
-    return home / name
 
 
 def is_folder(path: Path) -> bool:
@@ -118,7 +75,7 @@ def check_regular(path: Path) -> None:
 
 
 def kind(path: Path) -> str:
-    """``torch``, ``legacy torch`` or ``safetensors``; nothing else can be opened.
+    """Name of the module that reads it; no other one is tried.
 
     Raises:
         BadInput: it is something else, and the message says what.
@@ -128,15 +85,28 @@ def kind(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:
-        raise _unreadable(path, error) from error
-    if head.startswith(ZIP):
-        return "torch"
-    if head.startswith(LEGACY):
-        return "legacy torch"
+        raise unreadable(path, error) from error
     if _is_safetensors(path, head, size):
         return "safetensors"
+    for name in discover.members(PACKAGE):
+        magic = discover.constant(PACKAGE, name, "MAGIC")
+        if magic and head.startswith(magic):
+            return name
+    if path.suffix.lower() in ELSEWHERE:
+        raise Unsupported(f"{where(path)}: {not_read(ELSEWHERE[path.suffix.lower()])}")
     what, todo = _foreign(head)
     raise BadInput(f"{where(path)}: is {what or 'of no known kind'}; {todo or NOT_IT}")
+
+
+def opener(path: Path) -> "Callable[[Path], Store]":
+    """What opens a file, by what it contains; raises what `kind` does."""
+    found: Callable[[Path], Store] = discover.member(PACKAGE, kind(path)).open_file
+    return found
+
+
+def not_read(what: str) -> str:
+    """The one sentence about programs whose files hold models and are not read here."""
+    return f"is {what}, which is not read here; export the model as safetensors"
 
 
 def _stat_mode(path: Path) -> int:
@@ -145,28 +115,13 @@ def _stat_mode(path: Path) -> int:
     except ValueError as error:
         raise BadInput(f"{where(path)}: is no file name; {NOT_IT}") from error
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def is_regular(path: Path) -> bool:
     """Whether opening it can neither block nor never end; in /proc all files claim so."""
     kernel = any(path.resolve().is_relative_to(root) for root in ("/proc", "/sys"))
     return path.is_file() and not kernel
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> BadInput:
-    if isinstance(error, FileNotFoundError):
-        return BadInput(f"{where(path)}: no such file; check the path")
-    return BadInput(f"{where(path)}: cannot be opened ({error.strerror}); check the path")
 
 
 def _foreign(head: bytes) -> tuple[str, str]:
@@ -199,40 +154,15 @@ def _is_safetensors(path: Path, head: bytes, size: int) -> bool:
     return True
 
 
-def _entries(folder: Path, limit: int) -> list[Path]:
-    """Entries of a directory, sorted; not more of them than are asked for."""
-    try:
-        return sorted(islice(folder.iterdir(), limit))
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _only_checkpoint(folder: Path) -> Path:
-    entries = _entries(folder, MAX_ENTRIES + 1)
-    if len(entries) > MAX_ENTRIES:
-        raise BadInput(
-            f"{where(folder)}: holds more than {MAX_ENTRIES} entries; name the checkpoint"
-        )
-    for entry in entries:
-        if entry.name.endswith(".index.json"):
-            raise Unsupported(
-                f"{where(folder)}: is a checkpoint in several files ('{escape(entry.name)}'); "
-                f"this version reads model.safetensors.index.json alone of such, so save it so"
-            )
-    found = [entry for entry in entries if is_checkpoint(entry)]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(escape(e.name, 40) for e in (found or entries)[:3])
-    held = f"{len(found)} checkpoints" if found else f"{len(entries)} entries, none a checkpoint"
-    raise BadInput(f"{where(folder)}: holds {held} ({names or 'empty'}); name one file")
-
-
 def is_checkpoint(path: Path) -> bool:
-    """Whether a directory's entry is one; torch writes ``NAME/data.pkl`` first into its zips."""
+    """Whether a directory's entry is one, by its name no part of a trainer's own state.
+
+    Torch writes ``NAME/data.pkl`` first into its zips.
+    """
     try:
-        if not is_regular(path):
+        if BESIDE.fullmatch(path.name) or not is_regular(path):
             return False
-        if kind(path) != "torch":
+        if kind(path) != "torch-zip":
             return True
         with path.open("rb") as file:
             head = file.read(HEAD)

@@ -13,6 +13,7 @@ from birkhoff_cli.containers.store import (
     BITS,
     DAMAGED,
     INCOMPLETE,
+    MAX_NAME,
     Store,
     TensorInfo,
     decode,
@@ -27,7 +28,6 @@ MAX_HEADER = 8 << 20
 MAX_BRACKETS = 1000
 """Of a small header; a large one has one in 8 bytes at most."""
 
-MAX_NAME = 1024
 KEYS = {"dtype", "shape", "data_offsets"}
 MAX_NUMBER = 1 << 48
 MAX_DIGITS = 15
@@ -61,7 +61,7 @@ class Safetensors(Store):
         return decode(data, info.dtype).reshape(info.shape)
 
 
-def open_safetensors(path: Path) -> Safetensors:
+def open_file(path: Path) -> Safetensors:
     """Read and check the header; no tensor is read yet.
 
     Raises:

@@ -34,6 +34,9 @@ CODES = {
 }
 """NumPy codes of the dtypes whose values can be read; ``bfloat16`` is widened by hand."""
 
+MAX_NAME = 1024
+"""Characters of a tensor's name."""
+
 INCOMPLETE = "incomplete download or interrupted copy? fetch it again"
 DAMAGED = "the file is damaged; copy or download it again"
 
@@ -48,6 +51,13 @@ def escape(text: object, limit: int = 80) -> str:
 def where(path: Path) -> str:
     """A path as a message begins with it: whole, but printable."""
     return printable(path)
+
+
+def unreadable(path: Path, error: OSError) -> BadInput:
+    """The sentence about a path that the system does not open."""
+    if isinstance(error, FileNotFoundError):
+        return BadInput(f"{where(path)}: no such file; check the path")
+    return BadInput(f"{where(path)}: cannot be opened ({error.strerror}); check the path")
 
 
 @contextmanager
@@ -98,6 +108,7 @@ class Store(ABC):
         size: bytes on disk.
         tensors: what can be read, by name, in the order of the file.
         config: whatever else the file holds, as plain dicts, lists, text and numbers.
+        notes: sentences about what was chosen, and what lies beside and was not read.
     """
 
     container: ClassVar[str]
@@ -106,8 +117,8 @@ class Store(ABC):
     size: int
     tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
-    bytes_read: int = 0
-    _parts: dict[str, bytes] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    _read: dict[str, tuple[bytes, int]] = field(default_factory=dict)
 
     @abstractmethod
     def _values(self, name: str) -> NDArray[Any]: ...
@@ -136,15 +147,18 @@ class Store(ABC):
         safetensors ``header`` and its ``tensor NAME``, or, where it is read whole, the ``file``.
         """
         total = hashlib.sha256()
-        for name, part in sorted(self._parts.items()):
+        for name, (part, _) in sorted(self._read.items()):
             total.update(name.encode("utf-8", "surrogatepass") + b"\0" + part)
         name = escape(self.path.name or self.path.resolve().name)
         return {"name": name, "size": self.size, "sha256": total.hexdigest()}
 
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes were read so far; what was read twice counts once."""
+        return sum(count for _, count in self._read.values())
+
     def _note(self, part: str, sha256: bytes, count: int) -> None:
-        if part not in self._parts:
-            self._parts[part] = sha256
-            self.bytes_read += count
+        self._read.setdefault(part, (sha256, count))
 
     def close(self) -> None:
         """Close the file; reading is over."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import torch
 
 
+MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+"""The pickled number with which torch.save began its files before 1.6."""
+
+
 class TorchLegacy(Store):
     """A file that torch has loaded whole."""
 
@@ -33,7 +37,7 @@ class TorchLegacy(Store):
         return values
 
 
-def open_torch_legacy(path: Path) -> TorchLegacy:
+def open_file(path: Path) -> TorchLegacy:
     """Load with torch's own unpickler for weights: no code runs, and there is no other way.
 
     Raises:

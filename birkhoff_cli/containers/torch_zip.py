@@ -28,6 +28,7 @@ from birkhoff_cli.containers.store import (
     where,
 )
 
+MAGIC = b"PK\x03\x04"
 MAX_PICKLE = 32 << 20
 """Bytes of ``data.pkl``; what fits into `MAX_STEPS` is a quarter of it."""
 
@@ -78,7 +79,7 @@ class TorchZip(Store):
         super().close()
 
 
-def open_torch_zip(path: Path) -> TorchZip:
+def open_file(path: Path) -> TorchZip:
     """Check the archive, read its pickle, and list the tensors of the model.
 
     Raises:

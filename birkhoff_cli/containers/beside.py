@@ -1,0 +1,64 @@
+"""What lies beside a checkpoint and says how to read it: the configuration of the model."""
+
+import os
+from pathlib import Path
+
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.containers.plain import plain
+from birkhoff_cli.containers.sidecars import read_json
+from birkhoff_cli.containers.store import Store, refusing
+
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
+MAX_CONFIG = 4 << 20
+
+
+def add_configuration(store: Store, given: Path) -> None:
+    """Read ``config.json`` beside the weights, else that of the folder above, into the store.
+
+    Args:
+        store: open, by ``given`` itself or by what is in it.
+        given: the path of the checkpoint.
+
+    Raises:
+        BadInput: a folder was given, and the one in it is damaged.
+    """
+    folder = store.path if store.path.is_dir() else store.path.parent
+    _add(store, folder, ADAPTER)
+    if os.path.lexists(folder / CONFIG):
+        try:
+            _add(store, folder, CONFIG)
+        except BadInput as error:
+            if given.is_dir():
+                raise
+            # nobody has said that it has to do with the file that was named
+            store.notes.append(f"config.json beside the file is not read: {error}")
+        else:
+            store.path = folder if given.is_dir() else store.path
+    else:
+        _add_from_above(store, folder.absolute().parent)
+
+
+def _add_from_above(store: Store, folder: Path) -> None:
+    """The configuration of the folder above, if it is that of a model."""
+    before = store.config
+    try:
+        _add(store, folder, CONFIG)
+    except BadInput as error:
+        store.notes.append(f"config.json of the folder above is not read: {error}")
+    if store.config is not before:
+        if {"model_type", "architectures", "text_config"} & store.config[CONFIG].keys():
+            store.notes.append("config.json is that of the folder above")
+        else:
+            store.config = before
+
+
+def _add(store: Store, folder: Path, name: str) -> None:
+    """One file, if it is there, as data under its name."""
+    path = folder / name
+    if not os.path.lexists(path):
+        return
+    with refusing(path):
+        config, sha256, size = read_json(path, MAX_CONFIG)
+    store._note(name, sha256, size)
+    store.size += size
+    store.config = {**store.config, name: plain(config)}

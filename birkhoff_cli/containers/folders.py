@@ -1,0 +1,296 @@
+"""Folders as programs leave them: which files of one are the model, by its writer's conventions."""
+
+import os
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.containers.kinds import (
+    BESIDE,
+    HEAD,
+    MAX_ENTRIES,
+    check_regular,
+    is_checkpoint,
+    is_folder,
+    not_read,
+    opener,
+)
+from birkhoff_cli.containers.parts import MAX_PARTS, open_index, open_parts
+from birkhoff_cli.containers.store import INCOMPLETE, Store, escape, unreadable, where
+
+INDEX = ".index.json"
+MODELS = ("model.safetensors", "pytorch_model.bin", "consolidated.safetensors")
+"""One model under several names: the first that is there is read, alone or behind an index."""
+
+DISTRIBUTED = ".metadata"
+RANKS = (
+    re.compile(r"mp_rank_(?P<rank>[0-9]{2,4})_model_states\.pt"),
+    re.compile(r"model-rank-(?P<rank>[0-9]{1,4})-part-[0-9]{1,4}\.safetensors"),
+)
+"""Files of ranks that are one model together: DeepSpeed's, and vLLM's."""
+
+RANK_FOLDER = re.compile(r"mp_rank_(?P<rank>[0-9]{2,4})(?P<pipeline>_[0-9]{3})?")
+RANK_FILE = ("model_optim_rng.pt", "model_rng.pt")
+"""Megatron's old layout: one folder for every rank."""
+
+ZERO3 = re.compile(r"zero_pp_rank_[0-9]+_mp_rank_[0-9]+_model_states\.pt")
+PART = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})(?P<suffix>\.[^.]*)")
+FOREIGN = {
+    "_METADATA": "an Orbax checkpoint",
+    "manifest.ocdbt": "an Orbax checkpoint",
+    "ocdbt.process_0": "an Orbax checkpoint",
+    "saved_model.pb": "a TensorFlow model",
+}
+"""Entries that other programs' folders have."""
+
+MAX_DEPTH = 4
+"""Folders with nothing but one folder in them that are gone through."""
+
+SHOWN = 3
+
+
+def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
+    """Open the model in a folder.
+
+    Raises:
+        BadInput: none, or several; the message names them.
+        Unsupported: one that another program wrote in a way that is not read here.
+    """
+    noted = latest_of(snapshot_of(folder))
+    if noted != folder:
+        return open_folder(noted, depth)
+    if os.path.lexists(folder / DISTRIBUTED):
+        from birkhoff_cli.containers.distributed import open_distributed
+
+        return open_distributed(folder)
+    for name in MODELS:
+        if os.path.lexists(index := folder / f"{name}{INDEX}"):
+            return _whole(folder, name, open_index(index))
+    entries = _entries(folder)
+    if foreign := next((FOREIGN[e.name] for e in entries if e.name in FOREIGN), ""):
+        raise Unsupported(f"{where(folder)}: {not_read(foreign)}")
+    return _of_entries(folder, entries, depth)
+
+
+def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
+    """Ranks, an index, the one file or the one of several by convention, or the one folder."""
+    if ranks := _ranks(entries):
+        return _joined(folder, ranks)
+    indices = [entry for entry in entries if entry.name.endswith(INDEX)]
+    files = _models(entry for entry in entries if is_checkpoint(entry))
+    if len(indices) > 1 or (indices and not files):
+        return open_index(_only(folder, indices, "indices of shards"))
+    by_convention = [e for name in MODELS for e in files if e.name == name]
+    if by_convention and len(by_convention) == len(files):
+        return _noting(opener(by_convention[0])(by_convention[0]), by_convention[1:] + indices)
+    if len(files) == 1:
+        return open_file(files[0])
+    if not files and depth and (folders := _folders(entries)):
+        return open_folder(_only(folder, folders, "folders and no file of weights"), depth - 1)
+    raise BadInput(_none_or_several(folder, entries, files))
+
+
+def open_file(path: Path) -> Store:
+    """Open a file, and all parts of the model that its name says it is a part of."""
+    if path.name.endswith(INDEX):
+        return open_index(path)
+    if path.suffix == ".distcp" and os.path.lexists(path.with_name(DISTRIBUTED)):
+        return open_folder(path.parent)
+    match = PART.fullmatch(path.name)
+    if match is None or match["suffix"] == ".gguf":
+        return opener(path)(path)
+    count = int(match["parts"])
+    begin, end = match["stem"], f"-of-{match['parts']}{match['suffix']}"
+    names = [f"{begin}-{k:05}{end}" for k in range(1, min(count, MAX_PARTS) + 1)]
+    if missing := [name for name in names if not os.path.lexists(path.with_name(name))]:
+        raise BadInput(
+            f"{where(path.parent)}: holds parts of a model in {count}, and {escape(missing[0])} is "
+            f"missing; {INCOMPLETE}"
+        )
+    return open_parts(path.parent, names)
+
+
+def _whole(folder: Path, name: str, store: Store) -> Store:
+    """An index and the whole model beside it are two models, unless one lists the other."""
+    if os.path.lexists(folder / name) and not any(
+        name in homes for homes in getattr(store, "homes", {}).values()
+    ):
+        store.close()
+        raise BadInput(
+            f"{where(folder)}: holds {name} and an index that does not list it; name the file, "
+            f"or move one of them away"
+        )
+    others = (f"{other}{INDEX}" for other in _variants(folder, name))
+    return _noting(store, [folder / other for other in others])
+
+
+def _variants(folder: Path, name: str) -> list[str]:
+    """What stands in the place of ``name`` in the names of other indices of the folder."""
+    try:
+        entries = [entry.name for entry in islice(folder.iterdir(), MAX_ENTRIES)]
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    found = (entry.removesuffix(INDEX) for entry in sorted(entries) if entry.endswith(INDEX))
+    return [stem for stem in found if stem != name]
+
+
+def _noting(store: Store, others: Iterable[Path]) -> Store:
+    names = [escape(other.name, 60) for other in others]
+    if names:
+        store.notes.append(f"{', '.join(names)} beside it is not read; name it to read it")
+    return store
+
+
+def _ranks(entries: list[Path]) -> list[str]:
+    """Files of all ranks, relative to their folder, in order; empty if there are none.
+
+    Raises:
+        BadInput: ranks that hold different layers.
+        Unsupported: weights that are cut into pieces of no shape.
+    """
+    for pattern in RANKS:
+        if found := [entry.name for entry in entries if pattern.fullmatch(entry.name)]:
+            return found
+    folders = [entry for entry in entries if RANK_FOLDER.fullmatch(entry.name)]
+    found = [
+        f"{folder.name}/{name}"
+        for folder in folders
+        for name in RANK_FILE
+        if os.path.lexists(folder / name)
+    ]
+    pipelines = {m["pipeline"] for m in map(RANK_FOLDER.fullmatch, (f.name for f in folders)) if m}
+    if len(pipelines) > 1:
+        raise BadInput(
+            f"{where(folders[0].parent)}: its ranks hold different layers, each numbered from 0; "
+            f"convert it with Megatron's tools first"
+        )
+    if not found and any(ZERO3.fullmatch(entry.name) for entry in entries):
+        raise Unsupported(
+            f"{where(entries[0].parent)}: ZeRO-3 has cut its tensors into pieces without shapes; "
+            f"run zero_to_fp32.py, which lies beside it, and give what that writes"
+        )
+    return found
+
+
+def _joined(folder: Path, ranks: list[str]) -> Store:
+    if len(ranks) == 1:
+        return opener(folder / ranks[0])(folder / ranks[0])
+    store = open_parts(folder, ranks)
+    store.notes.append(f"{len(ranks)} files of ranks; what is read is the same in all that hold it")
+    return store
+
+
+def _models(files: Iterable[Path]) -> list[Path]:
+    """Files that stand for a model each: of parts with numbers, the first one."""
+    found: dict[tuple[str, ...], Path] = {}
+    for file in files:
+        match = PART.fullmatch(file.name)
+        key = (match["stem"], match["parts"], match["suffix"]) if match else (file.name,)
+        found.setdefault(key, file)
+    return list(found.values())
+
+
+def _folders(entries: list[Path]) -> list[Path]:
+    """Folders with something in them, which may hold the model."""
+    return [
+        entry
+        for entry in entries
+        if entry.is_dir()
+        and not entry.name.startswith(".")
+        and not BESIDE.fullmatch(entry.name)
+        and _first_entries(entry, 1)
+    ]
+
+
+def _only(folder: Path, found: list[Path], what: str) -> Path:
+    if len(found) != 1:
+        names = ", ".join(escape(entry.name, 40) for entry in found[:SHOWN])
+        raise BadInput(f"{where(folder)}: holds {len(found)} {what} ({names}); name one of them")
+    return found[0]
+
+
+def _none_or_several(folder: Path, entries: list[Path], files: list[Path]) -> str:
+    names = ", ".join(escape(e.name, 40) for e in (files or entries)[:SHOWN])
+    held = f"{len(files)} checkpoints" if files else f"{len(entries)} entries, none a checkpoint"
+    return f"{where(folder)}: holds {held} ({names or 'empty'}); name one file"
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Entries of a folder, sorted.
+
+    Raises:
+        BadInput: it cannot be read, or holds more of them than any one model.
+    """
+    found = _first_entries(folder, MAX_ENTRIES + 1)
+    if len(found) > MAX_ENTRIES:
+        raise BadInput(
+            f"{where(folder)}: holds more than {MAX_ENTRIES} entries; name the checkpoint"
+        )
+    return found
+
+
+def _first_entries(folder: Path, limit: int) -> list[Path]:
+    try:
+        return sorted(islice(folder.iterdir(), limit))
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def latest_of(folder: Path) -> Path:
+    """The folder that the note of Megatron or of DeepSpeed names; ``folder`` if there is no note.
+
+    Raises:
+        BadInput: the note cannot be read, or is none.
+    """
+    note = folder / "latest_checkpointed_iteration.txt"
+    if os.path.lexists(note):
+        word = _word(note)
+        if word != "release" and not re.fullmatch("[0-9]{1,12}", word, re.ASCII):
+            raise BadInput(f"{where(note)}: is not the number of an iteration; name its directory")
+        return folder / ("release" if word == "release" else f"iter_{int(word):07}")
+    note = folder / "latest"
+    if not os.path.lexists(note) or is_folder(note):
+        return folder
+    word = _word(note)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", word, re.ASCII):
+        raise BadInput(f"{where(note)}: is not the name of a folder beside it; name the folder")
+    return folder / word
+
+
+def snapshot_of(folder: Path) -> Path:
+    """The revision that ``refs/main`` names in a model's directory of Hugging Face's cache.
+
+    Any other directory is returned as it is. Without ``refs/main`` there must be one revision.
+
+    Raises:
+        BadInput: the note is none, or what it names is not there.
+    """
+    home, note = folder / "snapshots", folder / "refs" / "main"
+    if not home.is_dir() or not os.path.lexists(folder / "refs"):
+        return folder
+    if os.path.lexists(note):
+        word = _word(note)
+        name = word if re.fullmatch("[0-9a-f]{6,64}", word) else ""
+    else:
+        found = [entry.name for entry in _first_entries(home, 2)]
+        name = found[0] if len(found) == 1 else ""
+    if not name:
+        raise BadInput(f"{where(note)}: does not name a revision; name a directory of snapshots/")
+    if not (home / name).is_dir() or (home / name).resolve().parent != home.resolve():
+        raise BadInput(
+            f"{where(home / name)}: is no directory there, though refs/main names it; download "
+            f"the model again"
+        )
+    return home / name
+
+
+def _word(note: Path) -> str:
+    """What a note says, as far as it is ASCII."""
+    check_regular(note)
+    try:
+        with note.open("rb") as file:
+            return file.read(HEAD).strip().decode("ascii", "replace")
+    except OSError as error:
+        raise unreadable(note, error) from error

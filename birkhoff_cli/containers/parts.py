@@ -1,0 +1,190 @@
+"""A model in several files: shards behind an index, parts with numbers, or the files of ranks.
+
+The header of every file is read and checked; of the tensors, only those that are asked for. One
+file is open at a time, so a model in a thousand shards needs no thousand open files.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.containers.kinds import check_regular, opener
+from birkhoff_cli.containers.sidecars import is_file_name, read_json
+from birkhoff_cli.containers.store import (
+    DAMAGED,
+    INCOMPLETE,
+    MAX_NAME,
+    Store,
+    TensorInfo,
+    escape,
+    refusing,
+    where,
+)
+
+MAX_INDEX = 32 << 20
+"""Bytes of the index, some 100 per tensor."""
+
+MAX_PARTS = 1000
+State = tuple[int, int, int]
+"""Inode, size and time of a file, by which one that was replaced is noticed."""
+
+
+class Parts(Store):
+    """Files whose headers have been checked.
+
+    Attributes:
+        homes: the files that hold a tensor, relative to ``folder``, by its name: more than one
+            where ranks keep copies.
+        folder: where the files are.
+    """
+
+    folder: Path
+    homes: Mapping[str, tuple[str, ...]]
+    _states: dict[str, State]
+    _open: tuple[str, Store] | None = None
+
+    def _values(self, name: str) -> NDArray[Any]:
+        first, *others = self.homes[name]
+        found = self._of(first, name)
+        for other in others:
+            if not np.array_equal(found, self._of(other, name), equal_nan=True):
+                raise BadInput(
+                    f"{where(self.path)}: '{escape(name)}' differs between {escape(first)} and "
+                    f"{escape(other)}, so these ranks hold pieces and no copies; merge them first"
+                )
+        return found
+
+    def _of(self, home: str, name: str) -> NDArray[Any]:
+        part = self._part(home)
+        values = part.read(name)
+        self._take(home, part)
+        return values
+
+    def _part(self, home: str) -> Store:
+        """The file, open; the one that was open before is closed."""
+        if self._open is not None and self._open[0] == home:
+            return self._open[1]
+        self._shut()
+        path = self.folder / home
+        part = opener(path)(path)
+        self._open = (home, part)
+        if self._states.setdefault(home, _state(part)) != _state(part):
+            raise BadInput(f"{where(path)}: changed while it was read; read it again")
+        return part
+
+    def _take(self, home: str, part: Store) -> None:
+        """Count what was read of a file as read of the whole."""
+        for name, (sha256, count) in part._read.items():
+            self._note(f"{home}/{name}", sha256, count)
+
+    def _shut(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+        self._open = None
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        self._shut()
+        super().close()
+
+
+def open_index(index: Path) -> Parts:
+    """Read an index and the header of every file that it lists.
+
+    Raises:
+        BadInput: an index that is no JSON or names what is no file beside it, or a file that is
+            missing, damaged, or lacks a tensor that it should have.
+        Unsupported: an index or a header too large to be that of one model.
+    """
+    with refusing(index.parent):
+        weights, sha256, size = read_json(index, MAX_INDEX)
+        homes = _homes(index, weights.get("weight_map"))
+        store = open_parts(index.parent, sorted(set(homes.values())), index)
+        store._note(index.name, sha256, size)
+        store.size += size
+        if lacking := next((n for n in homes if homes[n] not in store.homes.get(n, ())), None):
+            store.close()
+            raise BadInput(
+                f"{where(store.folder / homes[lacking])}: lacks the tensor '{escape(lacking)}', "
+                f"which the index says it holds; {INCOMPLETE}"
+            )
+        store.homes = {name: (home,) for name, home in homes.items()}
+        store.tensors = {name: store.tensors[name] for name in homes}
+        return store
+
+
+def open_parts(folder: Path, names: Iterable[str], first: Path | None = None) -> Parts:
+    """Check the header of every file, and list the tensors of all of them.
+
+    Args:
+        folder: where the files are.
+        names: of the files, relative to the folder, in order.
+        first: a file that is kept open while the others come and go.
+
+    Raises:
+        BadInput: a file that is missing, damaged or of another kind than the first.
+    """
+    names = list(names)
+    with refusing(folder):
+        check_regular(first or folder / names[0])
+        store = Parts(folder, (first or folder / names[0]).open("rb"), 0)
+        store.folder, store._states = folder, {}
+        homes: dict[str, tuple[str, ...]] = {}
+        tensors: dict[str, TensorInfo] = {}
+        try:
+            for home in names:
+                _add(store, home, homes, tensors)
+        except BaseException:
+            store.close()
+            raise
+        store.homes, store.tensors = homes, tensors
+        return store
+
+
+def _add(
+    store: Parts, home: str, homes: dict[str, tuple[str, ...]], tensors: dict[str, TensorInfo]
+) -> None:
+    """Take in the header of one file."""
+    path = store.folder / home
+    check_regular(path)
+    part = store._part(home)
+    if not tensors:
+        store.container = part.container  # type: ignore[misc]
+    elif part.container != store.container:
+        raise BadInput(f"{where(path)}: is another kind of file than the parts before; {DAMAGED}")
+    store.size += part.size
+    store.config = {**part.config, **store.config}
+    for name, info in part.tensors.items():
+        tensors.setdefault(name, info)
+        homes[name] = (*homes.get(name, ()), home)
+    store._take(home, part)
+
+
+def _state(part: Store) -> State:
+    found = os.fstat(part.file.fileno())
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _homes(index: Path, weights: Any) -> dict[str, str]:
+    """The file that holds each tensor, all of them plain names; nothing else is quoted."""
+    if not isinstance(weights, dict) or not weights:
+        raise BadInput(f"{where(index)}: has no weight_map that lists tensors; {DAMAGED}")
+    if any(len(name) > MAX_NAME for name in weights):
+        raise BadInput(f"{where(index)}: has a tensor name too long to be one; {DAMAGED}")
+    homes = weights.values()
+    if not all(type(home) is str for home in homes) or not all(map(is_file_name, set(homes))):
+        raise BadInput(
+            f"{where(index)}: names a shard that is no plain file name beside it; "
+            f"do not use this checkpoint"
+        )
+    if (shards := len(set(homes))) > MAX_PARTS:
+        raise Unsupported(
+            f"{where(index)}: lists {shards} shards, this version reads {MAX_PARTS}; "
+            f"save the mixing tensors alone"
+        )
+    return weights
