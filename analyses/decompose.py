@@ -17,12 +17,13 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.drawing import axis, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, PURPLE
 from birkhoff_cli.analyses.geometry.decomposition import decompose, rebuild, terms_bound
 from birkhoff_cli.analyses.geometry.image import Image
 from birkhoff_cli.analyses.geometry.projection import (
@@ -229,17 +230,16 @@ def _summary(count: int, d: int, method: Parameterization | None, record: Number
 
 BARS = 60
 DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
-    "permutation_distance": ("permutation", {"color": "#0072b2"}),
-    "barycenter_distance": ("J/d", {"color": "#e69f00"}),
-    "polytope_distance": ("doubly stochastic matrix", {"color": "#009e73"}),
-    "image_distance": ("image", {"color": "#cc79a7", "ls": "--"}),
+    "permutation_distance": ("permutation", {"color": BLUE}),
+    "barycenter_distance": ("J/d", {"color": ORANGE}),
+    "polytope_distance": ("doubly stochastic matrix", {"color": GREEN}),
+    "image_distance": ("image", {"color": PURPLE, "ls": "--"}),
 }
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Weights of the terms of the first matrices, stacked; distances of all, as distributions."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    meta = captions.title(result, figure)
     left, right = figure.subplots(1, 2)
     first = result["term"].to_numpy() == 0
     _bars(left, np.cumsum(first) - 1, result["term"].to_numpy(), result["weight"].to_numpy())
@@ -250,8 +250,8 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
             right.ecdf(values, label=against, **style)
     right.set(xlabel="Frobenius distance", ylabel="share of matrices at most that far")
     right.set(xlim=(0, None), ylim=(0, 1.02))
-    right.legend(title="from the nearest", fontsize="x-small", title_fontsize="x-small")
-    left.xaxis.get_major_locator().set_params(integer=True)
+    captions.legend(right, "from the nearest")
+    axis.integers(left.xaxis)
 
 
 def _bars(axes: "Axes", matrix: Any, term: Any, weight: Any) -> None:

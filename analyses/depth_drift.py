@@ -26,12 +26,13 @@ import numpy as np
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.options import Drawn
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.drawing import axis, bands, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
 from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
 from birkhoff_cli.analyses.geometry.norms import EPS
 from birkhoff_cli.analyses.geometry.products import Blocks, blocks, times
@@ -308,12 +309,11 @@ def _mean_square_decay(chain: dict[str, Any], samples: int) -> tuple[float | Non
     return (_decay(logs[:depth]), depth) if depth >= 2 else (None, None)
 
 
-BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-DEEP = 100
-"""Sites beyond which the axis of depth is logarithmic."""
-
 ROUNDING = 1e-5
 """Distances to 1 below this are the rounding of float32 over many layers."""
+
+DEPTH = "depth: sites so far"
+SUMS = {"site": "sums of each matrix", "composite": "sums of the composite"}
 
 Chain = dict[str, Any]
 """Statistics of one metric by depth."""
@@ -321,36 +321,27 @@ Chain = dict[str, Any]
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Sums of every matrix and of the composite, norm and radius, the way to the barycenter."""
-    meta = meta_of(result)
+    meta = captions.title(result, figure)
     rows = _by_metric(result)
     panels = figure.subplots(2, 2)
-    figure.suptitle(meta["title"], fontsize="medium")
-    for axes, kind in zip(panels[0], _SUMS, strict=True):
+    for axes, kind in zip(panels[0], SUMS, strict=True):
         _sums(axes, rows, kind)
-        axes.set_ylabel(_SUMS[kind])
+        axes.set_ylabel(SUMS[kind])
     _norms(panels[1, 0], rows)
     _decays(panels[1, 1], rows, meta)
     depth = len(rows["site", "row_sum"]["depth"])
-    for axes in panels.flat[:3]:
-        axes.set_xscale("log" if depth > DEEP else "linear")
     for axes in panels.flat:
-        axes.set_xlabel("depth: sites so far")
-        if depth == 1:
-            axes.set_xticks([1])
-        elif axes.get_xscale() == "linear":
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(fontsize="x-small", frameon=False)
+        axis.long_depth(axes, depth, DEPTH, linear=axes is panels[1, 1])
+    for axes in panels.flat:
+        captions.legend(axes, frameon=False)
     panels[0, 0].get_legend().set_title("median, 10-90 %, range", {"size": "x-small"})
-
-
-_SUMS = {"site": "sums of each matrix", "composite": "sums of the composite"}
 
 
 def _by_metric(result: "pa.Table") -> dict[tuple[str, str], Chain]:
     """Single matrices, and the products from the first site, in order of depth."""
     columns = {k: result[k].to_numpy() for k in ("kind", "metric", "site", "start", *STATISTICS)}
     found = {}
-    for kind in ("site", "composite"):
+    for kind in SUMS:
         ours = (columns["kind"] == kind) & ((kind == "site") | (columns["start"] == 0))
         for metric in METRICS:
             these = ours & (columns["metric"] == metric)
@@ -367,23 +358,24 @@ def _sums(axes: "Axes", rows: dict[tuple[str, str], Chain], kind: str) -> None:
         exact = f", 1 within {max(off, EPS):.0e}" if off < ROUNDING else ""
         _band(axes, rows[kind, side], sides[side], side.replace("_", " ") + exact)
     off = max(_off(rows[kind, side]) for side in sides)
-    _around_one(axes, off)
+    axis.around_one(axes, off, ROUNDING)
     if off > 100:
         axes.set_yscale("symlog")
 
 
 def _norms(axes: "Axes", rows: dict[tuple[str, str], Chain]) -> None:
     """The norm of the composite, and the largest radius and norm of a single matrix."""
-    _band(axes, rows["composite", "spectral_norm"], BLUE, "norm of the composite")
-    for metric, colour, words in (
+    norm = rows["composite", "spectral_norm"]
+    _band(axes, norm, BLUE, "norm of the composite")
+    singles = (
         ("spectral_norm", VERMILION, "largest norm of a matrix"),
         ("spectral_radius", GREEN, "largest spectral radius of a matrix"),
-    ):
+    )
+    for metric, colour, label in singles:
         single = rows["site", metric]
-        axes.plot(single["depth"], single["max"], color=colour, lw=0.9, alpha=0.7, label=words)
-    radius = rows["site", "spectral_radius"]
-    norm = rows["composite", "spectral_norm"]
-    _around_one(axes, max(_off(radius), _off(norm), _off(rows["site", "spectral_norm"])))
+        axes.plot(single["depth"], single["max"], color=colour, lw=0.9, alpha=0.7, label=label)
+    off = max(_off(norm), *(_off(rows["site", metric]) for metric, *_ in singles))
+    axis.around_one(axes, off, ROUNDING)
     if _off(norm) > 100:
         axes.set_yscale("log")
     axes.set_ylabel("spectral norm and radius")
@@ -396,21 +388,26 @@ def _decays(axes: "Axes", rows: dict[tuple[str, str], Chain], meta: dict[str, An
     shown = {k: _log10(v) for k, v in logs.items() if k not in ("depth", "std")}
     _band(axes, shown | {"depth": depth}, BLUE, "composite: median")
     axes.plot(depth, shown["mean"], color="k", lw=1, ls="--", label="geometric mean (typical)")
-    square = _log10(rows["composite", "log_barycenter_rms"]["mean"])
-    if not len(square):  # a table of version 0.1, in which the line ends at 1e-162
-        distance = rows["composite", "barycenter_distance"]
-        with np.errstate(divide="ignore"):
-            square = _finite(0.5 * np.log10(distance["mean"] ** 2 + distance["std"] ** 2))
-    words = "root mean square of the samples"
-    axes.plot(depth, square, color=VERMILION, lw=1.2, label=words)
+    label = "root mean square of the samples"
+    axes.plot(depth, _root_mean_square(rows), color=VERMILION, lw=1.2, label=label)
     if (factor := meta.get("mean_square_factor")) and meta["d"] > 1:
         law = 0.5 * (np.log10(meta["d"] - 1) + depth * np.log10(factor))
-        words = r"its exact law $\sqrt{(d-1)\,c^L}$"
-        axes.plot(depth, law, color=VERMILION, lw=1.2, ls=":", label=words)
+        label = r"its exact law $\sqrt{(d-1)\,c^L}$"
+        axes.plot(depth, law, color=VERMILION, lw=1.2, ls=":", label=label)
     second = _log10(rows["composite", "log_lambda_2"]["mean"])
     axes.plot(depth, second, color=GREEN, lw=1, ls="-.", label=r"$|\lambda_2|$, geometric mean")
     axes.yaxis.set_major_formatter(lambda v, _: f"{10**v:.3g}" if abs(v) < 3 else f"$10^{{{v:g}}}$")
     axes.set_ylabel(r"Frobenius distance to J/d, $|\lambda_2|$")
+
+
+def _root_mean_square(rows: dict[tuple[str, str], Chain]) -> Array:
+    """Its logarithm to base 10; in tables of version 0.1 it ends at 1e-162."""
+    square = _log10(rows["composite", "log_barycenter_rms"]["mean"])
+    if len(square):
+        return square
+    distance = rows["composite", "barycenter_distance"]
+    with np.errstate(divide="ignore"):
+        return _finite(0.5 * np.log10(distance["mean"] ** 2 + distance["std"] ** 2))
 
 
 def _log10(logs: Array) -> Array:
@@ -427,17 +424,8 @@ def _off(chain: Chain) -> float:
     return float(np.nanmax(np.abs(np.r_[chain["max"], chain["min"], 1.0] - 1)))
 
 
-def _around_one(axes: "Axes", off: float) -> None:
-    """The line at 1; where nothing leaves it, an axis that does not magnify rounding."""
-    axes.axhline(1, color="0.5", lw=0.6, ls=":")
-    axes.ticklabel_format(axis="y", useOffset=False)
-    if off < ROUNDING:
-        axes.set_ylim(0.9, 1.1)
-
-
-def _band(axes: "Axes", rows: Chain, colour: str, label: str) -> None:
-    """Range, 10 to 90 %, median."""
-    axes.fill_between(rows["depth"], rows["min"], rows["max"], color=colour, alpha=0.18, lw=0)
-    axes.fill_between(rows["depth"], rows["p10"], rows["p90"], color=colour, alpha=0.35, lw=0)
-    marker = "." if len(rows["depth"]) <= DEEP else ""
-    axes.plot(rows["depth"], rows["p50"], color=colour, lw=1.2, marker=marker, ms=3, label=label)
+def _band(axes: "Axes", chain: Chain, colour: str, label: str) -> None:
+    marker = "." if len(chain["depth"]) <= axis.MAX_LINEAR_DEPTH else ""
+    bands.distribution(
+        axes, chain["depth"], chain, colour, (None, None, label), marker=marker, ms=3
+    )

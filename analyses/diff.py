@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
+from birkhoff_cli.analyses.drawing import axis, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -206,25 +207,19 @@ def _failed(a: MixingTrace, record: _Record, fail_on: str | None) -> str | None:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Differences over depth, single matrices and composites, and what rounding explains."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    captions.title(result, figure)
     axes = figure.subplots()
-    kinds = result["kind"].to_numpy()
-    smallest = float(np.min(result["tolerance"].to_numpy())) / 100
-    for kind, colour in (("site", "#0072b2"), ("composite", "#d55e00")):
+    kinds, sites, tolerance = (result[name].to_numpy() for name in ("kind", "site", "tolerance"))
+    smallest = float(tolerance.min()) / 100
+    for kind, colour in (("site", BLUE), ("composite", VERMILION)):
         rows = kinds == kind
-        site, most, turned = (
-            result[name].to_numpy()[rows] for name in ("site", "difference_max", "transposed_max")
+        most, turned = (
+            np.maximum(result[name].to_numpy()[rows], smallest)
+            for name in ("difference_max", "transposed_max")
         )
-        axes.plot(
-            site, np.maximum(most, smallest), color=colour, marker=".", label=f"{kind}, A - B"
-        )
-        axes.plot(
-            site, np.maximum(turned, smallest), color=colour, ls=":", label=f"{kind}, A - B^T"
-        )
-    rows = kinds == "composite"
-    bound = result["tolerance"].to_numpy()[rows]
-    axes.fill_between(site, smallest, bound, color="0.85", lw=0, label="rounding")
-    axes.set(xlabel="site in order of depth", ylabel="largest difference", yscale="log")
-    axes.locator_params(axis="x", integer=True)
-    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.plot(sites[rows], most, color=colour, marker=".", label=f"{kind}, A - B")
+        axes.plot(sites[rows], turned, color=colour, ls=":", label=f"{kind}, A - B^T")
+    axes.fill_between(sites[rows], smallest, tolerance[rows], color="0.85", lw=0, label="rounding")
+    axes.set(ylabel="largest difference", yscale="log")
+    axis.depth(axes)
+    captions.legend(axes, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -28,11 +28,12 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.drawing import axis, bands, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE
 from birkhoff_cli.analyses.geometry import distances
 
 if TYPE_CHECKING:
@@ -174,8 +175,7 @@ PANELS = (
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Every distance over depth, or as a distribution where there is one site."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    captions.title(result, figure)
     site = result["site"].to_numpy()
     grid = figure.subplots(2, 3)
     for axes, (name, label) in zip(grid.ravel(), PANELS, strict=True):
@@ -187,27 +187,19 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         elif site.any():
             _depth(axes, site, values)
         else:
-            axes.ecdf(values[~np.isnan(values)], color="#0072b2")
+            axes.ecdf(values[~np.isnan(values)], color=BLUE)
             axes.set(xlabel=label, ylabel="share of pairs")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    if site.any():
+        captions.legend_below(figure, grid[0, 0], columns=3)
 
 
 def _depth(axes: "Axes", site: Any, values: Any) -> None:
     """Median over samples, the middle 80 % and the range, at every site."""
-    from matplotlib.ticker import MaxNLocator
-
-    places = np.unique(site)
+    sites, names = np.unique(site), ("min", "p10", "p50", "p90", "max")
+    known = [values[(site == k) & ~np.isnan(values)] for k in sites]
     shares = (0, 0.1, 0.5, 0.9, 1)
-    rows = np.full((len(places), len(shares)), np.nan)
-    for k, place in enumerate(places):
-        known = values[(site == place) & ~np.isnan(values)]
-        if known.size:
-            rows[k] = np.quantile(known, shares)
-    colour = "#0072b2"
-    axes.fill_between(places, rows[:, 0], rows[:, 4], color=colour, alpha=0.18, lw=0, label="range")
-    axes.fill_between(places, rows[:, 1], rows[:, 3], color=colour, alpha=0.35, lw=0, label="80 %")
-    axes.plot(places, rows[:, 2], color=colour, lw=1.2, marker=".", ms=4, label="median")
-    axes.set(xlabel="site in order of depth", ylim=(0, None))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    numbers = [np.quantile(v, shares) if v.size else np.full(len(shares), np.nan) for v in known]
+    rows = dict(zip(names, np.transpose(numbers), strict=True))
+    bands.distribution(axes, sites, rows, BLUE, ("range", "80 %", "median"), marker=".", ms=4)
+    axes.set(ylim=(0, None))
+    axis.depth(axes, nbins=10, steps=(1, 2, 3, 4, 5, 6, 8, 10))

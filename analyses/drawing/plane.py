@@ -1,0 +1,55 @@
+"""Points of a plane: how dense they are, and outlines of the sets that they lie in."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from birkhoff_cli.analyses.drawing.palette import VERMILION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from birkhoff_cli.analyses.core.arrays import Array
+
+ROOM = 1.02
+"""How far beyond the farthest point the axes reach."""
+
+
+def density(axes: "Axes", x: "Array", y: "Array", bins: int, least: float) -> Any:
+    """Counts in the cells of a square about 0, colours by their logarithm; empty cells are white.
+
+    Args:
+        axes: where.
+        x: first coordinates.
+        y: second ones.
+        bins: cells along each side.
+        least: half the side of the square, or more so that all points are in it.
+
+    Returns:
+        What a colour bar needs.
+    """
+    limit = max(least, *(float(np.abs(v).max(initial=0)) * ROOM for v in (x, y)))
+    counts, edges, _ = np.histogram2d(x, y, bins=bins, range=[[-limit, limit]] * 2)
+    counts[counts == 0] = np.nan
+    return axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)
+
+
+def by_layer(axes: "Axes", x: "Array", y: "Array", layers: "Array") -> Any:
+    """Points coloured by layer; returns what a colour bar needs."""
+    return axes.scatter(x, y, c=layers, s=9, zorder=3, lw=0)
+
+
+def outline(axes: "Axes", x: "Array", y: "Array", width: float, **more: Any) -> None:
+    """The boundary of a set; ``more`` may be a label and a marker."""
+    axes.plot(x, y, color=VERMILION, lw=width, **more)
+
+
+def unit_circle(axes: "Axes", **style: Any) -> None:
+    """The circle of radius 1 about 0."""
+    angle = np.linspace(0, 2 * np.pi, 361)
+    axes.plot(np.cos(angle), np.sin(angle), **style)
+
+
+def name_eigenvalue_axes(axes: "Axes") -> None:
+    """Real part to the right, imaginary part up."""
+    axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
