@@ -64,7 +64,8 @@ SCHEMA = (
     column(
         "geodesic",
         "float64",
-        "angle to the target between nearest rotations; null unless it is orthostochastic, d <= 5",
+        "angle to the target between the lifts that `distance` describes; null unless the target "
+        "is orthostochastic, d <= 5",
         unit="rad",
         nullable=True,
     ),
@@ -83,7 +84,10 @@ BATCH = 256
 
 DIVERGED = 1e100
 CONVERGED = 0.05
-"""Converged is within this share of the final loss."""
+"""Share of the final loss within which a converged curve stays."""
+
+SETTLED = 0.2
+"""Share of the run for which it has to stay there."""
 
 
 def run(
@@ -147,7 +151,8 @@ def run(
         With ``curves`` a row for every method, target and kept epoch; with ``matrices`` the
         learned matrices in the columns of a trace. The summary has ``targets``, ``d``, ``epochs``
         and ``fits``: for every method means over targets after the last epoch, the floors, and
-        the first epoch at which the mean loss is within 5 % of its last value.
+        ``epochs_to_convergence``: the first kept epoch from which on the mean loss stays within
+        5 % of its last value; null unless that is the last fifth of the run or more.
 
     Raises:
         UsageError: no method, methods or targets of several d, a number out of range.
@@ -292,16 +297,26 @@ class _Fit:
             "final_loss": float(mean[-1]),
             "floor": float(self.problem.floor.mean()),
             "floor_drawn": float(self.problem.floor_drawn.mean()),
-            "epochs_to_convergence": _converged(mean),
+            "epochs_to_convergence": _converged(self.plan.kept, mean[self.plan.kept]),
             "frobenius": float(ended["frobenius"].mean()),
             "kl": _finite(ended["kl"].mean()),
             "geodesic": float(angles.mean()) if angles.size else None,
         }
 
 
-def _converged(mean: Array) -> int:
-    """Where the curve first comes within 5 % of its last value."""
-    return int((np.abs(mean - mean[-1]) <= CONVERGED * mean[-1]).argmax())
+def _converged(epoch: Array, mean: Array) -> int | None:
+    """The epoch from which on a curve stays within 5 % of its last value.
+
+    Args:
+        epoch: the kept epochs.
+        mean: the curve there; the same numbers are in the table and behind the picture.
+
+    Returns:
+        None where the rest of the run is shorter than a fifth of it: the curve may still fall.
+    """
+    away = np.flatnonzero(np.abs(mean - mean[-1]) > CONVERGED * mean[-1])
+    first = epoch[away[-1] + 1] if away.size else epoch[0]
+    return int(first) if first <= (1 - SETTLED) * epoch[-1] else None
 
 
 def _finite(value: float) -> float | None:
@@ -392,7 +407,7 @@ def _by_epoch(columns: dict[str, Any], name: str) -> tuple[Any, Any]:
 
 
 def _curve(axes: "Axes", epoch: Any, values: Any, colour: str, mark: bool) -> None:
-    """The mean over targets, the middle 80 %, and a mark where the mean has converged."""
+    """The mean over targets, the middle 80 %, and a mark where the mean converges, if it does."""
     values = values[:, np.isfinite(values).all(0)]
     if not values.size:
         return
@@ -400,9 +415,10 @@ def _curve(axes: "Axes", epoch: Any, values: Any, colour: str, mark: bool) -> No
     low, high = np.quantile(values, (0.1, 0.9), axis=1)
     axes.fill_between(epoch, low, high, color=colour, alpha=0.18, lw=0)
     axes.plot(epoch, mean, color=colour, lw=1.4)
-    if mark:
-        at = _converged(mean)
-        axes.plot(epoch[at], mean[at], color=colour, marker="o", ms=4.5, mec="white", mew=0.6)
+    converged = _converged(epoch, mean) if mark else None
+    if converged is not None:
+        at = np.searchsorted(epoch, converged)
+        axes.plot(converged, mean[at], color=colour, marker="o", ms=4.5, mec="white", mew=0.6)
 
 
 def _legend(figure: "Figure", colours: dict[str, str], floor: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from birkhoff_cli.analyses import fit, parameterizations
 from birkhoff_cli.analyses.core import discover
@@ -18,6 +19,7 @@ from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
@@ -350,3 +352,31 @@ def test_what_cannot_be_fitted_is_refused():
 def test_moments_do_not_grow_with_the_data(rng):
     shapes = [[np.shape(part) for part in Data(n).moments(2, 3, rng, None)] for n in (10, 1000)]
     assert shapes[0] == shapes[1] and Moments._fields == ("gram", "cross", "power")
+
+
+def curve_with(epochs, values):
+    return fit._converged(np.asarray(epochs), np.asarray(values, dtype=float))
+
+
+def test_a_curve_that_still_falls_has_not_converged():
+    """Within 5 % of its last value is any curve near its end: 9,931 of 10,000 was printed."""
+    epochs = np.unique(np.logspace(0, 4, 161).astype(int))
+    assert curve_with(epochs, 1 / epochs) is None
+    flat = np.maximum(1 / epochs, 1e-2)
+    assert curve_with(epochs, flat) == epochs[flat <= 1.05e-2][0]
+    left_again = np.where(epochs == epochs[-40], 2e-2, flat)
+    assert curve_with(epochs, left_again) == epochs[-39]  # it has to stay
+    late = np.where(epochs < 8001, 1.0, 0.5)
+    assert curve_with(epochs, late) is None  # for less than a fifth of the run
+    assert curve_with([0, 1, 2], [3, 3, 3]) == 0 and curve_with([0, 1], [1, 0]) is None
+
+
+def test_the_mark_in_the_picture_is_the_number_in_the_summary():
+    figure = Figure()
+    result = run(GoMHC(3, s=2), MHCLite(3), Identity(3), targets=4, epochs=300)
+    table, fits = result.table, result.summary["fits"]
+    fit.draw(table, figure)
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    at = [int(line.get_xdata()[0]) for line in marks]
+    numbers = [f["epochs_to_convergence"] for f in fits]
+    assert at == [n for n in numbers if n is not None] and 0 < len(at) < 3
