@@ -14,6 +14,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers.folders import first_parts
 from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
 from birkhoff_cli.steps import step_in_name, training_step
 
@@ -43,7 +44,7 @@ def _in(path: Path) -> list[Path]:
     if whole:
         return [path]
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
-    members = [entry for entry in entries if _is_member(entry)]
+    members = first_parts(entry for entry in entries if _is_member(entry))
     whole = any(entry.name.endswith(".index.json") for entry in entries)
     return members if len(members) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
 

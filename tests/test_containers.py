@@ -228,7 +228,6 @@ KINDS = {
     "html": (b"\n<!DOCTYPE html><html><head>", "HTML page"),
     "json": (b'{"error": "Repository not found"}', "error message from a server"),
     "index": (b'{"metadata": {"total_size": 1}, "weight_map": {}}', "index of shards"),
-    "gguf": (b"GGUF\x03\0\0\0" + bytes(64), "GGUF"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(64), "7z archive"),
     "gzip": (b"\x1f\x8b\x08" + bytes(64), "gzip archive"),

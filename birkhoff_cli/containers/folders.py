@@ -79,7 +79,7 @@ def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     if ranks := _ranks(entries):
         return _joined(folder, ranks)
     indices = [entry for entry in entries if entry.name.endswith(INDEX)]
-    files = _models(entry for entry in entries if is_checkpoint(entry))
+    files = first_parts(entry for entry in entries if is_checkpoint(entry))
     if len(indices) > 1 or (indices and not files):
         return open_index(_only(folder, indices, "indices of shards"))
     by_convention = [e for name in MODELS for e in files if e.name == name]
@@ -182,7 +182,7 @@ def _joined(folder: Path, ranks: list[str]) -> Store:
     return store
 
 
-def _models(files: Iterable[Path]) -> list[Path]:
+def first_parts(files: Iterable[Path]) -> list[Path]:
     """Files that stand for a model each: of parts with numbers, the first one."""
     found: dict[tuple[str, ...], Path] = {}
     for file in files:

@@ -38,7 +38,6 @@ ELSEWHERE = {
 
 FOREIGN = {
     b"version https://git-lfs": ("a git-lfs pointer, not the file itself", "run 'git lfs pull'"),
-    b"GGUF": ("a GGUF file", "give the checkpoint it was converted from"),
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "save the tensors as safetensors"),
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it first"),
     b"\x1f\x8b": ("a gzip archive", "unpack it first"),

@@ -23,6 +23,7 @@ BITS = {
     **{"complex128": 128, "complex64": 64, "complex32": 32},
     **{"float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8},
     **{"float8_e8m0fnu": 8, "float6_e2m3": 6, "float6_e3m2": 6, "float4_e2m1": 4},
+    "q8_0": 8,
 }
 """Bits of one element of every dtype a container can declare."""
 
@@ -30,9 +31,10 @@ CODES = {
     **{"float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "u2"},
     **{"int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1", "bool": "?"},
     **{"uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1"},
-    **{"complex128": "c16", "complex64": "c8"},
+    **{"complex128": "c16", "complex64": "c8", "q8_0": "i1"},
 }
-"""NumPy codes of the dtypes whose values can be read; ``bfloat16`` is widened by hand."""
+"""NumPy codes of the dtypes whose values can be read; ``bfloat16`` is widened by hand, and so are
+the scaled blocks of ``q8_0``."""
 
 MAX_NAME = 1024
 """Characters of a tensor's name."""

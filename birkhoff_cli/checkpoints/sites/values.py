@@ -21,7 +21,7 @@ Array: TypeAlias = NDArray[np.float32]
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = Mapping[str, Shape]
 
-FLOATING = ("float16", "bfloat16", "float32", "float64")
+FLOATING = ("float16", "bfloat16", "float32", "float64", "q8_0")
 MAX_STREAMS = 1024
 NOT_ITS_CODE = "no code saves it so; save the checkpoint again"
 
