@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
-from birkhoff_cli import series
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -61,6 +60,8 @@ class Binding:
             UsageError: an option that was typed has no effect.
         """
         if paths := request.get("path"):
+            from birkhoff_cli import series  # where nothing is read a command starts sooner
+
             request = request.typing(path=tuple(map(str, series.expand(paths))))
         owned = {id(c): self._owned(c) for c in self.converters}
         used = {n for c in self.converters for n in c.used(request) if n in owned[id(c)]}
@@ -89,6 +90,8 @@ class Binding:
         paths = request.get("path") or ()
         if len(paths) < 2 or any(c.takes_series for c in self.converters):
             return partial(self.module.run, **self.arguments(request))
+        from birkhoff_cli import series
+
         each = [self.arguments(request.typing(path=(str(path),))) for path in paths]
         models = [next(v for v in arguments.values() if hasattr(v, "step")) for arguments in each]
         arguments_of = dict(zip(map(id, models), each, strict=True))

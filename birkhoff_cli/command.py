@@ -10,12 +10,20 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs, tables
+from birkhoff_cli import methods, outputs
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Option, Text, dashes
 from birkhoff_cli.request import Request
+
+
+def table_formats() -> list[str]:
+    """What ``--format`` takes."""
+    from birkhoff_cli import tables  # of use to a few commands only, and a tenth of their start
+
+    return [format.name for format in tables.writable()]
+
 
 TABLE = (
     Option("output", Path | None, "Write the table here; - is standard output.", environment=False),
@@ -24,7 +32,7 @@ TABLE = (
         str | None,
         "Format of the table; the suffix decides if not given.",
         environment=False,
-        choices=lambda: [format.name for format in tables.writable()],
+        choices=table_formats,
     ),
 )
 FIGURE = (Option("plot", Path | None, "Draw here: png, svg or pdf.", environment=False),)

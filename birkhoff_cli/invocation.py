@@ -4,12 +4,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from birkhoff_cli import files, tables
+from birkhoff_cli import files
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.files import STDOUT
 from birkhoff_cli.request import Request
 from birkhoff_cli.text import either
+
+if TYPE_CHECKING:
+    from birkhoff_cli.tables import TableFormat
 
 STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 """Figure formats, and the one entry of each that would differ between two equal runs."""
@@ -42,8 +46,10 @@ class Invocation:
     verbose: bool = False
 
     @property
-    def table_format(self) -> tables.TableFormat:
+    def table_format(self) -> "TableFormat":
         """``--format``, else by the output's suffix, else the default of standard output."""
+        from birkhoff_cli import tables  # a command that writes no table starts sooner without
+
         if self.format or self.output is None or self.output == STDOUT:
             return tables.load(self.format or tables.DEFAULT)
         try:
@@ -58,17 +64,25 @@ class Invocation:
         """Refuse what cannot end well before the work begins."""
         inputs = tuple(self.request.paths())
         if self.output is not None:
-            if self.output == STDOUT and self.table_format.binary and _terminal(1):
-                text = [f.name for f in tables.writable() if not f.binary]
-                raise UsageError(
-                    f"a terminal cannot show binary data; pipe it, or --format {either(text)}"
-                )
             files.check(self.output, inputs)
+            self._check_table(self.output)
+        elif self.format is not None:
+            raise UsageError("--format is of a table that is written; say -o too, or leave it out")
         if self.plot is not None:
             check_figure(self.plot)
             files.check(self.plot, inputs)
         if self.json and self.output == STDOUT:
             raise UsageError("--json and -o - both want standard output; give -o a file name")
+
+    def _check_table(self, output: Path) -> None:
+        """Hold that the format is known, and that a terminal gets text."""
+        if self.table_format.binary and output == STDOUT and _terminal(1):
+            from birkhoff_cli import tables
+
+            text = [f.name for f in tables.writable() if not f.binary]
+            raise UsageError(
+                f"a terminal cannot show binary data; pipe it, or --format {either(text)}"
+            )
 
 
 def check_figure(path: Path) -> None:

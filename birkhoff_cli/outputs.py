@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import files, provenance, report
+from birkhoff_cli import files, report
 from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge
 from birkhoff_cli.analyses.core.result import Result
@@ -47,6 +47,8 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
 
 def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
     """What every file says about itself: how to make it again, and how to read it."""
+    from birkhoff_cli import provenance  # a command that writes no table starts sooner without
+
     return provenance.stamp(
         invocation.name,
         result.meta,
@@ -59,6 +61,7 @@ def write(result: Result, invocation: Invocation) -> "pa.Table | None":
     """Write the table where it was wanted; return it if a figure needs it."""
     import pyarrow as pa
 
+    from birkhoff_cli import provenance
     from birkhoff_cli.analyses.core.table import arrow_schema
 
     schema = arrow_schema(result.schema, stamp(invocation, result))

@@ -61,6 +61,8 @@ SMALL = ("spectrum", *GO, "-n", "50")
         ([*SMALL, "-o", "absent/x.parquet"], 5, "there is no directory"),
         ([*SMALL, "-o", "."], 5, "is a directory"),
         ([*SMALL, "-o", "-", "--json"], 2, "both want standard output"),
+        ([*SMALL, "--format", "csv"], 2, "say -o too"),
+        ([*SMALL, "-o", "-", "--format", "xlsx"], 2, "known: arrow, csv, ndjson, parquet"),
     ],
 )
 def test_a_mistake_gets_its_exit_code_and_one_line_and_leaves_nothing(
