@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses import regions
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
-from birkhoff_cli.analyses.planes.occupancy import Occupancy
 from birkhoff_cli.analyses.probes import Probe
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import sampled
 from birkhoff_cli.analyses.probes.targets import aimed
+from birkhoff_cli.analyses.statistics.occupancy import Occupancy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +67,7 @@ def run(
         draws: how many matrices (and targets) for each, and how they are drawn.
         probe: how to look for eigenvalues.
         resolution: cells along each side of the grids.
-        rng: every method draws from a child of its own.
+        rng: gives every method a seed of its own.
 
     Returns:
         A row for every eigenvalue but the trivial one, and for every projected matrix. The summary
@@ -84,9 +84,10 @@ def run(
             f"{single[0]} with d = 1 has no eigenvalue to move to a target; "
             "take d of 2 or more, or --probe sample"
         )
+    seeds = rng.integers(1 << 62, size=len(methods))
     panels = [
-        _Panel(k, method, draws, probe, resolution, child)
-        for k, (method, child) in enumerate(zip(methods, rng.spawn(len(methods)), strict=True))
+        _Panel(k, Drawn(method, draws, int(seed)), probe, resolution)
+        for k, (method, seed) in enumerate(zip(methods, seeds, strict=True))
     ]
     return Result(
         schema=SCHEMA,
@@ -100,57 +101,41 @@ def run(
 class _Panel:
     """One method: its eigenvalues, then its projections."""
 
-    def __init__(
-        self,
-        index: int,
-        method: Parameterization,
-        draws: Draws,
-        probe: str,
-        resolution: int,
-        rng: np.random.Generator,
-    ) -> None:
-        self.index, self.method, self.draws, self.rng = index, method, draws, rng
-        count = coverage_of(method, draws, resolution)
+    def __init__(self, index: int, source: Drawn, probe: str, resolution: int) -> None:
+        self.index, self.source, method = index, source, source.method
+        count = coverage_of(source, resolution)
         self.region = count.region
         self.found: Probe = (
-            aimed(method, draws.samples, count, rng)
+            aimed(method, source.samples, count, generator(source.seed))
             if probe == "targets"
-            else sampled(method, draws, count, rng)
+            else sampled(source, resolution)
         )
         self.plane = None
         if method.d > 2:
             polygon = Support("polygon", method.d)
             exact = method.projection_support()
             self.plane = Occupancy(polygon, exact, resolution, count.tolerance)
-        self.total = self.found.total + sources.steps(method, draws)
+        self.total = self.found.total + source.blocks
 
     def steps(self) -> Iterator[Columns]:
         for rows in self.found.steps:
             if rows:
                 other = {name: rows[name][..., 1:] for name in ("re", "im")}
                 yield {"method": self.index, "panel": "reach", "sample": rows["sample"], **other}
-        for start, block in self._blocks():
+        for number, block in enumerate(self.source if self.plane else ()):
             re, im = cycles.point(cycles.coefficients(block[:, 0].astype(np.float64, copy=False)))
             if self.plane:
-                self.plane.add(re, im)
-                sample = np.arange(start, start + len(block))
-                yield {"method": self.index, "panel": "projection", "sample": sample} | {
-                    "re": re,
-                    "im": im,
-                }
-
-    def _blocks(self) -> Iterator[tuple[int, Any]]:
-        start = 0
-        for block in sources.blocks(self.method, self.draws, self.rng) if self.plane else ():
-            yield start, block
-            start += len(block)
+                self.plane.add(number, re, im)
+            sample = number * self.source.block + np.arange(len(block))
+            where = {"method": self.index, "panel": "projection", "sample": sample}
+            yield {**where, "re": re, "im": im}
 
     @property
     def meta(self) -> dict[str, Any]:
         exact = self.plane.exact if self.plane else None
         return {
-            "title": sources.title(self.method),
-            "d": self.method.d,
+            "title": self.source.title,
+            "d": self.source.d,
             "region": self.region.name,
             "support": asdict(exact) if exact else None,
         }
@@ -159,7 +144,7 @@ class _Panel:
         reach, plane = self.found.summary(), self.plane
         names = ("coverage", "outside_fraction", "nonreal_fraction", "area_reached", "area_region")
         return {
-            "method": sources.title(self.method),
+            "method": self.source.title,
             **{name: reach[name] for name in names},
             "hits": reach.get("hits"),
             "projection_fraction": plane.fraction if plane else None,

@@ -23,11 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.options import Drawn
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -79,21 +76,15 @@ LARGE = 64e6
 
 
 def run(
-    source: Source,
+    source: Annotated[Source, Draws(samples=1000, layers=24)],
     *,
-    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own", Drawn()] = 24,
     from_each: Annotated[bool, "composites from every start, not only from the first site"] = False,
-    draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
-    rng: np.random.Generator,
 ) -> Result:
     """Statistics over samples of `METRICS`, per site and for the composite after it.
 
     Args:
-        source: a trace, or a parameterization to draw stacks from.
-        layers: matrices in a drawn stack.
+        source: a trace, or stacks that are drawn.
         from_each: a composite for every pair of a start and a later site.
-        draws: how many stacks and how.
-        rng: the only source of randomness.
 
     Returns:
         A row for every kind, start, site and metric. In the summary ``column_error_max`` and
@@ -106,26 +97,20 @@ def run(
         ``quantile_error`` is 0 where percentiles are exact.
 
     Raises:
-        UsageError: layers below 1.
         BadInput: a trace without samples, or a matrix that is not finite.
         TooLarge: more sites than fit in memory.
     """
-    require(layers >= 1, f"--layers {layers}", "at least 1")
-    places = sources.sites(source, layers)
-    n = sources.samples(source, draws)
+    places, n, drawn = source.sites, source.samples, source.drawn
     if not n or not places:
-        raise BadInput(f"{sources.title(source)}: holds no matrices; record at least one sample")
+        raise BadInput(f"{source.title}: holds no matrices; record at least one sample")
     record = _Record(n, len(places), source.d, from_each)
-    if isinstance(source, Parameterization):
-        meta, factor = {}, mean_square_factor(source, draws)
-    else:
-        meta, factor = source.meta, None
+    factor = mean_square_factor(drawn.method, drawn.draws) if drawn else None
     return Result(
         schema=SCHEMA,
-        steps=_steps(source, draws, rng, layers, record),
+        steps=_steps(source, record),
         summarise=lambda: _summary(record, len({p.layer for p in places}), factor),
         total=-(-n // record.at_once),
-        meta={**meta, "d": source.d, "title": sources.title(source), "mean_square_factor": factor},
+        meta={**source.meta, "d": source.d, "title": source.title, "mean_square_factor": factor},
     )
 
 
@@ -177,18 +162,12 @@ class _Record:
         return None if None in errors else max(errors)  # type: ignore[type-var]
 
 
-def _steps(
-    source: Source, draws: Draws, rng: np.random.Generator, layers: int, record: _Record
-) -> Iterator[Columns]:
-    if isinstance(source, Parameterization):
-        stacks, dtype = sources.blocks(source, draws, rng, layers), np.dtype(draws.dtype)
-    else:
-        stacks, dtype = iter(source), source.dtype
-    precision = float(np.finfo(np.result_type(dtype, np.float16)).eps)
-    for number, group in enumerate(_groups(stacks, record.at_once)):
+def _steps(source: Source, record: _Record) -> Iterator[Columns]:
+    precision = float(np.finfo(np.result_type(source.dtype, np.float16)).eps)
+    for number, group in enumerate(_groups(iter(source), record.at_once)):
         _follow(number, group, record, precision)
         yield {}
-    yield _rows(record, sources.sites(source, layers))
+    yield _rows(record, source.sites)
 
 
 def _groups(stacks: Iterator[Array], size: int) -> Iterator[list[Array]]:

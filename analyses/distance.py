@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.result import Result, Summary
@@ -103,7 +102,7 @@ def run(a: MixingTrace, b: MixingTrace) -> Result:
         summarise=lambda: _summary(a, record),
         total=max(a.blocks, b.blocks),
         meta={
-            "title": f"{sources.title(a)} and {sources.title(b)}",
+            "title": f"{a.title} and {b.title}",
             "d": a.d,
             "a": a.meta,
             "b": b.meta,

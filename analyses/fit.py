@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.source import title_of
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
@@ -325,7 +325,7 @@ def _finite(value: float) -> float | None:
 
 def _label(method: Parameterization) -> str:
     """The method and its options without what is the same for all."""
-    title = sources.title(method).replace(f", d = {method.d}", "")
+    title = title_of(method).replace(f", d = {method.d}", "")
     return title.replace(", field = real", "").replace(", variant = paper", "")
 
 

@@ -8,22 +8,22 @@ then how the entries of all samples are distributed, at every site.
 Source: sHC, figures 1, 8 and 9.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
-from birkhoff_cli.analyses.core.options import Drawn
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.geometry.lanes import matmul
+from birkhoff_cli.analyses.statistics.moments import Moments
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,21 +67,15 @@ SCHEMA = (
 )
 SIZE = (10.0, 5.2)
 
+MOMENTS = 64
+"""Numbers kept for every entry: five at each of some twelve nodes of a tree over blocks."""
 
-def run(
-    source: Source,
-    *,
-    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own", Drawn()] = 24,
-    draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
-    rng: np.random.Generator,
-) -> Result:
+
+def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
     """Means over samples and distributions of entries, of every site and of the composite.
 
     Args:
-        source: a trace, or a parameterization to draw stacks from.
-        layers: matrices in a drawn stack.
-        draws: how many stacks and how.
-        rng: the only source of randomness.
+        source: a trace, or stacks that are drawn.
 
     Returns:
         A row for every site, then one for the composite. In the summary ``row_sum_*`` and
@@ -90,78 +84,54 @@ def run(
         with ``composite`` is of the mean composite.
 
     Raises:
-        UsageError: layers below 1.
         BadInput: a trace without matrices, or a product beyond the largest number.
         TooLarge: the sums of all sites do not fit in memory.
     """
-    require(layers >= 1, f"--layers {layers}", "at least 1")
-    places, d = sources.sites(source, layers), source.d
-    if isinstance(source, Parameterization):
-        meta = {}
-    else:
-        meta = source.meta
-        if not source.samples or not places:
-            raise BadInput(f"{source.source}: holds no matrices; record or draw at least one")
-    require_memory(8 * (len(places) + 1) * (4 * d * d + BINS), f"{len(places)} sites of d = {d}")
-    every = _Tally.of(len(places), d)
-    product = _Tally.of(1, d)
-    return Result(
-        schema=tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA),
-        steps=_steps(source, draws, rng, layers, every, product),
-        summarise=lambda: _summary(every, product),
-        total=sources.steps(source, draws, layers),
-        meta={**meta, "d": d, "title": sources.title(source)},
-    )
+    places, d = source.sites, source.d
+    if not source.samples or not places:
+        raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
+    size = 8 * (len(places) + 1) * (MOMENTS * d * d + BINS)
+    require_memory(size, f"{len(places)} sites of d = {d}")
+    schema = tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA)
+    meta = {**source.meta, "d": d, "title": source.title}
+    return run_fold(_Heatmap(source), source, schema, meta)
 
 
-@dataclass
-class _Tally:
-    """Sums over samples of matrices at several sites, ``(sites, d, d)``.
+class _Entries:
+    """Means, deviations, extremes and histograms of the entries of matrices at several sites."""
 
-    Squares are of the difference to the first sample: what varies little loses no digits.
-    """
+    def __init__(self, sites: int, d: int) -> None:
+        """No matrices."""
+        self.sites, self.d = sites, d
+        self.moments = Moments(sites * d * d)
+        self.low, self.high = np.full(sites, np.inf), np.full(sites, -np.inf)
+        self.histogram = np.zeros((sites, BINS), np.int64)
 
-    first: Any
-    total: Any
-    squares: Any
-    low: Any
-    high: Any
-    histogram: Any
-    samples: int = 0
-
-    @classmethod
-    def of(cls, sites: int, d: int) -> "_Tally":
-        first, total, squares = np.zeros((3, sites, d, d))
-        low, high = np.full(sites, np.inf), np.full(sites, -np.inf)
-        return cls(first, total, squares, low, high, np.zeros((sites, BINS), np.int64))
-
-    def add(self, h: Array) -> None:
-        """``(n, sites, d, d)`` more."""
-        if not self.samples:
-            self.first = h[0].copy()
-        apart = h - self.first
-        self.total += apart.sum(0)
-        self.squares += np.square(apart).sum(0)
-        self.low = np.minimum(self.low, h.min((0, 2, 3)))
-        self.high = np.maximum(self.high, h.max((0, 2, 3)))
+    def add(self, number: int, h: Array) -> None:
+        """Add matrices of a block, lanes ``(sites, d, d, n)``."""
+        entries = h.reshape(-1, h.shape[-1])
+        low, high = entries.min(1), entries.max(1)
+        self.moments.add_block(number, entries, low, high)
+        self.low = np.minimum(self.low, low.reshape(self.sites, -1).min(1))
+        self.high = np.maximum(self.high, high.reshape(self.sites, -1).max(1))
         self.histogram += _histograms(h)
-        self.samples += len(h)
 
-    @property
-    def mean(self) -> Any:
-        return self.first + self.total / self.samples
-
-    @property
-    def std(self) -> Any:
-        n = self.samples
-        return np.sqrt(np.maximum(self.squares / n - np.square(self.total / n), 0))
+    def merge(self, other: "_Entries") -> None:
+        """Add the matrices of another."""
+        self.moments.merge(other.moments)
+        self.low = np.minimum(self.low, other.low)
+        self.high = np.maximum(self.high, other.high)
+        self.histogram += other.histogram
 
     def columns(self) -> dict[str, Any]:
+        """What `SCHEMA` has of every site."""
+        shape = (self.sites, self.d, self.d)
+        mean = self.moments.mean.reshape(shape)
         return {
-            "mean": self.mean,
-            "std": self.std,
-            "row_sum": self.mean.sum(-1),
-            "column_sum": self.mean.sum(-2),
+            "mean": mean,
+            "std": self.moments.std.reshape(shape),
+            "row_sum": mean.sum(-1),
+            "column_sum": mean.sum(-2),
             "entry_min": self.low,
             "entry_max": self.high,
             "histogram": self.histogram,
@@ -169,59 +139,64 @@ class _Tally:
 
 
 def _histograms(h: Array) -> Array:
-    """Counts ``(sites, BINS)`` of the entries of ``(n, sites, d, d)``."""
-    sites = h.shape[1]
-    bins = np.floor(h * (BINS // (2 * LIMIT)))
+    """Counts ``(sites, BINS)`` of the entries of ``(sites, d, d, n)``."""
+    sites = len(h)
+    with np.errstate(over="ignore"):
+        bins = np.floor(h * (BINS // (2 * LIMIT)))
     np.clip(bins, -BINS // 2, BINS // 2 - 1, out=bins)
-    bins += BINS // 2 + BINS * np.arange(sites)[:, None, None]
+    bins += BINS // 2 + BINS * np.arange(sites)[:, None, None, None]
     return np.bincount(bins.astype(np.int64).ravel(), minlength=sites * BINS).reshape(sites, BINS)
 
 
-def _steps(
-    source: Source,
-    draws: Draws,
-    rng: np.random.Generator,
-    layers: int,
-    every: _Tally,
-    product: _Tally,
-) -> Iterator[Columns]:
-    for block in sources.blocks(source, draws, rng, layers):
-        h = block.astype(np.float64, copy=False)
-        every.add(h)
-        composite = h[:, 0]
+class _State(Statistics):
+    def __init__(self, sites: int, d: int) -> None:
+        self.single, self.composite = _Entries(sites, d), _Entries(1, d)
+
+
+class _Heatmap(Fold[_State, Array]):
+    """Matrices of every site, and their products over depth."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def start(self) -> _State:
+        return _State(len(self.source.sites), self.source.d)
+
+    def add(self, state: _State, number: int, block: Array) -> Columns:
+        n, sites, d, _ = block.shape
+        h = aligned((sites, d, d, n), float)
+        h[:] = block.transpose(1, 2, 3, 0)
+        state.single.add(number, h)
+        composite = h[0]
         with np.errstate(over="ignore", invalid="ignore"):
-            for site in range(1, h.shape[1]):
-                composite = h[:, site] @ composite
+            for factor in h[1:]:
+                composite = matmul(factor, composite)
         if not np.isfinite(composite).all():
             raise BadInput(
-                f"{sources.title(source)}: the product of {h.shape[1]} sites exceeds the largest "
-                f"number; birkhoff depth-drift measures it in renormalised form"
+                f"{self.source.title}: the product of {sites} sites exceeds the largest number; "
+                f"birkhoff depth-drift measures it in renormalised form"
             )
-        product.add(composite[:, None])
-        yield {}
-    places = sources.sites(source, layers)
-    yield {
-        "kind": "site",
-        "site": np.arange(len(places)),
-        "layer": np.array([p.layer for p in places]),
-        "branch": np.array([p.branch for p in places]),
-        **every.columns(),
-    }
-    yield {"kind": "composite", **dict.fromkeys(("site", "layer", "branch")), **product.columns()}
+        state.composite.add(number, composite[None])
+        return {}
 
-
-def _summary(every: _Tally, product: _Tally) -> Summary:
-    single, composite = every.columns(), product.columns()
-    return {
-        "d": every.first.shape[-1],
-        "sites": len(every.first),
-        "samples": every.samples,
-        **_extremes("", single),
-        "entry_min": float(every.low.min()),
-        "entry_max": float(every.high.max()),
-        "negative_fraction": float(every.histogram[:, : BINS // 2].sum() / every.histogram.sum()),
-        **_extremes("composite_", composite),
-    }
+    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
+        single, composite = state.single.columns(), state.composite.columns()
+        where = site_columns(self.source.sites)
+        rows = (
+            {"kind": "site", **where, **single},
+            {"kind": "composite", **dict.fromkeys(where), **composite},
+        )
+        counts = single["histogram"]
+        return rows, {
+            "d": self.source.d,
+            "sites": len(self.source.sites),
+            "samples": self.source.samples,
+            **_extremes("", single),
+            "entry_min": float(single["entry_min"].min()),
+            "entry_max": float(single["entry_max"].max()),
+            "negative_fraction": float(counts[:, : BINS // 2].sum() / counts.sum()),
+            **_extremes("composite_", composite),
+        }
 
 
 def _extremes(prefix: str, columns: dict[str, Any]) -> Summary:

@@ -3,15 +3,17 @@
 Source: the method's own; see `birkhoff methods`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import Annotated
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
-from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.statistics.extremes import Extremes, SumErrors
 
 EXAMPLES = (
     "birkhoff sample --method go-mhc --s 2 -n 1000 -o matrices.parquet",
@@ -24,18 +26,11 @@ SCHEMA = (
 )
 
 
-def run(
-    method: Parameterization,
-    *,
-    draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
-    rng: np.random.Generator,
-) -> Result:
+def run(source: Annotated[Drawn, Draws(samples=1000)]) -> Result:
     """Draw matrices, and measure how doubly stochastic they are.
 
     Args:
-        method: the map to draw from.
-        draws: how many and how.
-        rng: the only source of randomness.
+        source: the map to draw from, how many matrices and how.
 
     Returns:
         One row for every matrix. The summary has ``method``, ``d``, ``n``, ``row_error_max`` and
@@ -44,22 +39,33 @@ def run(
     Raises:
         UsageError: a distribution that the method does not have.
     """
-    worst = {"row_error_max": 0.0, "column_error_max": 0.0, "entry_min": np.inf}
-
-    def steps() -> Iterator[Columns]:
-        start = 0
-        for block in sources.blocks(method, draws, rng):
-            h = block[:, 0]
-            for name, axis in (("row_error_max", -1), ("column_error_max", -2)):
-                error = np.abs(h.sum(axis, dtype=np.float64) - 1).max()
-                worst[name] = max(worst[name], float(error))
-            worst["entry_min"] = min(worst["entry_min"], float(h.min()))
-            yield {"sample": np.arange(start, start + len(h)), "matrix": h}
-            start += len(h)
-
-    def summary() -> Summary:
-        return {"method": method.name, "d": method.d, "n": draws.samples, **worst}
-
-    kind = f"matrix<{draws.dtype}>[{method.d}]"
+    kind = f"matrix<{source.dtype}>[{source.d}]"
     schema = (SCHEMA[0], SCHEMA[1]._replace(kind=kind))
-    return Result(schema, steps(), summary, total=sources.steps(method, draws))
+    return run_fold(_Sample(source), source, schema, {})
+
+
+class _State(Statistics):
+    def __init__(self) -> None:
+        self.errors = SumErrors()
+        self.entries = Extremes(smallest=("entry_min",))
+
+
+class _Sample(Fold[_State, Array]):
+    """Every matrix once, in order."""
+
+    def __init__(self, source: Drawn) -> None:
+        self.source = source
+
+    def start(self) -> _State:
+        return _State()
+
+    def add(self, state: _State, number: int, block: Array) -> Columns:
+        h = block[:, 0]
+        state.errors.add_matrices(number, h)
+        state.entries.add(number, {"entry_min": h})
+        return {"sample": number * self.source.block + np.arange(len(h)), "matrix": h}
+
+    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
+        source = self.source
+        facts = {"method": source.method_name, "d": source.d, "n": source.samples}
+        return (), {**facts, **state.errors.summary(), **state.entries.summary()}

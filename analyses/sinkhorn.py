@@ -17,27 +17,27 @@ Source: mHC-lite (spread of Sinkhorn's input); mHC, arXiv:2512.24880; Franklin &
 Algebra Appl. 114/115 (1989) 717-735.
 """
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.arrays import Array, lanes
-from birkhoff_cli.analyses.core.distributions import COLUMNS, STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.fold import Blocks, Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.metadata import meta_of
-from birkhoff_cli.analyses.core.options import Drawn
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.random_numbers import LOGITS, block_generator
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
 from birkhoff_cli.analyses.geometry.sinkhorn import Balancing
+from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS, Distributions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,23 +72,16 @@ NUMBERS = 64_000
 KEPT = 2**27
 """Bytes of numbers up to which their percentiles are exact."""
 
-LOGITS = ("gaussian", "uniform", "init")
+PARAMETERS = ("gaussian", "uniform", "init")
 
 
 def run(
-    source: Source,
-    *,
-    layers: Annotated[int, "depth of a drawn stack; a checkpoint has its own", Drawn()] = 24,
-    draws: Draws = Draws(samples=1000),  # noqa: B008 (frozen)
-    rng: np.random.Generator,
+    source: Annotated[Source, Draws(samples=1000, layers=24)],
 ) -> Result:
     """Measure Sinkhorn-Knopp on logits or on what it made of them.
 
     Args:
         source: a method whose logits Sinkhorn normalises, or a trace of nonnegative matrices.
-        layers: matrices in a drawn stack.
-        draws: how many stacks and how.
-        rng: the only source of randomness.
 
     Returns:
         A row for every part, name, number of sweeps, metric and site, and for the composite. In
@@ -98,40 +91,32 @@ def run(
         changes.
 
     Raises:
-        UsageError: a method without logits, a distribution of matrices, or layers below 1.
+        UsageError: a method without logits, or a distribution of matrices.
         BadInput: a trace with a negative entry, or with a row or column of zeros; a product of
             all sites beyond the largest number.
     """
-    require(layers >= 1, f"--layers {layers}", "at least 1")
-    places = sources.sites(source, layers)
-    if isinstance(source, MixingTrace):
-        if not source.samples or not places:
-            raise BadInput(f"{source.source}: holds no matrices; record or draw at least one")
-        meta = source.meta
-    else:
-        _refuse(source, draws)
-        meta = {}
-    count = sources.samples(source, draws)
-    tallies = _Tallies(_Tally(count), _Tally(count))
-    title = sources.title(source) + (f", scale = {draws.scale:g}" if draws.scale else "")
-    return Result(
-        schema=SCHEMA,
-        steps=_steps(source, draws, rng, places, tallies),
-        summarise=lambda: _summary(tallies, source.d, len(places)),
-        total=_total(source, draws, layers),
-        meta={**meta, "d": source.d, "title": title},
+    if not source.samples or not source.sites:
+        raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
+    stages = _stages(source)
+    scale = source.drawn.draws.scale if source.drawn else None
+    title = source.title + (f", scale = {scale:g}" if scale else "")
+    return run_fold(
+        _Sinkhorn(source), stages, SCHEMA, {**source.meta, "d": source.d, "title": title}
     )
 
 
-def _refuse(source: Parameterization, draws: Draws) -> None:
-    if source.balancing() is None:
+def _checked(source: Drawn) -> Parameterization:
+    """The method, if its parameters are logits and its draws those of parameters."""
+    method, draws = source.method, source.draws
+    if method.balancing() is None:
         raise UsageError(
-            f"--method {source.name} has no logits that Sinkhorn normalises; use --method mhc"
+            f"--method {method.name} has no logits that Sinkhorn normalises; use --method mhc"
         )
-    if draws.draw not in (None, *LOGITS):
-        raise UsageError(f"--draw {draws.draw} draws no logits; use {', '.join(LOGITS)}")
+    if draws.draw not in (None, *PARAMETERS):
+        raise UsageError(f"--draw {draws.draw} draws no logits; use {', '.join(PARAMETERS)}")
     if (draws.dtype, draws.device) != ("float64", "cpu"):
         raise UsageError("sinkhorn compares roundings itself; leave --dtype and --device out")
+    return method
 
 
 class Stage(NamedTuple):
@@ -156,21 +141,68 @@ class Stage(NamedTuple):
         return None if self.method is None else self.method.balancing()
 
 
-def _stages(source: Source, draws: Draws, rng: np.random.Generator, sites: int) -> Iterator[Stage]:
-    if isinstance(source, MixingTrace):
-        if source.map and source.theta is not None and source.map.balancing():
-            yield _stage(source.map, source.theta.astype(np.float64))
-            return
-        for h in sources.blocks(source, draws, rng):
-            _refuse_block(h, source)
+def _stages(source: Source) -> Blocks[Stage]:
+    """Blocks of a source, with logits where they are known."""
+    if source.drawn:
+        return _Logits(source.drawn, _checked(source.drawn))
+    if source.map and source.theta is not None and source.map.balancing():
+        return _Static(source.map, source.theta.astype(np.float64))
+    return _Matrices(source)
+
+
+@dataclass(frozen=True)
+class _Logits:
+    """Logits that are drawn."""
+
+    source: Drawn
+    method: Parameterization
+
+    @property
+    def block(self) -> int:
+        """Stacks drawn at a time."""
+        return max(1, NUMBERS // (self.source.layers * self.source.d**2))
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.source.samples // self.block)
+
+    def read(self, numbers: range) -> Iterator[Stage]:
+        source, method = self.source, self.method
+        for number in numbers:
+            n = min(self.block, source.samples - number * self.block)
+            rng = block_generator(source.seed, number, LOGITS)
+            theta = method.theta(n * source.layers, rng, source.how, source.draws.scale)
+            yield _stage(method, theta.reshape(n, source.layers, -1))
+
+
+@dataclass(frozen=True)
+class _Static:
+    """The logits of a checkpoint, one sample of them."""
+
+    method: Parameterization
+    theta: Array
+    blocks: int = 1
+
+    def read(self, numbers: range) -> Iterator[Stage]:
+        return (_stage(self.method, self.theta) for _ in numbers)
+
+
+@dataclass(frozen=True)
+class _Matrices:
+    """Matrices whose logits are not known."""
+
+    source: Source
+
+    @property
+    def blocks(self) -> int:
+        return self.source.blocks
+
+    def read(self, numbers: range) -> Iterator[Stage]:
+        for block in self.source.read(numbers):
+            h = block.astype(np.float64, copy=False)
+            _refuse_block(h, self.source)
             with np.errstate(divide="ignore"):
                 yield Stage(np.log(h), h)
-        return
-    step = _block(source.d, sites)
-    for start in range(0, draws.samples, step):
-        n = min(step, draws.samples - start)
-        theta = source.theta(n * sites, rng, draws.draw or source.default_draw, draws.scale)
-        yield _stage(source, theta.reshape(n, sites, -1))
 
 
 def _stage(method: Parameterization, theta: Array) -> Stage:
@@ -181,43 +213,31 @@ def _stage(method: Parameterization, theta: Array) -> Stage:
     return Stage(z, method(theta), logits, method)
 
 
-def _block(d: int, sites: int) -> int:
-    """Samples drawn at a time."""
-    return max(1, NUMBERS // (sites * d * d))
-
-
-def _total(source: Source, draws: Draws, layers: int) -> int:
-    if isinstance(source, MixingTrace):
-        return source.blocks
-    return -(-draws.samples // _block(source.d, layers))
-
-
 def _applied(method: Parameterization, logits: Array) -> Array:
     h: Array = method(logits.reshape(*logits.shape[:-2], -1))
     return h
 
 
-def _refuse_block(h: Array, trace: MixingTrace) -> None:
+def _refuse_block(h: Array, source: Source) -> None:
     """Only what is at least 0 and has no empty row or column can be normalised."""
     for bad, what in (
         (h.min((-2, -1)) < 0, "a negative entry"),
         ((h.max(-1) == 0).any(-1) | (h.max(-2) == 0).any(-1), "a row or column of zeros"),
     ):
         if bad.any():
-            site = trace.sites[int(np.argwhere(bad)[0, 1])]
+            site = source.sites[int(np.argwhere(bad)[0, 1])]
             raise BadInput(
-                f"{trace.source}: the matrix of layer {site.layer}, {site.branch} has {what}, "
+                f"{source.title}: the matrix of layer {site.layer}, {site.branch} has {what}, "
                 f"which Sinkhorn cannot normalise; use a model with nonnegative mixing"
             )
 
 
-def _axes(stage: Stage) -> tuple[int, int]:
-    """What a sweep sums over: the side that is normalised last, or nearer to 1, comes last."""
+def _rows_last(stage: Stage) -> Array:
+    """Whether a sweep normalises the rows last, ``(n, sites)``, or those are nearer to 1."""
     if balancing := stage.balancing:
-        rows_last = balancing.last == "rows"
-    else:
-        rows_last = bool(_error(stage.h, -1).sum() < _error(stage.h, -2).sum())
-    return (0, 1) if rows_last else (1, 0)
+        return np.full(stage.h.shape[:2], balancing.last == "rows")
+    found: Array = _error(stage.h, -1) < _error(stage.h, -2)
+    return found
 
 
 def _error(h: Array, axis: int) -> Array:
@@ -234,6 +254,9 @@ class Key(NamedTuple):
     metric: str
 
 
+Numbers = dict[Key, dict[str, Any]]
+"""Statistics by what they are of."""
+
 Values = dict[Key, Array]
 """Numbers of some samples by what they are, ``(n, sites)``; of the composite ``(n, 1)``."""
 
@@ -242,66 +265,76 @@ class _Tally:
     """Distributions over samples of numbers at some places, named by the first that come."""
 
     def __init__(self, samples: int) -> None:
-        """Nothing yet."""
+        """No numbers."""
         self.samples = samples
         self.keys: list[Key] = []
+        self.found = Distributions(0, samples, "")
 
-    def add(self, values: Values) -> None:
+    def add(self, number: int, values: Values) -> None:
         """The same numbers of more samples."""
         flat = np.concatenate(list(values.values()), axis=1)
         if not self.keys:
             self.keys = list(values)
             what = f"{flat.shape[1]:,} numbers of {self.samples:,} samples"
             self.found = Distributions(flat.shape[1], self.samples, what, KEPT)
-        self.found.add(0, np.ascontiguousarray(flat.T))
+        self.found.add(number, flat.T)
 
-    @cached_property
+    def merge(self, other: "_Tally") -> None:
+        """Add the numbers of another."""
+        if self.keys and other.keys:
+            self.found.merge(other.found)
+        elif other.keys:
+            self.keys, self.found = other.keys, other.found
+
     def statistics(self) -> dict[Key, dict[str, Any]]:
-        """Every statistic ``(places,)``, once all samples were added."""
-        table = self.found.statistics().reshape(len(self.keys), -1, len(STATISTICS))
+        """Every statistic ``(places,)``."""
+        columns = self.found.columns()
+        shaped = {name: values.reshape(len(self.keys), -1) for name, values in columns.items()}
         return {
-            key: dict(zip(STATISTICS, numbers.T, strict=True))
-            for key, numbers in zip(self.keys, table, strict=True)
+            key: {name: values[k] for name, values in shaped.items()}
+            for k, key in enumerate(self.keys)
         }
 
 
-class _Tallies(NamedTuple):
+class _State(Statistics):
     """Of the sites, and of the composite."""
 
-    sites: _Tally
-    composite: _Tally
+    def __init__(self, samples: int) -> None:
+        self.sites, self.composite = _Tally(samples), _Tally(samples)
 
 
-def _steps(
-    source: Source,
-    draws: Draws,
-    rng: np.random.Generator,
-    places: tuple[Site, ...],
-    tallies: _Tallies,
-) -> Iterator[Columns]:
-    axes = None
-    for stage in _stages(source, draws, rng, len(places)):
-        axes = axes or _axes(stage)
-        changes, of_composite = _changes(stage)
-        tallies.sites.add(_converging(stage, axes) | changes)
-        tallies.composite.add(of_composite)
-        yield {}
-    where: dict[str, Any] = {
-        "site": np.arange(len(places)),
-        "layer": np.array([p.layer for p in places]),
-        "branch": np.array([p.branch for p in places]),
-    }
-    for tally, place in ((tallies.sites, where), (tallies.composite, dict.fromkeys(where))):
-        for key, numbers in tally.statistics.items():
-            yield {**key._asdict(), **place, **numbers}
+class _Sinkhorn(Fold[_State, Stage]):
+    """Everything that is measured, over samples."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def start(self) -> _State:
+        return _State(self.source.samples)
+
+    def add(self, state: _State, number: int, block: Stage) -> Columns:
+        changes, of_composite = _changes(block)
+        state.sites.add(number, _converging(block) | changes)
+        state.composite.add(number, of_composite)
+        return {}
+
+    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
+        where = site_columns(self.source.sites)
+        sites, composite = state.sites.statistics(), state.composite.statistics()
+        rows = [
+            {**key._asdict(), **place, **numbers}
+            for found, place in ((sites, where), (composite, dict.fromkeys(where)))
+            for key, numbers in found.items()
+        ]
+        return rows, _summary(self.source, sites, composite)
 
 
-def _converging(stage: Stage, axes: tuple[int, int]) -> Values:
+def _converging(stage: Stage) -> Values:
     """What goes in, what is applied, and what more sweeps would do."""
     z, h = (lanes(x.reshape(-1, *x.shape[2:]), 2) for x in (stage.z, stage.h))
     z = np.ascontiguousarray(z)
     now = residual(h)
-    after, needed = convergence(z, axes, AT, tuple(TOLERANCES.values()), MOST)
+    after, needed = _convergence(z, _rows_last(stage).ravel())
     found = {
         Key("input", None, None, "spread"): spread(z),
         Key("input", None, None, "diameter"): diameter(z),
@@ -315,6 +348,16 @@ def _converging(stage: Stage, axes: tuple[int, int]) -> Values:
     for word, values in zip(TOLERANCES, needed, strict=True):
         found[Key("needed", None, None, f"sweeps_{word}")] = np.minimum(values, MOST + 1)
     return {key: values.reshape(stage.h.shape[:2]) for key, values in found.items()}
+
+
+def _convergence(z: Array, rows_last: Array) -> tuple[Array, Array]:
+    """Residuals after `AT` sweeps and sweeps that `TOLERANCES` need, ``(..., n)`` each."""
+    after, needed = np.empty((len(AT), z.shape[2])), np.empty((len(TOLERANCES), z.shape[2]))
+    for lanes_, axes in ((rows_last, (0, 1)), (~rows_last, (1, 0))):
+        if lanes_.any():
+            found = convergence(z[..., lanes_], axes, AT, tuple(TOLERANCES.values()), MOST)
+            after[:, lanes_], needed[:, lanes_] = found
+    return after, needed
 
 
 def _changes(stage: Stage) -> tuple[Values, Values]:
@@ -365,11 +408,9 @@ def _second(h: Array) -> Array:
 CHANGES = ("entry_change", "row_error", "column_error", "lambda_2_change")
 
 
-def _summary(tallies: _Tallies, d: int, sites: int) -> Summary:
-    found = tallies.sites.statistics
-
+def _summary(source: Source, sites: Numbers, composite: Numbers) -> Summary:
     def largest(part: str, metric: str, name: str | None = None) -> float | None:
-        value = float(found[Key(part, name, None, metric)]["max"].max())
+        value = float(np.fmax.reduce(sites[Key(part, name, None, metric)]["max"]))
         return None if np.isnan(value) else value
 
     needed = {word: largest("needed", f"sweeps_{word}") for word in TOLERANCES}
@@ -378,15 +419,15 @@ def _summary(tallies: _Tallies, d: int, sites: int) -> Summary:
             {part: key.name}
             | {f"{metric}_max": largest(part, metric, key.name) for metric in CHANGES}
             | {"composite_change_max": float(numbers["max"][0])}
-            for key, numbers in tallies.composite.statistics.items()
+            for key, numbers in composite.items()
             if (key.part, key.metric) == (part, "entry_change")
         ]
         for part in ("variant", "rounding")
     }
     return {
-        "d": d,
-        "sites": sites,
-        "samples": tallies.sites.samples,
+        "d": source.d,
+        "sites": len(source.sites),
+        "samples": source.samples,
         "spread_max": largest("input", "spread"),
         "diameter_max": largest("input", "diameter"),
         "residual_max": largest("applied", "residual"),

@@ -14,24 +14,26 @@ in three of its four dimensions.
 Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core import source as sources
-from birkhoff_cli.analyses.core.arrays import LANES
-from birkhoff_cli.analyses.core.ensemble import Circulants
+from birkhoff_cli.analyses.core.arrays import LANES, Array
+from birkhoff_cli.analyses.core.fold import Blocks, Chained, Fold, Series, Statistics, run_fold
 from birkhoff_cli.analyses.core.metadata import meta_of
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
-from birkhoff_cli.analyses.planes.occupancy import Occupancy
-from birkhoff_cli.analyses.planes.samplers import on_slice
+from birkhoff_cli.analyses.planes.samplers import InSlice, on_slice
+from birkhoff_cli.analyses.statistics.extremes import Extremes
+from birkhoff_cli.analyses.statistics.moments import Moments
+from birkhoff_cli.analyses.statistics.occupancy import Occupancy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,21 +73,18 @@ SHOWN = 20_000
 
 
 def run(
-    source: Source,
+    source: Annotated[Source, Draws()],
     *,
-    draws: Draws = Draws(),  # noqa: B008 (frozen)
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the occupancy"] = 200,
     solid: Annotated[bool, "add the coordinates of B_3 off the plane, and draw it; d = 3"] = False,
-    rng: np.random.Generator,
 ) -> Result:
     """Points of the projection of every matrix, and of as many matrices drawn in the slice.
 
     Args:
-        source: a parameterization to draw from, or a trace.
-        draws: how many to draw and how; the slice has samplers of its own, see ``slice_sampler``.
+        source: matrices that are drawn, or a trace. The slice has samplers of its own, see
+            ``slice_sampler``.
         resolution: cells along each side of the grid.
         solid: two more columns, and another picture.
-        rng: the only source of randomness.
 
     Returns:
         A row for every matrix, of kind ``projection``, and after these of kind ``slice``. In the
@@ -105,124 +104,129 @@ def run(
     require(d >= 3, f"d = {d} (a cycle of {d} spans no plane)", "at least 3 streams")
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
     require(not solid or d == 3, f"--solid with d = {d}", "d = 3")
-    work = _Work(source, draws, resolution)
-    meta = {} if isinstance(source, Parameterization) else source.meta
+    planes = _Planes(source, resolution, solid)
     names = {"alpha_0", "alpha_1", "alpha_2"} if d > 3 else set()
     names |= set() if solid else {"w_re", "w_im"}
-    names |= {"site", "layer", "branch"} if isinstance(source, Parameterization) else set()
-    return Result(
-        schema=tuple(c for c in SCHEMA if c.name not in names),
-        steps=work.steps(rng, solid),
-        summarise=work.summary,
-        total=work.total,
-        meta={**meta, "d": d, "title": sources.title(source), "sets": work.sets, "solid": solid},
-    )
+    names |= {"site", "layer", "branch"} if source.drawn else set()
+    schema = tuple(c for c in SCHEMA if c.name not in names)
+    meta = {**source.meta, "d": d, "title": source.title, "sets": planes.sets, "solid": solid}
+    return run_fold(planes, Chained(planes.sources), schema, meta)
 
 
-class _Work:
-    """One pass: points of the projection, then of the slice, counted as they go by."""
+class _State(Statistics):
+    """What is counted of one kind of points."""
 
-    def __init__(self, source: Source, draws: Draws, resolution: int) -> None:
-        self.source, self.draws, self.resolution = source, draws, resolution
-        self.sampler: Circulants | None = None
-        exact: dict[str, Support | None] = {"projection": None, "slice": None}
-        dtype = np.dtype(draws.dtype)
-        if isinstance(source, Parameterization):
-            self.sampler = on_slice(source, draws)
-            exact = {"projection": source.projection_support(), "slice": source.slice_support()}
-        else:
-            dtype = source.dtype
-        tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(dtype).eps))
-        self.counts = {
-            kind: Occupancy(Support("polygon", corners), exact[kind], resolution, tolerance)
-            for kind, corners in (("projection", source.d), ("slice", 3))
-        }
-        self.sum_error, self.distance_sum, self.distance_min = 0.0, 0.0, np.inf
+    def __init__(self, count: Occupancy) -> None:
+        self.count = count
+        self.extremes = Extremes(("alpha_sum_error_max",), ("plane_distance_min",))
+        self.distance = Moments(1)
+
+
+class _Plane(Fold[_State, Array]):
+    """The points of one kind, and where they lie.
+
+    Attributes:
+        kind: projection or slice.
+        polygon: what doubly stochastic matrices fill.
+        exact: what the method fills, if it is known.
+    """
+
+    def __init__(self, kind: str, block: int, corners: int, exact: Support | None) -> None:
+        self.kind, self.block, self.exact = kind, block, exact
+        self.polygon = Support("polygon", corners)
+        self.where: dict[str, Any] = {}
+        self.resolution, self.tolerance, self.solid = 0, 0.0, False
+
+    def start(self) -> _State:
+        return _State(Occupancy(self.polygon, self.exact, self.resolution, self.tolerance))
+
+    def add(self, state: _State, number: int, block: Array) -> Columns:
+        """Count matrices ``(n, sites, d, d)``; their points are the rows."""
+        matrices = block.astype(np.float64, copy=False)
+        alpha = cycles.coefficients(matrices)
+        re, im = cycles.point(alpha)
+        distance = cycles.distance(matrices, alpha)
+        error = np.abs(alpha.sum(0) - 1)
+        state.count.add(number, re, im)
+        state.distance.add(number, distance.reshape(1, -1))
+        measured = {"alpha_sum_error_max": error, "plane_distance_min": distance}
+        state.extremes.add(number, measured)
+        columns = {"kind": self.kind, "re": re, "im": im, "distance": distance, **self.where}
+        columns["sample"] = number * self.block + np.arange(len(block))[:, None]
+        columns |= {f"alpha_{k}": alpha[k] for k in range(3)}
+        if self.solid:
+            w = cycles.point(cycles.coefficients(matrices, turn=-1))
+            columns |= {"w_re": w[0], "w_im": w[1]}
+        return columns
+
+    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
+        """No more rows, and the state for the summary of both kinds."""
+        return (), vars(state)
+
+
+class _Planes(Series):
+    """The projection of every matrix, then the slice if it can be drawn in."""
+
+    def __init__(self, source: Source, resolution: int, solid: bool) -> None:
+        self.source, self.resolution = source, resolution
+        drawn = source.drawn
+        exact: tuple[Support | None, ...] = (None, None)
+        self.sampler = None
+        if drawn:
+            self.sampler = on_slice(drawn.method, drawn.draws)
+            exact = drawn.method.projection_support(), drawn.method.slice_support()
+        self.projection = _Plane("projection", source.block, source.d, exact[0])
+        self.slice = _Plane("slice", LANES, 3, exact[1])
+        for plane in (self.projection, self.slice):
+            plane.resolution, plane.solid = resolution, solid
+            plane.tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(source.dtype).eps))
+        if drawn is None:
+            self.projection.where = site_columns(source.sites)
+        self.sources: list[Blocks[Array]] = [source]
+        if drawn and self.sampler:
+            self.sources.append(InSlice(drawn, self.sampler))
+        super().__init__([self.projection, self.slice][: len(self.sources)], self.sources)
 
     @property
     def sets(self) -> dict[str, Any]:
         """The exact sets, for the picture; a kind without rows and set is left out."""
         shown = {"projection": True, "slice": self.sampler is not None}
         return {
-            kind: asdict(count.exact) if count.exact else None
-            for kind, count in self.counts.items()
-            if shown[kind] or count.exact
+            plane.kind: asdict(plane.exact) if plane.exact else None
+            for plane in (self.projection, self.slice)
+            if shown[plane.kind] or plane.exact
         }
 
-    @property
-    def total(self) -> int:
-        """Number of steps."""
-        extra = -(-self.draws.samples // LANES) if self.sampler else 0
-        return sources.steps(self.source, self.draws) + extra
-
-    def steps(self, rng: np.random.Generator, solid: bool) -> Iterator[Columns]:
-        where: dict[str, Any] = {}
-        if not isinstance(self.source, Parameterization):
-            places = sources.sites(self.source)
-            where = {
-                "site": np.arange(len(places)),
-                "layer": np.array([s.layer for s in places]),
-                "branch": np.array([s.branch for s in places]),
-            }
-        start = 0
-        for block in sources.blocks(self.source, self.draws, rng):
-            columns = self._measure("projection", block, solid)
-            self.distance_sum += float(columns["distance"].sum())
-            self.distance_min = min(self.distance_min, float(columns["distance"].min()))
-            yield {"sample": np.arange(start, start + len(block))[:, None], **columns, **where}
-            start += len(block)
-        yield from self._slice(rng, solid)
-
-    def _slice(self, rng: np.random.Generator, solid: bool) -> Iterator[Columns]:
-        if self.sampler is None:
-            return
-        for start in range(0, self.draws.samples, LANES):
-            n = min(LANES, self.draws.samples - start)
-            matrices = self.sampler.draw(n, rng).astype(self.draws.dtype, copy=False)
-            columns = self._measure("slice", matrices, solid)
-            yield {"sample": np.arange(start, start + n), **columns}
-
-    def _measure(self, kind: str, matrices: Any, solid: bool) -> dict[str, Any]:
-        """Count matrices ``(..., d, d)`` and return the columns of their points."""
-        matrices = matrices.astype(np.float64, copy=False)
-        alpha = cycles.coefficients(matrices)
-        re, im = cycles.point(alpha)
-        self.counts[kind].add(re, im)
-        self.sum_error = max(self.sum_error, float(np.abs(alpha.sum(0) - 1).max()))
-        columns = {"kind": kind, "re": re, "im": im, "distance": cycles.distance(matrices, alpha)}
-        columns |= {f"alpha_{k}": alpha[k] for k in range(3)}
-        if solid:
-            w = cycles.point(cycles.coefficients(matrices, turn=-1))
-            columns |= {"w_re": w[0], "w_im": w[1]}
-        return columns
-
-    def summary(self) -> Summary:
+    def summarise(self, summaries: list[Summary]) -> Summary:
         """What `run` documents."""
-        source, counts = self.source, self.counts
-        drawn = isinstance(source, Parameterization)
-        options = source.options if isinstance(source, Parameterization) else {}
-        known = [c.beyond_exact for c in counts.values() if c.exact and c.total]
+        source = self.source
+        method = source.drawn.method if source.drawn else None
+        options = method.options if method else {}
+        projected = summaries[0]
+        counts = [found["count"] for found in summaries]
+        known = [count.beyond_exact for count in counts if count.exact]
         through = "a 3-cycle, equal to the slice at d = 3" if source.d > 3 else "the 3-cycle"
+        errors = [found["extremes"].largest["alpha_sum_error_max"] for found in summaries]
         return {
-            "method": source.name if isinstance(source, Parameterization) else None,
+            "method": method.name if method else None,
             "d": source.d,
             "s": options.get("s"),
             "field": options.get("field"),
             "polygon": f"regular {source.d}-gon" if source.d > 3 else "triangle",
             "area_polygon": polygon_area(source.d),
-            **_facts("projection", counts["projection"]),
-            **_facts("slice", counts["slice"]),
-            "slice_plane": f"through {through}" if drawn else None,
+            **_facts("projection", projected["count"]),
+            **_facts("slice", counts[1] if self.sampler else self.slice.start().count),
+            "slice_plane": f"through {through}" if method else None,
             "slice_sampler": self.sampler.words if self.sampler else None,
             "fraction_kind": "sampled occupancy: share of cells hit, not the reach",
             "resolution": self.resolution,
-            "cells": int(counts["projection"].inside.sum()),
+            "cells": int(projected["count"].inside.sum()),
             "outside_exact": sum(known) if known else None,
-            "outside_polygon": sum(c.beyond_polygon for c in counts.values()),
-            "outside_tolerance": counts["projection"].tolerance,
-            "alpha_sum_error_max": self.sum_error,
-            "plane_distance_mean": self.distance_sum / counts["projection"].total,
-            "plane_distance_min": self.distance_min,
+            "outside_polygon": sum(count.beyond_polygon for count in counts),
+            "outside_tolerance": projected["count"].tolerance,
+            "alpha_sum_error_max": max(errors),
+            "plane_distance_mean": float(projected["distance"].mean[0]),
+            "plane_distance_min": projected["extremes"].smallest["plane_distance_min"],
         }
 
 

@@ -21,18 +21,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses import regions
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.fold import run_fold
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.options import With
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Draws, Source
-from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.probes.frontier import pushed
 from birkhoff_cli.analyses.probes.references import coverage_of
-from birkhoff_cli.analyses.probes.sample import sampled
+from birkhoff_cli.analyses.probes.sample import Sampled
 from birkhoff_cli.analyses.probes.targets import aimed
 
 if TYPE_CHECKING:
@@ -60,16 +61,15 @@ SCHEMA = (
     column("im", "float64", "imaginary part of the eigenvalue"),
 )
 
-Probe = Literal["sample", "targets", "frontier"]
+Way = Literal["sample", "targets", "frontier"]
 
 TARGETS, FRONTIER = With("probe", "targets"), With("probe", "frontier")
 
 
 def run(
-    source: Source,
+    source: Annotated[Source, Draws()],
     *,
-    draws: Draws = Draws(),  # noqa: B008 (frozen)
-    probe: Annotated[Probe, "how to look for eigenvalues; a checkpoint has only sample"] = "sample",
+    probe: Annotated[Way, "how to look for eigenvalues; a checkpoint has only sample"] = "sample",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the coverage"] = 200,
     max_steps: Annotated[int, "targets: Gauss-Newton steps at most", TARGETS] = 100,
     history: Annotated[bool, "targets: keep the eigenvalues of every step", TARGETS] = False,
@@ -77,20 +77,18 @@ def run(
         int, "frontier: evenly spaced directions in the half-plane", FRONTIER
     ] = 180,
     starts: Annotated[int, "frontier: random starts for each direction", FRONTIER] = 8,
-    rng: np.random.Generator,
 ) -> Result:
     """Eigenvalues, and the share of their region that they reach.
 
     Args:
-        source: a parameterization to draw from, or a trace.
-        draws: how many matrices (or targets) and how they are drawn.
+        source: matrices that are drawn (of another probe: the method, and how many targets), or a
+            trace.
         probe: how to look.
         resolution: cells along each side of the grid.
         max_steps: most steps to a target.
         history: record every step.
         directions: directions of the frontier.
         starts: starts of each.
-        rng: the only source of randomness.
 
     Returns:
         A row for every eigenvalue. The summary has ``method``, ``coverage`` (share of the cells
@@ -122,31 +120,36 @@ def run(
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
     require(probe == "sample" or source.d > 1, f"--probe {probe} with d = 1", "d of 2 or more")
-    if probe != "sample" and draws != Draws(samples=draws.samples):
+    shown = {"d": source.d, "title": source.title, "probe": probe}
+    if probe == "sample":
+        fold = Sampled(source, resolution)
+        meta = {**source.meta, **shown, "region": fold.start().region.name}
+        return run_fold(fold, source, _schema(fold.columns), meta)
+    if (drawn := source.drawn) is None:
+        raise UsageError(
+            f"--probe {probe} moves matrices and {source.title} is fixed; leave it out"
+        )
+    if drawn.draws != Draws(samples=drawn.samples):
         raise UsageError(
             f"--probe {probe} moves matrices in float64 from starts of its own; leave --draw, "
             "--scale, --dtype and --device out"
         )
-    count = coverage_of(source, draws, resolution)
-    if isinstance(source, Parameterization) and probe == "targets":
-        found = aimed(source, draws.samples, count, rng, max_steps, history)
-    elif isinstance(source, Parameterization) and probe == "frontier":
-        found = pushed(source, count, rng, directions, starts)
+    count, rng = coverage_of(source, resolution), generator(drawn.seed)
+    if probe == "frontier":
+        found = pushed(drawn.method, count, rng, directions, starts)
     else:
-        if probe != "sample":
-            fixed = sources.title(source)
-            raise UsageError(f"--probe {probe} moves matrices and {fixed} is fixed; leave it out")
-        found = sampled(source, draws, count, rng)
-    meta = {} if isinstance(source, Parameterization) else source.meta
-    name = source.name if isinstance(source, Parameterization) else meta.get("method")
-    shown = {"d": source.d, "region": count.region.name, "title": sources.title(source)}
+        found = aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
     return Result(
-        schema=tuple(c for c in SCHEMA if c.name in found.columns),
+        schema=_schema(found.columns),
         steps=found.steps,
-        summarise=lambda: {"method": name, **found.summary()},
+        summarise=lambda: {"method": source.method_name, **found.summary()},
         total=found.total,
-        meta={**meta, **shown, "probe": probe},
+        meta={**shown, "region": count.region.name},
     )
+
+
+def _schema(names: tuple[str, ...]) -> Schema:
+    return tuple(c for c in SCHEMA if c.name in names)
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -7,15 +7,17 @@ makes of real tokens.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array, regrouped
 from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.random_numbers import INPUTS, block_generator
 from birkhoff_cli.analyses.core.source import MAX_SAMPLES
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.text import escape
@@ -122,17 +124,16 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
         sites = tuple(site.random_weights() for site in checkpoint.connect(store))
         digest = store.digest()
 
-    def read(block: int) -> Iterator[Array]:
-        rng = _generator(seed)
-        for start in range(0, samples, block):
-            n = min(block, samples - start)
+    def read(block: int, first: int) -> Iterator[Array]:
+        for start in range(first, samples, block):
+            rng, n = block_generator(seed, start // block, INPUTS), min(block, samples - start)
             drawn = [draw(n, rng).mixing for draw in sites]
             yield np.stack([np.broadcast_to(h, (n, *h.shape[-2:])) for h in drawn], axis=1)
 
     return replace(
         checkpoint.trace(),
         samples=samples,
-        read=read,
+        reader=read,
         dtype=np.dtype(np.float64),
         meta=checkpoint.meta
         | {"inputs": [digest], "streams": {"kind": "gaussian", "samples": samples, "seed": seed}},
@@ -140,17 +141,24 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
 
 
 def _tokens(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
-    from birkhoff_cli.analyses.networks.token_run import batches, in_torch, matrices
+    from birkhoff_cli.analyses.networks.token_run import (
+        batches,
+        in_torch,
+        matrices,
+        sequences_in_batch,
+    )
 
     run = token_run(checkpoint, inputs, seed)
 
-    def read(block: int) -> Iterator[Array]:
-        model = in_torch(run.load())
-        for batch in batches(run.tokens):
-            h = matrices(model, batch)
-            yield from (h[k : k + block] for k in range(0, len(h), block))
+    def read(block: int, first: int) -> Iterator[Array]:
+        model, length = in_torch(run.load()), run.tokens.shape[1]
+        before = first // length
+        before -= before % sequences_in_batch(run.tokens)  # the same batches from every start
+        parts = (matrices(model, batch) for batch in batches(run.tokens[before:]))
+        for h in parts:
+            yield from regrouped(chain([h[first - before * length :]], parts), block)
 
-    return replace(checkpoint.trace(), samples=run.samples, read=read, meta=run.meta)
+    return replace(checkpoint.trace(), samples=run.samples, reader=read, meta=run.meta)
 
 
 def token_run(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> "TokenRun":

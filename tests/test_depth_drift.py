@@ -5,7 +5,7 @@ import pytest
 
 from birkhoff_cli.analyses import depth_drift
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.identity import Identity
@@ -109,7 +109,7 @@ MAKERS = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_every_number_equals_plain_numpy(name, rng):
     h = MAKERS[name](rng)
-    result = depth_drift.run(trace(h), rng=rng)
+    result = depth_drift.run(trace(h))
     rows = by_row(result.table)
     check(rows, h, rtol=1e-9, atol=1e-9)
     last = products(h)[:, -1]
@@ -120,7 +120,7 @@ def test_every_number_equals_plain_numpy(name, rng):
 
 
 def test_depth_counts_the_matrices_of_the_product(rng):
-    rows = by_row(depth_drift.run(trace(GoMHC(3).draw(4, rng)[None]), rng=rng).table)
+    rows = by_row(depth_drift.run(trace(GoMHC(3).draw(4, rng)[None])).table)
     assert [rows["site", k, "row_sum"]["depth"] for k in range(4)] == [1, 1, 1, 1]
     assert [rows["composite", k, "row_sum"]["depth"] for k in range(4)] == [1, 2, 3, 4]
     assert [rows["site", k, "row_sum"]["layer"] for k in range(4)] == [0, 0, 1, 1]
@@ -129,10 +129,8 @@ def test_depth_counts_the_matrices_of_the_product(rng):
 @pytest.mark.parametrize("field, variance", [("real", 1 / 16), ("complex", 3 / 80)])
 def test_the_mean_square_distance_to_the_barycenter_decays_as_proven(field, variance):
     """MATH 8: E ||B_L ... B_1 - J/n||_F^2 = (n - 1) c^L with c = n^2 Var / (n - 1)."""
-    draws = Draws(samples=20_000, draw="haar")
-    result = depth_drift.run(
-        GoMHC(4, s=1, field=field), layers=3, draws=draws, rng=np.random.default_rng(0)
-    )
+    draws = Draws(samples=20_000, layers=3, draw="haar")
+    result = depth_drift.run(Drawn(GoMHC(4, s=1, field=field), draws))
     rows = by_row(result.table)
     c = 16 * variance / 3
     for site in range(3):
@@ -141,18 +139,18 @@ def test_the_mean_square_distance_to_the_barycenter_decays_as_proven(field, vari
         assert mean_square == pytest.approx(3 * c ** (site + 1), rel=0.03 * (site + 1))
 
 
-def test_a_side_normalised_last_keeps_the_spectral_norm_from_being_one(rng):
+def test_a_side_normalised_last_keeps_the_spectral_norm_from_being_one():
     """MATH 8: a truncated Sinkhorn has spectral radius 1 and a larger norm."""
-    draws = Draws(samples=300, scale=4.0)
-    summary = depth_drift.run(MHC(4, iters=1), layers=8, draws=draws, rng=rng).summary
+    draws = Draws(samples=300, layers=8, scale=4.0)
+    summary = depth_drift.run(Drawn(MHC(4, iters=1), draws)).summary
     assert summary["row_error_max"] < 1e-14 < summary["column_error_max"]
     assert summary["composite_spectral_norm_max"] > 1.01
     assert summary["layers"] == summary["sites"] == 8 and summary["samples"] == 300
 
 
 @pytest.mark.parametrize("d", [1, 2])
-def test_the_smallest_sizes(d, rng):
-    rows = by_row(depth_drift.run(GoMHC(d, s=1), layers=2, draws=Draws(samples=3), rng=rng).table)
+def test_the_smallest_sizes(d):
+    rows = by_row(depth_drift.run(Drawn(GoMHC(d, s=1), Draws(samples=3, layers=2))).table)
     assert (rows["site", 0, "lambda_2"]["mean"] is None) == (d == 1)
     assert rows["composite", 1, "spectral_norm"]["max"] == pytest.approx(1)
 
@@ -168,7 +166,7 @@ def test_recorded_checkpoints(name, checkpoints):
         h = truth["H_static"].astype(float)[None]
         names = truth["site_names"]
     model = read(checkpoints / name / "ckpt.pt").trace()
-    summary = depth_drift.run(model, rng=np.random.default_rng(0)).summary
+    summary = depth_drift.run(model).summary
     last = products(h)[0, -1]
     assert len(names) == summary["sites"] == 12 and summary["layers"] == 6
     close = {"rel": 1e-5, "abs": 1e-5}
@@ -187,16 +185,16 @@ def test_recorded_tokens(name, checkpoints):
     """Every number over 256 tokens of a trained model, from float32 matrices of its own code."""
     with np.load(checkpoints / name / "truth.npz") as truth:
         h = truth["H"]
-    rows = by_row(depth_drift.run(trace(h), rng=np.random.default_rng(0)).table)
+    rows = by_row(depth_drift.run(trace(h)).table)
     check(rows, h.astype(float), rtol=2e-5, atol=2e-6)
 
 
 def test_one_pass_over_a_long_trace_gives_the_same(monkeypatch, rng):
     h = MHC(4, iters=2).draw(5000, rng, scale=3.0).reshape(2500, 2, 4, 4)
-    exact = depth_drift.run(trace(h), rng=rng)
+    exact = depth_drift.run(trace(h))
     kept = by_row(exact.table)
     monkeypatch.setattr(distributions, "MAX_KEPT", 0)
-    streamed = depth_drift.run(trace(h), rng=rng)
+    streamed = depth_drift.run(trace(h))
     assert exact.summary["quantile_error"] == 0 < streamed.summary["quantile_error"] < 0.02
     for key, row in by_row(streamed.table).items():
         for name in ("mean", "std", "min", "max"):
@@ -209,7 +207,7 @@ def test_one_pass_over_a_long_trace_gives_the_same(monkeypatch, rng):
 
 def test_composites_from_every_start(rng):
     h = MHC(3, iters=1).draw(40, rng).reshape(10, 4, 3, 3)
-    table = depth_drift.run(trace(h), from_each=True, rng=rng).table.to_pylist()
+    table = depth_drift.run(trace(h), from_each=True).table.to_pylist()
     composites = [r for r in table if r["kind"] == "composite" and r["metric"] == "spectral_norm"]
     assert len(composites) == 10
     for row in composites:
@@ -218,7 +216,7 @@ def test_composites_from_every_start(rng):
             products(h[:, row["start"] : row["site"] + 1])[:, -1], 2, axis=(1, 2)
         )
         assert row["mean"] == pytest.approx(norms.mean(), rel=1e-12)
-    alone = depth_drift.run(trace(h), rng=rng).table.to_pylist()
+    alone = depth_drift.run(trace(h)).table.to_pylist()
     assert alone == [r for r in table if r["kind"] == "site" or r["start"] == 0 or not r["start"]]
 
 
@@ -228,7 +226,7 @@ def test_a_thousand_layers_neither_underflow_nor_lose_digits():
     second = rng.uniform(-0.3, 0.3, size=(20, 1000))
     one, other = (1 + second) / 2, (1 - second) / 2
     h = np.stack([np.stack([one, other], -1), np.stack([other, one], -1)], -2)
-    rows = by_row(depth_drift.run(trace(h), rng=rng).table)
+    rows = by_row(depth_drift.run(trace(h)).table)
     exact = np.log(np.abs(h[..., 0, 0] - h[..., 0, 1])).sum(1)
     assert exact.max() < -1500
     for metric in ("log_lambda_2", "log_barycenter_distance"):
@@ -240,9 +238,9 @@ def test_a_thousand_layers_neither_underflow_nor_lose_digits():
     assert rows["composite", 999, "column_sum"]["max"] == pytest.approx(1, abs=1e-12)
 
 
-def test_a_growing_product_does_not_overflow(rng):
+def test_a_growing_product_does_not_overflow():
     h = np.broadcast_to(3.0 * np.eye(4) + np.ones((4, 4)), (1, 400, 4, 4))
-    rows = by_row(depth_drift.run(trace(h), rng=rng).table)
+    rows = by_row(depth_drift.run(trace(h)).table)
     distance = rows["composite", 399, "log_barycenter_distance"]["mean"]
     assert distance == pytest.approx(400 * np.log(7), rel=1e-12)
     second = [rows["composite", k, "log_lambda_2"]["mean"] for k in (9, 399)]
@@ -261,9 +259,8 @@ def test_a_growing_product_does_not_overflow(rng):
 )
 def test_the_typical_decay_is_the_lyapunov_exponent(method, draw, rate, factor):
     """MATH 8: the rates, to their errors and ours; the mean square decays slower."""
-    draws = Draws(samples=300, draw=draw)
-    rng = np.random.default_rng(1)
-    summary = depth_drift.run(method, layers=200, draws=draws, rng=rng).summary
+    draws = Draws(samples=300, layers=200, draw=draw)
+    summary = depth_drift.run(Drawn(method, draws, seed=1)).summary
     assert np.log(summary["typical_decay"]) == pytest.approx(rate, abs=0.02)
     assert np.log(summary["lambda_2_decay"]) == pytest.approx(rate, abs=0.02)
     assert summary["mean_square_decay_exact"] == pytest.approx(factor**0.5, rel=1e-4)
@@ -273,9 +270,8 @@ def test_the_typical_decay_is_the_lyapunov_exponent(method, draw, rate, factor):
 
 def test_the_radius_of_a_matrix_normalised_last_on_one_side_is_one():
     """BE-HC's claim against truncated Sinkhorn: the radius is 1 for both; the norm is not."""
-    rng = np.random.default_rng(0)
-    draws = Draws(samples=200, scale=8.0)
-    found = depth_drift.run(MHC(4, iters=1), layers=50, draws=draws, rng=rng).summary
+    draws = Draws(samples=200, layers=50, scale=8.0)
+    found = depth_drift.run(Drawn(MHC(4, iters=1), draws)).summary
     assert found["site_spectral_radius_max"] == found["composite_spectral_radius_max"] == 1
     assert found["composite_spectral_norm_max"] > 1.2 and found["composite_column_max"] > 1.5
 
@@ -329,24 +325,24 @@ def test_deviation_and_root_mean_square_go_on_where_squares_underflow(rng):
 
 
 def test_the_identity_and_the_barycenter():
-    rows = by_row(depth_drift.run(Identity(4), layers=3, draws=Draws(samples=2), rng=None).table)
+    rows = by_row(depth_drift.run(Drawn(Identity(4), Draws(samples=2, layers=3))).table)
     row = rows["composite", 2, "identity_distance"]
     assert row["max"] == 0 and rows["composite", 2, "lambda_2"]["min"] == pytest.approx(1)
     assert rows["composite", 2, "row_entropy"]["max"] == pytest.approx(0, abs=1e-12)
-    rows = by_row(depth_drift.run(trace(np.full((3, 2, 4, 4), 0.25)), rng=None).table)
+    rows = by_row(depth_drift.run(trace(np.full((3, 2, 4, 4), 0.25))).table)
     assert rows["composite", 1, "barycenter_distance"]["max"] == pytest.approx(0, abs=1e-15)
     assert rows["composite", 1, "row_entropy"]["mean"] == pytest.approx(np.log(4))
 
 
 def test_a_trace_without_samples_and_a_broken_token_are_one_line(rng):
     with pytest.raises(BadInput, match="holds no matrices"):
-        depth_drift.run(trace(np.empty((0, 2, 4, 4))), rng=rng)
+        depth_drift.run(trace(np.empty((0, 2, 4, 4))))
     h = GoMHC(4).draw(20, rng).reshape(10, 2, 4, 4)
     h[7, 1, 2, 3] = np.nan
     with pytest.raises(BadInput, match="sample 7 holds NaN"):
-        _ = depth_drift.run(trace(h), rng=rng).table
+        _ = depth_drift.run(trace(h)).table
 
 
 def test_sixty_four_streams(rng):
     h = MHC(64, iters=3).draw(8, rng).reshape(4, 2, 64, 64)
-    check(by_row(depth_drift.run(trace(h), rng=rng).table), h, rtol=1e-9, atol=1e-9)
+    check(by_row(depth_drift.run(trace(h)).table), h, rtol=1e-9, atol=1e-9)

@@ -13,7 +13,7 @@ import scipy.stats
 
 from birkhoff_cli.analyses import distance
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry import distances
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
@@ -44,14 +44,11 @@ def lift_error(h):
     return distances.frobenius(r * r, h)
 
 
-def trace(matrices, name="a", read=None):
+def trace(matrices, name="a"):
     places = tuple(
         Site(k // 2, "attn" if k % 2 == 0 else "mlp", "") for k in range(matrices.shape[1])
     )
-    whole = in_memory(matrices, places, name)
-    if read is None:
-        return whole
-    return MixingTrace(whole.d, whole.samples, places, name, read, matrices.dtype)
+    return in_memory(matrices, places, name)
 
 
 def test_identity_and_cycle():
@@ -196,17 +193,6 @@ def test_one_sample_is_compared_with_every_sample():
     ):
         broadcast = distance.run(trace(left), trace(right)).table
         assert broadcast.equals(distance.run(trace(full[0]), trace(full[1])).table)
-
-
-def test_sources_need_not_come_in_the_same_blocks():
-    a = doubly_stochastic(4, 44).reshape(11, 4, 4, 4)
-    b = orthostochastic(4, 44).reshape(11, 4, 4, 4)
-
-    def pieces(matrices, size):
-        return lambda _: (matrices[k : k + size] for k in range(0, len(matrices), size))
-
-    split = distance.run(trace(a, read=pieces(a, 3)), trace(b, read=pieces(b, 4)))
-    assert split.table.equals(distance.run(trace(a), trace(b)).table)
 
 
 def test_what_is_not_defined_is_null_and_counted():

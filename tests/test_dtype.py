@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from birkhoff_cli.analyses import parameterizations, sample, slice, spectrum
-from birkhoff_cli.analyses.core import source as sources
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
 CASES = [
@@ -18,8 +17,8 @@ CASES = [
 
 def drawn(name, how, dtype, layers=1):
     method = parameterizations.load(name)(4)
-    draws = Draws(samples=20, draw=how, dtype=dtype)
-    return next(sources.blocks(method, draws, np.random.default_rng(1), layers))
+    draws = Draws(samples=20, layers=layers, draw=how, dtype=dtype)
+    return next(iter(Drawn(method, draws, seed=1)))
 
 
 @pytest.mark.parametrize("name, how", CASES)
@@ -42,7 +41,7 @@ def test_a_sampler_is_rounded_to_the_dtype(name, how):
 def test_the_sums_of_a_sample_are_those_of_the_matrices_in_the_table():
     """Before, the summary was that of float64 matrices beside a table of float32 ones."""
     draws = Draws(samples=50, draw="haar", dtype="float32")
-    result = sample.run(GoMHC(4), draws=draws, rng=np.random.default_rng(0))
+    result = sample.run(Drawn(GoMHC(4), draws))
     h = np.array(result.table["matrix"].to_pylist(), dtype=np.float32)
     error = np.abs(h.sum(-1, dtype=np.float64) - 1).max()
     assert result.summary["row_error_max"] == error > 1e-9
@@ -59,7 +58,7 @@ def half_of(single, double, half):
 def test_analyses_measure_the_rounded_matrices(module):
     def column(dtype):
         draws = Draws(samples=50, draw="haar", dtype=dtype)
-        return module.run(GoMHC(3), draws=draws, rng=np.random.default_rng(0)).table["re"]
+        return module.run(Drawn(GoMHC(3), draws)).table["re"]
 
     single, double = (column(dtype).to_numpy() for dtype in ("float32", "float64"))
     for half in (half_of(single, double, 0), half_of(single, double, 1)):
@@ -72,7 +71,7 @@ def test_a_device_is_refused_where_no_map_runs(name, how):
     method = parameterizations.load(name)(4)
     draws = Draws(samples=5, draw=how, device="cuda")
     with pytest.raises(UsageError, match=f"--draw {how} draws matrices without the map"):
-        next(sources.blocks(method, draws, np.random.default_rng(0)))
+        next(iter(Drawn(method, draws)))
 
 
 @pytest.mark.parametrize("probe", ["targets", "frontier"])
@@ -81,6 +80,4 @@ def test_a_device_is_refused_where_no_map_runs(name, how):
 )
 def test_a_probe_that_draws_nothing_refuses_how_to_draw(probe, how):
     with pytest.raises(UsageError, match=f"--probe {probe} moves matrices in float64"):
-        spectrum.run(
-            GoMHC(3), draws=Draws(samples=5, **how), probe=probe, rng=np.random.default_rng(0)
-        )
+        spectrum.run(Drawn(GoMHC(3), Draws(samples=5, **how)), probe=probe)

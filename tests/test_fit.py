@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from birkhoff_cli.analyses import fit, parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
-from birkhoff_cli.analyses.core.source import title
+from birkhoff_cli.analyses.core.source import title_of
 from birkhoff_cli.analyses.fitting import floors
 from birkhoff_cli.analyses.fitting.data import Data, Moments
 from birkhoff_cli.analyses.fitting.objective import Objective, entries
@@ -49,7 +49,7 @@ def readings(readout, batch, d, rng):
     return rng.standard_normal((batch, d)) if readout else None
 
 
-@pytest.mark.parametrize("method", [*METHODS, *WRITTEN_OUT], ids=title)
+@pytest.mark.parametrize("method", [*METHODS, *WRITTEN_OUT], ids=title_of)
 def test_gradients_are_those_of_torch(method, rng):
     apply = method.differentiable()
     theta = np.ascontiguousarray(method.theta(5, rng, "gaussian"))
@@ -211,7 +211,7 @@ def plain(method, theta, x, y, read, used, epochs):
 
 
 @pytest.mark.parametrize("readout", ["none", "fixed", "learned"])
-@pytest.mark.parametrize("method", [GoMHC(4, s=2), MHCLite(4), KromHC(4), MHC(4)], ids=title)
+@pytest.mark.parametrize("method", [GoMHC(4, s=2), MHCLite(4), KromHC(4), MHC(4)], ids=title_of)
 def test_curves_are_those_of_the_plain_loop(method, readout):
     epochs, batch = 40, 6
     result = run(method, epochs=epochs, targets=batch, readout=readout, start="gaussian")

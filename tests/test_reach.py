@@ -6,7 +6,8 @@ import pytest
 from birkhoff_cli.analyses import spectrum
 from birkhoff_cli.analyses.core.arrays import batch_first, lanes
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.random_numbers import generator
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry import reach
 from birkhoff_cli.analyses.geometry.characteristic import residual
@@ -21,8 +22,7 @@ from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def probe(method, kind, n=1000, **more):
-    rng = np.random.default_rng(0)
-    return spectrum.run(method, probe=kind, draws=Draws(samples=n), rng=rng, **more)
+    return spectrum.run(Drawn(method, Draws(samples=n)), probe=kind, **more)
 
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5, 6])
@@ -115,7 +115,7 @@ def test_targets_that_count_as_hit_are_hit():
     table = result.table
     assert sorted(set(table["sample"].to_pylist())) == list(range(3000))
     assert len(table) == 4 * 3000
-    rng = np.random.default_rng(0)
+    rng = generator(0)
     target = rng.uniform(-1, 1, 3000) + 1j * rng.uniform(-1, 1, 3000)
     z = table["re"].to_numpy() + 1j * table["im"].to_numpy()
     other = table["index"].to_numpy() > 0
@@ -150,7 +150,7 @@ def test_the_same_seed_gives_the_same_reach():
 def test_a_checkpoint_cannot_be_moved(rng):
     trace = in_memory(GoMHC(4).draw(1, rng)[None], (Site(0, "attn", "a"),), "file.pt")
     with pytest.raises(UsageError, match=r"file\.pt is fixed"):
-        spectrum.run(trace, probe="targets", rng=rng)
+        spectrum.run(trace, probe="targets")
 
 
 @pytest.mark.parametrize("kind", ["targets", "frontier"])

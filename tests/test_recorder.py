@@ -424,7 +424,7 @@ def test_matrices_that_are_handed_over(rng):
     assert (trace.d, trace.samples, trace.dtype) == (3, 10, np.float32)
     assert [site.name for site in trace.sites] == ["layers.0.attn", "layers.1.mlp"]
     np.testing.assert_array_equal(trace.matrices, h.swapaxes(1, 2).reshape(10, 2, 3, 3))
-    assert len(spectrum.run(trace, rng=rng).table) == 10 * 2 * 3
+    assert len(spectrum.run(trace).table) == 10 * 2 * 3
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv"])
@@ -458,9 +458,9 @@ def test_a_long_recording_leaves_memory_and_can_be_read_twice(rng, monkeypatch):
     trace = long.trace
     for block in (1, 8, 1000):
         np.testing.assert_array_equal(
-            np.concatenate([*trace.read(block)])[:, 0], h.reshape(-1, 3, 3)
+            np.concatenate([*trace.reader(block, 0)])[:, 0], h.reshape(-1, 3, 3)
         )
-    one, two = trace.read(5), trace.read(5)
+    one, two = trace.reader(5, 0), trace.reader(5, 0)
     for first, second in zip(one, two, strict=True):  # in turn
         np.testing.assert_array_equal(first, second)
 

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses import sinkhorn
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.random_numbers import LOGITS, block_generator
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
@@ -106,10 +107,10 @@ def test_int8_is_symmetric_and_at_most_half_a_step_away(rng):
     np.testing.assert_array_equal(FORMATS["int8"](np.zeros((1, 2, 2))), 0)
 
 
-def test_the_numbers_of_drawn_logits(rng):
-    method, draws = MHC(4, variant="mhc-lite", iters=3), Draws(samples=50, scale=2.0)
-    rows = by_key(sinkhorn.run(method, layers=2, draws=draws, rng=rng))
-    theta = method.theta(100, np.random.default_rng(0), "gaussian", 2.0).reshape(50, 2, 4, 4)
+def test_the_numbers_of_drawn_logits():
+    method, draws = MHC(4, variant="mhc-lite", iters=3), Draws(samples=50, layers=2, scale=2.0)
+    rows = by_key(sinkhorn.run(Drawn(method, draws)))
+    theta = method.theta(100, block_generator(0, 0, LOGITS), "gaussian", 2.0).reshape(50, 2, 4, 4)
     applied = np.array([[list(plainly(np.exp(z), 1, 3))[-1] for z in pair] for pair in theta])
     flat = theta.reshape(50, 2, 16)
     bf16 = method(FORMATS["bf16"](flat))
@@ -136,10 +137,10 @@ def test_the_numbers_of_drawn_logits(rng):
     assert row["max"] == pytest.approx(np.abs(moved - second)[:, 1].max(), rel=1e-6)
 
 
-def test_a_variant_changes_nothing_against_itself(rng):
+def test_a_variant_changes_nothing_against_itself():
     for variant in ("paper", "lucidrains", "deepseek-v4", "tokenbender"):
-        draws = Draws(samples=5)
-        result = sinkhorn.run(MHC(3, variant=variant), layers=2, draws=draws, rng=rng)
+        draws = Draws(samples=5, layers=2)
+        result = sinkhorn.run(Drawn(MHC(3, variant=variant), draws))
         changes = {row["variant"]: row["entry_change_max"] for row in result.summary["variants"]}
         assert changes[variant] == 0 and max(changes.values()) > 0
         same = {"paper": "paper", "lucidrains": "mhc-lite", "deepseek-v4": "megatron-dev"}
@@ -151,22 +152,22 @@ def test_wide_logits_need_more_sweeps():
     """20 sweeps are enough for small logits and not for large ones."""
     most = []
     for scale in (0.5, 4.0):
-        draws = Draws(samples=200, scale=scale)
-        rng = np.random.default_rng(0)
-        summary = sinkhorn.run(MHC(4), layers=1, draws=draws, rng=rng).summary
+        draws = Draws(samples=200, layers=1, scale=scale)
+        summary = sinkhorn.run(Drawn(MHC(4), draws)).summary
         most.append(summary["sweeps_1e-3"])
     assert most[0] <= 20 < most[1]
 
 
 @pytest.mark.parametrize("name", ["mhclite_mhc_n4", "hf_v4_origfmt", "megatron_main"])
-def test_what_a_model_applied_is_measured_and_carried_on(name, checkpoints, rng):
+def test_what_a_model_applied_is_measured_and_carried_on(name, checkpoints):
     with np.load(checkpoints / name / "truth.npz") as truth:
         h = truth["H_static"].astype(float)[None]
-    result = sinkhorn.run(trace(h), rng=rng)
+    result = sinkhorn.run(trace(h))
     rows = by_key(result)
-    first = 0 if np.abs(h.sum(-1) - 1).max(-1).sum() < np.abs(h.sum(-2) - 1).max(-1).sum() else 1
     for site in range(h.shape[1]):
         matrix = h[0, site]
+        rows_last = np.abs(matrix.sum(-1) - 1).max() < np.abs(matrix.sum(-2) - 1).max()
+        first = 0 if rows_last else 1
         assert rows["sweeps", None, 0, "residual", site]["mean"] == pytest.approx(error(matrix))
         later = error(list(plainly(matrix, first, 5))[-1])
         row = rows["sweeps", None, 5, "residual", site]
@@ -185,17 +186,17 @@ def test_logits_and_their_matrices_have_the_same_diameter(rng):
     np.testing.assert_allclose(diameter(np.log(h)), diameter(z), rtol=1e-12)
 
 
-def test_zeros_have_infinite_spread_and_permutations_need_no_sweep(rng):
+def test_zeros_have_infinite_spread_and_permutations_need_no_sweep():
     h = np.eye(3)[[1, 2, 0]][None, None]
-    summary = sinkhorn.run(trace(h), rng=rng).summary
+    summary = sinkhorn.run(trace(h)).summary
     assert summary["spread_max"] == summary["diameter_max"] == np.inf
     assert summary["sweeps_1e-6"] == 0 and summary["residual_max"] == 0
 
 
-def test_a_matrix_without_a_doubly_stochastic_scaling_is_given_up(rng):
+def test_a_matrix_without_a_doubly_stochastic_scaling_is_given_up():
     """[[1, 1], [0, 1]] has support but no total support: 1 / (2k) is left after k sweeps."""
     h = np.array([[1.0, 1.0], [0.0, 1.0]])[None, None]
-    result = sinkhorn.run(trace(h), rng=rng)
+    result = sinkhorn.run(trace(h))
     rows = by_key(result)
     assert result.summarise()["sweeps_1e-6"] is None
     assert rows["needed", None, None, "sweeps_1e-6", 0]["max"] == sinkhorn.MOST + 1
@@ -206,35 +207,40 @@ def test_a_matrix_without_a_doubly_stochastic_scaling_is_given_up(rng):
 
 
 @pytest.mark.parametrize("d, layers", [(1, 1), (64, 2)])
-def test_small_and_large(d, layers, rng):
-    summary = sinkhorn.run(MHC(d), layers=layers, draws=Draws(samples=2), rng=rng).summary
+def test_small_and_large(d, layers):
+    summary = sinkhorn.run(Drawn(MHC(d), Draws(samples=2, layers=layers))).summary
     assert summary["residual_max"] < 1e-12 and summary["sweeps_1e-6"] <= 20
     assert (summary["roundings"][0]["lambda_2_change_max"] is None) == (d == 1)
 
 
 @pytest.mark.parametrize(
-    "source, draws, error, said",
+    "source, error, said",
     [
-        (GoMHC(3), Draws(), UsageError, "use --method mhc"),
-        (MHC(3), Draws(draw="polytope"), UsageError, "draws no logits"),
-        (MHC(3), Draws(dtype="float32"), UsageError, "--dtype"),
-        (trace(np.ones((0, 1, 2, 2))), Draws(), BadInput, "holds no matrices"),
-        (trace(np.full((1, 1, 2, 2), np.nan)), Draws(), BadInput, "NaN or infinity"),
-        (trace(np.eye(2)[None, None] - 0.1), Draws(), BadInput, "a negative entry"),
-        (trace(np.array([[[[1.0, 1], [0, 0]]]])), Draws(), BadInput, "a row or column of zeros"),
+        (Drawn(GoMHC(3)), UsageError, "use --method mhc"),
+        (Drawn(MHC(3), Draws(draw="polytope")), UsageError, "draws no logits"),
+        (Drawn(MHC(3), Draws(dtype="float32")), UsageError, "--dtype"),
+        (trace(np.ones((0, 1, 2, 2))), BadInput, "holds no matrices"),
+        (trace(np.full((1, 1, 2, 2), np.nan)), BadInput, "NaN or infinity"),
+        (trace(np.eye(2)[None, None] - 0.1), BadInput, "a negative entry"),
+        (trace(np.array([[[[1.0, 1], [0, 0]]]])), BadInput, "a row or column of zeros"),
     ],
 )
-def test_what_cannot_be_normalised_is_one_clear_line(source, draws, error, said, rng):
+def test_what_cannot_be_normalised_is_one_clear_line(source, error, said):
     with pytest.raises(error, match=said) as refusal:
-        sinkhorn.run(source, draws=draws, rng=rng).summary  # noqa: B018
+        sinkhorn.run(source).summary  # noqa: B018
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("source", [MHC(4), MHC(1), trace(np.full((3, 2, 3, 3), 1 / 3))])
-def test_the_picture_needs_nothing_but_the_table(source, rng):
+FEW = Draws(samples=5, layers=2)
+
+
+@pytest.mark.parametrize(
+    "source", [Drawn(MHC(4), FEW), Drawn(MHC(1), FEW), trace(np.full((3, 2, 3, 3), 1 / 3))]
+)
+def test_the_picture_needs_nothing_but_the_table(source):
     from matplotlib.figure import Figure
 
-    table = sinkhorn.run(source, layers=2, draws=Draws(samples=5), rng=rng).table
+    table = sinkhorn.run(source).table
     figure = Figure(layout="constrained")
     sinkhorn.draw(table, figure)
     assert len(figure.axes) == 4

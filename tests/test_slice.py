@@ -9,7 +9,8 @@ from scipy.signal import fftconvolve
 
 from birkhoff_cli.analyses import slice as plane
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.random_numbers import block_generator
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, hypocycloid, polygon_area
@@ -34,8 +35,7 @@ EVERY = [(field, s) for field in ("real", "complex") for s in (1, 2, 3)]
 
 def run(source, n=5_000, seed=0, **more):
     draws = Draws(samples=n, **{k: more.pop(k) for k in ("draw", "scale", "dtype") if k in more})
-    rng = np.random.Generator(np.random.SFC64(seed))
-    return plane.run(source, draws=draws, rng=rng, **more)
+    return plane.run(Drawn(source, draws, seed), **more)
 
 
 def grid(cells):
@@ -284,7 +284,7 @@ def test_slice_samples_fill_the_slice(field, s):
 
 def test_table_rows_are_the_points_of_the_drawn_matrices():
     table = run(GoMHC(3), 300, seed=4).table
-    h = GoMHC(3).draw(300, np.random.Generator(np.random.SFC64(4)))
+    h = GoMHC(3).draw(300, block_generator(4, 0))
     rows = table.filter(np.array(table["kind"].to_pylist()) == "projection")
     alpha = np.stack([rows[f"alpha_{k}"].to_numpy() for k in range(3)])
     assert_allclose(
@@ -426,7 +426,7 @@ def a_trace(d=3):
 
 
 def test_a_trace_keeps_its_sites_and_has_no_slice():
-    result = plane.run(a_trace(), rng=np.random.default_rng(0))
+    result = plane.run(a_trace())
     table = result.table
     summary = result.summary
     assert table["site"].to_pylist() == [0, 1, 2] * 2
@@ -435,7 +435,7 @@ def test_a_trace_keeps_its_sites_and_has_no_slice():
     assert table["alpha_0"].to_pylist()[0] == table["re"].to_pylist()[0] == 1
     assert summary["projection_exact"] is summary["slice_fraction"] is None
     assert summary["outside_polygon"] == 0 and summary["plane_distance_min"] == 0
-    wide = plane.run(a_trace(4), rng=np.random.default_rng(0)).table
+    wide = plane.run(a_trace(4)).table
     assert "alpha_0" not in wide.column_names
 
 
@@ -463,7 +463,8 @@ def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
 def test_pictures_are_drawn_from_the_table_alone(source, options):
     from matplotlib.figure import Figure
 
-    result = run(source, 300, **options)
+    drawn = source if hasattr(source, "sites") else Drawn(source, Draws(samples=300))
+    result = plane.run(drawn, **options)
     figure = Figure(layout="constrained")
     plane.draw(result.table, figure)
     figure.canvas.draw()

@@ -5,7 +5,8 @@ import pytest
 
 from birkhoff_cli.analyses import spectrum
 from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.source import Draws, through_torch
+from birkhoff_cli.analyses.core.random_numbers import block_generator
+from birkhoff_cli.analyses.core.source import Drawn, Draws, through_torch
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.hc import HC
@@ -17,14 +18,13 @@ from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 def run(source, n=5_000, seed=0, **more):
     draws = Draws(samples=n, **{k: more.pop(k) for k in ("draw", "scale", "dtype") if k in more})
-    return spectrum.run(source, draws=draws, rng=np.random.default_rng(seed), **more)
+    return spectrum.run(Drawn(source, draws, seed), **more)
 
 
 @pytest.mark.parametrize("method", [GoMHC(4), GoMHC(3, s=1), GoMHC(5, s=1), HC(3), MHC(4, iters=1)])
 def test_the_table_holds_the_eigenvalues_of_the_drawn_matrices(method):
     table = run(method, 500).table
-    rng = np.random.default_rng(0)
-    h = method.draw(500, rng)
+    h = method.draw(500, block_generator(0, 0))
     found = (table["re"].to_numpy() + 1j * table["im"].to_numpy()).reshape(500, method.d)
     order = [sorted(row, key=lambda z: (round(z.real, 8), z.imag)) for row in found]
     expected = [
@@ -94,7 +94,7 @@ def test_a_name_with_dollars_is_no_formula(birkhoff, tmp_path):
 def test_a_trace_keeps_its_sites():
     h = GoMHC(4).draw(6, np.random.default_rng(1)).reshape(2, 3, 4, 4)
     sites = (Site(0, "attn", "a"), Site(0, "mlp", "b"), Site(1, "attn", "c"))
-    table = spectrum.run(in_memory(h, sites, "test"), rng=np.random.default_rng(0)).table
+    table = spectrum.run(in_memory(h, sites, "test")).table
     assert table["site"].to_numpy().tolist() == np.tile(np.repeat([0, 1, 2], 4), 2).tolist()
     assert table["layer"].to_numpy().tolist() == np.tile(np.repeat([0, 0, 1], 4), 2).tolist()
     assert table["branch"].to_pylist()[4] == "mlp" and table["sample"].to_pylist()[12] == 1

@@ -67,10 +67,12 @@ def test_what_is_written_is_read_bit_by_bit(tmp_path_factory, shape, kind, forma
     h = random(*shape, kind)
     path = written(tmp_path_factory.getbasetemp() / "trace", h, format, group, block)
     trace = matrices.read(path)
-    blocks = list(trace.read(block))
+    blocks = list(trace.reader(block, 0))
     assert [len(b) for b in blocks[:-1]] == [block] * (len(blocks) - 1)
     assert (trace.samples, len(trace.sites), trace.d) == shape and len(blocks[-1]) <= block
     found = np.concatenate(blocks)
+    later = list(trace.reader(block, block * (len(blocks) // 2)))
+    assert np.array_equal(np.concatenate(later), found[block * (len(blocks) // 2) :])
     assert found.dtype == trace.dtype == (kind if format in ("parquet", "arrow") else "f8")
     assert found.astype(kind).tobytes() == h.tobytes()
     assert np.array_equal(trace.matrices, found)
@@ -266,7 +268,7 @@ def test_memory_does_not_grow_with_the_file(format, tmp_path):
 def test_an_npy_file_in_fortran_order_is_read_whole(tmp_path):
     h = random(7, 3, 4)
     np.save(tmp_path / "t.npy", np.asfortranarray(h))
-    assert np.array_equal(np.concatenate(list(matrices.read(tmp_path / "t.npy").read(2))), h)
+    assert np.array_equal(np.concatenate(list(matrices.read(tmp_path / "t.npy").reader(2, 0))), h)
 
 
 def test_parquet_keeps_no_dictionary_of_matrices(tmp_path):
@@ -284,5 +286,5 @@ def test_a_pipe_is_read_in_blocks_too(tmp_path, monkeypatch):
     data = written(tmp_path / "t", h, group=2000, block=10).read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
     trace = matrices.read(matrices.STDIN)
-    assert np.array_equal(np.concatenate(list(trace.read(7))), h)
+    assert np.array_equal(np.concatenate(list(trace.reader(7, 0))), h)
     assert trace.meta["inputs"][0]["size"] == len(data)

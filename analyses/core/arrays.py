@@ -6,6 +6,7 @@ the batch first; they turn to lanes inside, and the turn is a view.
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,3 +68,18 @@ def like(values: Any, array: Array) -> Array:
     if xp is np:
         return np.asarray(values, dtype=array.real.dtype)
     return xp.asarray(values, dtype=array.dtype, device=array.device)
+
+
+def regrouped(parts: Iterable[Array], size: int) -> Iterator[Array]:
+    """The same rows, ``size`` at a time; copied only where a group spans several parts."""
+    held: list[Array] = []
+    missing = size
+    for part in parts:
+        while len(part) >= missing:
+            yield np.concatenate([*held, part[:missing]]) if held else part[:missing]
+            part, held, missing = part[missing:], [], size
+        if len(part):
+            held.append(part)
+            missing -= len(part)
+    if held:
+        yield np.concatenate(held)

@@ -13,11 +13,3 @@ class With:
 
     option: str
     value: str | None = None
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """An option of matrices that are drawn; those of a file are as they are."""
-
-
-Condition = With | Drawn

@@ -35,20 +35,12 @@ def pairs(a: MixingTrace, b: MixingTrace) -> Iterator[tuple[Array, Array]]:
 
 
 def _pairs(a: MixingTrace, b: MixingTrace) -> Iterator[tuple[Array, Array]]:
-    if 1 in (a.samples, b.samples):
-        single = (a if a.samples == 1 else b).matrices
-        for block in b if a.samples == 1 else a:
-            yield (single, block) if a.samples == 1 else (block, single)
+    if 1 not in (a.samples, b.samples):
+        yield from zip(a, b, strict=True)  # of the same size, so their blocks are
         return
-    left, right = iter(a), iter(b)
-    one = other = np.empty((0,))
-    for _ in range(a.samples + b.samples):
-        one = one if len(one) else next(left, one)
-        other = other if len(other) else next(right, other)
-        if not (count := min(len(one), len(other))):
-            return
-        yield one[:count], other[:count]
-        one, other = one[count:], other[count:]
+    single = (a if a.samples == 1 else b).matrices
+    for block in b if a.samples == 1 else a:
+        yield (single, block) if a.samples == 1 else (block, single)
 
 
 def assumptions(a: MixingTrace, b: MixingTrace) -> list[str]:

@@ -1,17 +1,79 @@
-"""Where matrices come from: drawn from a parameterization, or recorded in a trace."""
+"""Where matrices come from: drawn from a parameterization, or recorded in a trace.
 
-from collections.abc import Callable, Iterator
+Both are read in numbered blocks. A drawn block has random numbers of its own, so that any block
+can be drawn alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.core.random_numbers import Seed, block_generator
+from birkhoff_cli.analyses.core.trace import Site
 
-Source: TypeAlias = Parameterization | MixingTrace
+
+class Source(Protocol):
+    """Matrices of several sites over samples: a `MixingTrace`, or `Drawn` ones."""
+
+    @property
+    def d(self) -> int:
+        """Number of streams."""
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of every site."""
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Where the matrices of a sample are, in order of depth."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the matrices were computed."""
+
+    @property
+    def title(self) -> str:
+        """A short name for pictures, without dollar signs that would begin a formula."""
+
+    @property
+    def method_name(self) -> str | None:
+        """The method that made the matrices, where it is known."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Provenance for the metadata of files."""
+
+    @property
+    def drawn(self) -> "Drawn | None":
+        """The source itself if its matrices are drawn; None if they are as they are."""
+
+    @property
+    def map(self) -> Parameterization | None:
+        """What made the matrices of `theta`, where both are known."""
+
+    @property
+    def theta(self) -> Array | None:
+        """Parameters ``(samples, sites, p)``."""
+
+    @property
+    def block(self) -> int:
+        """Samples in a block; the last one may have fewer."""
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+
+    def read(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(samples, sites, d, d)`` of consecutive numbers."""
+
+    def __iter__(self) -> Iterator[Array]:
+        """Every block."""
+
 
 MAX_SAMPLES = 1 << 40
 """More are a slip of the keyboard: they would be drawn for weeks."""
@@ -19,9 +81,10 @@ MAX_SAMPLES = 1 << 40
 
 @dataclass(frozen=True)
 class Draws:
-    """How many matrices to draw from a parameterization, and how. Of no effect for a trace."""
+    """How many matrices to draw from a parameterization, and how."""
 
     samples: Annotated[int, "matrices (with layers: stacks of them) to draw"] = 100_000
+    layers: Annotated[int | None, "depth of a drawn stack; a checkpoint has its own"] = None
     draw: Annotated[
         str | None,
         "gaussian, uniform or init parameters, or a sampler of the method: haar, dirichlet, "
@@ -41,6 +104,7 @@ class Draws:
         require(
             self.samples <= MAX_SAMPLES, f"-n/--samples {self.samples}", f"{MAX_SAMPLES:,} at most"
         )
+        require(self.layers is None or self.layers >= 1, f"--layers {self.layers}", "at least 1")
         require(
             self.scale is None or 0 <= self.scale < np.inf,
             f"--scale {self.scale}",
@@ -58,78 +122,132 @@ class Draws:
         return through_torch(self.device, self.dtype)
 
 
-def blocks(
-    source: Source, draws: Draws, rng: np.random.Generator, layers: int = 1
-) -> Iterator[Array]:
-    """Matrices ``(n, sites, d, d)``, in order of samples: those of a trace in float64.
+@dataclass(frozen=True)
+class Drawn:
+    """Matrices drawn from a parameterization, or stacks of them, each layer independently.
 
-    Drawn matrices have the dtype of ``draws``. A sampler that needs no parameters draws in float64,
-    and is rounded to it.
-
-    Args:
-        source: a trace, or a map to draw from.
-        draws: how to draw.
-        rng: the only source of randomness.
-        layers: depth of a drawn stack; each layer is drawn independently.
-
-    Raises:
-        UsageError: a device for a sampler that runs no map.
+    Attributes:
+        method: the map.
+        draws: how many, and how.
+        seed: of all random numbers; a tuple for one of several children of a seed.
     """
-    if isinstance(source, MixingTrace):
-        yield from (block.astype(np.float64) for block in source)
-        return
-    how = draws.draw or source.default_draw
-    if draws.device != "cpu" and how in source.samplers():
-        raise UsageError(f"--draw {how} draws matrices without the map; leave --device out")
-    evaluate = draws.evaluator()
-    step = block_size(source, layers)
-    for start in range(0, draws.samples, step):
-        n = min(step, draws.samples - start)
-        parts = [
-            source.draw(min(source.lanes, n * layers - i), rng, draws.draw, draws.scale, evaluate)
-            for i in range(0, n * layers, source.lanes)
-        ]
-        h = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        h = h.astype(draws.dtype, copy=False)
-        yield h[:, None] if layers == 1 else h.reshape(n, layers, source.d, source.d)
+
+    method: Parameterization
+    draws: Draws = Draws()
+    seed: Seed = 0
+
+    @property
+    def d(self) -> int:
+        """Number of streams."""
+        return self.method.d
+
+    @property
+    def samples(self) -> int:
+        """Number of matrices, or of stacks."""
+        return self.draws.samples
+
+    @property
+    def layers(self) -> int:
+        """Matrices in a stack."""
+        return self.draws.layers or 1
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """One to a layer."""
+        return tuple(Site(layer, "drawn", f"layer {layer}") for layer in range(self.layers))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the matrices."""
+        return np.dtype(self.draws.dtype)
+
+    @property
+    def title(self) -> str:
+        """The method with its options."""
+        return title_of(self.method)
+
+    @property
+    def method_name(self) -> str:
+        """The word for the method on the command line."""
+        return self.method.name
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Nothing: the command says all."""
+        return {}
+
+    @property
+    def drawn(self) -> "Drawn":
+        """This."""
+        return self
+
+    @property
+    def map(self) -> None:
+        """Nothing: parameters are drawn with the matrices."""
+        return None
+
+    @property
+    def theta(self) -> None:
+        """Nothing."""
+        return None
+
+    @property
+    def how(self) -> str:
+        """The distribution."""
+        return self.draws.draw or self.method.default_draw
+
+    @property
+    def block(self) -> int:
+        """Samples in a block, so that a step on it stays in cache or in memory."""
+        if self.draws.layers is None:
+            return self.method.lanes
+        return max(1, 4_000_000 // (self.layers * self.d**2))
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return -(-self.samples // self.block)
+
+    def sizes(self, numbers: range) -> Iterator[tuple[int, int]]:
+        """Numbers of blocks, and the samples in each."""
+        return ((k, min(self.block, self.samples - k * self.block)) for k in numbers)
+
+    def read(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(samples, layers, d, d)`` in the dtype of ``draws``.
+
+        A sampler that needs no parameters draws in float64, and is rounded.
+
+        Raises:
+            UsageError: a device for a sampler that runs no map.
+        """
+        if self.draws.device != "cpu" and self.how in self.method.samplers():
+            raise UsageError(
+                f"--draw {self.how} draws matrices without the map; leave --device out"
+            )
+        evaluate = self.draws.evaluator()
+        for number, n in self.sizes(numbers):
+            rng, total, lanes = (
+                block_generator(self.seed, number),
+                n * self.layers,
+                self.method.lanes,
+            )
+            parts = [
+                self.method.draw(min(lanes, total - i), rng, self.how, self.draws.scale, evaluate)
+                for i in range(0, total, lanes)
+            ]
+            h = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            yield h.astype(self.dtype, copy=False).reshape(n, self.layers, self.d, self.d)
+
+    def __iter__(self) -> Iterator[Array]:
+        """Every block, as `read`."""
+        return self.read(range(self.blocks))
 
 
-def block_size(source: Parameterization, layers: int) -> int:
-    """Stacks drawn at a time."""
-    if layers == 1:
-        return source.lanes
-    return max(1, 4_000_000 // (layers * source.d**2))
-
-
-def steps(source: Source, draws: Draws, layers: int = 1) -> int:
-    """How many blocks there will be."""
-    if isinstance(source, MixingTrace):
-        return source.blocks
-    return -(-draws.samples // block_size(source, layers))
-
-
-def samples(source: Source, draws: Draws) -> int:
-    """How many samples there will be."""
-    return source.samples if isinstance(source, MixingTrace) else draws.samples
-
-
-def sites(source: Source, layers: int = 1) -> tuple[Site, ...]:
-    """The sites of a trace, or those of a drawn stack: one to a layer."""
-    if isinstance(source, MixingTrace):
-        return source.sites
-    return tuple(Site(layer, "drawn", f"layer {layer}") for layer in range(layers))
-
-
-def title(source: Source) -> str:
-    """A short name for pictures: the checkpoint's, or the method with its options.
-
-    A dollar sign is escaped: in a picture it would begin a formula.
-    """
-    if isinstance(source, MixingTrace):
-        return source.source.replace("$", r"\$")
-    values = {f.name: getattr(source, f.name) for f in fields(source)}
+def title_of(method: Parameterization) -> str:
+    """The method with all its options, as pictures name it."""
+    values = {f.name: getattr(method, f.name) for f in fields(method)}
     return ", ".join(
-        [source.name, *(f"{k} = {v}" for k, v in values.items() if v not in (None, ()))]
+        [method.name, *(f"{k} = {v}" for k, v in values.items() if v not in (None, ()))]
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +22,15 @@ class Site(NamedTuple):
     name: str
 
 
+def site_columns(sites: Sequence[Site]) -> dict[str, Array]:
+    """The columns that say where a matrix belongs, ``(sites,)`` each."""
+    return {
+        "site": np.arange(len(sites)),
+        "layer": np.array([site.layer for site in sites], int),
+        "branch": np.array([site.branch for site in sites], str),
+    }
+
+
 @dataclass(frozen=True)
 class MixingTrace:
     """Residual mixing matrices of one model, over samples and depth.
@@ -32,8 +42,8 @@ class MixingTrace:
         samples: number of samples; a static matrix has one.
         sites: layer, branch and name of every site, in the order in which streams meet them.
         source: where the matrices come from, for titles and messages.
-        read: from a number of samples to blocks ``(sample, site, d, d)`` of at most that many,
-            ``x_out = H @ x_in``, all samples in order.
+        reader: from a number of samples and a first sample to blocks ``(sample, site, d, d)`` of
+            that many, ``x_out = H @ x_in``, from that sample on in order.
         dtype: in which the matrices were computed.
         step: training step of the model, where it is known.
         meta: provenance for file metadata: format, settings, assumptions, digests.
@@ -45,7 +55,7 @@ class MixingTrace:
     samples: int
     sites: tuple[Site, ...]
     source: str
-    read: Callable[[int], Iterator[Array]] = field(repr=False)
+    reader: Callable[[int, int], Iterator[Array]] = field(repr=False)
     dtype: np.dtype[Any] = np.dtype(np.float32)
     step: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
@@ -62,18 +72,38 @@ class MixingTrace:
         """Number of blocks that an analysis goes through."""
         return -(-self.samples // self.block)
 
-    def __iter__(self) -> Iterator[Array]:
-        """Blocks ``(sample, site, d, d)`` in the trace's dtype.
+    @property
+    def title(self) -> str:
+        """The name of the checkpoint; a dollar sign would begin a formula in a picture."""
+        return self.source.replace("$", r"\$")
+
+    @property
+    def method_name(self) -> str | None:
+        """The method that the checkpoint says it is of."""
+        name: str | None = self.meta.get("method")
+        return name
+
+    @property
+    def drawn(self) -> None:
+        """Nothing: see `birkhoff_cli.analyses.core.source.Drawn`."""
+        return None
+
+    def read(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(sample, site, d, d)`` in the trace's dtype, of consecutive numbers.
 
         Raises:
             BadInput: a matrix that is not finite, which no later step could use.
         """
-        start = 0
-        for block in self.read(self.block):
+        start = numbers.start * self.block
+        for block in islice(self.reader(self.block, start), len(numbers)):
             if not np.isfinite(block.sum()):  # one number, or a sum beyond the largest
                 self._refuse(block, start)
             yield block
             start += len(block)
+
+    def __iter__(self) -> Iterator[Array]:
+        """Every block, as `read`."""
+        return self.read(range(self.blocks))
 
     def _refuse(self, block: Array, start: int) -> None:
         bad = np.argwhere(~np.isfinite(block).all(axis=(-1, -2)))
@@ -114,15 +144,15 @@ def in_memory(
 ) -> MixingTrace:
     """The trace of an array ``(sample, site, d, d)``."""
 
-    def read(block: int) -> Iterator[Array]:
-        return (matrices[k : k + block] for k in range(0, len(matrices), block))
+    def read(size: int, first: int) -> Iterator[Array]:
+        return (matrices[k : k + size] for k in range(first, len(matrices), size))
 
     return MixingTrace(
         d=matrices.shape[-1],
         samples=len(matrices),
         sites=sites,
         source=source,
-        read=read,
+        reader=read,
         dtype=matrices.dtype,
         step=step,
         meta=meta or {},

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry.sinkhorn import narrow, sweep
+from birkhoff_cli.analyses.geometry.sinkhorn import least_narrow, sweep
 
 RENEW = 100
 """Sweeps after which matrices that are done are let go."""
@@ -48,10 +48,24 @@ def sweeps(z: Array, axes: Sequence[int]) -> Iterator[Array]:
         axes: what a sweep sums over, in turn: 1 makes rows sum to 1, 0 columns.
     """
     shifted = z - z.max(axis=axes[0], keepdims=True)
-    if narrow(shifted):
-        h = np.exp(shifted)
-        while True:
-            yield sweep(h, axes)
+    narrow = shifted.min((0, 1)) >= least_narrow(shifted)  # each matrix by itself
+    if narrow.all():
+        yield from _narrow_sweeps(shifted, axes)
+    if not narrow.any():
+        yield from _wide_sweeps(shifted, axes)
+    h = np.empty_like(shifted)
+    parts = (_narrow_sweeps(shifted[..., narrow], axes), _wide_sweeps(shifted[..., ~narrow], axes))
+    for h[..., narrow], h[..., ~narrow] in zip(*parts, strict=True):
+        yield h
+
+
+def _narrow_sweeps(shifted: Array, axes: Sequence[int]) -> Iterator[Array]:
+    h = np.exp(shifted)
+    while True:
+        yield sweep(h, axes)
+
+
+def _wide_sweeps(shifted: Array, axes: Sequence[int]) -> Iterator[Array]:
     while True:
         for axis in axes:
             shifted -= shifted.max(axis=axis, keepdims=True)

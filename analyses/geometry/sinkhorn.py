@@ -109,9 +109,13 @@ def narrow(z: Array) -> bool:
     exp(2 r) at most, so that all on the way are above exp(-2 r) / d. The gradient squares
     the reciprocal of a sum of them.
     """
-    xp = namespace(z)
-    r = -math.log(float(xp.finfo(z.dtype).smallest_normal)) / 4 - math.log(z.shape[0])
-    return bool(xp.all(z >= -r))
+    return bool(namespace(z).all(z >= least_narrow(z)))
+
+
+def least_narrow(z: Array) -> float:
+    """The least entry of lanes that are `narrow`."""
+    smallest = float(namespace(z).finfo(z.dtype).smallest_normal)
+    return math.log(smallest) / 4 + math.log(z.shape[0])
 
 
 def _rescale(h: Array, factor: Array) -> Array:

@@ -56,9 +56,15 @@ def batches(tokens: Array) -> Iterator[Array]:
     """Whole sequences, ``(some, length)`` torch, about `TOKENS` tokens at a time."""
     import torch
 
-    step = max(1, TOKENS // tokens.shape[1])
+    step = sequences_in_batch(tokens)
     for start in range(0, len(tokens), step):
         yield torch.from_numpy(tokens[start : start + step])
+
+
+def sequences_in_batch(tokens: Array) -> int:
+    """Sequences that go through a model together."""
+    length: int = tokens.shape[1]
+    return max(1, TOKENS // length)
 
 
 @contextmanager

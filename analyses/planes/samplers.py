@@ -7,14 +7,16 @@ plane: that event has probability 0.
 Source: docs/mathematics.md 4.3, 4.4.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.ensemble import Circulants, Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.random_numbers import CIRCULANTS, block_generator
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 
 
 def on_slice(method: Parameterization, draws: Draws) -> Circulants | None:
@@ -33,6 +35,26 @@ def on_slice(method: Parameterization, draws: Draws) -> Circulants | None:
     if tied is None:
         return own
     return Circulants(f"{how} parameters, alike on orbits", _parameters(method, draws, how, tied))
+
+
+@dataclass(frozen=True)
+class InSlice:
+    """Blocks of matrices ``(n, 1, 3, 3)`` in the plane, as many as are drawn beside them."""
+
+    source: Drawn
+    sampler: Circulants
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return -(-self.source.samples // LANES)
+
+    def read(self, numbers: range) -> Iterator[Array]:
+        """Blocks in the dtype of the draws."""
+        for number in numbers:
+            n = min(LANES, self.source.samples - number * LANES)
+            rng = block_generator(self.source.seed, number, CIRCULANTS)
+            yield self.sampler.draw(n, rng).astype(self.source.dtype, copy=False)[:, None]
 
 
 def _parameters(method: Parameterization, draws: Draws, how: str, tied: Array) -> Sampler:

@@ -10,9 +10,9 @@ from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
 from birkhoff_cli.analyses.geometry.charts import chart_of
-from birkhoff_cli.analyses.geometry.coverage import Coverage
 from birkhoff_cli.analyses.probes import Probe
 from birkhoff_cli.analyses.regions._known_reach import Reach
+from birkhoff_cli.analyses.statistics.coverage import Coverage
 
 REACHED = 1e-8
 """A point of the frontier is an eigenvalue to about this."""

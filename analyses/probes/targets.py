@@ -14,9 +14,9 @@ from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
 from birkhoff_cli.analyses.geometry.charts import chart_of
-from birkhoff_cli.analyses.geometry.coverage import Coverage
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
 from birkhoff_cli.analyses.probes import Probe
+from birkhoff_cli.analyses.statistics.coverage import Coverage
 
 HIT = 1e-3
 """Distance within which a target counts as hit."""
@@ -83,7 +83,7 @@ class _Hunt:
     def _measured(self, which: Any, age: Any, state: Any) -> Columns:
         h = batch_first(self.chart.matrices(state), 2)
         re, im = eigenvalue_parts(h)
-        self.count.add(lanes(re, 1), lanes(im, 1))
+        self.count.add(0, lanes(re, 1), lanes(im, 1))
         rows, columns = (float(np.abs(h.sum(axis) - 1).max(initial=0)) for axis in (-1, -2))
         self.row_error = max(self.row_error, rows)
         self.column_error = max(self.column_error, columns)

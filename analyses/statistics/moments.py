@@ -52,7 +52,9 @@ class Moments:
             whole = np.ascontiguousarray(values, np.float64)
             self.add_block(number, whole, whole.min(1), whole.max(1), first)
 
-    def add_block(self, number: int, values: Array, low: Array, high: Array, first: int) -> None:
+    def add_block(
+        self, number: int, values: Array, low: Array, high: Array, first: int = 0
+    ) -> None:
         """The same of contiguous float64, where the extremes of every row are known."""
         if self._open is None or self._open[0] != number:
             self._close()

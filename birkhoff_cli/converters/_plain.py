@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from birkhoff_cli.analyses.core.options import Drawn, With
+from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.converters._converter import Converter
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
@@ -34,8 +34,6 @@ class Plain(Converter):
     def refusal(self, name: str, request: Request) -> str:
         """What it belongs to."""
         mark = next(m for m in self._marks() if not _holds(m, request))
-        if isinstance(mark, Drawn):
-            return drawn_only(dashes(name), request)
         other = f"{dashes(mark.option)} {mark.value or ''}".strip()
         return f"{dashes(name)} belongs to {other}; say that too, or leave {dashes(name)} out"
 
@@ -44,13 +42,11 @@ class Plain(Converter):
         del d
         return request[self.parameter.name]
 
-    def _marks(self) -> list[With | Drawn]:
-        return [m for m in self.parameter.marks if isinstance(m, With | Drawn)]
+    def _marks(self) -> list[With]:
+        return [m for m in self.parameter.marks if isinstance(m, With)]
 
 
-def _holds(mark: With | Drawn, request: Request) -> bool:
-    if isinstance(mark, Drawn):
-        return not request.get("path")
+def _holds(mark: With, request: Request) -> bool:
     if mark.value is None:
         return request.get(mark.option) not in (None, False)
     return bool(request.get(mark.option) == mark.value)

@@ -10,8 +10,9 @@ from birkhoff_cli import methods, values
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.core.source import Draws
-from birkhoff_cli.converters._converter import Converter
+from birkhoff_cli.analyses.core.random_numbers import generator
+from birkhoff_cli.analyses.core.source import Drawn, Draws
+from birkhoff_cli.converters._converter import Converter, Parameter
 from birkhoff_cli.converters._plain import drawn_only
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Origin, Request
@@ -155,6 +156,36 @@ class OptionalSampler(Converter):
         return lambda n, rng: method.draw(n, rng, how["draw"], scale)
 
 
+class DrawnMatrices(Method):
+    """Matrices that are drawn: the method, how many, how, and the seed."""
+
+    def options(self) -> Mapping[str, Option]:
+        """Those of the method, and of `Draws`."""
+        own = field_options(draws_of(self.parameter), GROUP)
+        return {**super().options(), "seed": SEED, **own}
+
+    def used(self, request: Request) -> set[str]:
+        """With every option of the draws."""
+        return super().used(request) | {"seed", *field_options(draws_of(self.parameter), GROUP)}
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """The draws of a method."""
+        draws = changed(draws_of(self.parameter), request)
+        return Drawn(super().read(request, d), draws, seed(request))
+
+
+def draws_of(parameter: Parameter) -> Draws:
+    """The draws that an analysis makes if nothing is given: a mark of its source."""
+    draws: Draws = next(mark for mark in parameter.marks if isinstance(mark, Draws))
+    return draws
+
+
+def changed(draws: Draws, request: Request) -> Draws:
+    """Draws with the options that are given."""
+    own = {name for name in field_options(draws, GROUP) if request.is_given(name)}
+    return dataclasses.replace(draws, **{name: request[name] for name in own})
+
+
 class DrawOptions(Converter):
     """A dataclass of how to draw: one option for each field."""
 
@@ -173,9 +204,7 @@ class DrawOptions(Converter):
     def read(self, request: Request, d: int | None) -> Draws:
         """The defaults of the analysis, changed by what is given."""
         del d
-        given = {name: request[name] for name in request.options if request.is_given(name)}
-        default: Draws = self.parameter.default
-        return dataclasses.replace(default, **given)
+        return changed(self.parameter.default, request)
 
 
 class Generator(Converter):
@@ -188,7 +217,7 @@ class Generator(Converter):
     def read(self, request: Request, d: int | None) -> np.random.Generator:
         """A generator."""
         del d
-        return np.random.Generator(np.random.SFC64(seed(request)))
+        return generator(seed(request))
 
 
 def seed(request: Request) -> int:
@@ -204,12 +233,17 @@ def seed(request: Request) -> int:
 
 
 def field_options(default: Any, group: str) -> dict[str, Option]:
-    """An option for each field of a dataclass; None if it is not given."""
+    """An option for each field of a dataclass; None if it is not given.
+
+    Draws of single matrices have no layers.
+    """
     hints = get_type_hints(type(default), include_extras=True)
     built = {}
     for field in dataclasses.fields(default):
         kind, note = get_args(hints[field.name])[:2]
         value = getattr(default, field.name)
+        if field.name == "layers" and value is None:
+            continue
         note += f" (default: {value:,})" if type(value) is int else ""
         built[field.name] = Option(field.name, kind, note, group=group)
     return built
@@ -221,5 +255,6 @@ CONVERTERS: Mapping[Any, type[Converter]] = {
     tuple[Parameterization, ...]: Methods,
     Sampler | None: OptionalSampler,
     Draws: DrawOptions,
+    Drawn: DrawnMatrices,
     np.random.Generator: Generator,
 }

@@ -116,16 +116,16 @@ class Series(Trace):
 
 
 class PathOrMethod(Trace):
-    """The matrices at a path, or a method to draw them from."""
+    """The matrices at a path, or those that are drawn from a method."""
 
     @property
-    def method(self) -> drawn.Method:
-        """The half of it that reads a method."""
-        return drawn.Method(self.parameter, self.methods)
+    def method(self) -> drawn.DrawnMatrices:
+        """The half of it that draws."""
+        return drawn.DrawnMatrices(self.parameter, self.methods)
 
     def options(self) -> Mapping[str, Option]:
-        """Those of both."""
-        return {"path": PATH_OR_METHOD, **STREAMS, **self.method.options()}
+        """Those of both; ``--samples`` has a meaning for either."""
+        return {**self.method.options(), "path": PATH_OR_METHOD, **STREAMS}
 
     def used(self, request: Request) -> set[str]:
         """Those of the one that is named; if neither is, that is what has to be said."""
@@ -133,19 +133,19 @@ class PathOrMethod(Trace):
             return super().used(request)
         if request["method"] is None:
             return set(self.options())
-        return {"seed"} | self.method.used(request)
+        return self.method.used(request)
 
     def refusal(self, name: str, request: Request) -> str:
         """It is for the other one, or the one that is named does not have it."""
         if self.paths(request):
-            own = name in self.method.options()
+            own = name in self.method.options().keys() - STREAMS.keys()
             return drawn_only(dashes(name), request) if own else super().refusal(name, request)
-        if name in STREAMS:
+        if name in STREAMS.keys() - self.method.options().keys():
             return f"{dashes(name)} is for checkpoints, not for --method"
         return self.method.refusal(name, request)
 
     def read(self, request: Request, d: int | None) -> Source:
-        """A trace or a method.
+        """A trace, or draws.
 
         Raises:
             UsageError: neither is named.
@@ -155,7 +155,8 @@ class PathOrMethod(Trace):
             return trace
         if request["method"] is None:
             raise UsageError("no matrices were named; give a checkpoint, or --method and a name")
-        return self.method.read(request, d)
+        source: Source = self.method.read(request, d)
+        return source
 
 
 def _all_matrices(paths: list[Path]) -> bool:

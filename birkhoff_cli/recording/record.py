@@ -2,7 +2,7 @@
 
     with record(model, "trace.parquet") as recorder:
         model(tokens)
-    spectrum.run(recorder.trace, rng=rng)
+    spectrum.run(recorder.trace)
 
 Known hyper-connections are found in the model by what they are, not by where they were imported
 from; the files of `libraries` know them.

@@ -130,7 +130,7 @@ class Recorder:
             samples=self.samples,
             sites=self.sites,
             source="recording" if self.path is None else str(self.path),
-            read=self._read,
+            reader=self._read,
             dtype=self._dtype,
             meta={"format": "recording", "assumptions": [], **self.meta},
         )
@@ -192,10 +192,10 @@ class Recorder:
         what = f"{more[0]}, which the first did not" if more else "the sites in another order"
         return f"{seen} {what}; every pass must meet the same sites in order"
 
-    def _read(self, block: int) -> Iterator[Array]:
+    def _read(self, block: int, first: int) -> Iterator[Array]:
         shape = (len(self.sites), self._d, self._d)
         size = int(np.prod(shape)) * self._dtype.itemsize
-        for start in range(0, self.samples, block):
+        for start in range(first, self.samples, block):
             self._spool.seek(start * size)
             data = self._spool.read(min(block, self.samples - start) * size)
             yield np.frombuffer(data, self._dtype).reshape(-1, *shape)

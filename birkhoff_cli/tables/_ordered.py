@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from birkhoff_cli.analyses.core.arrays import regrouped
 from birkhoff_cli.analyses.core.errors import TooLarge
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -52,7 +53,7 @@ def trace(label: Path, table: Stored, facts: dict[str, Any]) -> MixingTrace:
         samples=table.rows // len(sites),
         sites=sites,
         source=where(label),
-        read=_reader(label, table, len(sites), head.shape[-1]),
+        reader=_reader(label, table, len(sites), head.shape[-1]),
         dtype=head.dtype,
         meta=facts,
     )
@@ -60,18 +61,27 @@ def trace(label: Path, table: Stored, facts: dict[str, Any]) -> MixingTrace:
 
 def _reader(
     label: Path, table: Stored, sites: int, d: int
-) -> Callable[[int], Iterator[NDArray[Any]]]:
-    """From a number of samples to blocks ``(sample, site, d, d)`` of so many."""
+) -> Callable[[int, int], Iterator[NDArray[Any]]]:
+    """From a number of samples and the first one to blocks ``(sample, site, d, d)`` of so many."""
 
-    def read(block: int) -> Iterator[NDArray[Any]]:
+    def read(block: int, first: int) -> Iterator[NDArray[Any]]:
         size = block * sites
         with refusing(label):
-            columns = (batch["matrix"] for batch in table.batches(["matrix"], size))
+            batches = _from_row(table.batches(["matrix"], size), first * sites)
+            columns = (batch["matrix"] for batch in batches)
             parts = (rows.matrices(label, column, d) for column in columns)
             for part in regrouped(parts, size):
                 yield real(part).reshape(-1, sites, d, d)
 
     return read
+
+
+def _from_row(batches: Iterable[pa.RecordBatch], row: int) -> Iterator[pa.RecordBatch]:
+    """The same batches without the rows before one."""
+    for batch in batches:
+        if row < len(batch):
+            yield batch.slice(row)
+        row = max(row - len(batch), 0)
 
 
 def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:
@@ -161,18 +171,3 @@ def _whole(label: Path, table: Stored, names: list[str], row: int) -> pa.Table:
             f"and is too large to sort in memory; sort it on disk, in DuckDB: "
             f"copy (from 'trace.parquet' order by sample, site) to 'sorted.parquet'"
         ) from error
-
-
-def regrouped(parts: Iterable[NDArray[Any]], size: int) -> Iterator[NDArray[Any]]:
-    """The same rows, ``size`` at a time; copied only where a group spans several parts."""
-    held: list[NDArray[Any]] = []
-    missing = size
-    for part in parts:
-        while len(part) >= missing:
-            yield np.concatenate([*held, part[:missing]]) if held else part[:missing]
-            part, held, missing = part[missing:], [], size
-        if len(part):
-            held.append(part)
-            missing -= len(part)
-    if held:
-        yield np.concatenate(held)

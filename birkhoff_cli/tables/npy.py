@@ -38,10 +38,10 @@ class Npy(TableFormat):
             start = file.tell()
         samples, *inner = _arrays.four_axes(header.shape)
 
-        def read(block: int) -> Iterator[Array]:
+        def read(block: int, first: int) -> Iterator[Array]:
             with refusing(label), content() as file:
-                file.seek(start)
-                for k in range(0, samples, block):
+                file.seek(start + first * prod(inner) * header.dtype.itemsize)
+                for k in range(first, samples, block):
                     shape = (min(block, samples - k), *inner)
                     data = _arrays.read_exactly(file, prod(shape) * header.dtype.itemsize)
                     yield _arrays.real(np.frombuffer(data, header.dtype)).reshape(shape)
@@ -51,7 +51,7 @@ class Npy(TableFormat):
             samples=samples,
             sites=_arrays.array_sites(inner[0]),
             source=where(label),
-            read=read,
+            reader=read,
             dtype=_arrays.real(np.empty(0, header.dtype)).dtype,
             meta=_arrays.assuming(facts),
         )

@@ -44,7 +44,7 @@ def write(path, samples, sites, d):
     from birkhoff_cli.commands import trace
     from birkhoff_cli.tables import by_suffix
 
-    def read(block):
+    def read(block, _):  # as large as those that are made
         return (
             h[k : k + block] for h in matrices(samples, sites, d) for k in range(0, len(h), block)
         )

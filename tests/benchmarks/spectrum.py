@@ -26,11 +26,11 @@ def our_stages():
     import numpy as np
 
     from birkhoff_cli.analyses.core.arrays import lanes
-    from birkhoff_cli.analyses.geometry.coverage import Coverage
     from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
     from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
     from birkhoff_cli.analyses.regions.karpelevic import Karpelevic
     from birkhoff_cli.analyses.regions.perfect_mirsky import PerfectMirsky
+    from birkhoff_cli.analyses.statistics.coverage import Coverage
 
     stages = {"start": process_time() - started, "draw": 0.0, "eigenvalues": 0.0, "histogram": 0.0}
     method, rng = GoMHC(4, s=2), np.random.Generator(np.random.SFC64(0))
@@ -41,7 +41,7 @@ def our_stages():
         drawn = process_time()
         re, im = eigenvalue_parts(h)
         found = process_time()
-        count.add(lanes(re, 1), lanes(im, 1))
+        count.add(0, lanes(re, 1), lanes(im, 1))
         stages["draw"] += drawn - started
         stages["eigenvalues"] += found - drawn
         stages["histogram"] += process_time() - found

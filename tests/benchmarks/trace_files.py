@@ -29,9 +29,9 @@ STEP = "--step"  # how this file calls itself
 def drawn(samples) -> MixingTrace:
     """Random numbers in [0, 1), a block at a time."""
 
-    def read(block) -> Iterator[np.ndarray]:
-        rng = np.random.Generator(np.random.SFC64(0))
-        for start in range(0, samples, block):
+    def read(block, first) -> Iterator[np.ndarray]:
+        rng = np.random.Generator(np.random.SFC64(first))
+        for start in range(first, samples, block):
             yield rng.random((min(block, samples - start), SITES, D, D), np.float32)
 
     sites = tuple(Site(k // 2, ("attn", "mlp")[k % 2], f"site {k}") for k in range(SITES))

@@ -36,8 +36,9 @@ class Coverage:
         self.seen = np.zeros(resolution * resolution, dtype=bool)
         self.total = self.outside = self.outside_karpelevic = self.nonreal = 0
 
-    def add(self, re: Any, im: Any) -> None:
-        """Count eigenvalues ``(d, ...)``, the eigenvalue 1 first."""
+    def add(self, number: int, re: Any, im: Any) -> None:
+        """Count eigenvalues ``(d, ...)`` of a block, the eigenvalue 1 first."""
+        del number  # counts and cells do not depend on the order of blocks
         self.total += re.size
         self.nonreal += int(np.count_nonzero(im))
         if re.size and (re[0] == 1).all():  # usual, and one look is enough for all of them
@@ -56,6 +57,15 @@ class Coverage:
             near = (np.abs(re) <= reach) & (np.abs(im) <= reach)
             re, im = re[near], im[near]
         self._mark(re, im)
+
+    def merge(self, other: "Coverage") -> None:
+        """Add the counts of another, against the same regions."""
+        self.seen |= other.seen
+        self.total += other.total
+        self.nonreal += other.nonreal
+        self.outside += other.outside
+        self.outside_factor += other.outside_factor
+        self.outside_karpelevic += other.outside_karpelevic
 
     def _mark(self, re: Any, im: Any) -> None:
         half, last = self.resolution / 2, self.resolution - 1

@@ -19,8 +19,9 @@ class Occupancy:
         self.seen = np.zeros(resolution * resolution, dtype=bool)
         self.total = self.beyond_polygon = self.beyond_exact = 0
 
-    def add(self, re: Array, im: Array) -> None:
-        """Count points, of any shape."""
+    def add(self, number: int, re: Array, im: Array) -> None:
+        """Count points of a block, of any shape."""
+        del number  # counts and cells do not depend on the order of blocks
         self.total += re.size
         self.beyond_polygon += self.polygon.outside(re, im, self.tolerance)
         if self.exact is not None:
@@ -33,6 +34,13 @@ class Occupancy:
             np.clip((x + 1) * (self.resolution / 2), 0, last).astype(np.int64) for x in (re, im)
         )
         self.seen[row * self.resolution + column] = True
+
+    def merge(self, other: "Occupancy") -> None:
+        """Add the counts of another, against the same sets."""
+        self.seen |= other.seen
+        self.total += other.total
+        self.beyond_polygon += other.beyond_polygon
+        self.beyond_exact += other.beyond_exact
 
     @property
     def inside(self) -> Array:
