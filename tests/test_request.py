@@ -129,8 +129,7 @@ def test_the_order_of_options_does_not_matter(parts):
 
     (values_, found), (expected_values, expected) = arguments(parts), arguments(PARTS)
     assert values_ == expected_values
-    found["rng"], expected["rng"] = (a["rng"].bit_generator.state for a in (found, expected))
-    assert str(found) == str(expected)
+    assert found == expected and found["source"].seed == 3
 
 
 def test_the_streams_of_a_method_are_those_of_the_matrices_whatever_is_read_first(
