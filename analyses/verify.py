@@ -1,0 +1,269 @@
+"""Which known Sinkhorn made these matrices, how far off they are, and what the nearest differ in.
+
+OUTPUT holds matrices that some code made of the logits in --logits, in any dtype, also rounded to
+bf16 or fp16 and stored wider. Searched are the order of sides, the orientation of logits and
+result, up to 100 iterations in half steps, eps and where it is added, clamp, temperature, and the
+arithmetic. The recipe with the fewest changes from a known code base is the match; what these
+inputs cannot tell from it stands in also, and what other recipes would have changed in near.
+
+Sides are those of the kernel's own matrix, before any transposition. An iteration normalises both
+sides; DeepSeek-V4's 20 are a softmax, a column, and 19 pairs.
+
+With --gradient and --cotangent a backward pass is held against the exact derivative in float64.
+With --against two dumps are compared without logits.
+
+Source: the published code of DeepSeek-V4, Megatron-LM, lucidrains, mHC-lite, tokenbender, Xing4.0,
+Motif-3, openPangu-2.0 and MaxText.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.stack import Stack
+from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.kernels.compare import compare_gradients, compare_stacks
+from birkhoff_cli.analyses.kernels.identify import Identity, identify
+from birkhoff_cli.analyses.kernels.naming import LOGITS, Answer
+from birkhoff_cli.analyses.kernels.near import Miss
+from birkhoff_cli.analyses.kernels.recipe import OTHER, Recipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+
+EXAMPLES = (
+    "birkhoff verify fused.npy --logits logits.npy",
+    "birkhoff verify dump.npz#fused --logits logits.npy --json --fail-on mismatch",
+    "birkhoff verify fused.pt --against reference.pt",
+    "birkhoff verify h.npy --logits z.npy --cotangent up.npy --gradient down.npy",
+)
+
+SCHEMA = (
+    column("rank", "int32", "0 for the recipe that was found, then what is nearest"),
+    column("part", "string", "match (or nearest, if there is none), also, or near"),
+    column(
+        "kernel", "string", "name of the known code base; null for a changed one", nullable=True
+    ),
+    column("change", "string", "what differs from that code base, or from the match"),
+    column("orientation", "string", "as is, result transposed, or logits transposed"),
+    column("iters", "float64", "normalisations of both sides; a half is a single side"),
+    column("eps", "float64", "what is added or the floor; null without", nullable=True),
+    column("eps_on", "string", "values+sums, values, sums, floor or none"),
+    column("start", "string", "softmax; max: exp of logits less their maximum; raw: exp of logits"),
+    column("first", "string", "side normalised first, of the kernel's own matrix"),
+    column("last", "string", "side normalised last, of the kernel's own matrix"),
+    column("clamp", "float64", "modulus where logits are cut off; null if none is", nullable=True),
+    column("tau", "float64", "what logits are divided by"),
+    column("arithmetic", "string", "in which the recipe was run"),
+    column("error_max", "float64", "largest |difference| from the dump", nullable=True),
+)
+SIZE = (7.2, 4.2)
+
+
+def run(
+    output: Annotated[Stack, "Matrices that a kernel made"],
+    *,
+    logits: Annotated[Stack | None, "what they were made of"] = None,
+    against: Annotated[Stack | None, "another dump to compare with, instead of logits"] = None,
+    gradient: Annotated[Stack | None, "the kernel's gradient in the logits"] = None,
+    cotangent: Annotated[Stack | None, "the gradient in OUTPUT that it was made of"] = None,
+    tolerance: Annotated[float, "absolute difference that counts as equal"] = 0.0,
+    fail_on: Annotated[
+        Literal["mismatch"] | None, "exit with code 1 if no recipe explains every matrix"
+    ] = None,
+) -> Result:
+    """Find the recipe.
+
+    Args:
+        output: the dump.
+        logits: as many arrays of the same side.
+        against: as many matrices of the same side.
+        gradient: as many arrays; needs logits and cotangent.
+        cotangent: as many arrays.
+        tolerance: allowed besides rounding.
+        fail_on: what is a failure.
+
+    Returns:
+        A row for the match, for every other code base that explains the dump, and for near misses.
+
+    Raises:
+        UsageError: neither logits nor another dump, or both; half of a gradient.
+        BadInput: different numbers or sides of arrays, or no finite matrix.
+    """
+    if (logits is None) is (against is None):
+        raise UsageError("verify needs --logits INPUT, or --against REFERENCE; give one of them")
+    if (gradient is None) is not (cotangent is None) or (gradient and logits is None):
+        raise UsageError("--gradient needs --cotangent and --logits too")
+    others = {"--logits": logits, "--against": against}
+    others |= {"--gradient": gradient, "--cotangent": cotangent}
+    for option, other in others.items():
+        _refuse_unlike(output, other, option)
+    if against is not None:
+        return _compared(output, against, tolerance, fail_on)
+    assert logits is not None  # one of the two is there
+    found = identify(logits.values, output.values, tolerance)
+    if found is None:
+        raise BadInput(f"{output.source}: no matrix and its logits are finite; nothing to compare")
+    summary = _summary(found, output)
+    if gradient is not None and cotangent is not None:
+        summary |= compare_gradients(
+            logits.values, cotangent.values, gradient.values, found.fit, found.orientation
+        )
+    stacks = [s for s in (output, logits, gradient, cotangent) if s is not None]
+    result = at_once(SCHEMA, _columns(found), summary, **_meta(output.source, stacks))
+    if fail_on and (sentence := _mismatch(output.source, summary)):
+        result.failed = lambda: sentence
+    return result
+
+
+def _refuse_unlike(output: Stack, other: Stack | None, option: str) -> None:
+    if other is not None and other.values.shape != output.values.shape:
+        ours, theirs = (f"{len(s.values):,} of {s.d} x {s.d}" for s in (output, other))
+        raise BadInput(
+            f"{other.source}: {option} holds {theirs} and {output.source} {ours}; give as many"
+        )
+
+
+def _meta(title: str, stacks: Sequence[Stack]) -> dict[str, Any]:
+    inputs = [entry for stack in stacks for entry in stack.meta.get("inputs", ())]
+    said = [text for stack in stacks for text in stack.meta.get("assumptions", ())]
+    return {"title": title, "inputs": inputs, "assumptions": list(dict.fromkeys(said))}
+
+
+def _compared(output: Stack, against: Stack, tolerance: float, fail_on: str | None) -> Result:
+    summary = compare_stacks(output.values, against.values, tolerance)
+    empty: Columns = {c.name: [] for c in SCHEMA}
+    result = at_once(SCHEMA, empty, summary, **_meta(output.source, [output, against]))
+    if fail_on and not summary["within_rounding"]:
+        off = summary["error_max"]
+        result.failed = lambda: f"{output.source} and {against.source} differ by {off:.3g}"
+    return result
+
+
+def _mismatch(source: str, summary: Summary) -> str | None:
+    if summary.get("gradient_within_rounding") is False:
+        return f"{source}: the gradient is off by {summary['gradient_error_max']:.3g}"
+    if summary["match"] and summary["within_rounding"]:
+        return None
+    if not summary["match"]:
+        return f"{source}: no known Sinkhorn made these matrices; the nearest is off by " + (
+            f"{summary['error_max']:.3g}"
+        )
+    share = 100 * summary["matching"]
+    return f"{source}: {share:.4g} % of the matrices are those of {summary['match']}"
+
+
+def _summary(found: Identity, output: Stack) -> dict[str, Any]:
+    verdict = "match" if found.name else "no match" if found.informative else "no information"
+    sure = found.confirmation
+    return {
+        "verdict": verdict,
+        "match": found.name,
+        "changes": list(found.changes) if found.name else [],
+        "orientation": found.orientation,
+        **_settings(found.fit.recipe, found.orientation, found.clamp_acts),
+        "arithmetic": found.fit.arithmetic,
+        "dtype": found.form,
+        "samples": len(output.values),
+        "d": output.d,
+        "error_max": sure.error_max,
+        "error_ulp_max": sure.error_ulp_max,
+        "within_rounding": sure.within_rounding,
+        "matching": sure.matching,
+        "also": [
+            *(_also(a.kernel, a.orientation, a.changes) for a in found.also),
+            *(_also(found.name, found.orientation, [*found.changes, s]) for s in found.alike),
+        ],
+        "near": [
+            {"change": m.change, "orientation": m.orientation, "error_max": _finite(m.error_max)}
+            for m in found.near
+        ],
+    }
+
+
+def _also(kernel: str | None, orientation: str, changes: Sequence[str]) -> dict[str, Any]:
+    return {"match": kernel, "orientation": orientation, "changes": list(changes)}
+
+
+def _settings(recipe: Recipe, orientation: str, clamp_acts: bool) -> dict[str, Any]:
+    """A recipe's settings; a recipe runs on the dump's logits, and sides are the kernel's own."""
+    if orientation == LOGITS:
+        recipe = recipe._replace(first=OTHER[recipe.first])
+    iters = recipe.iters
+    return {
+        "iters": int(iters) if float(iters).is_integer() else iters,
+        "eps": recipe.eps if recipe.eps_on != "none" else None,
+        "eps_on": recipe.eps_on,
+        "start": recipe.start,
+        "first": recipe.first,
+        "last": recipe.last,
+        "clamp": recipe.clamp if clamp_acts else None,
+        "tau": recipe.tau,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _columns(found: Identity) -> Columns:
+    part = "match" if found.name else "nearest"
+    error = found.confirmation.error_max
+    rows = [_row(part, found.name, found.changes, found.orientation, found.fit, error)]
+    rows += [_row("also", *_named(a), a.orientation, a.fit, None) for a in found.also]
+    rows += [_row("near", None, (m.change,), *_missed(m)) for m in found.near]
+    return {
+        c.name: [k if c.name == "rank" else row[c.name] for k, row in enumerate(rows)]
+        for c in SCHEMA
+    }
+
+
+def _named(answer: Answer) -> tuple[str, Sequence[str]]:
+    return answer.kernel, answer.changes
+
+
+def _missed(miss: Miss) -> tuple[str, Any, float]:
+    return miss.orientation, miss.fit, miss.error_max
+
+
+def _row(
+    part: str,
+    kernel: str | None,
+    changes: Sequence[str],
+    orientation: str,
+    fit: Any,
+    error: float | None,
+) -> dict[str, Any]:
+    return {
+        "part": part,
+        "kernel": kernel,
+        "change": "; ".join(changes) or "none",
+        "orientation": orientation,
+        **_settings(fit.recipe, orientation, fit.recipe.clamp < np.inf),
+        "arithmetic": fit.arithmetic,
+        "error_max": None if error is None else _finite(error),
+    }
+
+
+def draw(result: "pa.Table", figure: "Figure") -> None:
+    """What the recipe and its near misses are off by, on a logarithmic scale."""
+    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    rows = [r for r in result.to_pylist() if r["error_max"] is not None]
+    axes = figure.subplots()
+    words = [r["kernel"] or r["change"] for r in rows]
+    errors = [max(r["error_max"], SHOWN_MIN) for r in rows]
+    colours = ["#0072b2" if r["part"] != "near" else "0.7" for r in rows]
+    place = np.arange(len(rows))
+    axes.barh(place, errors, left=SHOWN_MIN / 10, color=colours)
+    axes.set_yticks(place, words, fontsize="small")
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="largest |difference| from the dump", title=meta["title"])
+
+
+SHOWN_MIN = 1e-9
+"""Differences below it are drawn as this."""
