@@ -1,6 +1,6 @@
 """Which known Sinkhorn made these matrices, how far off they are, and what the nearest differ in.
 
-OUTPUT holds matrices that some code made of the logits in --logits, in any dtype, also rounded to
+DUMP holds matrices that some code made of the logits in --logits, in any dtype, also rounded to
 bf16 or fp16 and stored wider. Searched are the order of sides, the orientation of logits and
 result, up to 100 iterations in half steps, eps and where it is added, clamp, temperature, and the
 arithmetic. The recipe with the fewest changes from a known code base is the match; what these
@@ -66,12 +66,12 @@ SIZE = (7.2, 4.2)
 
 
 def run(
-    output: Annotated[Stack, "Matrices that a kernel made"],
+    dump: Annotated[Stack, "Matrices that a kernel made, FILE or FILE#name"],
     *,
     logits: Annotated[Stack | None, "what they were made of"] = None,
     against: Annotated[Stack | None, "another dump to compare with, instead of logits"] = None,
     gradient: Annotated[Stack | None, "the kernel's gradient in the logits"] = None,
-    cotangent: Annotated[Stack | None, "the gradient in OUTPUT that it was made of"] = None,
+    cotangent: Annotated[Stack | None, "the gradient in DUMP that it was made of"] = None,
     tolerance: Annotated[float, "absolute difference that counts as equal"] = 0.0,
     fail_on: Annotated[
         Literal["mismatch"] | None, "exit with code 1 if no recipe explains every matrix"
@@ -80,7 +80,7 @@ def run(
     """Find the recipe.
 
     Args:
-        output: the dump.
+        dump: the matrices.
         logits: as many arrays of the same side.
         against: as many matrices of the same side.
         gradient: as many arrays; needs logits and cotangent.
@@ -102,21 +102,21 @@ def run(
     others = {"--logits": logits, "--against": against}
     others |= {"--gradient": gradient, "--cotangent": cotangent}
     for option, other in others.items():
-        _refuse_unlike(output, other, option)
+        _refuse_unlike(dump, other, option)
     if against is not None:
-        return _compared(output, against, tolerance, fail_on)
+        return _compared(dump, against, tolerance, fail_on)
     assert logits is not None  # one of the two is there
-    found = identify(logits.values, output.values, tolerance)
+    found = identify(logits.values, dump.values, tolerance)
     if found is None:
-        raise BadInput(f"{output.source}: no matrix and its logits are finite; nothing to compare")
-    summary = _summary(found, output)
+        raise BadInput(f"{dump.source}: no matrix and its logits are finite; nothing to compare")
+    summary = _summary(found, dump)
     if gradient is not None and cotangent is not None:
         summary |= compare_gradients(
             logits.values, cotangent.values, gradient.values, found.fit, found.orientation
         )
-    stacks = [s for s in (output, logits, gradient, cotangent) if s is not None]
-    result = at_once(SCHEMA, _columns(found), summary, **_meta(output.source, stacks))
-    if fail_on and (sentence := _mismatch(output.source, summary)):
+    stacks = [s for s in (dump, logits, gradient, cotangent) if s is not None]
+    result = at_once(SCHEMA, _columns(found), summary, **_meta(dump.source, stacks))
+    if fail_on and (sentence := _mismatch(dump.source, summary)):
         result.failed = lambda: sentence
     return result
 

@@ -59,7 +59,7 @@ def read_header(label: Path, file: IO[bytes], size: int) -> Header:
         BadInput: not square matrices, or not as many bytes as they take.
         Unsupported: objects, text, booleans or complex numbers.
     """
-    header = _parse(label, file)
+    header = parse_header(label, file)
     if header.dtype.hasobject or header.dtype.kind not in "fiu":
         raise Unsupported(
             f"{where(label)}: has dtype {escape(header.dtype, 40)}; "
@@ -75,7 +75,12 @@ def read_header(label: Path, file: IO[bytes], size: int) -> Header:
     return header
 
 
-def _parse(label: Path, file: IO[bytes]) -> Header:
+def parse_header(label: Path, file: IO[bytes]) -> Header:
+    """What a file says of its array, of any shape and dtype.
+
+    Raises:
+        Unsupported: it holds records.
+    """
     version = npy_format.read_magic(file)
     if version not in HEADERS:
         raise Unsupported(
