@@ -66,7 +66,7 @@ SIZE = (7.2, 4.2)
 
 
 def run(
-    dump: Annotated[Stack, "Matrices that a kernel made, FILE or FILE#name"],
+    dump: Annotated[Stack, "Matrices that a kernel made"],
     *,
     logits: Annotated[Stack | None, "what they were made of"] = None,
     against: Annotated[Stack | None, "another dump to compare with, instead of logits"] = None,

@@ -16,7 +16,7 @@ from birkhoff_cli.methods import Method
 
 __all__ = ["Converter", "Plain", "converters_of"]
 
-MODULES = ("drawn", "traces", "models")
+MODULES = ("drawn", "stacks", "traces", "models")
 
 
 def converters_of(run: Callable[..., Any], methods: Sequence[Method] = ()) -> list[Converter]:
