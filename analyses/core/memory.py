@@ -1,13 +1,27 @@
 """Saying no before memory runs out."""
 
-import os
+from collections.abc import Iterator
+from pathlib import Path
 
 from birkhoff_cli.analyses.core.errors import TooLarge
 
+UNASKED = 1 << 20
+"""Bytes that any machine has: to ask takes longer than to use them."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+"""Where Linux says in which groups of processes this one is, and what they may use."""
+
 
 def available() -> int:
-    """Bytes of memory this machine could give now."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes this process can still take: of the machine, of its container, of its own limit.
+
+    Memory that only caches files counts as available: the system gives it back.
+    """
+    import psutil
+
+    machine = int(psutil.virtual_memory().available)
+    return max(0, min([machine, *_container_rooms(), *_own_rooms()]))
 
 
 def require_memory(size: float, what: str) -> None:
@@ -16,9 +30,60 @@ def require_memory(size: float, what: str) -> None:
     Raises:
         TooLarge: saying what is too large, what it would need and what there is.
     """
+    if size <= UNASKED:
+        return
     limit = available() / 2
     if size > limit:
         raise TooLarge(
             f"{what} would need {size / 2**30:,.1f} GiB and {limit / 2**30:,.1f} GiB may be used; "
             f"make it smaller"
         )
+
+
+def _container_rooms() -> Iterator[int]:
+    """What is left of the limits of the process's control groups and of those around them.
+
+    Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
+    """
+    try:
+        lines = OWN_CGROUPS.read_text().splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            names, base = ("memory.max", "memory.current", ""), CGROUPS
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+            base = CGROUPS / "memory"
+        else:
+            continue
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for depth in range(len(parts) + 1):  # a container sees its own group as the root
+            yield from _room(base.joinpath(*parts[:depth]), *names)
+
+
+def _room(group: Path, limit: str, usage: str, prefix: str) -> Iterator[int]:
+    """The limit less what is in use and caches no files; nothing where there is no limit."""
+    try:
+        most = (group / limit).read_text().strip()
+        used = int((group / usage).read_text())
+        numbers = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:
+        return
+    if most != "max":
+        cached = sum(int(numbers.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
+        yield int(most) - max(0, used - cached)
+
+
+def _own_rooms() -> Iterator[int]:
+    """What is left of a limit on the address space, as ``ulimit -v`` sets it."""
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return
+    import psutil
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        yield limit - psutil.Process().memory_info().vms

@@ -1,0 +1,129 @@
+"""How much memory may be used: of the machine, of a container, of the process."""
+
+import builtins
+import re
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from birkhoff_cli.analyses.core import memory
+from birkhoff_cli.analyses.core.errors import TooLarge
+from conftest import ROOT
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine of 1,000 MiB without limits; returns where its control groups are."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 1000 * MIB}))
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory, "OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "_own_rooms", lambda: iter(()))
+    return tmp_path
+
+
+def group(machine, path, limit, used, cached=0, version=2):
+    folder = machine / "cgroup" / path
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("memory.max", "memory.current", "") if version == 2 else V1
+    text = limit if isinstance(limit, str) else str(limit * MIB)
+    (folder / names[0]).write_text(f"{text}\n")
+    (folder / names[1]).write_text(f"{used * MIB}\n")
+    stat = f"anon 1\n{names[2]}active_file {cached * MIB}\n{names[2]}inactive_file {cached * MIB}\n"
+    (folder / "memory.stat").write_text(stat)
+
+
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+
+
+def test_without_control_groups_it_is_what_the_machine_has(machine):
+    assert memory.available() == 1000 * MIB
+    (machine / "own").write_text("0::/user.slice\n")  # a group whose files are not there
+    assert memory.available() == 1000 * MIB
+
+
+def test_version_2_counts_the_least_room_of_all_groups_around_the_process(machine):
+    (machine / "own").write_text("0::/pod/worker\n")
+    group(machine, "", "max", 900)
+    group(machine, "pod", 300, 100)
+    group(machine, "pod/worker", 500, 80)
+    assert memory.available() == 200 * MIB
+    group(machine, "pod", 300, 100, cached=20)  # what only caches files can be had
+    assert memory.available() == 240 * MIB
+    group(machine, "pod/worker", 500, 490)
+    assert memory.available() == 10 * MIB
+    group(machine, "pod/worker", 500, 600)
+    assert memory.available() == 0
+
+
+def test_a_container_that_sees_its_group_as_the_root(machine):
+    (machine / "own").write_text("0::/docker/0123abcd\n")  # no such folder inside
+    group(machine, "", 256, 56)
+    assert memory.available() == 200 * MIB
+
+
+def test_version_1_has_a_folder_and_names_of_its_own(machine):
+    (machine / "own").write_text("9:cpu,cpuacct:/x\n4:memory:/../job\n0::/\n")
+    group(machine, "memory", 9223372036854771712 // MIB, 900, version=1)  # no limit
+    group(machine, "memory/job", 400, 150, cached=25, version=1)
+    assert memory.available() == 300 * MIB
+
+
+def test_a_limit_of_the_process_counts(monkeypatch):
+    resource = pytest.importorskip("resource")
+    limits = {"soft": resource.RLIM_INFINITY}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], limits["soft"]))
+    assert list(memory._own_rooms()) == []
+    used = psutil.Process().memory_info().vms
+    limits["soft"] = used + 50 * MIB
+    (room,) = memory._own_rooms()
+    assert abs(room - 50 * MIB) < 20 * MIB
+
+
+def test_where_there_is_no_module_resource_there_is_no_such_limit(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *more):
+        if name == "resource":
+            raise ImportError(name)
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert list(memory._own_rooms()) == []
+
+
+def test_half_of_it_may_be_used_and_little_is_never_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 8 * MIB)
+    memory.require_memory(4 * MIB, "it")
+    with pytest.raises(TooLarge, match="it would need 0.0 GiB"):
+        memory.require_memory(4 * MIB + 1, "it")
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    memory.require_memory(MIB, "it")
+
+
+def test_a_small_command_asks_nothing():
+    """psutil takes longer to import than the work takes."""
+    code = (
+        "import sys; sys.argv = 'birkhoff sample --method go-mhc -n 3 -q'.split()\n"
+        "from birkhoff_cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as done: assert not done.code\n"
+        "assert 'psutil' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_command_under_ulimit_is_refused_in_a_line(birkhoff):
+    resource = pytest.importorskip("resource")
+    limit = 4 << 30
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    done = birkhoff("region", "--d", "50", "--points", "50000", "-q", preexec_fn=limited)
+    assert done.returncode == 6 and done.stderr.count("\n") == 1
+    needed, allowed = map(float, re.findall(r"([0-9.]+) GiB", done.stderr))
+    assert allowed <= 2.0 < needed
