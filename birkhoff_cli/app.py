@@ -1,9 +1,7 @@
 """The ``birkhoff`` command: one subcommand per file, imported on use; one contract for errors."""
 
 import contextlib
-import gc
 import os
-import signal
 import sys
 from typing import Any, NoReturn
 
@@ -11,14 +9,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from birkhoff_cli import members
+from birkhoff_cli import members, process
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.files import PipeClosed
-
-for threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")  # our matrices are too small to share out: torch is up to
-    # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts in
 
 BUG = 70
 
@@ -84,9 +78,7 @@ def birkhoff(
 
 def main() -> NoReturn:
     """Run; turn whatever happens into an exit code and at most one line on standard error."""
-    gc.set_threshold(100_000)  # importing makes many objects and no garbage
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, _stop)
+    process.prepare(_stop)
     code = _run()
     code = _flush(code)
     sys.exit(code)

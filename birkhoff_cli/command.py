@@ -10,7 +10,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs
+from birkhoff_cli import methods, outputs, process
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.invocation import Invocation
@@ -130,6 +130,7 @@ class Subcommand(TyperCommand):
 
     def invoke(self, ctx: Any) -> None:
         """Run, and write what was asked for."""
+        process.keep_freed_memory()
         request = self.request(ctx)
         own = request.on(self.binding.options)
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})

@@ -4,14 +4,18 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from birkhoff_cli import process
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @contextmanager
-def executor(engine: str | None, cells: int) -> Iterator[Executor]:
+def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
     """Where cells run: as many processes as there are processors, a number, or a dask scheduler.
 
     Raises:
@@ -25,10 +29,11 @@ def executor(engine: str | None, cells: int) -> Iterator[Executor]:
     if engine is not None and not re.fullmatch("[1-9][0-9]{0,3}", engine):
         raise UsageError(f"--engine {engine}: expected a number of processes, or dask=ADDRESS")
     import multiprocessing  # only here: not every platform has its semaphores
+    from concurrent.futures import ProcessPoolExecutor
 
     workers = min(int(engine or os.cpu_count() or 1), cells)
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_die_silently)
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
     try:
         yield pool
         pool.shutdown()
@@ -39,13 +44,14 @@ def executor(engine: str | None, cells: int) -> Iterator[Executor]:
         raise
 
 
-def _die_silently() -> None:
+def _start_worker() -> None:
     """Let SIGINT kill workers silently; the parent reports it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process.keep_freed_memory()
 
 
 @contextmanager
-def _dask(address: str) -> Iterator[Executor]:
+def _dask(address: str) -> "Iterator[Executor]":
     try:
         from distributed import Client
     except ImportError as error:

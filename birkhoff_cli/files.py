@@ -4,6 +4,7 @@ Source: RELIABILITY, section 5.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +14,12 @@ from typing import BinaryIO
 from birkhoff_cli.analyses.core.errors import CannotWrite
 
 STDOUT = Path("-")
+
+BINARY = getattr(os, "O_BINARY", 0)
+"""On Windows a descriptor would turn line ends around without it."""
+
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
+"""What file systems say that cannot synchronise a folder: network and FUSE ones."""
 
 
 class PipeClosed(Exception):
@@ -85,7 +92,7 @@ def _is_special(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _straight(path: Path) -> Iterator[BinaryIO]:
-    where = 1 if path == STDOUT else os.open(path, os.O_WRONLY)
+    where = 1 if path == STDOUT else os.open(path, os.O_WRONLY | BINARY)
     with open(where, "wb", closefd=path != STDOUT) as file:  # noqa: PTH123 (a descriptor)
         yield file
 
@@ -93,10 +100,10 @@ def _straight(path: Path) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _renamed(path: Path) -> Iterator[BinaryIO]:
     final = path.resolve()  # through a link: what it points to is replaced, not the link
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    # a name that nobody else has: whatever interrupts, what is there is ours to remove
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -108,8 +115,15 @@ def _renamed(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    """Make a new name in a folder last, where folders can be opened and synchronised."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folder; a folder may be writable and not readable
+        return
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(handle)

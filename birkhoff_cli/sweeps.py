@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -248,6 +247,8 @@ def _finish(sweep: Sweep, missing: Sequence[Cell], engine: str | None) -> Iterat
     """Run cells until all are done; each is written when it is."""
     if not missing:
         return
+    from concurrent.futures import as_completed
+
     with engines.executor(engine, len(missing)) as pool:
         tasks = [
             pool.submit(

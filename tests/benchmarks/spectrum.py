@@ -25,6 +25,7 @@ def our_stages():
     started = process_time()
     import numpy as np
 
+    from birkhoff_cli import process
     from birkhoff_cli.analyses.core.arrays import lanes
     from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
     from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
@@ -32,6 +33,7 @@ def our_stages():
     from birkhoff_cli.analyses.regions.perfect_mirsky import PerfectMirsky
     from birkhoff_cli.analyses.statistics.coverage import Coverage
 
+    process.keep_freed_memory()
     stages = {"start": process_time() - started, "draw": 0.0, "eigenvalues": 0.0, "histogram": 0.0}
     method, rng = GoMHC(4, s=2), np.random.Generator(np.random.SFC64(0))
     count = Coverage(PerfectMirsky(4), Karpelevic(4), 200)

@@ -1,0 +1,166 @@
+"""What the command sets in its process, what importing leaves alone, and what systems lack."""
+
+import errno
+import os
+import platform
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from birkhoff_cli import files, process
+from birkhoff_cli.analyses.core.errors import CannotWrite
+from conftest import ROOT
+
+
+def run(code):
+    """Run Python in the repository; returns what it prints."""
+    environment = {k: v for k, v in os.environ.items() if k not in process.THREADS}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_importing_every_module_changes_nothing_in_the_process():
+    """app set environment variables, and arrays freed 30 MB to train the allocator."""
+    code = (
+        "import gc, importlib, os, pkgutil, signal, sys\n"
+        "import numpy, torch, matplotlib, pyarrow, typer\n"
+        "def state(): return dict(os.environ), gc.get_threshold(), signal.getsignal(2), "
+        "signal.getsignal(15), numpy.geterr(), torch.get_num_threads(), os.getcwd(), "
+        "torch.get_default_dtype()\n"
+        "before, large, real = state(), [], numpy.empty\n"
+        "def empty(shape, *more, **named):\n"
+        "    array = real(shape, *more, **named)\n"
+        "    large.append(array.nbytes)\n"
+        "    return array\n"
+        "numpy.empty = empty\n"
+        "import birkhoff_cli\n"
+        "names = [m.name for m in pkgutil.walk_packages(birkhoff_cli.__path__, 'birkhoff_cli.')]\n"
+        "for name in names:\n"
+        "    if not name.endswith('__main__'): importlib.import_module(name)\n"
+        "assert len(names) > 100 and state() == before, name\n"
+        "assert max(large, default=0) < 1 << 20"
+    )
+    run(code)
+
+
+def test_the_command_uses_one_thread_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(process.gc, "set_threshold", lambda _: None)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    process.prepare(lambda *_: None)
+    assert (os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]) == ("1", "3")
+
+
+@pytest.mark.parametrize("missing", ["SIGHUP", "SIGTERM", None])
+def test_signals_that_a_system_does_not_have_are_left_out(missing, monkeypatch):
+    handled = {}
+    monkeypatch.setattr(signal, "signal", handled.__setitem__)
+    monkeypatch.setattr(process.gc, "set_threshold", lambda _: None)
+    expected = {getattr(signal, name) for name in process.STOPPING if name != missing}
+    if missing:
+        monkeypatch.delattr(signal, missing)
+    process.prepare(print)
+    assert handled == dict.fromkeys(expected, print)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators differ")
+def test_freed_memory_is_kept_for_the_next_step():
+    """Pages of a temporary are faulted in once, not at every step."""
+    code = (
+        "import resource, numpy as np\n"
+        "from birkhoff_cli import process\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(20): [np.ones(1 << 17) for _ in range(8)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "first = faults(); process.keep_freed_memory(); faults(); print(first, faults())"
+    )
+    first, then = map(int, run(code).split())
+    assert then < first / 4
+
+
+def test_pools_are_imported_where_one_is_made():
+    code = (
+        "import sys\n"
+        "from birkhoff_cli import engines, sweeps, command\n"
+        "assert not {'multiprocessing', 'concurrent.futures.process'} & sys.modules.keys()\n"
+        "with engines.executor('1', 1) as pool: print(pool.submit(abs, -3).result())\n"
+    )
+    assert run(f"if __name__ == '__main__':\n  exec({code!r})").strip() == "3"
+
+
+def test_a_file_that_is_interrupted_as_it_is_made_leaves_nothing(tmp_path, monkeypatch):
+    """A signal between making the file and the block that removes it left it behind."""
+    real = type(tmp_path).open
+
+    def interrupted(self, *more):
+        real(self, *more).close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(tmp_path), "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), files.opened(tmp_path / "a.csv"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("reason", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
+def test_a_folder_that_cannot_be_synchronised_is_let_be(reason, tmp_path, monkeypatch):
+    real = os.fsync
+    folders = []
+
+    def fsync(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
+            folders.append(descriptor)
+            raise OSError(reason, os.strerror(reason))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with files.opened(tmp_path / "a") as file:
+        file.write(b"all of it")
+    assert folders and (tmp_path / "a").read_bytes() == b"all of it"
+
+
+def test_windows_opens_no_folder(tmp_path, monkeypatch):
+    real = os.open
+
+    def refused(path, *more):
+        if os.path.isdir(path):  # noqa: PTH112
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *more)
+
+    monkeypatch.setattr(os, "open", refused)
+    with files.opened(tmp_path / "a") as file:
+        file.write(b"all of it")
+    assert (tmp_path / "a").read_bytes() == b"all of it"
+
+
+def test_a_disk_that_fails_at_the_folder_is_said(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def failing(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    failed = pytest.raises(CannotWrite, match="Input/output error")
+    with failed, files.opened(tmp_path / "a") as file:
+        file.write(b"x")
+
+
+def test_a_device_is_opened_as_binary_where_that_has_a_flag(tmp_path, monkeypatch):
+    flags = []
+    real = os.open
+    monkeypatch.setattr(files, "BINARY", 1 << 30)
+    monkeypatch.setattr(
+        os, "open", lambda path, flag: flags.append(flag) or real(path, flag & ~(1 << 30))
+    )
+    with files.opened(type(tmp_path)(os.devnull)) as file:
+        file.write(b"\n")
+    assert flags == [os.O_WRONLY | 1 << 30]
