@@ -23,6 +23,7 @@ from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.drawing import plane
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.probes import Probe
@@ -152,6 +153,10 @@ class _Panel:
         }
 
 
+BINS, LEAST = 200, 1.05
+"""Cells along the side of a picture, and half of that side unless points lie beyond."""
+
+
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """A column for every method: eigenvalues above, projections below, one scale of colours."""
     meta = meta_of(result)
@@ -174,28 +179,20 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
 
 
 def _reach(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
-    _density(axes, re, im)
-    angle = np.linspace(0, 2 * np.pi, 361)
-    axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.7, ls="--")
+    plane.density(axes, re, im, bins=BINS, least=LEAST)
+    plane.unit_circle(axes, color="0.45", lw=0.7, ls="--")
     region = regions.load(method["region"])(method["d"])
     if not region.style.is_unit_circle:
-        axes.plot(*region.boundary(), color="#d55e00", lw=1.1)
-    axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
+        plane.outline(axes, *region.boundary(), width=1.1)
+    plane.name_eigenvalue_axes(axes)
     axes.set_title(method["title"].replace(", field = real", ""), fontsize="small")
 
 
 def _projection(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
-    _density(axes, im, re)
+    plane.density(axes, im, re, bins=BINS, least=LEAST)
     polygon_re, polygon_im = Support("polygon", method["d"]).boundary()
     axes.plot(polygon_im, polygon_re, color="0.35", lw=0.8)
     if method["support"] and method["support"]["shape"] not in ("polygon", "plane"):
         support_re, support_im = Support(**method["support"]).boundary()
-        axes.plot(support_im, support_re, color="#d55e00", lw=1.1)
+        plane.outline(axes, support_im, support_re, width=1.1)
     axes.set(xlabel="Im z, projection", ylabel="Re z, projection", aspect="equal")
-
-
-def _density(axes: "Axes", x: Any, y: Any) -> None:
-    limit = max(1.05, *(float(np.abs(v).max(initial=0)) * 1.02 for v in (x, y)))
-    counts, edges, _ = np.histogram2d(x, y, bins=200, range=[[-limit, limit]] * 2)
-    counts[counts == 0] = np.nan
-    axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)

@@ -42,6 +42,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.drawing import captions, palette
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -287,13 +288,13 @@ def _summary(rows: list[dict[str, Any]]) -> Summary:
 
 
 STYLES = (
-    ("#0072b2", "o"),
-    ("#e69f00", "s"),
-    ("#d55e00", "^"),
-    ("#009e73", "D"),
-    ("#56b4e9", "v"),
-    ("#cc79a7", "P"),
-    ("#000000", "X"),
+    (palette.BLUE, "o"),
+    (palette.ORANGE, "s"),
+    (palette.VERMILION, "^"),
+    (palette.GREEN, "D"),
+    (palette.SKY, "v"),
+    (palette.PURPLE, "P"),
+    (palette.BLACK, "X"),
 )
 TOP = 300
 """A curve that is not feasible leaves the picture that far above all that are."""
@@ -320,10 +321,9 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         axes.set(xlabel="number of streams d", ylabel=label)
     if meta["measured"]:
         drawn[2].set_title("solid: forward, dashed: and backward", fontsize="small")
-    handles, labels = drawn[0].get_legend_handles_labels()
-    below = figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
-    if result["reason"].null_count < len(result):
-        below.set_title("hollow: matrices cannot be made")
+    hollow = result["reason"].null_count < len(result)
+    heading = "hollow: matrices cannot be made" if hollow else None
+    captions.legend_below(figure, drawn[0], columns=6, heading=heading)
 
 
 def _panel(axes: "Axes", result: "pa.Table", names: tuple[str, ...]) -> None:

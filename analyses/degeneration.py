@@ -25,10 +25,11 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.distributions import STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
+from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
+from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.geometry.assignment import vertex_distances
 from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
 
@@ -319,11 +320,10 @@ def _summary(found: list[Numbers], last: MixingTrace) -> Summary:
     }
 
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00")
 REFERENCES = {
-    "identity_distance": ("I", "o"),
-    "permutation_distance": ("nearest permutation", "s"),
-    "barycenter_distance": ("J/d", "^"),
+    "identity_distance": ("I", "o", BLUE),
+    "permutation_distance": ("nearest permutation", "s", ORANGE),
+    "barycenter_distance": ("J/d", "^", GREEN),
 }
 
 
@@ -331,8 +331,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     """Row maxima, diagonal fraction and distances: over training steps, or over depth."""
     import pyarrow.compute as pc
 
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    meta = captions.title(result, figure)
     rows = {name: result[name].to_numpy() for name in result.column_names if name != "branch"}
     unit = sqrt(max(1, meta["d"] - 1))  # d = 1: all distances are from 1
     panels = figure.subplots(1, 3)
@@ -348,31 +347,28 @@ def _over_depth(panels: Any, rows: Numbers, unit: float) -> None:
     """A point for every site; where the row maxima of a layer lie, and what it is near to."""
     site = rows["site"]
     _band(panels[0], site, *(rows[name] for name in BANDS))
-    panels[1].bar(site, rows["diagonal_fraction"], color=COLOURS[0], width=0.7)
-    for (name, (word, marker)), colour in zip(REFERENCES.items(), COLOURS, strict=False):
+    panels[1].bar(site, rows["diagonal_fraction"], color=BLUE, width=0.7)
+    for name, (word, marker, colour) in REFERENCES.items():
         style = {"color": colour, "marker": marker, "ms": 3.5, "lw": 1}
         panels[2].plot(site, rows[name] / unit, label=word, **style)
     panels[2].axhline(NEAR, color="0.4", lw=0.8, ls="--", label="verdict: near")
     panels[2].set(ylabel="mean distance / $\\sqrt{d-1}$", ylim=(0, None))
-    panels[2].legend(title="to", fontsize="x-small", title_fontsize="x-small")
+    captions.legend(panels[2], "to")
     for axes in panels:
-        axes.set(xlabel="site in order of depth")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axis.depth(axes)
 
 
 def _over_steps(panels: Any, rows: Numbers, unit: float) -> None:
     """All sites together as a band; every site on its own as a line, dark to light with depth."""
-    import matplotlib as mpl
+    from matplotlib.ticker import MaxNLocator
 
     first = rows["site"] == 0
     step = rows["step"][first]
     _band(panels[0], step, *(rows[f"step_{name}"][first] for name in BANDS))
-    layers = mpl.colors.Normalize(rows["layer"].min(), rows["layer"].max())
-    visible = mpl.colors.ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.88, 256)))
-    shades = mpl.cm.ScalarMappable(layers, visible)
+    layers = palette.scale(rows["layer"].min(), rows["layer"].max())
     for site in np.unique(rows["site"]):
         at = rows["site"] == site
-        style = {"color": shades.to_rgba(rows["layer"][at][0]), "lw": 0.9, "marker": ".", "ms": 3}
+        style = {"color": layers.to_rgba(rows["layer"][at][0]), "lw": 0.9, "marker": ".", "ms": 3}
         panels[1].plot(step, rows["diagonal_fraction"][at], **style)
         panels[2].plot(step, rows["identity_distance"][at] / unit, **style)
     fraction = rows["step_diagonal_fraction"][first]
@@ -380,13 +376,13 @@ def _over_steps(panels: Any, rows: Numbers, unit: float) -> None:
     panels[2].axhline(NEAR, color="0.4", lw=0.8, ls="--", label="verdict: at the identity")
     panels[2].set(ylabel="mean distance to $I$ / $\\sqrt{d-1}$", ylim=(0, None))
     for axes in panels:
-        axes.set(xlabel="training step")
-        axes.legend(fontsize="x-small")
-    bar = panels[2].figure.colorbar(shades, ax=panels[2], label="layer (a line for every site)")
-    bar.locator = mpl.ticker.MaxNLocator(integer=True)
+        axis.steps(axes)
+        captions.legend(axes)
+    bar = panels[2].figure.colorbar(layers, ax=panels[2], label="layer (a line for every site)")
+    bar.locator = MaxNLocator(integer=True)
 
 
 def _band(axes: "Axes", x: Any, low: Any, middle: Any, high: Any) -> None:
-    axes.fill_between(x, low, high, color=COLOURS[0], alpha=0.3, lw=0, label="10-90 %")
-    axes.plot(x, middle, color=COLOURS[0], lw=1.4, marker=".", ms=4, label="median")
-    axes.legend(fontsize="x-small")
+    bands.band(axes, x, low, high, BLUE, opacity=0.3, label="10-90 %")
+    axes.plot(x, middle, color=BLUE, lw=1.4, marker=".", ms=4, label="median")
+    captions.legend(axes)

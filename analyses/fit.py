@@ -29,6 +29,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import title_of
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.drawing import bands, palette
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan, descend
 from birkhoff_cli.analyses.fitting.problem import Problem, chosen_targets, posed
@@ -329,8 +330,16 @@ def _label(method: Parameterization) -> str:
     return title.replace(", field = real", "").replace(", variant = paper", "")
 
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")
-
+COLOURS = (
+    palette.BLUE,
+    palette.ORANGE,
+    palette.GREEN,
+    palette.PURPLE,
+    palette.SKY,
+    palette.VERMILION,
+    palette.YELLOW,
+    palette.BLACK,
+)
 
 PANELS = {
     "loss": "loss (mean square per element)",
@@ -413,7 +422,7 @@ def _curve(axes: "Axes", epoch: Any, values: Any, colour: str, mark: bool) -> No
         return
     mean = values.mean(1)
     low, high = np.quantile(values, (0.1, 0.9), axis=1)
-    axes.fill_between(epoch, low, high, color=colour, alpha=0.18, lw=0)
+    bands.band(axes, epoch, low, high, colour, opacity=0.18)
     axes.plot(epoch, mean, color=colour, lw=1.4)
     converged = _converged(epoch, mean) if mark else None
     if converged is not None:

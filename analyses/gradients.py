@@ -34,6 +34,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.threads import one_thread
+from birkhoff_cli.analyses.drawing import captions, palette
 from birkhoff_cli.analyses.geometry.assignment import permutation_distance
 from birkhoff_cli.analyses.geometry.permutations import matrices
 
@@ -267,7 +268,16 @@ def _whole(rank: float) -> int | None:
     return None if np.isnan(rank) else int(rank)
 
 
-STYLES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#000000", "#999999")
+COLOURS = (
+    palette.BLUE,
+    palette.ORANGE,
+    palette.GREEN,
+    palette.VERMILION,
+    palette.SKY,
+    palette.PURPLE,
+    palette.BLACK,
+    palette.GREY,
+)
 NEAREST = 1e-8
 """Distances that the picture shows."""
 
@@ -280,9 +290,9 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     panels = figure.subplots(1, 2 + bool(mixtures))
     figure.set_size_inches(3.5 * len(panels), 3.9)
     for k, (name, path) in enumerate(paths.items()):
-        _curve(panels[0], path, path["norm"], STYLES[k % len(STYLES)], name)
+        _curve(panels[0], path, path["norm"], COLOURS[k % len(COLOURS)], name)
         beside = path["rank"] + 0.06 * (k - len(paths) / 2)  # so that equal ranks show
-        _curve(panels[1], path, beside, STYLES[k % len(STYLES)], None)
+        _curve(panels[1], path, beside, COLOURS[k % len(COLOURS)], None)
         panels[1].axhline((path["d"][0] - 1) ** 2, color="0.5", lw=0.7, ls=":")
     if any(_seen(path).any() for path in paths.values()):  # d = 1 has nothing above 0
         panels[0].set(xscale="log", yscale="log")
@@ -295,9 +305,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         _parts(panels[2], mixtures[0])
         name = meta.get("mixture", "mHC-lite")  # the only one in tables of version 0.1
         panels[2].set(ylabel=f"parts of {name}'s gradient")
-    handles, labels = panels[0].get_legend_handles_labels()
-    below = figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    below.set_title("circle: the start")
+    captions.legend_below(figure, panels[0], columns=4, heading="circle: the start")
 
 
 def _paths(result: "pa.Table") -> dict[str, Columns]:
@@ -336,13 +344,13 @@ def _parts(axes: "Axes", path: Columns) -> None:
     """Parts of the gradient in a weight, in modulus, as the weight of the target goes to 1."""
     far = 1 - path["gate"].astype(float)
     for name, dashes, colour in (
-        ("signal", "-", "#0072b2"),
-        ("crosstalk", "--", "#d55e00"),
+        ("signal", "-", palette.BLUE),
+        ("crosstalk", "--", palette.VERMILION),
         ("noise_floor", ":", "0.3"),
-        ("logit_gradient", "-.", "#009e73"),
+        ("logit_gradient", "-.", palette.GREEN),
     ):
         label = name.replace("_", " ")
         axes.plot(far, np.abs(path[name].astype(float)), dashes, color=colour, lw=1.3, label=label)
     axes.set(xscale="log", yscale="log", xlim=(NEAREST, 1.5), ylim=(NEAREST, 2))
     axes.set(xlabel="1 - weight of the target permutation")
-    axes.legend(fontsize="x-small", loc="lower right")
+    captions.legend(axes, loc="lower right")

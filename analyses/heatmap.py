@@ -17,11 +17,12 @@ from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.drawing import axis, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.statistics.moments import Moments
 
@@ -215,8 +216,7 @@ NUMBERED = 6
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Mean matrices of a few sites and the composite; entries of all samples, by site."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    captions.title(result, figure)
     halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     rows = result.select([n for n in result.column_names if n != "histogram"]).to_pylist()
     sites, composite = rows[:-1], rows[-1]
@@ -254,12 +254,12 @@ def _matrices(figure: "SubFigure", shown: list[dict[str, Any]], titles: list[str
 
 def _sums(axes: "Axes", row: dict[str, Any], d: int) -> None:
     """Every sum where its row or column is; for many streams the range of them."""
-    for axis, sums in ((axes.yaxis, row["row_sum"]), (axes.xaxis, row["column_sum"])):
+    for side, sums in ((axes.yaxis, row["row_sum"]), (axes.xaxis, row["column_sum"])):
         if d <= NUMBERED:
-            axis.set_ticks(range(d), [f"{s:.2f}" for s in sums], fontsize="x-small")
+            side.set_ticks(range(d), [f"{s:.2f}" for s in sums], fontsize="x-small")
         else:
-            axis.set_ticks([(d - 1) / 2], [f"{min(sums):.2f} to {max(sums):.2f}"])
-            axis.set_tick_params(length=0, labelsize="x-small")
+            side.set_ticks([(d - 1) / 2], [f"{min(sums):.2f} to {max(sums):.2f}"])
+            side.set_tick_params(length=0, labelsize="x-small")
     if d > NUMBERED:
         axes.yaxis.set_tick_params(rotation=90)
 
@@ -273,19 +273,19 @@ def _entries(figure: "SubFigure", sites: Any, composite: Any) -> None:
     edges = np.arange(first, last + 1) * (2 * LIMIT / BINS) - LIMIT
     together, each = figure.subplots(1, 2)
     for counts, word, style in (
-        (sites.sum(0), "all sites", {"color": "#0072b2", "fill": True, "alpha": 0.5}),
-        (composite, "composite", {"color": "#d55e00"}),
+        (sites.sum(0), "all sites", {"color": BLUE, "fill": True, "alpha": 0.5}),
+        (composite, "composite", {"color": VERMILION}),
     ):
         together.stairs(counts[first:last] / counts.sum(), edges, label=word, **style)
     beyond = " (those beyond are in the last bins)" if first == 0 or last == BINS else ""
     together.set(xlabel=f"entry{beyond}", ylabel="share of entries in 1/128", yscale="log")
     together.set_ylim(0.5 / sites.sum(), 1.5)
-    together.legend(fontsize="x-small")
+    captions.legend(together)
     share = sites[:, first:last] / sites.sum(1, keepdims=True)
     share[share == 0] = np.nan
     depth = np.arange(len(sites) + 1) - 0.5
     scale = mpl.colors.LogNorm(1 / sites.sum(1).max(), 1)
     mesh = each.pcolormesh(edges, depth, share, norm=scale, rasterized=True)
-    each.set(xlabel="entry", ylabel="site in order of depth")
-    each.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    each.set(xlabel="entry", ylabel=axis.DEPTH)
+    axis.integers(each.yaxis, min_n_ticks=1)
     figure.colorbar(mesh, ax=each, label="share of entries in 1/128")

@@ -25,6 +25,7 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.drawing import captions, plane
 from birkhoff_cli.analyses.geometry.farey import fractions
 from birkhoff_cli.analyses.geometry.region import Region
 
@@ -173,17 +174,15 @@ def _outer_first(kinds: Iterable[str]) -> list[str]:
 
 
 def _panel(axes: "Axes", d: int, curves: dict[str, Any]) -> None:
-    angle = np.linspace(0, 2 * np.pi, 361)
-    axes.plot(np.cos(angle), np.sin(angle), color="0.6", lw=0.8)
+    plane.unit_circle(axes, color="0.6", lw=0.8)
     _outlines(axes, d, curves)
     if d <= MAX_MARKED_SIDE:
         p, q = fractions(d)
         root = np.exp(2j * np.pi * np.concatenate([p / q, -p / q]))
         axes.plot(root.real, root.imag, ".", color="0.1", ms=4, zorder=3)
-    axes.set(title=f"d = {d}", aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-    axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$")
-    below = (0.5, -0.22)
-    axes.legend(loc="upper center", bbox_to_anchor=below, fontsize="x-small", frameon=False)
+    plane.name_eigenvalue_axes(axes)
+    axes.set(title=f"d = {d}", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    captions.legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
     details = (regions.load(kind)(d).detail(curves.keys()) for kind in curves)
     for x, y in filter(None, details):
         inset = axes.inset_axes((0.3, 0.36, 0.45, 0.25), xlim=x, ylim=y, xticks=[], yticks=[])

@@ -19,10 +19,11 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import check_steps
+from birkhoff_cli.analyses.drawing import axis, bands, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
 from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, inference
 
@@ -199,15 +200,13 @@ def _summary(found: list[Summary], last: TokenRun) -> Summary:
     }
 
 
-COLOURS = {"actual": "#0072b2", "identity": "#e69f00", "branch": "#009e73"}
+COLOURS = {"actual": BLUE, "identity": ORANGE, "branch": GREEN}
 NAMES = {"actual": "H as trained", "identity": "H = I"}
-DEPTH = "site in order of depth"
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Similarity after mixing with H and with I: over training steps, or over depth."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    captions.title(result, figure)
     steps = np.unique(result["step"].to_numpy())
     if len(steps) > 1:
         _over_steps(result, figure, steps)
@@ -240,11 +239,11 @@ def _over_steps(result: "pa.Table", figure: "Figure", steps: Array) -> None:
         for site in range(values.shape[1]):
             axes.plot(steps, values[:, site], color=colours[site], lw=1, marker=".", ms=3)
         axes.set_title(title, fontsize="medium")
-        axes.set(xlabel="training step")
+        axis.steps(axes)
     panels[0].set(ylabel="mean cosine similarity after mixing")
     panels[2].set(ylabel="difference of the means")
-    panels[2].axhline(0, color="0.5", lw=0.6, ls=":")
-    figure.colorbar(shades, ax=panels[2], label=DEPTH)
+    axis.reference(panels[2], 0)
+    figure.colorbar(shades, ax=panels[2], label=axis.DEPTH)
 
 
 def _over_depth(result: "pa.Table", figure: "Figure") -> None:
@@ -257,18 +256,18 @@ def _over_depth(result: "pa.Table", figure: "Figure") -> None:
     style = {"marker": ".", "ms": 5, "lw": 1.2}
     panels[1].plot(site, mixed - before, color=COLOURS["actual"], label="mixing", **style)
     panels[1].plot(site, after - mixed, color=COLOURS["branch"], label="branch", **style)
-    panels[1].axhline(0, color="0.5", lw=0.6, ls=":")
-    panels[0].set(ylabel="cosine similarity after mixing", xlabel=DEPTH)
-    panels[1].set(ylabel="change of the mean at the site", xlabel=DEPTH)
-    panels[0].legend(fontsize="x-small", title="mean, 10-90 %", title_fontsize="x-small")
-    panels[1].legend(fontsize="x-small", title="H as trained", title_fontsize="x-small")
+    axis.reference(panels[1], 0)
+    panels[0].set(ylabel="cosine similarity after mixing")
+    panels[1].set(ylabel="change of the mean at the site")
+    captions.legend(panels[0], "mean, 10-90 %")
+    captions.legend(panels[1], "H as trained")
     for axes in panels:
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axis.depth(axes)
 
 
 def _band(axes: "Axes", site: Array, result: "pa.Table", mixing: str) -> None:
     low, mean, high = (_pick(result, mixing, "mixed", n)[0] for n in ("p10", "mean", "p90"))
     colour = COLOURS[mixing]
-    axes.fill_between(site, low, high, color=colour, alpha=0.25, lw=0)
+    bands.band(axes, site, low, high, colour, opacity=0.25)
     dashes = "--" if mixing == "identity" else "-"
     axes.plot(site, mean, dashes, color=colour, lw=1.4, marker=".", ms=5, label=NAMES[mixing])

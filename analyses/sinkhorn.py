@@ -26,13 +26,14 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks, Fold, Statistics, run_fold
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.random_numbers import LOGITS, block_generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.drawing import axis, bands, captions
+from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION, shades
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
@@ -439,7 +440,7 @@ def _summary(source: Source, sites: Numbers, composite: Numbers) -> Summary:
     }
 
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00")
+COLOURS = (BLUE, ORANGE, GREEN)
 FLOOR = 1e-9
 """Smaller changes are drawn at it."""
 
@@ -448,8 +449,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """What goes in, what sweeps leave, how many are needed, what variants and rounding change."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    captions.title(result, figure)
     rows = _by_key(result)
     (above, right), (below, last) = figure.subplots(2, 2)
     for metric, colour in zip(("spread", "diameter"), COLOURS, strict=False):
@@ -461,11 +461,8 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     below.set(ylabel="sweeps needed", yscale="symlog", ylim=(0, 2 * MOST))
     below.axhline(MOST, color="0.4", lw=0.8, ls="--", label="given up")
     for axes in (above, below):
-        axes.set(xlabel="site in order of depth")
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.legend(
-            title="median, 10-90 %; dotted: largest", fontsize="x-small", title_fontsize="x-small"
-        )
+        axis.depth(axes, min_n_ticks=1)
+        captions.legend(axes, "median, 10-90 %; dotted: largest")
     _dots(last, rows)
 
 
@@ -485,7 +482,7 @@ def _by_key(result: "pa.Table") -> Rows:
 def _band(axes: "Axes", rows: dict[str, Any], label: str, colour: str) -> None:
     """Distributions by site; what is infinite is left out."""
     x = rows["site"]
-    axes.fill_between(x, rows["p10"], rows["p90"], color=colour, alpha=0.3, lw=0)
+    bands.band(axes, x, rows["p10"], rows["p90"], colour, opacity=0.3)
     axes.plot(x, rows["max"], color=colour, lw=1, ls=":")
     axes.plot(x, rows["p50"], color=colour, lw=1.2, marker=".", ms=4, label=label)
 
@@ -496,8 +493,7 @@ def _residuals(axes: "Axes", rows: Rows) -> None:
 
     found = {key[2]: numbers for key, numbers in rows.items() if key[0] == "sweeps"}
     largest = np.maximum([numbers["max"] for numbers in found.values()], 1e-17)
-    shades = mpl.colormaps["viridis"](np.linspace(0, 0.88, largest.shape[1]))
-    for site, shade in enumerate(shades):
+    for site, shade in enumerate(shades(largest.shape[1])):
         axes.plot(list(found), largest[:, site], color=shade, lw=0.9, marker=".", ms=3)
     for tolerance in TOLERANCES.values():
         axes.axhline(tolerance, color="0.4", lw=0.8, ls=":")
@@ -514,8 +510,8 @@ def _dots(axes: "Axes", rows: Rows) -> None:
     keys = [key for key in rows if key[0] in ("variant", "rounding") and key[3] == "entry_change"]
     at = np.arange(len(keys))[::-1]
     for word, prefix, marker, colour in (
-        ("matrix of a site", (), "o", COLOURS[0]),
-        ("composite", ("composite",), "D", COLOURS[3]),
+        ("matrix of a site", (), "o", BLUE),
+        ("composite", ("composite",), "D", VERMILION),
     ):
         largest = [max(rows[(*prefix, *key)]["max"].max(), FLOOR) for key in keys]
         axes.plot(largest, at, marker, color=colour, ms=4, label=word)
@@ -524,4 +520,4 @@ def _dots(axes: "Axes", rows: Rows) -> None:
     axes.set(xlabel="largest change of an entry (at least 1e-9)")
     axes.set_yticks(at, [str(key[1]) for key in keys], fontsize="x-small")
     axes.grid(axis="y", color="0.9", lw=0.6)
-    axes.legend(fontsize="x-small")
+    captions.legend(axes)

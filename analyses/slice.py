@@ -22,12 +22,13 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.fold import Blocks, Chained, Fold, Series, Statistics, run_fold
-from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.drawing import captions, plane
+from birkhoff_cli.analyses.drawing.palette import GREEN, PURPLE
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
 from birkhoff_cli.analyses.planes.samplers import InSlice, on_slice
@@ -177,9 +178,9 @@ class _Planes(Series):
             exact = drawn.method.projection_support(), drawn.method.slice_support()
         self.projection = _Plane("projection", source.block, source.d, exact[0])
         self.slice = _Plane("slice", LANES, 3, exact[1])
-        for plane in (self.projection, self.slice):
-            plane.resolution, plane.solid = resolution, solid
-            plane.tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(source.dtype).eps))
+        for each in (self.projection, self.slice):
+            each.resolution, each.solid = resolution, solid
+            each.tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(source.dtype).eps))
         if drawn is None:
             self.projection.where = site_columns(source.sites)
         self.sources: list[Blocks[Array]] = [source]
@@ -243,8 +244,7 @@ def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
-    meta = meta_of(result)
-    figure.suptitle(meta["title"], fontsize="medium")
+    meta = captions.title(result, figure)
     if meta["solid"]:
         _draw_solid(result, figure)
         return
@@ -257,22 +257,14 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         re, im = (result[name].to_numpy()[rows] for name in ("re", "im"))
         if "layer" in result.column_names:
             layer = result["layer"].to_numpy()[rows]
-            points = axes.scatter(im, re, c=layer, s=9, zorder=3, lw=0)
+            points = plane.by_layer(axes, im, re, layer)
             figure.colorbar(points, ax=axes, label="layer", shrink=0.8)
-        elif len(re):
-            _density(axes, figure, re, im)
+        elif mesh := plane.density(axes, im, re, bins=BINS, least=1.0):
+            figure.colorbar(mesh, ax=axes, label="matrices in a cell", shrink=0.8)
         support = Support(**sets[kind]) if sets[kind] else None
         _outline(axes, meta["d"] if kind == "projection" else 3, support)
         _frame(axes, re, im)
         _title(axes, kind, meta["d"], support)
-
-
-def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
-    limit = max(1.0, *(float(np.abs(x).max()) * 1.02 for x in (re, im)))
-    counts, edges, _ = np.histogram2d(im, re, bins=BINS, range=[[-limit, limit]] * 2)
-    counts[counts == 0] = np.nan
-    mesh = axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)
-    figure.colorbar(mesh, ax=axes, label="matrices in a cell", shrink=0.8)
 
 
 def _outline(axes: "Axes", d: int, support: Support | None) -> None:
@@ -285,7 +277,7 @@ def _outline(axes: "Axes", d: int, support: Support | None) -> None:
     if support is not None and support.shape not in ("polygon", "plane"):
         bound_re, bound_im = support.boundary()
         marker = "o" if support.shape == "point" else ""
-        axes.plot(bound_im, bound_re, color="#d55e00", lw=1.3, marker=marker, label="exact support")
+        plane.outline(axes, bound_im, bound_re, width=1.3, marker=marker, label="exact support")
     axes.set(xlabel=f"Im z = $\\Sigma_k\\; \\alpha_k \\sin(2 \\pi k/{d})$")
     axes.set(ylabel=f"Re z = $\\Sigma_k\\; \\alpha_k \\cos(2 \\pi k/{d})$")
     axes.legend(loc="upper right", fontsize="xx-small", frameon=False)
@@ -341,7 +333,7 @@ def _draw_solid(result: "pa.Table", figure: "Figure") -> None:
             axes: Any = figure.add_subplot(*place, projection="3d", proj_type="ortho")
             _polytope(axes, corners, labels if elevation < 80 else labels[:3])
             up = result[name].to_numpy()[rows]
-            axes.scatter(*flat, up, s=1, color="#009e73", lw=0, alpha=0.5, rasterized=True)
+            axes.scatter(*flat, up, s=1, color=GREEN, lw=0, alpha=0.5, rasterized=True)
             axes.view_init(elevation, azimuth)
             axes.set_box_aspect(np.ptp(corners, axis=1), zoom=1.15)
             axes.set_axis_off()
@@ -352,7 +344,7 @@ def _draw_solid(result: "pa.Table", figure: "Figure") -> None:
 def _polytope(axes: Any, corners: Any, labels: tuple[str, ...]) -> None:
     """Faces of two cyclic permutations and a swap, all edges, and names of the vertices."""
     faces = [(i, j, k) for i, j in ((0, 1), (1, 2), (0, 2)) for k in (3, 4, 5)]
-    axes.plot_trisurf(*corners, triangles=faces, color="#cc79a7", alpha=0.08, lw=0)
+    axes.plot_trisurf(*corners, triangles=faces, color=PURPLE, alpha=0.08, lw=0)
     for i in range(6):
         for j in range(i):
             axes.plot(*corners[:, [i, j]], color="0.4", lw=0.6)

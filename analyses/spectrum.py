@@ -16,9 +16,7 @@ it was reached, so it bounds the reach from below.
 Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core.errors import UsageError
@@ -30,6 +28,8 @@ from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Schema, column
+from birkhoff_cli.analyses.drawing import plane
+from birkhoff_cli.analyses.drawing.palette import BLUE, SKY
 from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.probes.frontier import pushed
 from birkhoff_cli.analyses.probes.references import coverage_of
@@ -158,8 +158,8 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     region = regions.load(meta["region"])(meta["d"])
     axes = figure.subplots()
     if meta.get("probe") == "frontier":
-        axes.fill(result["re"], result["im"], color="#56b4e9", alpha=0.6, lw=0)
-        axes.plot(result["re"], result["im"], color="#0072b2", lw=1, label="reached")
+        axes.fill(result["re"], result["im"], color=SKY, alpha=0.6, lw=0)
+        axes.plot(result["re"], result["im"], color=BLUE, lw=1, label="reached")
     else:
         _points(result, figure, axes)
     _outline(axes, region)
@@ -170,27 +170,16 @@ def _points(result: "pa.Table", figure: "Figure", axes: "Axes") -> None:
     other = result["index"].to_numpy() > 0
     re, im = (result[name].to_numpy()[other] for name in ("re", "im"))
     if "layer" in result.column_names:
-        points = axes.scatter(re, im, c=result["layer"].to_numpy()[other], s=9, zorder=3, lw=0)
+        points = plane.by_layer(axes, re, im, result["layer"].to_numpy()[other])
         figure.colorbar(points, label="layer")
-    else:
-        _density(axes, figure, re, im)
-
-
-def _density(axes: "Axes", figure: "Figure", re: Any, im: Any) -> None:
-    limit = max(1.05, *(float(np.abs(x).max()) * 1.02 for x in (re, im))) if len(re) else 1.05
-    counts, edges, _ = np.histogram2d(re, im, bins=300, range=[[-limit, limit]] * 2)
-    counts[counts == 0] = np.nan
-    if not len(re):  # d = 1: a logarithmic scale needs a count
-        return
-    mesh = axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)
-    figure.colorbar(mesh, label="eigenvalues in a cell")
+    elif mesh := plane.density(axes, re, im, bins=300, least=1.05):
+        figure.colorbar(mesh, label="eigenvalues in a cell")
 
 
 def _outline(axes: "Axes", region: Region) -> None:
-    angle = np.linspace(0, 2 * np.pi, 361)
-    axes.plot(np.cos(angle), np.sin(angle), color="0.45", lw=0.8, ls="--", label="unit circle")
+    plane.unit_circle(axes, color="0.45", lw=0.8, ls="--", label="unit circle")
     if not region.style.is_unit_circle:
         name = f"{region.style.label}, d = {region.d} ({region.proven})"
-        axes.plot(*region.boundary(), color="#d55e00", lw=1.2, label=name)
-    axes.set(xlabel="Re $\\lambda$", ylabel="Im $\\lambda$", aspect="equal")
+        plane.outline(axes, *region.boundary(), width=1.2, label=name)
+    plane.name_eigenvalue_axes(axes)
     axes.figure.legend(loc="outside lower center", ncols=3, fontsize="x-small", frameon=False)

@@ -26,9 +26,11 @@ def density(axes: "Axes", x: "Array", y: "Array", bins: int, least: float) -> An
         least: half the side of the square, or more so that all points are in it.
 
     Returns:
-        What a colour bar needs.
+        What a colour bar needs; None without points, which a logarithmic scale cannot show.
     """
-    limit = max(least, *(float(np.abs(v).max(initial=0)) * ROOM for v in (x, y)))
+    if not len(x):
+        return None
+    limit = max(least, *(float(np.abs(v).max()) * ROOM for v in (x, y)))
     counts, edges, _ = np.histogram2d(x, y, bins=bins, range=[[-limit, limit]] * 2)
     counts[counts == 0] = np.nan
     return axes.pcolormesh(edges, edges, counts.T, norm="log", rasterized=True)
