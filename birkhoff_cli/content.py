@@ -1,19 +1,19 @@
 """The bytes of a file or a pipe, read as often as somebody asks, and the same every time."""
 
-import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO
 
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
-
-Content: TypeAlias = Callable[[], AbstractContextManager[BinaryIO]]
-"""Opens it at its beginning."""
+from birkhoff_cli.containers.store import DAMAGED
+from birkhoff_cli.digest import Digest, read_digest
 
 HEAD = 4096
 """Bytes from which the format of a file is told."""
@@ -21,10 +21,86 @@ HEAD = 4096
 STEP = 1 << 20
 """Bytes that are read at a time."""
 
+COPIES = 4
+"""Times that what is read whole may be in memory, with all that is made of it."""
 
-def of_bytes(data: bytes) -> Content:
+MAX_GROWTH, FREE_GROWTH = 1000, 64 << 20
+"""A file may become so many times its bytes at once, and so many bytes whatever its size.
+
+Compressed traces become 10 times as large; a few hundred bytes can be made to become gigabytes.
+"""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is in a file, or came through a pipe.
+
+    Attributes:
+        label: what messages call it.
+        size: in bytes.
+        open: opens it at its beginning.
+    """
+
+    label: Path
+    size: int
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+
+    def head(self) -> bytes:
+        """The first bytes."""
+        with self.open() as file:
+            return file.read(HEAD)
+
+    def whole(self) -> bytes:
+        """All of it.
+
+        Raises:
+            TooLarge: it does not fit in memory with what becomes of it.
+        """
+        self.require_room(COPIES * self.size)
+        with self.open() as file:
+            return file.read()
+
+    def require_room(self, size: int) -> None:
+        """Hold that ``size`` bytes of this file fit in memory.
+
+        Raises:
+            TooLarge: they do not.
+        """
+        require_memory(size, where(self.label))
+
+    def require_growth(self, size: int) -> None:
+        """Hold that a part of this file may become ``size`` bytes.
+
+        Raises:
+            TooLarge: so many from so few that no one can mean it.
+        """
+        if size > max(FREE_GROWTH, MAX_GROWTH * self.size):
+            raise TooLarge(
+                f"{where(self.label)}: its {self.size:,} bytes would become "
+                f"{size / 2**30:,.1f} GiB at once; if that is meant, save it with numpy.save"
+            )
+
+    def check_digest(self) -> None:
+        """Hold that the file is what its own digest says, if it has one.
+
+        Raises:
+            BadInput: it is not.
+        """
+        if self.digest.own == "wrong":
+            raise BadInput(
+                f"{where(self.label)}: is not as it was written, its digest does not fit; {DAMAGED}"
+            )
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Its sha256, and whether that which the file holds of itself is right."""
+        with self.open() as file:
+            return read_digest(file)
+
+
+def of_bytes(label: Path, data: bytes) -> Content:
     """What was read from a pipe."""
-    return lambda: io.BytesIO(data)
+    return Content(label, len(data), lambda: io.BytesIO(data))
 
 
 def of_file(path: Path) -> Content:
@@ -33,10 +109,10 @@ def of_file(path: Path) -> Content:
     A digest and the blocks of a trace are read at different times, and a trace is perhaps still
     being written.
     """
-    first = _state(path.stat())
+    first = path.stat()
 
     def hold(file: BinaryIO) -> None:
-        if _state(os.fstat(file.fileno())) != first:
+        if _state(os.fstat(file.fileno())) != _state(first):
             raise BadInput(
                 f"{where(path)}: was changed while it was read; "
                 f"wait until it is complete and run again"
@@ -49,30 +125,8 @@ def of_file(path: Path) -> Content:
             yield file
             hold(file)
 
-    return opened
+    return Content(path, first.st_size, opened)
 
 
 def _state(found: os.stat_result) -> tuple[int, int, int, int]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def whole(label: Path, content: Content) -> bytes:
-    """All of it, if it fits in memory with what becomes of it."""
-    with content() as file:
-        require_memory(4 * size(file), where(label))
-        return file.read()
-
-
-def size(file: BinaryIO) -> int:
-    """Bytes of an open file, which is left at its beginning."""
-    found = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    return found
-
-
-def digest(file: BinaryIO) -> dict[str, Any]:
-    """Size and sha256 of all of an open file, as ``sha256sum`` confirms it."""
-    length, total = size(file), hashlib.sha256()
-    while part := file.read(STEP):
-        total.update(part)
-    return {"size": length, "sha256": total.hexdigest()}

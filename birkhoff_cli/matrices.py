@@ -7,6 +7,7 @@ anything is interpreted (1.2 GB/s), and which ``sha256sum`` confirms.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from birkhoff_cli import tables
@@ -16,7 +17,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.content import HEAD, STEP, Content, digest, of_bytes, of_file
+from birkhoff_cli.content import HEAD, STEP, Content, of_bytes, of_file
 from birkhoff_cli.text import either
 
 STDIN = Path("-")
@@ -56,33 +57,39 @@ def read(path: Path) -> MixingTrace:
         TooLarge: more than fits in memory, in a format or an order that has to be read whole.
     """
     piped = path == STDIN
-    label = LABEL if piped else path
-    content = of_bytes(_standard_input()) if piped else _of_file(path)
-    with refusing(label):
-        with content() as file:
-            head = file.read(HEAD)
-            if (format := _format(head, None if piped else path)) is None:
-                raise _unrecognised(label, head)
-            facts = {"name": "-" if piped else escape(path.name), **digest(file)}
-        return format.trace(label, content, {"format": format.name, "inputs": [facts]})
+    with refusing(LABEL if piped else path):
+        content = _standard_input() if piped else of_file(path)
+        format = _known_format(content, None if piped else path)
+        facts = {
+            "name": "-" if piped else escape(path.name),
+            "size": content.size,
+            "sha256": content.digest.sha256,
+        }
+        trace = format.trace(content, {"format": format.name, "inputs": [facts]})
+        assumptions = [*format.assumptions(content), *trace.meta.get("assumptions", ())]
+        known = {"assumptions": assumptions} if assumptions else {}
+        return replace(trace, meta=trace.meta | known)
 
 
-def _of_file(path: Path) -> Content:
-    with refusing(path):
-        return of_file(path)
+def _known_format(content: Content, path: Path | None) -> tables.TableFormat:
+    head = content.head()
+    if (format := _format(head, path)) is None:
+        raise _unrecognised(content.label, head)
+    return format
 
 
-def _standard_input() -> bytes:
-    """All of it; refused while it grows beyond what fits."""
+def _standard_input() -> Content:
+    """All of it, if its beginning is that of matrices; refused while it grows beyond what fits."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- is standard input, and nothing is piped into it; give a file")
-    parts, size = [], 0
-    with refusing(LABEL):
-        while part := sys.stdin.buffer.read(STEP):
-            parts.append(part)
-            size += len(part)
-            require_memory(4 * size, str(LABEL))
-    return b"".join(parts)
+    head = sys.stdin.buffer.read(HEAD)
+    _known_format(of_bytes(LABEL, head), None)
+    parts, size = [head], len(head)
+    while part := sys.stdin.buffer.read(STEP):
+        parts.append(part)
+        size += len(part)
+        require_memory(4 * size, str(LABEL))
+    return of_bytes(LABEL, b"".join(parts))
 
 
 def _unrecognised(label: Path, head: bytes) -> BadInput | Unsupported:
@@ -92,6 +99,11 @@ def _unrecognised(label: Path, head: bytes) -> BadInput | Unsupported:
         return Unsupported(
             f"{where(label)}: looks like a checkpoint, which is read from a file only; "
             f"give its path"
+        )
+    if (format := tables.recognise(head)) is not None:
+        return BadInput(
+            f"{where(label)}: is {format.name} without a column of matrices; give what "
+            f"'birkhoff sample -o' writes, or a trace"
         )
     expected = either([f.name for f in tables.formats() if f.pipes or label != LABEL])
     return BadInput(f"{where(label)}: holds no matrices of a known format; expected {expected}")

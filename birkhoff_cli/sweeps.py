@@ -215,7 +215,7 @@ def _steps(
     for _ in _finish(sweep, missing, engine):
         yield {}
     for number, cell in sweep.cells:
-        table = tables.read(path := sweep.cache_path(cell))
+        table, _ = tables.read(path := sweep.cache_path(cell))
         front = {"cell": number, **{names[a]: sweep.value(a, text) for a, text in cell.items()}}
         results.append({**front, **_numbers(provenance.summary(table, path))})
         yield from _rows(table, front)

@@ -56,7 +56,7 @@ def write(format, rows=7, d=2, seekable=True):
 
 def read(format, data):
     with refusing(LABEL):
-        stored = format.read(LABEL, of_bytes(data))
+        stored = format.read(of_bytes(LABEL, data))
         names = list(stored.schema.names)
         batches = [pa.Table.from_batches([b]) for b in stored.batches(names, 100)]
         found = pa.concat_tables(batches) if batches else stored.schema.empty_table()
@@ -100,7 +100,8 @@ def test_metadata_are_kept_or_said_not_to_be(format, tmp_path):
             tables.read(path)
         assert "\n" not in str(no.value)
         return
-    table = tables.read(path)
+    table, assumptions = tables.read(path)
+    assert assumptions == ()
     assert table.schema.field("value").metadata[b"about"] == b"a number that may be missing"
     facts = provenance.facts(table, path)
     assert facts["schema"] == "spectrum" and facts["meta"] == {"title": "t"}
@@ -188,16 +189,12 @@ class Tsv(Csv):
         """As CSV."""
         return super().may_hold_matrices(head.replace(b"\\\\t", b","), path)
 
-    def read(self, label, content, types=None):
+    def read(self, content, types=None):
         """As CSV."""
-        import contextlib, io
+        from birkhoff_cli.content import of_bytes
 
-        @contextlib.contextmanager
-        def commas():
-            with content() as file:
-                yield io.BytesIO(file.read().replace(b"\\\\t", b","))
-
-        return super().read(label, commas, types)
+        commas = content.whole().replace(b"\\t", b",")
+        return super().read(of_bytes(content.label, commas), types)
 
     def write(self, batches, schema, sink, footer):
         """As CSV."""

@@ -13,6 +13,9 @@ import files
 from birkhoff_cli import checkpoints, matrices
 
 
+UNSIGNED = "the table is as it was written; birkhoff put no digest into it"
+
+
 @pytest.fixture
 def stacked(tmp_path, rng):
     """More than a block of matrices, in an array: every block is 6,510 samples."""
@@ -87,12 +90,13 @@ def test_notes_of_another_hand_are_only_text(tmp_path):
     for note in (b"{", b"[]", b'{"meta": 1}', b'{"meta": {"step": "7", "assumptions": {}}}'):
         pq.write_table(table.replace_schema_metadata({"birkhoff": note}), tmp_path / "t.parquet")
         trace = matrices.read(tmp_path / "t.parquet")
-        assert trace.step is None and "assumptions" not in trace.meta
+        assert trace.step is None and trace.meta["assumptions"] == [UNSIGNED]
     note = json.dumps({"meta": {"step": 3, "assumptions": ["\x1b[2J" + "x" * 999]}})
     pq.write_table(table.replace_schema_metadata({"birkhoff": note}), tmp_path / "t.parquet")
     trace = matrices.read(tmp_path / "t.parquet")
     assert trace.step == 3
-    (assumed,) = trace.meta["assumptions"]
+    first, assumed = trace.meta["assumptions"]
+    assert first == UNSIGNED
     assert assumed.isprintable() and len(assumed) <= 300
 
 

@@ -4,6 +4,7 @@ A shard is what `--sweep ... --shard i/N -o FILE` wrote. All must be of the same
 is there twice, or not at all, is an error.
 """
 
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +34,7 @@ def run(
         UsageError: its name says no format.
     """
     format = by_suffix(output)
-    shards = [read(path) for path in tables]
+    shards, assumed = zip(*map(read, tables), strict=True)
     files.check(output, tuple(tables))
     for path, shard in zip(tables, shards, strict=True):
         _check(path, shard, tables[0], shards[0])
@@ -41,12 +42,14 @@ def run(
     results = sorted((row for pair in numbers for row in _results(*pair)), key=lambda r: r["cell"])
     _check_cells(tables[0], shards[0], [row["cell"] for row in results])
     with refusing(tables[0]):
-        whole = _in_order(shards)
+        whole = _in_order(list(shards))
         batches = [batch for row in results for batch in _cell(whole, row["cell"])]
     summary = {"cells": len(results), "results": results}
     with files.opened(output) as sink:
         format.write(batches, whole.schema, sink, lambda: provenance.footer(summary))
-    return at_once(SCHEMA, {}, {"merged": str(output), "rows": len(whole), **summary})
+    summary = {"merged": str(output), "rows": len(whole), **summary}
+    assumptions = tuple(dict.fromkeys(chain(*assumed)))
+    return at_once(SCHEMA, {}, summary, assumptions=assumptions)
 
 
 def _results(path: Path, shard: Any) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def run(
     check_regular(table)
     target = plot or table.with_suffix(".png")
     files.check(target, (table,))
-    rows = tables.read(table)
+    rows, assumptions = tables.read(table)
     module = provenance.author(rows, table)
     if not hasattr(module, "draw"):
         name = module.__name__.rpartition(".")[2]
@@ -47,4 +47,5 @@ def run(
         )
     with refusing(table):  # a painter trusts its table, and this one may come from anybody
         outputs.draw(rows, module, target)
-    return at_once(SCHEMA, {}, {"figure": str(target), "rows": len(rows)})
+    summary = {"figure": str(target), "rows": len(rows)}
+    return at_once(SCHEMA, {}, summary, assumptions=assumptions)

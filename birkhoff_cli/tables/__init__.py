@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.content import HEAD, of_file
+from birkhoff_cli.content import COPIES, of_file
 from birkhoff_cli.tables._format import TableFormat
 from birkhoff_cli.text import either
 
@@ -79,8 +78,8 @@ def recognise(head: bytes) -> TableFormat | None:
     return next((format for format in formats() if format.recognises(head)), None)
 
 
-def read(path: Path) -> "pa.Table":
-    """A table with all that it says about itself, whole.
+def read(path: Path) -> "tuple[pa.Table, tuple[str, ...]]":
+    """A table with all that it says about itself, whole, and what is assumed of it.
 
     Raises:
         BadInput: no such file, damaged, or of a format that keeps no metadata.
@@ -89,15 +88,16 @@ def read(path: Path) -> "pa.Table":
     check_regular(path)
     with refusing(path):
         content = of_file(path)
-        with content() as file:
-            format = _keeping(path, recognise(file.read(HEAD)))
+        format = _keeping(path, recognise(content.head()))
         from birkhoff_cli.tables._columns import gathered, refuse_repeats
 
-        table = format.read(path, content)
+        table = format.read(content)
         refuse_repeats(path, table.names)
-        require_memory(4 * table.size, where(path))
+        content.require_room(COPIES * table.size)
+        content.require_growth(table.size)
         names = list(table.names)
-        return gathered(path, table.batches(names, ROWS), table.schema, names)
+        whole = gathered(content, table.batches(names, ROWS), table.schema, names)
+        return whole, format.assumptions(content)
 
 
 def _keeping(path: Path, format: TableFormat | None) -> TableFormat:

@@ -16,10 +16,10 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import INCOMPLETE
+from birkhoff_cli.content import COPIES, Content
 
 NAMES = ("matrix", "matrices", "H")
 """Names under which an archive of several arrays may hold its mixing matrices."""
@@ -93,21 +93,23 @@ def parse_header(label: Path, file: IO[bytes]) -> Header:
 
 
 def _check_shape(label: Path, shape: tuple[int, ...]) -> None:
-    if not 2 <= len(shape) <= 4 or shape[-1] != shape[-2] or min(shape) < 1:
+    whole = all(type(length) is int for length in shape)  # True is a number to Python
+    if not whole or not 2 <= len(shape) <= 4 or shape[-1] != shape[-2] or min(shape) < 1:
         raise BadInput(
             f"{where(label)}: has shape {escape(shape)}; expected square matrices, and at least "
             f"one: (d, d), (samples, d, d) or (samples, sites, d, d)"
         )
 
 
-def read_values(label: Path, file: IO[bytes], header: Header) -> NDArray[Any]:
+def read_values(content: Content, file: IO[bytes], header: Header) -> NDArray[Any]:
     """All numbers behind a header.
 
     Raises:
         TooLarge: they do not fit in memory.
     """
     length = prod(header.shape) * header.dtype.itemsize
-    require_memory(4 * length, where(label))
+    content.require_room(COPIES * length)
+    content.require_growth(length)
     flat = np.frombuffer(read_exactly(file, length), header.dtype)
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 

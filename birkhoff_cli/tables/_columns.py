@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import DAMAGED
+from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.tables._flat import leaf, list_depth, matrix_of
 from birkhoff_cli.tables._format import Stored
 
@@ -127,12 +127,13 @@ def validated(batches: Iterable[pa.RecordBatch], columns: Columns) -> Batches:
         yield chosen
 
 
-def gathered(label: Path, batches: Batches, schema: pa.Schema, columns: Columns) -> pa.Table:
+def gathered(content: Content, batches: Batches, schema: pa.Schema, columns: Columns) -> pa.Table:
     """All batches as one table, refused while it grows beyond what fits in memory."""
     parts, size = [], 0
     for batch in batches:
         size += batch.nbytes
-        require_memory(4 * size, where(label))
+        content.require_room(COPIES * size)
+        content.require_growth(size)
         parts.append(batch)
     kept = pa.schema([schema.field(column) for column in columns], schema.metadata)
     return pa.Table.from_batches(parts, kept)

@@ -14,6 +14,9 @@ from birkhoff_cli.content import Content
 if TYPE_CHECKING:
     import pyarrow as pa
 
+COMPLETE = "the file is complete; nothing in it marks its end"
+"""What is assumed of text, which may have been cut at the end of a row."""
+
 Footer = Callable[[], Mapping[str, str]]
 """What is known only after the last batch, as text by key."""
 
@@ -79,14 +82,11 @@ class TableFormat(ABC):
         del head, path
         return True
 
-    def read(
-        self, label: Path, content: Content, types: "Mapping[str, pa.DataType] | None" = None
-    ) -> Stored:
+    def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """The columns of a table.
 
         Args:
-            label: what messages call it.
-            content: its bytes.
+            content: of the file.
             types: the columns to read, and their types, for formats that keep no types; all
                 columns, and types as the values look, if not given.
 
@@ -94,15 +94,20 @@ class TableFormat(ABC):
             BadInput: damaged or incomplete.
             TooLarge: more than fits in memory, in a format that is read whole.
         """
-        del content, types
-        raise Unsupported(f"{where(label)}: is {self.name}, which holds arrays and no tables")
+        del types
+        here = where(content.label)
+        raise Unsupported(f"{here}: is {self.name}, which holds arrays and no tables")
 
-    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+    def assumptions(self, content: Content) -> tuple[str, ...]:
+        """Sentences about what nothing in a file of this format says."""
+        del content
+        return ()
+
+    def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """The matrices, in our orientation.
 
         Args:
-            label: what messages call it.
-            content: its bytes.
+            content: of the file.
             facts: provenance for the trace's ``meta``.
 
         Raises:
@@ -114,8 +119,8 @@ class TableFormat(ABC):
         from birkhoff_cli.tables import _ordered
         from birkhoff_cli.tables._columns import TYPES
 
-        table = self.read(label, content, TYPES)
-        return recorded(_ordered.trace(label, table, facts), table.schema.metadata)
+        table = self.read(content, TYPES)
+        return recorded(_ordered.trace(content, table, facts), table.schema.metadata)
 
     def write(
         self,

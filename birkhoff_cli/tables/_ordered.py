@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.arrays import regrouped
 from birkhoff_cli.analyses.core.errors import TooLarge
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.tables import _rows as rows
 from birkhoff_cli.tables._arrays import real
 from birkhoff_cli.tables._columns import gathered, trace_columns
@@ -31,13 +31,14 @@ NOWHERE = pa.table({"site": [0]})
 """The first sample of a table that says nothing but matrices."""
 
 
-def trace(label: Path, table: Stored, facts: dict[str, Any]) -> MixingTrace:
+def trace(content: Content, table: Stored, facts: dict[str, Any]) -> MixingTrace:
     """The trace of columns ``matrix`` and, where there, ``sample, site, layer, branch``.
 
     Raises:
         BadInput: as `rows.trace`; what is wrong with a later matrix is found by the iteration.
         TooLarge: not in order, and too large to be sorted in memory.
     """
+    label = content.label
     *places, matrix = trace_columns(label, table)
     rows.refuse_empty(label, table.rows)
     if "step" in places:
@@ -45,7 +46,7 @@ def trace(label: Path, table: Stored, facts: dict[str, Any]) -> MixingTrace:
         rows.refuse_steps(label, table.batches(["step"], ROWS))
     first = _first_sample(label, table, places) if places else NOWHERE
     if places and (row := _misplaced(label, table, places, first)) is not None:
-        return rows.trace(label, _whole(label, table, [*places, matrix], row), facts)
+        return rows.trace(label, _whole(content, table, [*places, matrix], row), facts)
     sites = rows.sites(label, first, np.arange(len(first))[None])
     head = real(rows.matrices(label, next(table.batches([matrix], len(sites)))[matrix]))
     return MixingTrace(
@@ -87,7 +88,7 @@ def _from_row(batches: Iterable[pa.RecordBatch], row: int) -> Iterator[pa.Record
 def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:
     """Where the matrices of the first sample belong."""
     held = []
-    for piece in _pieces(table, places):
+    for piece in _pieces(label, table, places):
         held.append(piece)
         found = pa.Table.from_batches(held)
         if (count := _length(label, found)) < len(found):
@@ -118,7 +119,7 @@ def _misplaced(label: Path, table: Stored, places: list[str], first: pa.Table) -
     alike = [name for name in places if name != "sample"]
     longest = min(ROWS, table.rows) + count
     cycle = first.take(np.arange(longest) % count).combine_chunks()
-    for piece in _pieces(table, places):
+    for piece in _pieces(label, table, places):
         turn = start % count
         for name in alike:
             if not cycle[name].chunk(0).slice(turn, len(piece)).equals(piece[name]):
@@ -150,24 +151,24 @@ def _in_turn(
     return bool(((sample > before) == rises).all() and (sample >= before).all())
 
 
-def _pieces(table: Stored, names: list[str]) -> Iterator[pa.RecordBatch]:
+def _pieces(label: Path, table: Stored, names: list[str]) -> Iterator[pa.RecordBatch]:
     """Batches of at most `ROWS` rows; words as words, however they are stored."""
     for batch in table.batches(names, ROWS):
         for start in range(0, len(batch), ROWS):
             piece = batch.slice(start, ROWS)
             if "branch" in names:
                 at = names.index("branch")
-                piece = piece.set_column(at, "branch", rows.words(piece["branch"]))
+                piece = piece.set_column(at, "branch", rows.words(label, piece["branch"]))
             yield piece
 
 
-def _whole(label: Path, table: Stored, names: list[str], row: int) -> pa.Table:
+def _whole(content: Content, table: Stored, names: list[str], row: int) -> pa.Table:
     try:
-        require_memory(4 * table.size, where(label))
-        return gathered(label, table.batches(names, ROWS), table.schema, names)
+        content.require_room(COPIES * table.size)
+        return gathered(content, table.batches(names, ROWS), table.schema, names)
     except TooLarge as error:
         raise TooLarge(
-            f"{where(label)}: is not in order of sample, then site, from about row {row:,} on, "
-            f"and is too large to sort in memory; sort it on disk, in DuckDB: "
+            f"{where(content.label)}: is not in order of sample, then site, from about row "
+            f"{row:,} on, and is too large to sort in memory; sort it on disk, in DuckDB: "
             f"copy (from 'trace.parquet' order by sample, site) to 'sorted.parquet'"
         ) from error

@@ -14,6 +14,9 @@ from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.tables._arrays import real
 
+MAX_WORD = 1000
+"""Bytes of the name of a branch."""
+
 AGAIN = "every sample needs every site once; write the table again"
 
 
@@ -121,11 +124,25 @@ def _grid(
     return order, shape
 
 
-def words(column: pa.Array) -> pa.Array:
+def words(label: Path, column: pa.Array) -> pa.Array:
     """Text as text; polars writes categories, whose words pyarrow does not take by itself."""
+    if _longest(column.dictionary if pa.types.is_dictionary(column.type) else column) > MAX_WORD:
+        raise BadInput(
+            f"{where(label)}: its column 'branch' has a word of over {MAX_WORD} bytes; "
+            f"give the names of branches, such as attn and mlp"
+        )
     if pa.types.is_dictionary(column.type):
         return column.dictionary.cast(pa.string()).take(column.indices)
     return column.cast(pa.string())
+
+
+def _longest(text: pa.Array) -> int:
+    """Bytes of the longest word: many rows may share a long one, which would be copied for each."""
+    if pa.types.is_string_view(text.type):  # pyarrow has no length of it; a view begins with its
+        views = np.frombuffer(text.buffers()[1], np.int32).reshape(-1, 4)
+        lengths = views[text.offset : text.offset + len(text), 0]
+        return int(lengths.max(initial=0, where=np.asarray(text.is_valid())))
+    return pa.compute.max(pa.compute.binary_length(text)).as_py() or 0
 
 
 def incomplete(label: Path, count: int, samples: int, sites: int) -> BadInput:
@@ -143,7 +160,7 @@ def sites(label: Path, table: pa.Table, order: NDArray[np.int64]) -> tuple[Site,
         layer = _alike(label, integers(label, table["layer"], "layer")[order], "layer")
     if "branch" in names:
         _refuse_nulls(label, table["branch"], "'branch'")
-        found = [word for part in table["branch"].chunks for word in words(part).to_pylist()]
+        found = [word for part in table["branch"].chunks for word in words(label, part).to_pylist()]
         branch = _alike(label, np.asarray(found, dtype=object)[order], "branch")
     return tuple(
         Site(int(at), escape(word, 40), f"site {k}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import INCOMPLETE
-from birkhoff_cli.content import Content, whole
-from birkhoff_cli.tables._format import Footer, Stored, TableFormat
+from birkhoff_cli.content import Content
+from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,9 +41,12 @@ class Csv(TableFormat):
         names, complete = _header(head)
         return not complete or any(map(MATRIX.match, names))
 
-    def read(
-        self, label: Path, content: Content, types: "Mapping[str, pa.DataType] | None" = None
-    ) -> Stored:
+    def assumptions(self, content: Content) -> tuple[str, ...]:
+        """That no row is missing."""
+        del content
+        return (COMPLETE,)
+
+    def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """The entries of a square matrix are one column."""
         import pyarrow as pa
         import pyarrow.csv
@@ -51,7 +54,7 @@ class Csv(TableFormat):
         from birkhoff_cli.tables._columns import in_memory
         from birkhoff_cli.tables._flat import nest
 
-        data = whole(label, content)
+        label, data = content.label, content.whole()
         if not data.endswith(b"\n"):
             raise BadInput(f"{where(label)}: ends inside a line; {INCOMPLETE}")
         line, _, _ = data.removeprefix(BOM).partition(b"\n")

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from birkhoff_cli.content import Content, whole
-from birkhoff_cli.tables._format import Footer, Stored, TableFormat
+from birkhoff_cli.content import Content
+from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
 from birkhoff_cli.text import finite
 
 if TYPE_CHECKING:
@@ -34,16 +34,19 @@ class Ndjson(TableFormat):
         del path
         return MATRIX.match(head) is not None
 
-    def read(
-        self, label: Path, content: Content, types: "Mapping[str, pa.DataType] | None" = None
-    ) -> Stored:
+    def assumptions(self, content: Content) -> tuple[str, ...]:
+        """That no row is missing."""
+        del content
+        return (COMPLETE,)
+
+    def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """A column that the first row does not have is not there."""
         import pyarrow as pa
         import pyarrow.json
 
         from birkhoff_cli.tables._columns import in_memory, refuse_repeats
 
-        data = whole(label, content)
+        label, data = content.label, content.whole()
         names = _keys(data)
         wanted = None if types is None else {n: types[n] for n in names if n in types}
         refuse_repeats(label, [n for n in names if wanted is not None and n in wanted])

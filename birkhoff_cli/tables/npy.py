@@ -5,7 +5,6 @@ Source: the .npy format, numpy.lib.format.
 
 from collections.abc import Iterator
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.content import Content, size
+from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
 
@@ -28,18 +27,19 @@ class Npy(TableFormat):
         """By the magic bytes."""
         return head.startswith(b"\x93NUMPY")
 
-    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+    def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """One sample, samples of one site, or samples of sites, by the number of axes."""
-        with content() as file:
-            header = _arrays.read_header(label, file, size(file))
+        label = content.label
+        with content.open() as file:
+            header = _arrays.read_header(label, file, content.size)
             if header.fortran:
-                values = _arrays.read_values(label, file, header)
+                values = _arrays.read_values(content, file, header)
                 return _arrays.array_trace(label, values, facts)
             start = file.tell()
         samples, *inner = _arrays.four_axes(header.shape)
 
         def read(block: int, first: int) -> Iterator[Array]:
-            with refusing(label), content() as file:
+            with refusing(label), content.open() as file:
                 file.seek(start + first * prod(inner) * header.dtype.itemsize)
                 for k in range(first, samples, block):
                     shape = (min(block, samples - k), *inner)

@@ -24,13 +24,14 @@ class Npz(TableFormat):
         length = int.from_bytes(head[26:28], "little")
         return head.startswith(ZIP) and head[30 : 30 + length].endswith(b".npy")
 
-    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+    def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """The one array, or the one of several that has a name of matrices."""
-        with content() as whole, zipfile.ZipFile(whole) as archive:
+        label = content.label
+        with content.open() as whole, zipfile.ZipFile(whole) as archive:
             entry = _entry(label, archive)
             with archive.open(entry) as file:
                 header = _arrays.read_header(label, file, entry.file_size)
-                values = _arrays.read_values(label, file, header)
+                values = _arrays.read_values(content, file, header)
                 file.read()  # to the end, where the checksum is compared
         return _arrays.array_trace(label, values, facts)
 

@@ -1,15 +1,17 @@
-"""Parquet, with page checksums: a flipped bit is refused by readers that verify."""
+"""Parquet, with page checksums and a digest of the whole file in its metadata."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from birkhoff_cli import digest
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables._format import Footer, Stored, TableFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from birkhoff_cli.tables._footer import Group
 
 BUFFER = 1 << 20
 """Bytes of a column chunk that are read at a time: memory does not grow with a row group."""
@@ -28,25 +30,35 @@ class Parquet(TableFormat):
         """By the magic bytes."""
         return head.startswith(b"PAR1")
 
-    def read(
-        self, label: Path, content: Content, types: "Mapping[str, pa.DataType] | None" = None
-    ) -> Stored:
+    def assumptions(self, content: Content) -> tuple[str, ...]:
+        """Whether its digest says that it is as it was written."""
+        return content.digest.assumptions
+
+    def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """Only the columns that are asked for, batch by batch."""
         del types
         from birkhoff_cli.tables._columns import counted
+        from birkhoff_cli.tables._footer import row_groups
 
-        with content() as file:
-            table = _open(file)
+        content.check_digest()
+        with content.open() as file:
+            table, groups = _open(file), row_groups(file)
             footer = table.metadata
         notes = {k: v for k, v in (footer.metadata or {}).items() if k != ARROW_SCHEMA}
         schema = table.schema_arrow.with_metadata(notes)  # its own lack what came last
+        texts = _texts(schema)
 
         def batches(names: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
-            with content() as file:
-                pieces = _open(file, footer).iter_batches(rows, columns=names, use_threads=False)
-                yield from counted(label, pieces, footer.num_rows)
+            _require(content, groups, names, rows)
+            with content.open() as file:
+                # no threads: they would go on reading the file after an error
+                reader = _open(file, footer, [name for name in names if name in texts])
+                pieces = reader.iter_batches(rows, columns=names, use_threads=False)
+                plain = (_decoded(content, piece, schema) for piece in pieces)
+                yield from counted(content.label, plain, footer.num_rows)
 
-        return Stored(schema, footer.num_rows, _size(footer), batches, tuple(schema.names))
+        size = sum(sum(group.sizes.values()) for group in groups)
+        return Stored(schema, footer.num_rows, size, batches, tuple(schema.names))
 
     def write(
         self,
@@ -59,33 +71,64 @@ class Parquet(TableFormat):
         import pyarrow.parquet as pq
 
         from birkhoff_cli.tables._groups import row_groups
-        from birkhoff_cli.tables._sink import Sink
+        from birkhoff_cli.tables._sink import DigestSink
 
         options = {"compression": "zstd", "write_page_checksum": True, **_encoding(schema)}
-        with pq.ParquetWriter(Sink(sink), schema, **options) as writer:
+        out = DigestSink(sink)
+        with pq.ParquetWriter(out, schema, **options) as writer:
             for group in row_groups(batches, schema):
                 writer.write_table(group)
-            writer.add_key_value_metadata({**footer(), "birkhoff.complete": "true"})
+            out.hold()
+            last = {"birkhoff.complete": "true", digest.KEY: digest.BLANK}
+            writer.add_key_value_metadata({**footer(), **last})
+        out.release()
 
 
-def _open(file: BinaryIO, footer: "pq.FileMetaData | None" = None) -> "pq.ParquetFile":
+def _open(
+    file: BinaryIO, footer: "pq.FileMetaData | None" = None, texts: Sequence[str] = ()
+) -> "pq.ParquetFile":
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(
         file,
         metadata=footer,
+        read_dictionary=list(texts),
         page_checksum_verification=True,
         pre_buffer=False,
         buffer_size=BUFFER,
     )
 
 
-def _size(footer: "pq.FileMetaData") -> int:
-    """Bytes after decompression, as the footer says.
+def _require(content: Content, groups: "Sequence[Group]", names: list[str], rows: int) -> None:
+    """Hold that no row group can become more in memory than can be meant, and that batches fit."""
+    for group in groups:
+        size = sum(group.sizes.get(name, 0) for name in names)
+        content.require_growth(size)
+        content.require_room(size * rows // max(rows, group.rows))
 
-    By row groups: asked about a column whose statistics are damaged, pyarrow ends the process.
-    """
-    return sum(footer.row_group(k).total_byte_size for k in range(footer.num_row_groups))
+
+def _texts(schema: "pa.Schema") -> set[str]:
+    """Columns of text, which are read as a dictionary: decoded they may be of any size."""
+    import pyarrow as pa
+
+    t = pa.types
+    return {f.name for f in schema if t.is_string(f.type) or t.is_large_string(f.type)}
+
+
+def _decoded(content: Content, batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
+    """The same rows with text as text, if that fits."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for k, column in enumerate(batch.columns):
+        name = batch.schema.names[k]
+        if pa.types.is_dictionary(column.type) and name in _texts(schema):
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+            size = pc.sum(lengths.cast(pa.int64())).as_py() or 0
+            content.require_growth(size)
+            content.require_room(size)
+            batch = batch.set_column(k, schema.field(name), column.cast(schema.field(name).type))
+    return batch
 
 
 def _encoding(schema: "pa.Schema") -> dict[str, Any]:

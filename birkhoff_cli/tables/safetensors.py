@@ -37,7 +37,7 @@ class Safetensors(TableFormat):
         except (BirkhoffError, OSError):  # whoever reads it as a checkpoint says what is wrong
             return False
 
-    def trace(self, label: Path, content: Content, facts: dict[str, Any]) -> MixingTrace:
+    def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """One sample, samples of one site, or samples of sites, by the number of axes.
 
         Raises:
@@ -47,7 +47,7 @@ class Safetensors(TableFormat):
         """
         from birkhoff_cli.checkpoints.sites.values import FLOATING
 
-        del content
+        label = content.label
         with open_store(label) as store:
             name = str(_name(store))
             if (dtype := store.tensors[name].dtype) not in FLOATING:
