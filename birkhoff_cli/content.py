@@ -88,7 +88,7 @@ class Content:
         """
         if self.digest.own == "wrong":
             raise BadInput(
-                f"{where(self.label)}: is not as it was written, its digest does not fit; {DAMAGED}"
+                f"{where(self.label)}: is not as birkhoff wrote it, by its digest; {DAMAGED}"
             )
 
     @cached_property

@@ -12,8 +12,7 @@ import pytest
 import files
 from birkhoff_cli import checkpoints, matrices
 
-
-UNSIGNED = "the table is as it was written; birkhoff put no digest into it"
+UNSIGNED = "the table is as it was written; it holds no digest of birkhoff's"
 
 
 @pytest.fixture

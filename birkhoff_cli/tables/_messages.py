@@ -1,99 +1,104 @@
-"""How large the batches of Arrow data become, from the headers of their messages alone.
+"""What the headers of Arrow messages say: rows, bytes after decompression, and metadata.
 
-A compressed buffer begins with its size after decompression, which pyarrow allocates unasked.
+A compressed buffer begins with its size after decompression, which pyarrow allocates unasked. Only
+headers and these sizes are read.
 
-Source: Apache Arrow, format/Message.fbs, format/File.fbs and the encapsulated message format.
+Source: Apache Arrow, format/Message.fbs and the encapsulated message format.
 """
 
 from collections.abc import Iterator
 from struct import unpack_from
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 CONTINUATION = b"\xff\xff\xff\xff"
-MAGIC = b"ARROW1"
 
-HEADER_TYPE, HEADER, BODY_LENGTH = 1, 2, 3
+HEADER_TYPE, HEADER, BODY_LENGTH, METADATA = 1, 2, 3, 4
 """Fields of a message."""
 
 DICTIONARY_BATCH, RECORD_BATCH = 2, 3
 """Types of its header."""
 
-BUFFERS, COMPRESSION = 2, 3
+ROWS, BUFFERS, COMPRESSION = 0, 2, 3
 """Fields of a record batch."""
 
 DATA = 1
 """Field of a dictionary batch: a record batch."""
 
-DICTIONARIES, RECORD_BATCHES = 2, 3
-"""Fields of a file's footer: lists of blocks."""
+KEY, VALUE = 0, 1
+"""Fields of an entry of metadata."""
 
-BLOCK_BYTES = 24
-MAX_METADATA = 64 << 20
-"""Bytes of a message's header, or of a footer."""
+MAX_HEADER = 64 << 20
+BUFFER_BYTES = 16
+"""Of the entry of a buffer, its offset and its length."""
 
 
-def stream_sizes(file: BinaryIO) -> Iterator[int]:
-    """Bytes of every message after decompression, in the order of a stream.
+class Message(NamedTuple):
+    """A batch of rows; the schema and the words of a dictionary have none.
+
+    Attributes:
+        end: where the next message begins.
+        rows: how many.
+        size: bytes of all buffers after decompression.
+        metadata: of this message.
+    """
+
+    end: int
+    rows: int
+    size: int
+    metadata: dict[bytes, bytes]
+
+
+def messages(file: BinaryIO, start: int) -> Iterator[Message]:
+    """Every message of a stream, in its order.
+
+    Args:
+        file: an open file.
+        start: where the stream begins in it.
 
     Raises:
-        ValueError: something is no message; struct.error: one is damaged.
+        ValueError: something is no message; struct.error or IndexError: one is damaged.
     """
-    place = 0
-    while message := _message(file, place):
-        size, place = message
-        yield size
+    while found := message(file, start):
+        yield found
+        start = found.end
 
 
-def file_sizes(file: BinaryIO) -> Iterator[int]:
-    """Bytes of every batch after decompression, as the footer of a file lists them.
-
-    Raises:
-        ValueError: something is no message; struct.error: one is damaged.
-    """
-    end = file.seek(-4 - len(MAGIC), 2)
-    (length,) = unpack_from("<i", file.read(4))
-    if not 0 < length <= min(end, MAX_METADATA):
-        raise ValueError("length of a footer")
-    file.seek(end - length)
-    footer = file.read(length)
-    table = _follow(footer, 0)
-    for field in (DICTIONARIES, RECORD_BATCHES):
-        for k in range(_count(footer, place := _field(footer, table, field))):
-            (block,) = unpack_from("<q", footer, _follow(footer, place) + 4 + BLOCK_BYTES * k)
-            if message := _message(file, block):
-                yield message[0]
-
-
-def _message(file: BinaryIO, place: int) -> tuple[int, int] | None:
-    """Bytes of the buffers of a message, and where it ends; None at the end of all."""
-    file.seek(place)
-    start = file.read(8)
-    if len(start) < 8 or start == CONTINUATION + bytes(4):
+def message(file: BinaryIO, start: int) -> Message | None:
+    """The message that begins at ``start``; None at the end of all."""
+    if (found := _header(file, start)) is None:
         return None
-    if not start.startswith(CONTINUATION):  # as before version 0.15: the length comes first
-        file.seek(place + 4)
-        start = CONTINUATION + start
-    (length,) = unpack_from("<i", start, 4)
-    if not 0 <= length <= MAX_METADATA:
-        raise ValueError("length of a header")
-    header = file.read(length)
-    body = file.tell()
-    table = _follow(header, 0)
-    type_, batch = header[_field(header, table, HEADER_TYPE)], _field(header, table, HEADER)
+    header, body = found
+    table = follow(header, 0)
+    type_ = header[field(header, table, HEADER_TYPE)]
+    batch = follow(header, field(header, table, HEADER))
+    rows = _long(header, batch, ROWS) if type_ == RECORD_BATCH else 0
     if type_ == DICTIONARY_BATCH:
-        batch = _field(header, _follow(header, batch), DATA)
-    known = type_ in (DICTIONARY_BATCH, RECORD_BATCH)
-    size = sum(_buffer_sizes(file, body, header, _follow(header, batch))) if known else 0
-    place = _field(header, table, BODY_LENGTH)
-    (length,) = unpack_from("<q", header, place) if place else (0,)
-    return size, body + _positive(length)
+        batch = follow(header, field(header, batch, DATA))
+    known = type_ in (RECORD_BATCH, DICTIONARY_BATCH)
+    size = sum(_buffer_sizes(file, body, header, batch)) if known else 0
+    end = body + _long(header, table, BODY_LENGTH)
+    return Message(end, rows, size, dict(_metadata(header, table)))
+
+
+def _header(file: BinaryIO, start: int) -> tuple[bytes, int] | None:
+    """The header of the next message, and where its body begins; None at the end of all."""
+    file.seek(start)
+    prefix = file.read(8)
+    if len(prefix) < 8 or prefix == CONTINUATION + bytes(4):
+        return None
+    if not prefix.startswith(CONTINUATION):  # as before version 0.15: the length comes first
+        file.seek(start + 4)
+        prefix = CONTINUATION + prefix
+    (length,) = unpack_from("<i", prefix, 4)
+    if not 0 < length <= MAX_HEADER:
+        raise ValueError("length of a header")
+    return file.read(length), file.tell()
 
 
 def _buffer_sizes(file: BinaryIO, body: int, header: bytes, batch: int) -> Iterator[int]:
-    compressed = _field(header, batch, COMPRESSION) != 0
-    place = _field(header, batch, BUFFERS)
-    for k in range(_count(header, place)):
-        offset, length = unpack_from("<qq", header, _follow(header, place) + 4 + 16 * k)
+    compressed = field(header, batch, COMPRESSION) != 0
+    for entry in entries(header, batch, BUFFERS, BUFFER_BYTES):
+        offset, length = unpack_from("<qq", header, entry)
         if compressed and length > 0:
             file.seek(body + _positive(offset))
             (size,) = unpack_from("<q", file.read(8))
@@ -101,30 +106,50 @@ def _buffer_sizes(file: BinaryIO, body: int, header: bytes, batch: int) -> Itera
         yield _positive(length)
 
 
-def _field(data: bytes, table: int, number: int) -> int:
+def _metadata(header: bytes, table: int) -> Iterator[tuple[bytes, bytes]]:
+    for place in entries(header, table, METADATA, 4):
+        entry = follow(header, place)
+        yield _text(header, entry, KEY), _text(header, entry, VALUE)
+
+
+def field(header: bytes, table: int, number: int) -> int:
     """Where a field of a flatbuffer's table is; 0 if it has its default."""
-    (back,) = unpack_from("<i", data, table)
-    (size,) = unpack_from("<H", data, table - back)
+    (back,) = unpack_from("<i", header, table)
+    (size,) = unpack_from("<H", header, table - back)
     place = 4 + 2 * number
     if place >= size:
         return 0
-    (offset,) = unpack_from("<H", data, table - back + place)
+    (offset,) = unpack_from("<H", header, table - back + place)
     return table + int(offset) if offset else 0
 
 
-def _follow(data: bytes, place: int) -> int:
+def follow(header: bytes, place: int) -> int:
     """Where a relative offset leads."""
-    (offset,) = unpack_from("<I", data, place)
+    (offset,) = unpack_from("<I", header, place)
     return place + int(offset)
 
 
-def _count(data: bytes, place: int) -> int:
-    """Entries of the list at a field; none if the field is not there."""
-    (count,) = unpack_from("<I", data, _follow(data, place)) if place else (0,)
-    return int(count)
+def entries(header: bytes, table: int, number: int, width: int) -> Iterator[int]:
+    """Where the entries of a list are, each of so many bytes."""
+    if place := field(header, table, number):
+        start = follow(header, place)
+        (count,) = unpack_from("<I", header, start)
+        yield from range(start + 4, start + 4 + width * count, width)
 
 
-def _positive(length: int) -> int:
-    if length < 0:
+def _text(header: bytes, table: int, number: int) -> bytes:
+    start = follow(header, field(header, table, number))
+    (length,) = unpack_from("<I", header, start)
+    return header[start + 4 : start + 4 + length]
+
+
+def _long(header: bytes, table: int, number: int) -> int:
+    place = field(header, table, number)
+    (value,) = unpack_from("<q", header, place) if place else (0,)
+    return _positive(value)
+
+
+def _positive(value: int) -> int:
+    if value < 0:
         raise ValueError("a negative length or offset")
-    return int(length)
+    return int(value)

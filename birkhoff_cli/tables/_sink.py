@@ -60,5 +60,4 @@ class DigestSink(Sink):
 
     def release(self) -> None:
         """Write what was kept back, with the digest of the file in it."""
-        tail = bytes(self._tail or b"")
-        self.file.write(digest.fill(tail, self._hash, self.position - len(tail)))
+        self.file.write(digest.fill(bytes(self._tail or b""), self._hash))

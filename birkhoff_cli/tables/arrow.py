@@ -4,26 +4,29 @@ What is known only after the last row, and the digest of everything, are the met
 batch at the end.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
 from birkhoff_cli import digest
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
-from birkhoff_cli.content import COPIES, Content
+from birkhoff_cli.content import Content
 from birkhoff_cli.tables._format import Footer, Stored, TableFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from birkhoff_cli.tables._messages import Message
+
 FILE = b"ARROW1\0\0"
 STREAM = b"\xff\xff\xff\xff"
+END_OF_FILE = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 class Arrow(TableFormat):
-    """A file is read a record batch at a time, a stream whole; every batch is validated."""
+    """Read a record batch at a time; every one is validated."""
 
     suffixes = (".arrow", ".feather")
     keeps_metadata = True
@@ -37,7 +40,7 @@ class Arrow(TableFormat):
         return content.digest.assumptions
 
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
-        """Of a file only the headers, and later the batches that are asked for."""
+        """At first only headers; later the columns that are asked for, batch by batch."""
         del types
         content.check_digest()
         read = _read_file if content.head().startswith(FILE) else _read_stream
@@ -71,75 +74,62 @@ class Arrow(TableFormat):
 
 
 def _read_file(content: Content) -> Stored:
-    import pyarrow as pa
+    from birkhoff_cli.tables._blocks import Blocks
 
-    from birkhoff_cli.tables._columns import counted, validated
-    from birkhoff_cli.tables._messages import file_sizes
-
-    with content.open() as file:
-        sizes = list(file_sizes(file))
-        file.seek(0)
-        reader = pa.ipc.open_file(file, options=_options())
-        schema, rows = reader.schema, reader.count_rows()
-        notes = schema.metadata or {}
-        if content.digest.own != "none" and sizes:
-            _, last = reader.get_batch_with_custom_metadata(reader.num_record_batches - 1)
-            notes = notes | dict(last or {})
-
-    def batches(names: list[str], wanted: int) -> "Iterator[pa.RecordBatch]":
-        del wanted
-        for size in sizes:
-            content.require_growth(size)
-            content.require_room(size)
-        with content.open() as file:
-            fields = [schema.get_field_index(name) for name in names]
-            reader = pa.ipc.open_file(file, options=_options(included_fields=fields))
-            pieces = (reader.get_batch(k) for k in range(reader.num_record_batches))
-            yield from counted(content.label, validated(pieces, names), rows)
-
-    every = tuple(schema.names)
-    return Stored(schema.with_metadata(notes), rows, sum(sizes), batches, every)
+    _check_end(content, "file", END_OF_FILE)
+    blocks = Blocks(content)
+    return _stored(content, blocks.schema, blocks.messages, blocks.batches)
 
 
 def _read_stream(content: Content) -> Stored:
-    """Of a stream, which has to end as one: a writer that died leaves it open."""
     import pyarrow as pa
 
-    from birkhoff_cli.tables._columns import gathered, in_memory, validated
-    from birkhoff_cli.tables._messages import stream_sizes
+    from birkhoff_cli.tables._messages import messages
 
-    data = content.whole()
-    if not data.endswith(END_OF_STREAM):
-        raise BadInput(f"{where(content.label)}: the Arrow stream has no end; {INCOMPLETE}")
+    _check_end(content, "stream", END_OF_STREAM)
     with content.open() as file:
-        size = sum(stream_sizes(file))
-    content.require_growth(size)
-    content.require_room(COPIES * size)
-    source = pa.BufferReader(data)
-    reader = pa.ipc.open_stream(source, options=_options())
-    schema, notes = reader.schema, dict(reader.schema.metadata or {})
-    every = list(range(len(schema)))  # by number: a name may be there twice
-    batches = validated(_noting(reader, notes), every)
-    table = gathered(content, batches, schema, every)
-    if source.tell() != len(data):
+        headers = list(messages(file, 0))
+        file.seek(0)
+        schema = pa.ipc.open_stream(file).schema
+    if headers[-1].end + len(END_OF_STREAM) != content.size:
         raise BadInput(f"{where(content.label)}: goes on behind its end; {DAMAGED}")
-    return in_memory(table.replace_schema_metadata(notes))
+
+    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> "Iterable[pa.RecordBatch]":
+        reader: Iterable[pa.RecordBatch] = pa.ipc.open_stream(file, options=options)
+        return reader
+
+    return _stored(content, schema, headers, read)
 
 
-def _noting(reader: Any, notes: dict[bytes, bytes]) -> "Iterator[pa.RecordBatch]":
-    """All batches of a stream; ``notes`` gets what the last one says."""
-    last: Any = None
-    while True:
-        try:
-            batch, last = reader.read_next_batch_with_custom_metadata()
-        except StopIteration:
-            notes |= dict(last or {})
-            return
-        yield batch
+def _check_end(content: Content, what: str, end: bytes) -> None:
+    """Hold that it has an end: a writer that died leaves it open."""
+    with content.open() as file:
+        file.seek(-min(content.size, len(end)), 2)
+        if file.read() != end:
+            raise BadInput(f"{where(content.label)}: the Arrow {what} has no end; {INCOMPLETE}")
 
 
-def _options(**more: Any) -> "pa.ipc.IpcReadOptions":
+def _stored(
+    content: Content,
+    schema: "pa.Schema",
+    headers: "Sequence[Message]",
+    read: "Callable[[BinaryIO, pa.ipc.IpcReadOptions], Iterable[pa.RecordBatch]]",
+) -> Stored:
     import pyarrow as pa
 
-    # no threads: they would go on reading the file after an error
-    return pa.ipc.IpcReadOptions(use_threads=False, **more)
+    from birkhoff_cli.tables._columns import counted, validated
+
+    rows, size = sum(h.rows for h in headers), sum(h.size for h in headers)
+    notes = (schema.metadata or {}) | (headers[-1].metadata if headers else {})
+
+    def batches(names: list[str], wanted: int) -> "Iterator[pa.RecordBatch]":
+        del wanted
+        for header in headers:
+            content.require_growth(header.size)
+            content.require_room(header.size)
+        fields = [schema.get_field_index(name) for name in names]
+        options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields)
+        with content.open() as file:
+            yield from counted(content.label, validated(read(file, options), names), rows)
+
+    return Stored(schema.with_metadata(notes), rows, size, batches, tuple(schema.names))

@@ -1,0 +1,97 @@
+"""The batches of an Arrow file, one by one, each as a small file in memory.
+
+pyarrow reads files in threads of its own, which may go on after an error with a file object of ours
+that is closed; what it reads in memory is safe. A small file is the original's dictionaries and one
+batch, and the original's footer with their new places.
+
+Source: Apache Arrow, format/File.fbs.
+"""
+
+from collections.abc import Iterator
+from struct import Struct, unpack_from
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+
+from birkhoff_cli.tables._messages import Message, entries, follow, message
+
+if TYPE_CHECKING:
+    from birkhoff_cli.content import Content
+
+START, END = b"ARROW1\0\0", b"ARROW1"
+DICTIONARIES, BATCHES = 2, 3
+"""Fields of the footer: lists of blocks."""
+
+BLOCK = Struct("<qi4xq")
+"""Offset of a message, bytes of its header with the length before it, bytes of its body."""
+
+MAX_FOOTER = 256 << 20
+
+
+class Blocks:
+    """What the footer of an Arrow file lists.
+
+    Attributes:
+        schema: of the file.
+        messages: headers of the dictionaries, then of the batches.
+    """
+
+    def __init__(self, content: "Content") -> None:
+        """Read the footer and the headers.
+
+        Raises:
+            ValueError, struct.error or IndexError: something is damaged.
+        """
+        with content.open() as file:
+            self._footer = _read_footer(file)
+            table = follow(self._footer, 0)
+            self._places = {
+                number: list(entries(self._footer, table, number, BLOCK.size))
+                for number in (DICTIONARIES, BATCHES)
+            }
+            self.messages = [self._message(file, p) for ps in self._places.values() for p in ps]
+        self.schema = _open([START], self._footer, pa.ipc.IpcReadOptions()).schema
+
+    def batches(self, file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> Iterator[pa.RecordBatch]:
+        """Every batch, with the columns that the options include."""
+        for place in self._places[BATCHES]:
+            footer, parts, start = bytearray(self._footer), [START], len(START)
+            chosen = (*self._places[DICTIONARIES], place)
+            for source, target in zip(chosen, self._targets(), strict=True):
+                offset, header, body = BLOCK.unpack_from(self._footer, source)
+                file.seek(offset)
+                part = file.read(header + body)
+                BLOCK.pack_into(footer, target, start, header, body)
+                padding = -len(part) % 8
+                parts.append(part + bytes(padding))
+                start += len(part) + padding
+            reader = _open(parts, bytes(footer), options)
+            parts.clear()  # the reader has its own
+            yield reader.get_batch(0)
+
+    def _targets(self) -> tuple[int, ...]:
+        """Where the small file's blocks are listed: all dictionaries, and the first batch."""
+        return (*self._places[DICTIONARIES], self._places[BATCHES][0])
+
+    def _message(self, file: BinaryIO, place: int) -> Message:
+        offset, header, body = BLOCK.unpack_from(self._footer, place)
+        found = message(file, offset) if min(offset, header, body) >= 0 else None
+        if found is None:
+            raise ValueError("a block without a message")
+        return found
+
+
+def _open(
+    parts: list[bytes], footer: bytes, options: "pa.ipc.IpcReadOptions"
+) -> "pa.ipc.RecordBatchFileReader":
+    data = b"".join([*parts, footer, len(footer).to_bytes(4, "little"), END])
+    return pa.ipc.open_file(pa.BufferReader(data), options=options)
+
+
+def _read_footer(file: BinaryIO) -> bytes:
+    end = file.seek(-4 - len(END), 2)
+    (length,) = unpack_from("<i", file.read(4))
+    if not 0 < length <= min(end, MAX_FOOTER):
+        raise ValueError("length of a footer")
+    file.seek(end - length)
+    return file.read(length)
