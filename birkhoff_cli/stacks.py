@@ -21,7 +21,7 @@ from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.containers import Store, escape, open_store, where
 from birkhoff_cli.containers.kinds import ZIP, check_regular
 from birkhoff_cli.containers.store import BITS, DAMAGED, refusing
-from birkhoff_cli.content import HEAD, digest
+from birkhoff_cli.content import Content, of_file
 from birkhoff_cli.tables import _arrays
 
 MAX_LISTED = 6
@@ -65,7 +65,8 @@ def read(path: Path) -> Stack:
     file, name = split_entry(path)
     check_regular(file)
     with ExitStack() as stack, refusing(file):
-        entries = _entries(file, stack)
+        content = of_file(file)
+        entries = _entries(content, stack)
         entry = _choose(file, entries, name)
         if entry.dtype not in BITS or entry.dtype.startswith(("complex", "bool")):
             raise Unsupported(
@@ -73,21 +74,20 @@ def read(path: Path) -> Stack:
             )
         require_memory(6 * entry.size, where(file))
         values = _arrays.real(entry.read()) if entry.dtype != "float64" else entry.read()
-        with file.open("rb") as whole:
-            facts = {"name": escape(file.name), **digest(whole)}
+        sha256 = content.digest.sha256
+        facts = {"name": escape(file.name), "size": content.size, "sha256": sha256}
     square = values.reshape(_square(entry.shape) or ())
     label = where(file) + (f"#{escape(name)}" if name else "")
     return Stack(np.ascontiguousarray(square), label, entry.dtype, {"inputs": [facts]})
 
 
-def _entries(file: Path, stack: ExitStack) -> Mapping[str, Entry]:
+def _entries(content: Content, stack: ExitStack) -> Mapping[str, Entry]:
     """Every array of a file by name; a single one has an empty name."""
-    with file.open("rb") as opened:
-        head = opened.read(HEAD)
+    file, head = content.label, content.head()
     if head.startswith(npy_format.MAGIC_PREFIX):
-        return {"": _npy(file)}
+        return {"": _npy(content)}
     if head.startswith(ZIP) and _names_npy(head):
-        return _npz(file, stack.enter_context(zipfile.ZipFile(file)))
+        return _npz(content, stack.enter_context(zipfile.ZipFile(file)))
     if head.startswith(ZIP):
         from birkhoff_cli.containers.torch_values import open_values
 
@@ -100,32 +100,35 @@ def _names_npy(head: bytes) -> bool:
     return head[30 : 30 + length].endswith(b".npy")
 
 
-def _npy(file: Path) -> Entry:
-    with file.open("rb") as opened:
-        header = _arrays.parse_header(file, opened)
-        return _described(header, lambda: _values_of(file))
+def _npy(content: Content) -> Entry:
+    with content.open() as opened:
+        header = _arrays.parse_header(content.label, opened)
+        return _described(header, lambda: _values_of(content))
 
 
-def _values_of(file: Path) -> NDArray[Any]:
-    with file.open("rb") as opened:
-        return _arrays.read_values(file, opened, _arrays.parse_header(file, opened))
+def _values_of(content: Content) -> NDArray[Any]:
+    with content.open() as opened:
+        header = _arrays.parse_header(content.label, opened)
+        return _arrays.read_values(content, opened, header)
 
 
-def _npz(file: Path, archive: zipfile.ZipFile) -> Mapping[str, Entry]:
+def _npz(content: Content, archive: zipfile.ZipFile) -> Mapping[str, Entry]:
     entries: dict[str, Entry] = {}
+    file = content.label
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
         if name in entries:
             raise BadInput(f"{where(file)}: holds an array twice; {DAMAGED}")
         with archive.open(info) as opened:
             header = _arrays.parse_header(file, opened)
-        entries[name] = _described(header, partial(_member, file, archive, info))
+        entries[name] = _described(header, partial(_member, content, archive, info))
     return entries
 
 
-def _member(file: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+def _member(content: Content, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(info) as opened:
-        values = _arrays.read_values(file, opened, _arrays.parse_header(file, opened))
+        header = _arrays.parse_header(content.label, opened)
+        values = _arrays.read_values(content, opened, header)
         opened.read()  # to the end, where the checksum is compared
         return values
 
