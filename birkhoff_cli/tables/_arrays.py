@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
-from birkhoff_cli.containers.store import INCOMPLETE
+from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
 from birkhoff_cli.content import COPIES, Content
 
 NAMES = ("matrix", "matrices", "H")
@@ -79,6 +79,7 @@ def parse_header(label: Path, file: IO[bytes]) -> Header:
     """What a file says of its array, of any shape and dtype.
 
     Raises:
+        BadInput: its shape is not of whole numbers.
         Unsupported: it holds records.
     """
     version = npy_format.read_magic(file)
@@ -89,12 +90,14 @@ def parse_header(label: Path, file: IO[bytes]) -> Header:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-        return Header(*HEADERS[version](file))
+        header = Header(*HEADERS[version](file))
+    if any(type(length) is not int for length in header.shape):  # True is a number to numpy
+        raise BadInput(f"{where(label)}: has shape {escape(header.shape)}; {DAMAGED}")
+    return header
 
 
 def _check_shape(label: Path, shape: tuple[int, ...]) -> None:
-    whole = all(type(length) is int for length in shape)  # True is a number to Python
-    if not whole or not 2 <= len(shape) <= 4 or shape[-1] != shape[-2] or min(shape) < 1:
+    if not 2 <= len(shape) <= 4 or shape[-1] != shape[-2] or min(shape) < 1:
         raise BadInput(
             f"{where(label)}: has shape {escape(shape)}; expected square matrices, and at least "
             f"one: (d, d), (samples, d, d) or (samples, sites, d, d)"
