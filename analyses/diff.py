@@ -2,7 +2,9 @@
 
 A and B are checkpoints or traces of the same sites; one sample is compared with every sample of
 the other. A port of a model that applies H^T instead of H shows at once, and the first site that
-differs is named. Equal means: up to rounding of the coarser of the two number formats.
+differs is named, and so is the commonest mistake that explains what differs: H transposed, rows and
+columns of the logits exchanged, other iterations or another eps, sites exchanged or shifted. Equal
+means: up to rounding of the coarser of the two number formats, or --tolerance.
 
 With --against identity instead of B: what the residual mixing contributes, at every site and in
 the product over depth.
@@ -16,11 +18,13 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
+from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
+from birkhoff_cli.analyses.kernels.ports import explain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +57,9 @@ def run(
     b: MixingTrace | None = None,
     *,
     against: Annotated[Literal["identity"] | None, "compare with H = I instead of with B"] = None,
+    tolerance: Annotated[
+        float | None, "largest difference that counts as equal; what rounding explains if not given"
+    ] = None,
     fail_on: Annotated[
         Literal["transposed", "different"] | None,
         "exit with 1 if a site is different (transposed: or equal to the transpose)",
@@ -64,12 +71,13 @@ def run(
         a: the first model.
         b: the second, of the same d and number of sites; as many samples, or one, or A has one.
         against: what to take in place of ``b``.
+        tolerance: of every entry, in place of what rounding explains.
         fail_on: what counts as a failure.
 
     Returns:
         A row for every site, then for the composite up to every site. The summary has the overall
-        ``verdict``, the number of sites ``equal``, ``transposed`` and ``different``, the
-        ``first_difference`` and the largest differences.
+        ``verdict``, the ``explanation``, the number of ``sites_equal``, ``sites_transposed`` and
+        ``sites_different``, the ``first_difference`` and the largest differences.
 
     Raises:
         UsageError: neither B nor ``against``, or both.
@@ -79,12 +87,12 @@ def run(
         raise UsageError("diff compares A with one thing; give B, or --against identity")
     other = _identity(a) if b is None else b
     refuse_unlike(a, other)
-    record = _Record(len(a.sites))
-    record.rounding = _rounding(a, other)
+    require(tolerance is None or tolerance >= 0, f"--tolerance {tolerance}", "0 or more")
+    record = _Record(len(a.sites), _rounding(a, other), tolerance)
     return Result(
         schema=SCHEMA,
         steps=_steps(a, other, record),
-        summarise=lambda: _summary(a, record),
+        summarise=lambda: _summary(a, other, record, against is None),
         total=max(a.blocks, other.blocks),
         meta={
             "title": f"{a.source} and {'identity' if b is None else b.source}",
@@ -111,7 +119,8 @@ class _Record:
     """Largest differences so far, ``(kind, site)``, beside what rounding explains."""
 
     sites: int
-    rounding: Any = 0.0
+    rounding: Any
+    allowed: float | None = None
     samples: int = 0
     mean: Any = field(init=False)
     largest: Any = field(init=False)
@@ -124,6 +133,8 @@ class _Record:
     @property
     def tolerance(self) -> Any:
         """Rounding is relative to the largest entry; that of sums of 1 is 1 at least."""
+        if self.allowed is not None:
+            return np.full_like(self.scale, self.allowed)
         return self.rounding * np.maximum(self.scale, 1)
 
     @property
@@ -169,14 +180,15 @@ def _rows(a: MixingTrace, record: _Record) -> Columns:
     }
 
 
-def _summary(a: MixingTrace, record: _Record) -> Summary:
+def _summary(a: MixingTrace, b: MixingTrace, record: _Record, ported: bool) -> Summary:
     verdicts = record.verdicts[0]
     counts = {v: int((verdicts == v).sum()) for v in ("equal", "transposed", "different")}
     return {
         "verdict": _overall(counts),
+        "explanation": explain(a, b, record.tolerance[0]) if ported else None,
         "samples": record.samples,
         "sites": record.sites,
-        **counts,
+        **{f"sites_{verdict}": count for verdict, count in counts.items()},
         "first_difference": _first(a, verdicts),
         "difference_max": float(record.largest[0].max(initial=0)),
         "composite_difference_max": float(record.largest[1, -1]),

@@ -33,7 +33,11 @@ def test_equal_turned_and_different_sites_are_told_apart(rng):
     assert verdicts == ["equal", "equal", "transposed", "equal", "different", "equal"]
     summary = result.summary
     assert (summary["verdict"], summary["first_difference"]) == ("different", "site 2")
-    assert (summary["equal"], summary["transposed"], summary["different"]) == (4, 1, 1)
+    assert (
+        summary["sites_equal"],
+        summary["sites_transposed"],
+        summary["sites_different"],
+    ) == (4, 1, 1)
     found = table["difference_max"].to_numpy()[4]
     expected = np.abs(h[:, 4].astype("f4") - other[:, 4].astype("f4")).max()
     assert found == pytest.approx(expected, rel=1e-6)
@@ -54,7 +58,7 @@ def test_rounding_to_float32_is_equal_and_more_is_not(seed, d):
     h = stack(np.random.default_rng(seed), d=d)
     assert diff.run(trace(h, float), trace(h)).summary["verdict"] == "equal"
     moved = h + 64 * d * np.finfo("f4").eps
-    assert diff.run(trace(h, float), trace(moved, float)).summary["different"] == 6
+    assert diff.run(trace(h, float), trace(moved, float)).summary["sites_different"] == 6
 
 
 def test_one_sample_stands_beside_all(rng):

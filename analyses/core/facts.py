@@ -6,7 +6,7 @@ knows. The claims of all members are tested against drawn matrices.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,18 @@ class Facts(ABC):
         """Eigenvalues ``(..., d)`` of the matrices of numpy parameters, if there is a formula."""
         del theta
         return None
+
+    def transpose_parameters(self, theta: Array) -> Array | None:
+        """Parameters ``(..., p)`` with the rows and columns of their logits exchanged.
+
+        None where parameters are not those of entries.
+        """
+        del theta
+        return None
+
+    def variations(self) -> "Iterator[tuple[str, Parameterization]]":
+        """The same map with other settings, as ports often have them, and what differs in words."""
+        return iter(())
 
     def chart(self) -> Any:
         """A better way to move within the image than over the parameters, if there is one.

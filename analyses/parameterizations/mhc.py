@@ -16,8 +16,8 @@ Source: mHC, arXiv:2512.24880; the variants from their code, as measured on its 
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -78,6 +78,10 @@ VARIANTS: Mapping[str, Settings] = {
     "megatron-dev": Settings(20, 1.0, "rows", "add", 1e-6),
     "tokenbender": Settings(10, 0.05, "rows", "log", 0.0),
 }
+MAX_VARIED_ITERS = 61
+VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+"""Settings that a port may have in place of its model's."""
+
 UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev")
 EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
 """For a guard that the variant does not have."""
@@ -234,6 +238,23 @@ class MHC(Parameterization):
     def tied_parameters(self) -> Array:
         """Entries along every shifted diagonal."""
         return tied_entries(self.d)
+
+    def transpose_parameters(self, theta: Array) -> Array:
+        """Those of every pair of entries, exchanged."""
+        order = np.arange(self.d**2).reshape(self.d, self.d).T.ravel()
+        return theta[..., order]
+
+    def variations(self) -> Iterator[tuple[str, Parameterization]]:
+        """Other numbers of iterations, sizes of the guard, and sides that come last."""
+        s = self.settings
+        for iters in range(1, MAX_VARIED_ITERS):
+            if iters != s.iters:
+                yield f"{iters} iterations", replace(self, iters=iters)
+        for eps in VARIED_EPS if s.guard != "log" else ():
+            if eps != s.eps:
+                yield f"eps {eps:g}", replace(self, eps=eps)
+        other: Side = "columns" if s.last == "rows" else "rows"
+        yield f"{other} normalised last", replace(self, last=other)
 
     def allocated(self, width: int) -> int:
         """All that is learned, and the gain of the norm."""

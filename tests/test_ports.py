@@ -1,0 +1,109 @@
+"""Mistakes of ports, each made on purpose, and named by ``diff``."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from birkhoff_cli.analyses import diff
+from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from conftest import ROOT
+
+CASES = ROOT.parent / "shared" / "cases"
+V4 = MHC(4, variant="deepseek-v4")
+LAYERS = 4
+
+
+def sites():
+    pairs = [(k, b) for k in range(LAYERS) for b in ("attn", "mlp")]
+    return tuple(Site(k, b, f"layers.{k}.{b}") for k, b in pairs)
+
+
+def model(theta, method=V4, name="model"):
+    """A checkpoint's static trace: float32 logits, their map, and its matrices."""
+    theta = theta.astype(np.float32)[None]
+    trace = in_memory(np.asarray(method(theta)), sites(), name)
+    return replace(trace, map=method, theta=theta)
+
+
+@pytest.fixture
+def theta(rng):
+    return 5 * rng.standard_normal((2 * LAYERS, 16))
+
+
+def told(a, b, **more):
+    return diff.run(a, b, **more).summary
+
+
+def test_exchanged_rows_and_columns_of_logits(theta):
+    turned = theta.reshape(-1, 4, 4).swapaxes(1, 2).reshape(-1, 16)
+    said = told(model(turned), model(theta))
+    assert said["explanation"] == "rows and columns of the logits are exchanged at 8 of 8 sites"
+    assert said["verdict"] == "different" and said["sites_equal"] == 0
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        (replace(V4, iters=19), "19 iterations"),
+        (replace(V4, eps=1e-3), "eps 0.001"),
+        (replace(V4, last="columns"), "columns normalised last"),
+    ],
+)
+def test_other_settings(theta, changed, words):
+    said = told(model(theta, changed, "ours"), model(theta))
+    differ = said["sites"] - said["sites_equal"]  # some have converged, whatever the settings
+    assert differ > 4
+    assert said["explanation"] == f"ours has {words} at {differ} of 8 sites"
+
+
+def test_a_transposed_result_at_some_sites(theta):
+    a, b = model(theta), model(theta)
+    h = b.matrices.copy()
+    h[:, [1, 4, 5]] = h[:, [1, 4, 5]].swapaxes(2, 3)
+    said = told(a, in_memory(h, sites(), "theirs"))
+    assert said["explanation"] == "H is transposed at 3 of 8 sites"
+    assert (said["sites_equal"], said["sites_transposed"]) == (5, 3)
+
+
+def test_two_exchanged_sites(theta):
+    order = np.array([0, 1, 3, 2, 4, 5, 6, 7])
+    said = told(model(theta[order]), model(theta))
+    assert said["explanation"] == "layers.1: attn and mlp exchanged"
+    order = np.array([0, 6, 2, 3, 4, 5, 1, 7])
+    said = told(model(theta[order]), model(theta))
+    assert said["explanation"] == "layers.0.mlp and layers.3.attn exchanged"
+
+
+@pytest.mark.parametrize("step, words", [(2, "one layer"), (1, "one site"), (4, "2 layers")])
+def test_shifted_sites(theta, step, words):
+    shifted = np.roll(theta, -step, axis=0)
+    shifted[-step:] = np.random.default_rng(9).standard_normal((step, 16))
+    explanation = told(model(shifted), model(theta))["explanation"]
+    count = 2 * LAYERS - step
+    assert explanation == f"shifted by {words}: the second model is ahead at {count} of 8 sites"
+
+
+def test_what_no_mistake_explains_is_not_explained(theta, rng):
+    said = told(model(rng.standard_normal(theta.shape)), model(theta))
+    assert said["verdict"] == "different" and said["explanation"] is None
+    assert told(model(theta), model(theta))["explanation"] is None
+
+
+def test_a_tolerance_is_what_counts_as_equal(theta):
+    a = model(theta)
+    b = in_memory(a.matrices + np.float32(1e-3), sites(), "b")
+    assert told(a, b)["verdict"] == "different"
+    assert told(a, b, tolerance=2e-3)["verdict"] == "equal"
+
+
+def test_recorded_pair(birkhoff):
+    if not CASES.is_dir():
+        pytest.skip("the recorded cases (../shared/cases) are not on this machine")
+    pair = (CASES / "logits_exchanged", CASES / "logits_original")
+    done = birkhoff("diff", *pair, "--json", "--fail-on", "different")
+    assert done.returncode == 1
+    explanation = json.loads(done.stdout)["explanation"]
+    assert explanation == "rows and columns of the logits are exchanged at 6 of 6 sites"
