@@ -284,3 +284,15 @@ def test_the_file_is_closed_whatever_happens(tmp_path):
     ):
         with pytest.raises(BirkhoffError):
             open_store(path)  # an open file would raise ResourceWarning, here an error
+
+
+def test_the_narrow_dtypes_have_the_bits_of_their_library():
+    import ml_dtypes
+
+    from birkhoff_cli.containers.store import BITS
+
+    narrow = [name for name in BITS if name.startswith(("float8_", "float6_", "float4_", "bfloat"))]
+    assert len(narrow) == 9, narrow
+    for name in narrow:
+        own = name if hasattr(ml_dtypes, name) else f"{name}fn"
+        assert ml_dtypes.finfo(own).bits == BITS[name], name

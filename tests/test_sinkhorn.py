@@ -98,6 +98,15 @@ def test_roundings_are_those_of_torch(name, rng):
     np.testing.assert_array_equal(FORMATS[name](x), expected)
 
 
+@pytest.mark.parametrize("name", ["bf16", "fp16", "fp8-e4m3", "fp8-e5m2"])
+def test_beyond_the_largest_number_of_a_format_it_is_held(name):
+    """A cast alone would make it infinite, or NaN where a format has no infinity."""
+    largest = FORMATS[name](np.array(1e300)).item()
+    assert np.isfinite(largest) and FORMATS[name](np.array(largest)) == largest
+    beyond = np.array([1.5 * largest, -1.5 * largest, -1e300])
+    assert FORMATS[name](beyond).tolist() == [largest, -largest, -largest]
+
+
 def test_int8_is_symmetric_and_at_most_half_a_step_away(rng):
     x = rng.normal(size=(7, 4, 4))
     step = np.abs(x).max((1, 2), keepdims=True) / 127

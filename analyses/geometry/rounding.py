@@ -1,7 +1,7 @@
 """Numbers as narrow formats hold them: rounded to nearest, ties to even.
 
-A floating-point format has ``precision`` significant bits and a smallest normal number ``2^low``,
-below which numbers are evenly spaced. What lies beyond the largest number is held at it.
+What lies beyond the largest number of a format is held at it. ``ml_dtypes`` rounds a float64 to
+float32 on the way, in which models compute.
 
 Source: IEEE 754-2019, 4.3; Open Compute Project, 8-bit Floating Point Specification, 1.0 (2023).
 """
@@ -14,11 +14,18 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 
 
-def rounded(x: Array, precision: int, low: int, largest: float) -> Array:
-    """The nearest numbers of a floating-point format, as float64; every step is exact."""
-    _, exponent = np.frexp(x)
-    unit = np.maximum(exponent - precision, low - precision + 1)
-    return np.clip(np.ldexp(np.rint(np.ldexp(x, -unit)), unit), -largest, largest)
+def rounded(x: Array, dtype: str) -> Array:
+    """The nearest numbers of a floating-point format, as float64.
+
+    Args:
+        x: of any shape.
+        dtype: name of a type of ``ml_dtypes``, or ``float16``.
+    """
+    import ml_dtypes
+
+    limits = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    largest = float(limits.max)  # a cast alone makes more than that infinite, or NaN
+    return np.clip(x, -largest, largest).astype(limits.dtype).astype(np.float64)
 
 
 def symmetric_int8(x: Array) -> Array:
@@ -28,9 +35,9 @@ def symmetric_int8(x: Array) -> Array:
 
 
 FORMATS: Mapping[str, Callable[[Array], Array]] = {
-    "bf16": partial(rounded, precision=8, low=-126, largest=(2 - 2**-7) * 2.0**127),
-    "fp16": partial(rounded, precision=11, low=-14, largest=65504.0),
-    "fp8-e4m3": partial(rounded, precision=4, low=-6, largest=448.0),
-    "fp8-e5m2": partial(rounded, precision=3, low=-14, largest=57344.0),
+    "bf16": partial(rounded, dtype="bfloat16"),
+    "fp16": partial(rounded, dtype="float16"),
+    "fp8-e4m3": partial(rounded, dtype="float8_e4m3fn"),
+    "fp8-e5m2": partial(rounded, dtype="float8_e5m2"),
     "int8": symmetric_int8,
 }

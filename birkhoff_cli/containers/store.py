@@ -33,8 +33,8 @@ CODES = {
     **{"uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1"},
     **{"complex128": "c16", "complex64": "c8", "q8_0": "i1"},
 }
-"""NumPy codes of the dtypes whose values can be read; ``bfloat16`` is widened by hand, and so are
-the scaled blocks of ``q8_0``."""
+"""NumPy codes of the dtypes whose values can be read; of ``bfloat16``, that of its bits; the scaled
+blocks of ``q8_0`` are widened by hand."""
 
 MAX_NAME = 1024
 """Characters of a tensor's name."""
@@ -181,6 +181,9 @@ class Store(ABC):
 def decode(data: bytes | bytearray, dtype: str, order: str = "<") -> NDArray[Any]:
     """Elements as a flat array in native byte order, which can be written to."""
     raw = np.frombuffer(data, order + CODES[dtype])
-    if dtype == "bfloat16":  # the upper half of a float32
-        return (raw.astype(np.uint32) << 16).view(np.float32)
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        narrow = raw.astype(np.uint16).view(ml_dtypes.bfloat16)
+        return np.asarray(narrow, dtype=np.float32)
     return raw.astype(raw.dtype.newbyteorder("="), copy=isinstance(data, bytes))
