@@ -22,6 +22,7 @@ from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.options import Offers
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -59,7 +60,9 @@ MAX_SIDE = 100
 
 def run(
     *,
-    kind: Annotated[str, f"{KINDS}; several with commas"] = "doubly-stochastic",
+    kind: Annotated[
+        str, f"{KINDS}; several with commas", Offers(regions.names())
+    ] = "doubly-stochastic",
     d: Annotated[str, "side of the matrices, 1 to 100; several with commas: 2,3,4,5"] = "4",
     points: Annotated[int, "points of every edge or arc of the boundary"] = 33,
 ) -> Result:

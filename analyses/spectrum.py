@@ -1,17 +1,11 @@
 """Eigenvalues of mixing matrices in the complex plane, and how much of their region they reach.
 
-Draws matrices of a method, or takes those of a checkpoint. The region is that of doubly stochastic
-matrices (`birkhoff region`; proven for d <= 4), for shc the unit disk.
-
---probe sample draws. Its coverage depends on the distribution and is a lower bound on the reach.
-
---probe targets moves the parameters until an eigenvalue is as near as it gets to each of -n random
-targets in the square, and counts the eigenvalues of the matrices it ends with (--history: of all on
-the way). A miss is no proof that a target cannot be reached.
-
---probe frontier pushes an eigenvalue outwards along every direction as far as the method can
-follow, up to the unit circle: a curve, its area and the largest gap to the region. Every point of
-it was reached, so it bounds the reach from below.
+The region is that of doubly stochastic matrices (`birkhoff region`; proven for d <= 4), for shc the
+unit disk.
+--probe sample draws: its coverage follows the distribution, a lower bound on the reach. --probe
+targets moves parameters until an eigenvalue is nearest to each of -n random targets (--history: on
+the way too); a miss proves nothing. --probe frontier pushes an eigenvalue outwards along every
+direction as far as the method can follow: a curve, its area and the largest gap to the region.
 
 Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 """
@@ -69,10 +63,10 @@ TARGETS, FRONTIER = With("probe", "targets"), With("probe", "frontier")
 def run(
     source: Annotated[Source, Draws()],
     *,
-    probe: Annotated[Way, "how to look for eigenvalues; a checkpoint has only sample"] = "sample",
+    probe: Annotated[Way, "how to look for eigenvalues, in a file sample"] = "sample",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the coverage"] = 200,
     max_steps: Annotated[int, "targets: Gauss-Newton steps at most", TARGETS] = 100,
-    history: Annotated[bool, "targets: keep the eigenvalues of every step", TARGETS] = False,
+    history: Annotated[bool, "targets: keep the eigenvalues of all steps", TARGETS] = False,
     directions: Annotated[
         int, "frontier: evenly spaced directions in the half-plane", FRONTIER
     ] = 180,

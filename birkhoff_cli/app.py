@@ -25,6 +25,14 @@ class Stopped(BaseException):
         self.exit_code = 128 + signum
 
 
+EXAMPLES = (
+    "birkhoff spectrum --method go-mhc --s 2 --plot reach.png",
+    "birkhoff inspect out/ckpt.pt",
+    "birkhoff depth-drift out/ckpt.pt --plot drift.png",
+    "birkhoff report out/ckpt.pt -o report.html",
+)
+
+
 class CommandPerFile(TyperGroup):
     """``birkhoff X`` runs the file X.py; help lists files and headlines, importing none."""
 
@@ -39,8 +47,22 @@ class CommandPerFile(TyperGroup):
             return None
         return TyperCommand(cmd_name, short_help=discover.headline(package, cmd_name))
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ARG002
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Nothing at all asks for help."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def get_help(self, ctx: Any) -> str:
+        """Examples first, then every command."""
+        from birkhoff_cli import help
+
+        options = (record for p in self.get_params(ctx) if (record := p.get_help_record(ctx)))
+        commands = [(name, discover.headline(p, name)) for name, p in members.packages().items()]
+        return help.front_page(self.help or "", EXAMPLES, commands, [*options])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the one module that is about to run."""
+        if ctx.resilient_parsing and members.package_of(args[0]) is None:  # a shell completes
+            return None, None, args
         module = members.module_of(args[0])
         from birkhoff_cli.command import Subcommand
 
@@ -57,7 +79,6 @@ def _version(wanted: bool) -> None:
 
 app = typer.Typer(
     cls=CommandPerFile,
-    no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

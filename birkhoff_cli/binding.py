@@ -37,7 +37,7 @@ class Binding:
         """Every option. A plain parameter of ``run`` hides an option of the same name."""
         every: dict[str, Option] = {}
         for converter in self.converters:
-            every |= {n: o for n, o in converter.options().items() if n not in every}
+            every |= converter.options()
         return every | self._own
 
     @cached_property
@@ -63,13 +63,16 @@ class Binding:
             from birkhoff_cli import series  # where nothing is read a command starts sooner
 
             request = request.typing(path=tuple(map(str, series.expand(paths))))
-        owned = {id(c): self._owned(c) for c in self.converters}
-        used = {n for c in self.converters for n in c.used(request) if n in owned[id(c)]}
+        used = self.used(request)
         for name in self.options:
             if name in request.typed and name not in used:
-                owner = next(c for c in self.converters if name in owned[id(c)])
+                owner = next(c for c in self.converters if name in self._owned(c))
                 raise UsageError(owner.refusal(name, request))
         return request.only(used)
+
+    def used(self, request: Request) -> set[str]:
+        """The options that have an effect in a request."""
+        return {n for c in self.converters for n in c.used(request) if n in self._owned(c)}
 
     def arguments(self, request: Request) -> dict[str, Any]:
         """The arguments of ``run``, of a request that was narrowed."""

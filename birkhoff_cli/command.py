@@ -1,8 +1,9 @@
 """One module with ``run`` becomes one subcommand: its options, its help, and what a call does."""
 
-import inspect
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,45 +26,29 @@ def table_formats() -> list[str]:
     return [format.name for format in tables.writable()]
 
 
+_output = partial(Option, group="Output", environment=False)
+_sweep = partial(Option, group="Sweep", environment=False)
+
 TABLE = (
-    Option("output", Path | None, "Write the table here; - is standard output.", environment=False),
-    Option(
-        "format",
-        str | None,
-        "Format of the table; the suffix decides if not given.",
-        environment=False,
-        choices=table_formats,
-    ),
+    _output("output", Path | None, "the table; - is standard output"),
+    _output("format", str | None, "else as -o ends", choices=table_formats),
 )
-FIGURE = (Option("plot", Path | None, "Draw here: png, svg or pdf.", environment=False),)
+FIGURE = (_output("plot", Path | None, "the figure: png, svg or pdf"),)
 COMMON = (
-    Option("json", bool, "Print the summary as one JSON object.", default=False, environment=False),
-    Option("quiet", bool, "No summary, no progress.", default=False, environment=False),
-    Option("verbose", bool, "Print what each number means.", default=False, environment=False),
-    Option("debug", bool, "Show the traceback of an error.", default=False, environment=False),
+    _output("json", bool, "the summary as one JSON object", default=False),
+    _output("quiet", bool, "no summary, no progress", default=False),
+    _output("verbose", bool, "what each number means", default=False),
+    _output("debug", bool, "where an error comes from", default=False),
 )
 SWEEP = (
-    Option(
+    _sweep(
         "sweep",
         list[str] | None,
-        "Run for every value of an option, d=2,4,8; several: a grid.",
-        group="Sweep",
-        environment=False,
+        "a run for each value, d=2,4,8; several: a grid",
+        stands_for="OPTION=VALUES",
     ),
-    Option(
-        "shard",
-        str | None,
-        "Part i of N of the grid, 2/8, for a job array; then merge.",
-        group="Sweep",
-        environment=False,
-    ),
-    Option(
-        "engine",
-        str | None,
-        "Processes for the cells, or dask=ADDRESS; else all processors.",
-        group="Sweep",
-        environment=False,
-    ),
+    _sweep("shard", str | None, "part I of N of the grid; then birkhoff merge", stands_for="I/N"),
+    _sweep("engine", str | None, "processes [all processors], or dask=ADDRESS"),
 )
 
 
@@ -78,17 +63,40 @@ class Subcommand(TyperCommand):
             module: it has ``run``.
             args: what was typed after the name.
         """
+        self.args = args
         self.binding = Binding(module, methods.named(_method_texts(args)))
         self.options = {**_output_options(module), **self.binding.options}
-        shown = bool({"-h", "--help"} & {*args})
+        if "sweep" in self.options:
+            self.options["sweep"] = replace(self.options["sweep"], offers=self._axes)
         super().__init__(
             name,
-            params=[option.parameter(shown) for option in self._in_order()],
-            help=_help(module),
-            epilog=_epilog(module),
+            params=[option.parameter() for option in self._in_order()],
             context_settings={"help_option_names": ["-h", "--help"]},
-            rich_markup_mode="rich",
+            rich_markup_mode=None,
         )
+
+    def get_help(self, ctx: Any) -> str:
+        """The options that the words so far leave open."""
+        from birkhoff_cli import help
+
+        unused = self.binding.options.keys() - self._used(ctx)
+        shown = [option for option in self._in_order() if option.name not in unused]
+        return help.page(self.name or "", self.binding.module, shown, bool(unused))
+
+    def _used(self, ctx: Any) -> set[str]:
+        """Options that have an effect beside the words that are there; all, if these are wrong."""
+        words = [word for word in self.args if word not in ctx.help_option_names]
+        try:
+            typed, _, _ = self.make_parser(ctx).parse_args(args=words)
+            texts = {n: tuple(t) if isinstance(t, list) else t for n, t in typed.items() if t}
+            return self.binding.used(Request(self.binding.options, texts, {}))
+        except (UsageError, TyperException):
+            return {*self.binding.options}
+
+    def _axes(self) -> list[str]:
+        """What ``--sweep`` can vary."""
+        own = (o for o in self.binding.options.values() if not (o.positional or o.is_flag))
+        return [f"{dashes(option.name).removeprefix('--')}=" for option in own]
 
     def _in_order(self) -> list[Option]:
         """The options of ``run`` first."""
@@ -106,7 +114,7 @@ class Subcommand(TyperCommand):
         except TyperException as error:
             self._explain(str(getattr(error, "option_name", "")), args)
             raise
-        for option in {id(o): o for o in order}.values():
+        for option in {} if ctx.resilient_parsing else {id(o): o for o in order}.values():
             single = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
             if single and sum(o is option for o in order) > 1:
                 raise UsageError(
@@ -185,16 +193,3 @@ def _typed_methods(args: Sequence[str]) -> Iterator[str]:
             yield value
         if option == "--sweep" and value.startswith("method="):
             yield from value.removeprefix("method=").split(",")
-
-
-def _help(module: ModuleType) -> str:
-    """The module's docstring, one line to a paragraph: the terminal's width breaks them."""
-    paragraphs = inspect.cleandoc(module.__doc__ or "").split("\n\n")
-    return "\n\n".join(" ".join(p.split()) for p in paragraphs).replace("[", "\\[")
-
-
-def _epilog(module: ModuleType) -> str | None:
-    examples = getattr(module, "EXAMPLES", ())
-    return (
-        "\n\n".join(["Examples:", *(e.replace("[", "\\[") for e in examples)]) if examples else None
-    )

@@ -8,14 +8,19 @@ from birkhoff_cli.analyses.core.errors import UsageError
 PACKAGES = ("birkhoff_cli.analyses", "birkhoff_cli.commands")
 
 
+def packages() -> dict[str, str]:
+    """The folder of every command, sorted by name."""
+    return dict(sorted((name, p) for p in PACKAGES for name in discover.members(p)))
+
+
 def names() -> list[str]:
     """Every command, sorted."""
-    return sorted(name for package in PACKAGES for name in discover.members(package))
+    return [*packages()]
 
 
 def package_of(name: str) -> str | None:
     """The folder of a command; None if there is no such command."""
-    return next((p for p in PACKAGES if name in discover.members(p)), None)
+    return packages().get(name)
 
 
 def module_of(name: str) -> ModuleType:

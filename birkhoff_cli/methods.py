@@ -93,7 +93,7 @@ def fields(method: Method) -> dict[str, Option]:
     declared = [f for f in dataclasses.fields(method) if f.name != "d"]
     return {
         f.name: Option(
-            f.name, get_args(hints[f.name])[0], get_args(hints[f.name])[1], group="Method"
+            f.name, get_args(hints[f.name])[0], get_args(hints[f.name])[1], group="Matrices"
         )
         for f in declared
     }

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from typer.core import TyperArgument, TyperOption
 
 from birkhoff_cli import values
+from birkhoff_cli.text import either
 
 Text = str | bool | tuple[str, ...]
 """What was typed: True for a flag, a tuple for an option that may be there several times."""
@@ -29,17 +30,21 @@ class Option:
         required: an argument that cannot be left out.
         environment: whether ``BIRKHOFF_NAME`` sets its default.
         choices: makes the words that it can be, if they are not in its type.
+        offers: makes the words that a shell offers, if it can be others too.
+        stands_for: what the help shows in place of a value.
     """
 
     name: str
     kind: Any
     note: str | Callable[[], str]
     default: Any = None
-    group: str = "Options"
+    group: str = "Analysis"
     positional: bool = False
     required: bool = False
     environment: bool = True
     choices: Callable[[], Sequence[str]] | None = None
+    offers: Callable[[], Sequence[str]] | None = None
+    stands_for: str | None = None
 
     @property
     def label(self) -> str:
@@ -71,20 +76,53 @@ class Option:
             return [values.read(kind, word, self.label) for word in text]
         return values.read(self.kind, text, self.label)
 
-    def parameter(self, shown: bool = True) -> TyperOption | TyperArgument:
-        """It as Typer wants it; values stay text, and are read by their type when asked for.
+    @property
+    def words(self) -> Sequence[str]:
+        """The words that it can be; none if it can be anything."""
+        return values.choices(self.kind) if self.choices is None else self.choices()
 
-        Args:
-            shown: with the texts of the help.
-        """
-        texts = self._texts() if shown else {}
+    @property
+    def spelling(self) -> str:
+        """The option with its letter and what stands for its value."""
+        if self.positional:
+            return self.label
+        letter = f"{SHORT[self.name]}, " if self.name in SHORT else ""
+        value = "" if self.is_flag else f" {self.stands_for or values.metavar(self.kind)}"
+        return f"{letter}{self.label}{value}"
+
+    @property
+    def usage(self) -> str:
+        """An argument in the first line of the help."""
+        word = self.label if self.required else f"[{self.label}]"
+        return f"{word}..." if values.many(self.kind) else word
+
+    @property
+    def sentence(self) -> str:
+        """What the help says: the note, the words that it can be, the default."""
+        note = self.note if isinstance(self.note, str) else self.note()
+        if words := self.words:
+            note = f"{note}: {either(words)}"
+        shown = self.default is not None and not isinstance(self.default, bool)
+        return f"{note} [{self.default}]" if shown else note
+
+    def complete(self, ctx: Any, param: Any, incomplete: str) -> list[str]:
+        """What a shell offers after the beginning of a value."""
+        del ctx, param
+        words = self.offers() if self.offers else self.words
+        return [word for word in words if word.casefold().startswith(incomplete.casefold())]
+
+    def parameter(self) -> TyperOption | TyperArgument:
+        """It as Typer wants it; values stay text, and are read by their type when asked for."""
+        known = self.offers or self.choices or values.choices(self.kind)
+        offers = self.complete if known else None
         if self.positional:
             return TyperArgument(
                 param_decls=[self.name],
                 type=str,
                 nargs=-1 if values.many(self.kind) else 1,
                 required=self.required,
-                **texts | {"metavar": self.label},
+                metavar=self.label,
+                shell_complete=offers,
             )
         return TyperOption(
             param_decls=[*filter(None, [SHORT.get(self.name)]), self.label, self.name],
@@ -92,25 +130,10 @@ class Option:
             is_flag=self.is_flag,
             multiple=values.many(self.kind),
             envvar=self.variable,
-            show_default=_shown(self.default),
-            rich_help_panel=self.group,
-            **texts,
+            shell_complete=offers,
         )
-
-    def _texts(self) -> dict[str, Any]:
-        note = self.note if isinstance(self.note, str) else self.note()
-        words = values.metavar(self.kind) if self.choices is None else "|".join(self.choices())
-        return {
-            "help": note.replace("[", "\\["),  # rich would take [word] for markup
-            "metavar": None if self.is_flag else words,
-        }
 
 
 def dashes(name: str) -> str:
     """``--max-steps`` of ``max_steps``."""
     return f"--{name.replace('_', '-')}"
-
-
-def _shown(default: Any) -> bool | str:
-    """A default in the help; a flag's and none at all are not shown."""
-    return False if default is None or isinstance(default, bool) else str(default)

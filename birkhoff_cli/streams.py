@@ -73,12 +73,11 @@ class Inputs:
 
     inputs: Annotated[
         Word,
-        "what a checkpoint's streams carry: static (nothing; if not given), gaussian, or "
-        "tokens=FILE (nanoGPT's .bin or a .npy array)",
+        "static, gaussian or tokens=FILE (.bin, .npy) [static]",
     ] = field(default_factory=lambda: Word("static"))
-    samples: Annotated[int | None, "random streams for gaussian: 1,000 if not given"] = None
-    sequences: Annotated[int | None, "sequences of tokens to run: 4 if not given"] = None
-    length: Annotated[int | None, "tokens in a sequence: as the model was trained"] = None
+    samples: Annotated[int | None, "random streams of gaussian [1000]"] = None
+    sequences: Annotated[int | None, "sequences of tokens to run [4]"] = None
+    length: Annotated[int | None, "tokens in a sequence [as it was trained]"] = None
     random: Annotated[bool, "sequences from random places, not one after another"] = False
 
     def __post_init__(self) -> None:

@@ -66,15 +66,18 @@ def many(kind: Any) -> bool:
     return get_origin(plain(kind)) is list
 
 
+def choices(kind: Any) -> tuple[str, ...]:
+    """The words that a choice can be; none for all other types."""
+    kind = plain(kind)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
 def metavar(kind: Any) -> str:
     """What the help shows in place of a value."""
     kind = plain(kind)
-    if get_origin(kind) is Literal:
-        return "|".join(get_args(kind))
-    if get_origin(kind) in (list, tuple):
-        inner = metavar(get_args(kind)[0])
-        return f"{inner},{inner},..." if get_origin(kind) is tuple else inner
-    return METAVARS.get(kind, "TEXT")
+    if get_origin(kind) is tuple:
+        return "x".join(2 * metavar(get_args(kind)[0]))
+    return METAVARS.get(get_args(kind)[0] if get_origin(kind) is list else kind, "WORD")
 
 
 def choose(words: Sequence[str], text: str, label: str) -> str:
@@ -122,4 +125,4 @@ YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 READERS: Mapping[Any, Callable[[str], Any]] = {int: _whole, float: _real, bool: _truth}
 """By type; any other type is called with the text."""
 
-METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH"}
+METAVARS = {int: "N", float: "X", Path: "PATH"}

@@ -13,3 +13,14 @@ class With:
 
     option: str
     value: str | None = None
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Words that a shell offers for an option that takes several of them, or others."""
+
+    words: tuple[str, ...]
+
+    def all(self) -> tuple[str, ...]:
+        """The words."""
+        return self.words

@@ -83,16 +83,15 @@ MAX_SAMPLES = 1 << 40
 class Draws:
     """How many matrices to draw from a parameterization, and how."""
 
-    samples: Annotated[int, "matrices (with layers: stacks of them) to draw"] = 100_000
-    layers: Annotated[int | None, "depth of a drawn stack; a checkpoint has its own"] = None
+    samples: Annotated[int, "matrices to draw, or stacks of --layers"] = 100_000
+    layers: Annotated[int | None, "depth of a drawn stack"] = None
     draw: Annotated[
         str | None,
-        "gaussian, uniform or init parameters, or a sampler of the method: haar, dirichlet, "
-        "sinkhorn-uniform, polytope; the default depends on the method",
+        "gaussian, uniform, init or a sampler such as haar [as the method has it]",
     ] = None
-    scale: Annotated[
-        float | None, "spread of the parameters: 1 if not given, 0 around the start of init"
-    ] = None
+    scale: Annotated[float | None, "spread of the parameters [1; 0 around the start of init]"] = (
+        None
+    )
     dtype: Annotated[Literal["float64", "float32"], "precision of map and matrices"] = "float64"
     device: Annotated[Literal["cpu", "cuda"], "where the map runs; parameters are drawn alike"] = (
         "cpu"

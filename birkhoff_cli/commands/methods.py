@@ -2,12 +2,13 @@
 
 Parameters are those of one matrix; learned numbers those of a whole site, with its input-dependent
 part, pre and post maps, for streams of the given width. FLOPs are the published estimate for one
-matrix.
+matrix. The options of the methods that are named are listed too.
 
 Source: go-mHC, tables 1 and 4; each method's own paper, named in the table.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from birkhoff_cli.analyses import parameterizations
@@ -16,8 +17,14 @@ from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.methods import fields, name_of, parse
+from birkhoff_cli.options import dashes
 
-EXAMPLES = ("birkhoff methods", "birkhoff methods --d 8 --width 768 -o methods.parquet")
+EXAMPLES = (
+    "birkhoff methods",
+    "birkhoff methods go-mhc",
+    "birkhoff methods --d 8 --width 768 -o methods.parquet",
+)
 
 SCHEMA = (
     column("method", "string", "the word for --method"),
@@ -33,16 +40,40 @@ SCHEMA = (
 
 
 def run(
+    names: Annotated[
+        list[str] | None, "methods whose options are listed; all if none is named"
+    ] = None,
     *,
     d: Annotated[int, "number of streams"] = 4,
     width: Annotated[int, "channels of a stream"] = 512,
 ) -> Result:
-    """One row for every parameterization; null where it cannot have that d, or beyond 2^63."""
-    rows = [_row(name, cls, d, width) for name, cls in parameterizations.load_all().items()]
+    """One row for every parameterization; null where it cannot have that d, or beyond 2^63.
+
+    Raises:
+        UsageError: a name that is none.
+    """
+    known = parameterizations.load_all()
+    if names:
+        known = {name_of(cls): cls for cls in (parse(name).method for name in names)}
+    rows = [_row(name, cls, d, width) for name, cls in known.items()]
     columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
-    shown = ("method", "exact", "parameters", "learned", "flops", "options")
-    summary = {"methods": [{key: row[key] for key in shown} for row in rows]}
+    shown = ("method", "exact", "parameters", "learned", "flops", "draws" if names else "options")
+    summary: dict[str, Any] = {"methods": [{key: row[key] for key in shown} for row in rows]}
+    if names:
+        summary["options"] = [row for cls in known.values() for row in _options(cls)]
     return at_once(SCHEMA, columns, summary)
+
+
+def _options(cls: type[Parameterization]) -> Iterator[dict[str, Any]]:
+    """The options of a method as rows."""
+    defaults = {f.name: f.default for f in dataclasses.fields(cls)}
+    for name, option in fields(cls).items():
+        yield {
+            "method": name_of(cls),
+            "option": option.spelling,
+            "default": _plain(defaults[name]),
+            "about": option.sentence,
+        }
 
 
 def _row(name: str, cls: type[Parameterization], d: int, width: int) -> dict[str, Any]:
@@ -51,7 +82,7 @@ def _row(name: str, cls: type[Parameterization], d: int, width: int) -> dict[str
     except BirkhoffError:
         method = None
     shown = method or cls()
-    fields = [f for f in dataclasses.fields(cls) if f.name != "d"]
+    defaults = {f.name: f.default for f in dataclasses.fields(cls)}
     return {
         "method": name,
         "about": discover.headline("birkhoff_cli.analyses.parameterizations", name),
@@ -60,7 +91,7 @@ def _row(name: str, cls: type[Parameterization], d: int, width: int) -> dict[str
         "learned": method and _counted(method.count(width)),
         "flops": method and _counted(method.flops()),
         "draws": ", ".join(shown.distributions),
-        "options": ", ".join(f"--{f.name.replace('_', '-')} {_plain(f.default)}" for f in fields),
+        "options": ", ".join(f"{dashes(name)} {_plain(defaults[name])}" for name in fields(cls)),
         "source": cls.source,
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from birkhoff_cli.analyses.core.options import With
+from birkhoff_cli.analyses.core.options import Offers, With
 from birkhoff_cli.converters._converter import Converter
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
@@ -24,6 +24,9 @@ class Plain(Converter):
                 group="Analysis",
                 positional=own.positional,
                 required=own.required,
+                offers=next(
+                    (lambda m=m: m.words for m in own.marks if isinstance(m, Offers)), None
+                ),
             )
         }
 

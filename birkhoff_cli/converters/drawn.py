@@ -1,12 +1,13 @@
 """Methods, and how they are drawn from."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 
 from birkhoff_cli import methods, values
+from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization
@@ -18,10 +19,17 @@ from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Origin, Request
 
 GROUP = "Matrices"
-D = Option("d", int | None, "Number of streams: 4 if not given.", group=GROUP)
-SEED = Option("seed", int, "Seed of every random draw.", default=0, group=GROUP)
-ONE = "A method, with its options as go-mhc:s=2 or as --s 2; 'birkhoff methods NAME' lists them."
-SEVERAL = "A method, with its options as go-mhc:s=2; once for each."
+D = Option("d", int | None, "number of streams [4]", group=GROUP)
+SEED = Option("seed", int, "of every random draw", default=0, group=GROUP)
+ONE = "go-mhc:s=2, or go-mhc and --s 2; see birkhoff methods NAME"
+SEVERAL = "go-mhc:s=2, once for each; see birkhoff methods NAME"
+
+
+def method_option(kind: Any, note: str) -> Option:
+    """An option that names a method."""
+    return Option(
+        "method", kind, note, group=GROUP, offers=parameterizations.names, stands_for="NAME"
+    )
 
 
 class Method(Converter):
@@ -32,7 +40,7 @@ class Method(Converter):
     def options(self) -> Mapping[str, Option]:
         """Of all methods that the command line names."""
         own = {name: o for m in reversed(self.methods) for name, o in methods.fields(m).items()}
-        return {"method": Option("method", str | None, ONE, group=GROUP), "d": D, **own}
+        return {"method": method_option(str | None, ONE), "d": D, **own}
 
     def used(self, request: Request) -> set[str]:
         """``--d`` and the options of the method that is named."""
@@ -80,7 +88,7 @@ class Methods(Converter):
     def options(self) -> Mapping[str, Option]:
         """Of all methods that the command line names."""
         own = {name: o for m in reversed(self.methods) for name, o in methods.fields(m).items()}
-        return {"method": Option("method", list[str] | None, SEVERAL, group=GROUP), "d": D, **own}
+        return {"method": method_option(list[str] | None, SEVERAL), "d": D, **own}
 
     def used(self, request: Request) -> set[str]:
         """Options of a method only if there is one."""
@@ -141,8 +149,11 @@ class OptionalSampler(Converter):
 
     def options(self) -> Mapping[str, Option]:
         """One word, with ``--d``."""
-        note = "Draw from a method, go-mhc:s=1,draw=haar: its options, --draw and --scale."
-        return {"sampler": Option("sampler", str | None, note, group=GROUP), "d": D}
+        note = "draw from a method, go-mhc:s=1,draw=haar: its options, draw and scale"
+        return {
+            "sampler": dataclasses.replace(method_option(str | None, note), name="sampler"),
+            "d": D,
+        }
 
     def read(self, request: Request, d: int | None) -> Sampler | None:
         """Draws from the method, if it is given."""
@@ -161,7 +172,7 @@ class DrawnMatrices(Method):
 
     def options(self) -> Mapping[str, Option]:
         """Those of the method, and of `Draws`."""
-        own = field_options(draws_of(self.parameter), GROUP)
+        own = draw_options(draws_of(self.parameter), self.methods)
         return {**super().options(), "seed": SEED, **own}
 
     def used(self, request: Request) -> set[str]:
@@ -186,12 +197,23 @@ def changed(draws: Draws, request: Request) -> Draws:
     return dataclasses.replace(draws, **{name: request[name] for name in own})
 
 
+def draw_options(draws: Draws, named: Sequence[methods.Method]) -> dict[str, Option]:
+    """One for each field; a shell offers the distributions of the methods that are named."""
+
+    def distributions() -> list[str]:
+        known = named or parameterizations.load_all().values()
+        return sorted({name for method in known for name in method().distributions})
+
+    every = field_options(draws, GROUP)
+    return every | {"draw": dataclasses.replace(every["draw"], offers=distributions)}
+
+
 class DrawOptions(Converter):
     """A dataclass of how to draw: one option for each field."""
 
     def options(self) -> Mapping[str, Option]:
         """Those that are not given keep the default that the analysis chose."""
-        return field_options(self.parameter.default, GROUP)
+        return draw_options(self.parameter.default, self.methods)
 
     def used(self, request: Request) -> set[str]:
         """None beside a file, whose matrices are as they are."""
@@ -244,7 +266,7 @@ def field_options(default: Any, group: str) -> dict[str, Option]:
         value = getattr(default, field.name)
         if field.name == "layers" and value is None:
             continue
-        note += f" (default: {value:,})" if type(value) is int else ""
+        note += f" [{value}]" if type(value) is int else ""
         built[field.name] = Option(field.name, kind, note, group=group)
     return built
 

@@ -14,7 +14,8 @@ from birkhoff_cli.request import Request
 PATH = Option(
     "path",
     list[Path],
-    f"A checkpoint, file or directory; {SERIES}.",
+    f"a checkpoint, file or folder; {SERIES}",
+    group="Matrices",
     positional=True,
     required=True,
 )

@@ -17,29 +17,44 @@ from birkhoff_cli.streams import Inputs, Word
 from birkhoff_cli.text import either
 
 GROUP = "Checkpoints"
-SERIES = "several are a series over training steps"
+SERIES = "several: a series"
 
 
-def note(more: str = "") -> str:
+def note() -> str:
     """What a path can be."""
     from birkhoff_cli import tables
 
-    return (
-        f"A checkpoint (file or directory), a trace, or matrices as {either(tables.names())}; - is "
-        f"standard input; {SERIES}{more}."
-    )
+    formats = either(tables.names())
+    return f"a checkpoint, or matrices as {formats}; - is standard input; {SERIES}"
 
 
-PATH = Option("path", list[Path], note, positional=True, required=True)
-PATH_OR_METHOD = Option(
-    "path", list[Path] | None, lambda: note("; or give --method"), positional=True
-)
+PATH = Option("path", list[Path], note, group="Matrices", positional=True, required=True)
+PATH_OR_METHOD = Option("path", list[Path] | None, note, group="Matrices", positional=True)
 
 
 SETTINGS = Option(
-    "set", list[str] | None, "Override a setting that was assumed: iters=20.", group=GROUP
+    "set",
+    list[str] | None,
+    "another value of a setting that was assumed",
+    group=GROUP,
+    stands_for="NAME=VALUE",
 )
-STREAMS = {"set": SETTINGS, "seed": drawn.SEED, **drawn.field_options(Inputs(), GROUP)}
+
+
+def input_words() -> tuple[str, ...]:
+    """What a shell offers for ``--inputs``."""
+    return ("static", "gaussian", "tokens=")
+
+
+_INPUTS = drawn.field_options(Inputs(), GROUP)
+STREAMS = {
+    "set": SETTINGS,
+    "seed": drawn.SEED,
+    **_INPUTS,
+    "inputs": dataclasses.replace(
+        _INPUTS["inputs"], offers=lambda: ("static", "gaussian", "tokens=")
+    ),
+}
 """What may be said of any path: settings that were assumed, and what its streams carry."""
 
 
@@ -57,15 +72,13 @@ class Trace(Converter):
     def used(self, request: Request) -> set[str]:
         """Of checkpoints their options, those of streams as ``--inputs`` says; of matrices none."""
         used = {"seed", *(n for n, option in self.options().items() if option.positional)}
-        if not self.paths(request) or _all_matrices(self.paths(request)):
+        if (paths := self.paths(request)) and _all_matrices(paths):
             return used
         return used | {"set", "inputs", *inputs_word(request).options}
 
     def refusal(self, name: str, request: Request) -> str:
         """The path holds matrices, or these inputs have no such option."""
-        if not (paths := self.paths(request)):
-            return f"{dashes(name)} is for checkpoints and there is none; leave it out"
-        if _all_matrices(paths):
+        if (paths := self.paths(request)) and _all_matrices(paths):
             return f"{dashes(name)} is for checkpoints and {paths[0]} holds matrices; leave it out"
         return f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
 
@@ -86,7 +99,8 @@ class NamedTrace(Trace):
         path = Option(
             own.name,
             Path | None,
-            f"{own.note}." if own.note else note,
+            own.note or note,
+            group="Matrices",
             positional=True,
             required=own.required and own.kind is MixingTrace,
         )
@@ -96,6 +110,16 @@ class NamedTrace(Trace):
         """The one, if it is given."""
         path = request[self.parameter.name]
         return [] if path is None else [path]
+
+    def used(self, request: Request) -> set[str]:
+        """Nothing but the path without one."""
+        return super().used(request) if self.paths(request) else {self.parameter.name}
+
+    def refusal(self, name: str, request: Request) -> str:
+        """There is no path, or it has no such option."""
+        if not self.paths(request):
+            return f"{dashes(name)} is for checkpoints and there is none; leave it out"
+        return super().refusal(name, request)
 
     def read(self, request: Request, d: int | None) -> Any:
         """The matrices, or None where there is no path."""
@@ -125,14 +149,14 @@ class PathOrMethod(Trace):
 
     def options(self) -> Mapping[str, Option]:
         """Those of both; ``--samples`` has a meaning for either."""
-        return {**self.method.options(), "path": PATH_OR_METHOD, **STREAMS}
+        return {"path": PATH_OR_METHOD, **STREAMS, **self.method.options()}
 
     def used(self, request: Request) -> set[str]:
         """Those of the one that is named; if neither is, that is what has to be said."""
         if self.paths(request):
             return super().used(request)
         if request["method"] is None:
-            return set(self.options())
+            return super().used(request) | {*self.method.options()}
         return self.method.used(request)
 
     def refusal(self, name: str, request: Request) -> str:
@@ -140,6 +164,8 @@ class PathOrMethod(Trace):
         if self.paths(request):
             own = name in self.method.options().keys() - STREAMS.keys()
             return drawn_only(dashes(name), request) if own else super().refusal(name, request)
+        if request["method"] is None:
+            return super().refusal(name, request)
         if name in STREAMS.keys() - self.method.options().keys():
             return f"{dashes(name)} is for checkpoints, not for --method"
         return self.method.refusal(name, request)
