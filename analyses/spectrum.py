@@ -63,7 +63,7 @@ TARGETS, FRONTIER = With("probe", "targets"), With("probe", "frontier")
 def run(
     source: Annotated[Source, Draws()],
     *,
-    probe: Annotated[Way, "how to look for eigenvalues, in a file sample"] = "sample",
+    probe: Annotated[Way, "how to look for eigenvalues"] = "sample",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the coverage"] = 200,
     max_steps: Annotated[int, "targets: Gauss-Newton steps at most", TARGETS] = 100,
     history: Annotated[bool, "targets: keep the eigenvalues of all steps", TARGETS] = False,

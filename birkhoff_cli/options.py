@@ -105,11 +105,11 @@ class Option:
         shown = self.default is not None and not isinstance(self.default, bool)
         return f"{note} [{self.default}]" if shown else note
 
-    def complete(self, ctx: Any, param: Any, incomplete: str) -> list[str]:
+    def complete(self, ctx: Any, args: Any, incomplete: str) -> list[str]:
         """What a shell offers after the beginning of a value."""
-        del ctx, param
+        del ctx, args
         words = self.offers() if self.offers else self.words
-        return [word for word in words if word.casefold().startswith(incomplete.casefold())]
+        return [word for word in words if word.startswith(incomplete)]
 
     def parameter(self) -> TyperOption | TyperArgument:
         """It as Typer wants it; values stay text, and are read by their type when asked for."""
@@ -122,7 +122,7 @@ class Option:
                 nargs=-1 if values.many(self.kind) else 1,
                 required=self.required,
                 metavar=self.label,
-                shell_complete=offers,
+                autocompletion=offers,
             )
         return TyperOption(
             param_decls=[*filter(None, [SHORT.get(self.name)]), self.label, self.name],
@@ -130,7 +130,7 @@ class Option:
             is_flag=self.is_flag,
             multiple=values.many(self.kind),
             envvar=self.variable,
-            shell_complete=offers,
+            autocompletion=offers,
         )
 
 

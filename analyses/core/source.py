@@ -87,7 +87,7 @@ class Draws:
     layers: Annotated[int | None, "depth of a drawn stack"] = None
     draw: Annotated[
         str | None,
-        "gaussian, uniform, init or a sampler such as haar [as the method has it]",
+        "gaussian, uniform, init, or such as haar [the method's own]",
     ] = None
     scale: Annotated[float | None, "spread of the parameters [1; 0 around the start of init]"] = (
         None

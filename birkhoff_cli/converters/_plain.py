@@ -24,9 +24,7 @@ class Plain(Converter):
                 group="Analysis",
                 positional=own.positional,
                 required=own.required,
-                offers=next(
-                    (lambda m=m: m.words for m in own.marks if isinstance(m, Offers)), None
-                ),
+                offers=next((mark.all for mark in own.marks if isinstance(mark, Offers)), None),
             )
         }
 

@@ -17,7 +17,7 @@ from birkhoff_cli.streams import Inputs, Word
 from birkhoff_cli.text import either
 
 GROUP = "Checkpoints"
-SERIES = "several: a series"
+SERIES = "several: series"
 
 
 def note() -> str:
