@@ -1,1 +1,1 @@
-"""What methods reach in the plane of a cycle: exact supports, matrices drawn there, cells hit."""
+"""The plane of a cycle: matrices drawn there, and the cells that points hit."""
