@@ -16,22 +16,25 @@ if that is the verdict on all sites together; in a series, at the last step.
 Source: sHC, section 4.1 and figures 2, 3; BE-HC, appendix D.2 (routing over depth).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned
-from birkhoff_cli.analyses.core.distributions import STATISTICS, Distributions
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, Statistics, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
+from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_columns
 from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.geometry.assignment import vertex_distances
 from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
+from birkhoff_cli.analyses.statistics.distributions import Distributions
+from birkhoff_cli.analyses.statistics.moments import Moments
+from birkhoff_cli.analyses.statistics.ranges import Ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,8 +77,18 @@ SCHEMA = (
     column(
         "effective_streams",
         "float64",
-        "mean effective number of streams in a row; null if an entry is negative or a row is 0",
+        "mean effective number of streams in a row; null if it is known of no matrix",
         nullable=True,
+    ),
+    column(
+        "mass_unknown",
+        "int64",
+        "matrices of zeros, left out of off_diagonal_mass, column_concentration, negative_mass",
+    ),
+    column(
+        "effective_streams_unknown",
+        "int64",
+        "matrices with a negative entry or a row of zeros, left out of effective_streams",
     ),
     column("verdict", "string", "what the matrices of the site are; null for d = 1", nullable=True),
     column("step_row_max_p10", "float64", f"10th percentile {ROW} at any site of the step"),
@@ -98,6 +111,9 @@ MEANS = (
     "negative_mass",
     "effective_streams",
 )
+UNKNOWN = ("mass", "effective_streams")
+"""What is not known of every matrix, as columns count it."""
+
 NUMBERS = 40_000
 """Entries that one vectorised step works on: with what is computed from them they fit a cache."""
 KEPT = 2**26
@@ -127,17 +143,12 @@ def run(
         BadInput: a trace without matrices, or traces that differ in d or in their sites.
     """
     _check(series)
-    found: list[Numbers] = []
     last = series[-1]
     files = [f for trace in series for f in trace.meta.get("inputs", ())]
-    return Result(
-        schema=SCHEMA,
-        steps=_steps(series, found),
-        summarise=lambda: _summary(found, last),
-        total=sum(trace.blocks for trace in series),
-        meta={**last.meta, "inputs": files, "d": last.d, "title": _title(series)},
-        failed=lambda: _failure(found[-1]["verdict"], fail_on, last.source),
-    )
+    meta = {**last.meta, "inputs": files, "d": last.d, "title": _title(series)}
+    result = run_fold(_Degeneration(series), Chained(series), SCHEMA, meta)
+    result.failed = lambda: _failure(result.summarise()["verdict"], fail_on, last.source)
+    return result
 
 
 def _check(series: tuple[MixingTrace, ...]) -> None:
@@ -166,69 +177,119 @@ def _failure(verdict: str | None, fail_on: str | None, source: str) -> str | Non
     return f"{source}: the verdict is {verdict}, on which --fail-on was asked to fail"
 
 
-def _steps(series: tuple[MixingTrace, ...], found: list[Numbers]) -> Iterator[Columns]:
-    for trace in series:
-        tally = _Tally(trace)
-        for block in trace:
-            tally.add(block)
-            yield {}
-        sites, together = tally.result()
-        found.append({"step": trace.step, **together})
-        yield {
-            "step": trace.step,
-            "site": np.arange(len(trace.sites)),
-            "layer": np.array([s.layer for s in trace.sites]),
-            "branch": np.array([s.branch for s in trace.sites]),
-            **sites,
-            **{f"step_{name}": together[name] for name in (*BANDS, "diagonal_fraction")},
-        }
-
-
-class _Tally:
-    """Sums over samples, ``(numbers, sites)``, of `MEANS`, and distributions of row maxima."""
+class _State(Statistics):
+    """Of one trace: means by number and site, row maxima by site, ranges of entries by site."""
 
     def __init__(self, trace: MixingTrace) -> None:
-        """Nothing yet."""
-        self.trace, self.sites = trace, len(trace.sites)
-        rows = trace.samples * trace.d
-        what = f"{trace.source}: row maxima of {self.sites} sites"
-        self.row_max = Distributions(self.sites, rows, what, KEPT)
-        self.sums = np.zeros((len(MEANS), self.sites))
-        self.entry_min = np.full(self.sites, np.inf)
+        sites, rows = len(trace.sites), trace.samples * trace.d
+        what = f"{trace.source}: row maxima of {sites} sites"
+        self.row_max = Distributions(sites, rows, what, KEPT)
+        self.means = Moments(len(MEANS) * sites)
+        self.entries = Ranges(sites)
 
-    def add(self, block: Array) -> None:
-        """``(samples, sites, d, d)`` more."""
+
+class _Step(Fold[_State, Array]):
+    """How far every site of one trace mixes."""
+
+    def __init__(self, trace: MixingTrace) -> None:
+        self.trace, self.sites = trace, len(trace.sites)
+        self.rounding = trace.d * float(np.finfo(trace.dtype).eps)
+
+    def start(self) -> _State:
+        return _State(self.trace)
+
+    def add(self, state: _State, number: int, block: Array) -> Columns:
+        """Measure matrices ``(samples, sites, d, d)``."""
         n, sites, d, _ = block.shape
         row_max = np.empty((sites, d, n), block.dtype)
+        means = np.empty((len(MEANS), sites, n))
         step = max(1, NUMBERS // (sites * d * d))
         for k in range(0, n, step):
             recorded = _lanes(block[k : k + step])
-            low = recorded.min((0, 1)).reshape(-1, sites).min(0)
-            np.minimum(self.entry_min, low, out=self.entry_min)
+            low, high = (end((0, 1)).reshape(-1, sites) for end in (recorded.min, recorded.max))
+            state.entries.add_block(number, low.min(0), high.max(0))
             measured = _measure(recorded.astype(float), low.min())
+            measured[-1, low.ravel() < -self.rounding] = np.nan
             largest, measured[0] = _row_maxima(recorded)
             row_max[:, :, k : k + step] = largest.reshape(d, -1, sites).transpose(2, 0, 1)
-            self.sums += measured.reshape(len(MEANS), -1, sites).sum(1)
-        self.row_max.add(0, row_max.reshape(sites, -1))
+            means[:, :, k : k + step] = measured.reshape(len(MEANS), -1, sites).swapaxes(1, 2)
+        state.means.add(number, means.reshape(-1, n))
+        state.row_max.add(number, row_max.reshape(sites, -1))
+        return {}
 
-    def result(self) -> tuple[Numbers, Numbers]:
-        """Numbers of every site, and of all sites together."""
-        d = self.trace.d
-        means = dict(zip(MEANS, self.sums / self.trace.samples, strict=True))
-        rounding = d * float(np.finfo(self.trace.dtype).eps)
-        means["effective_streams"][self.entry_min < -rounding] = np.nan
-        at = [STATISTICS.index(name.removeprefix("row_max_")) for name in BANDS]
-        found = (self.row_max, self.row_max.joined())
-        sites, (together,) = (row_max.statistics()[:, at] for row_max in found)
-        each = {**dict(zip(BANDS, sites.T, strict=True)), **means, "entry_min": self.entry_min}
-        every = {
-            **dict(zip(BANDS, together.tolist(), strict=True)),
-            **{name: float(mean.mean()) for name, mean in means.items()},
-            "entry_min": float(self.entry_min.min()),
+    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
+        """A row for every site, and the numbers of all sites together."""
+        sites, together = self._sites(state), self._together(state)
+        rows = {
+            "step": self.trace.step,
+            **site_columns(self.trace.sites),
+            **sites,
+            "verdict": _verdict(sites, self.trace.d),
+            **{f"step_{name}": together[name] for name in (*BANDS, "diagonal_fraction")},
         }
-        each["verdict"] = _verdict(each, d)
-        every["verdict"] = _verdict(every, d).item()
-        return each, every | {"verdicts": each["verdict"].tolist()}
+        verdicts = rows["verdict"].tolist()
+        return (rows,), {"step": self.trace.step, **together, "verdicts": verdicts}
+
+    def _sites(self, state: _State) -> Numbers:
+        """Numbers of every site."""
+        means = state.means.mean.reshape(len(MEANS), -1)
+        unknown = self.trace.samples - state.means.count.reshape(len(MEANS), -1)
+        return {
+            **_bands(state.row_max),
+            **dict(zip(MEANS, means, strict=True)),
+            "mass_unknown": unknown[MEANS.index("negative_mass")].astype(int),
+            "effective_streams_unknown": unknown[-1].astype(int),
+            "entry_min": state.entries.low,
+        }
+
+    def _together(self, state: _State) -> Numbers:
+        """Numbers of all sites, each matrix with the same weight."""
+        sites = self._sites(state)
+        counts = state.means.count.reshape(len(MEANS), -1)
+        means = np.array([sites[name] for name in MEANS])
+        with np.errstate(invalid="ignore"):
+            shares = counts / counts.sum(1, keepdims=True)
+            means = np.where(counts > 0, means * shares, 0 * shares).sum(1)  # NaN of no matrix
+        every = {
+            **{name: band.item() for name, band in _bands(state.row_max.joined()).items()},
+            **dict(zip(MEANS, means.tolist(), strict=True)),
+            **{f"{name}_unknown": int(sites[f"{name}_unknown"].sum()) for name in UNKNOWN},
+            "entry_min": float(state.entries.low.min()),
+        }
+        return every | {"verdict": _verdict(every, self.trace.d).item()}
+
+
+class _Degeneration(Series):
+    """Every trace in order of training."""
+
+    def __init__(self, series: tuple[MixingTrace, ...]) -> None:
+        super().__init__([_Step(trace) for trace in series], series)
+        self.last = series[-1]
+
+    def summarise(self, summaries: list[Summary]) -> Summary:
+        """The numbers of the last step, and the main ones of every step."""
+        end = dict(summaries[-1])
+        verdicts = end.pop("verdicts")
+        counts = [
+            {"verdict": word, "sites": verdicts.count(word)}
+            for word in dict.fromkeys(verdicts)
+            if word
+        ]
+        shown = ("step", *BANDS, "diagonal_fraction", "identity_distance", "verdict")
+        steps = [{name: each[name] for name in shown} for each in summaries]
+        return {
+            "d": self.last.d,
+            "sites": len(self.last.sites),
+            "samples": self.last.samples,
+            **{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in end.items()},
+            "verdicts": counts,
+            **({"steps": steps} if len(steps) > 1 else {}),
+        }
+
+
+def _bands(row_max: Distributions) -> Numbers:
+    columns = row_max.columns()
+    return {name: columns[name.removeprefix("row_max_")] for name in BANDS}
 
 
 def _lanes(part: Array) -> Array:
@@ -303,21 +364,6 @@ def _verdict(numbers: Numbers, d: int) -> Any:
         holds, ["identity-degenerate", "near-permutation", "near-uniform", "signed"], "mixing"
     )
     return words.astype(object) if d > 1 else np.full(words.shape, None)
-
-
-def _summary(found: list[Numbers], last: MixingTrace) -> Summary:
-    end = dict(found[-1])
-    words = end.pop("verdicts")
-    counts = [{"verdict": w, "sites": words.count(w)} for w in dict.fromkeys(words) if w]
-    shown = ("step", *BANDS, "diagonal_fraction", "identity_distance", "verdict")
-    return {
-        "d": last.d,
-        "sites": len(last.sites),
-        "samples": last.samples,
-        **{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in end.items()},
-        "verdicts": counts,
-        **({"steps": [{k: row[k] for k in shown} for row in found]} if len(found) > 1 else {}),
-    }
 
 
 REFERENCES = {

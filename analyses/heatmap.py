@@ -25,6 +25,7 @@ from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.statistics.moments import Moments
+from birkhoff_cli.analyses.statistics.ranges import Ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,7 +106,7 @@ class _Entries:
         """No matrices."""
         self.sites, self.d = sites, d
         self.moments = Moments(sites * d * d)
-        self.low, self.high = np.full(sites, np.inf), np.full(sites, -np.inf)
+        self.ranges = Ranges(sites)
         self.histogram = np.zeros((sites, BINS), np.int64)
 
     def add(self, number: int, h: Array) -> None:
@@ -113,15 +114,14 @@ class _Entries:
         entries = h.reshape(-1, h.shape[-1])
         low, high = entries.min(1), entries.max(1)
         self.moments.add_block(number, entries, low, high)
-        self.low = np.minimum(self.low, low.reshape(self.sites, -1).min(1))
-        self.high = np.maximum(self.high, high.reshape(self.sites, -1).max(1))
+        lows, highs = (x.reshape(self.sites, -1) for x in (low, high))
+        self.ranges.add_block(number, lows.min(1), highs.max(1))
         self.histogram += _histograms(h)
 
     def merge(self, other: "_Entries") -> None:
         """Add the matrices of another."""
         self.moments.merge(other.moments)
-        self.low = np.minimum(self.low, other.low)
-        self.high = np.maximum(self.high, other.high)
+        self.ranges.merge(other.ranges)
         self.histogram += other.histogram
 
     def columns(self) -> dict[str, Any]:
@@ -133,8 +133,8 @@ class _Entries:
             "std": self.moments.std.reshape(shape),
             "row_sum": mean.sum(-1),
             "column_sum": mean.sum(-2),
-            "entry_min": self.low,
-            "entry_max": self.high,
+            "entry_min": self.ranges.low,
+            "entry_max": self.ranges.high,
             "histogram": self.histogram,
         }
 

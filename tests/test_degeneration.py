@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses import degeneration
-from birkhoff_cli.analyses.core import distributions
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry.assignment import (
@@ -19,6 +18,8 @@ from birkhoff_cli.analyses.geometry.assignment import (
 )
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.statistics import distributions
+from birkhoff_cli.analyses.statistics.buckets import WIDTH
 
 NUMBERS = [c.name for c in degeneration.SCHEMA if c.kind == "float64"]
 
@@ -48,9 +49,11 @@ def independently(h):
     found["entry_min"] = h.min()
     p10, p50, p90 = np.quantile(h.max(-1), (0.1, 0.5, 0.9))
     found |= {"row_max_p10": p10, "row_max_p50": p50, "row_max_p90": p90}
+    known = h[h.min((1, 2)) >= 0]
     found["effective_streams"] = np.nan
-    if h.min() >= 0:
-        p = h / h.sum(-1, keepdims=True)
+    found["effective_streams_unknown"] = len(h) - len(known)
+    if len(known):
+        p = known / known.sum(-1, keepdims=True)
         terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0)
         found["effective_streams"] = np.exp(-terms.sum(-1)).mean()
     return found
@@ -72,8 +75,6 @@ def test_every_number_equals_plain_numpy_on_what_a_model_applied(name, checkpoin
     for row in rows:
         same(row, independently(exact[:, row["site"]]))
     everything = independently(exact.reshape(-1, 4, 4))
-    if np.isnan([independently(exact[:, k])["effective_streams"] for k in range(12)]).any():
-        everything["effective_streams"] = np.nan
     same(result.summarise(), everything)
     for band in ("p10", "p50", "p90"):
         assert {r[f"step_row_max_{band}"] for r in rows} == {result.summarise()[f"row_max_{band}"]}
@@ -150,11 +151,15 @@ def test_uniform_and_identity_for_every_size(d):
     assert row["verdict"] == (None if d == 1 else "identity-degenerate")
 
 
-def test_effective_streams_are_null_where_an_entry_is_negative(rng):
-    h = np.stack([SHC(4).draw(20, rng), MHC(4).draw(20, rng)], axis=1)
+def test_effective_streams_are_those_of_matrices_without_a_negative_entry(rng):
+    signed = SHC(4).draw(20, rng)
+    h = np.stack([signed[signed.min((1, 2)) < -1e-9][:9], MHC(4).draw(9, rng)], axis=1)
     rows = degeneration.run((trace(h),)).table.to_pylist()
     assert [row["effective_streams"] is None for row in rows] == [True, False]
-    assert degeneration.run((trace(h),)).summary["effective_streams"] is None
+    assert [row["effective_streams_unknown"] for row in rows] == [9, 0]
+    summary = degeneration.run((trace(h),)).summary
+    assert summary["effective_streams"] == pytest.approx(rows[1]["effective_streams"])
+    assert summary["effective_streams_unknown"] == 9 and summary["mass_unknown"] == 0
 
 
 def test_what_is_undefined_for_zero_matrices_is_null():
@@ -197,13 +202,13 @@ def test_blocks_and_counts_change_no_more_than_they_say(rng, monkeypatch):
     """Many blocks, and buckets in place of values, as for a trace larger than memory."""
     h = MHC(4).draw(30_000, rng, scale=3.0).reshape(-1, 2, 4, 4)
     kept = degeneration.run((trace(h),)).summary
-    monkeypatch.setattr(distributions, "EXACT", 0)
+    monkeypatch.setattr(distributions, "MAX_BYTES", 0)
     counted = degeneration.run((trace(h),)).summary
     flat = h.max(-1)
     for name, q in (("row_max_p10", 0.1), ("row_max_p50", 0.5), ("row_max_p90", 0.9)):
         exact = np.quantile(flat, q)
         assert kept[name] == pytest.approx(exact, rel=1e-12)
-        assert abs(counted[name] - exact) <= 2 * distributions.BUCKET * min(exact, 1 - exact)
+        assert abs(counted[name] - exact) <= WIDTH * min(exact, 1 - exact)
     assert kept["identity_distance"] == counted["identity_distance"]
     exact = np.linalg.norm(h - np.eye(4), axis=(-2, -1)).mean()
     assert kept["identity_distance"] == pytest.approx(exact, rel=1e-12)

@@ -91,6 +91,11 @@ class Moments:
         return self._tree.total() or _empty(self.streams)
 
     @property
+    def count(self) -> Array:
+        """How many numbers each stream has, ``(streams,)``."""
+        return self.total().count.astype(np.int64)
+
+    @property
     def mean(self) -> Array:
         """``(streams,)``; NaN where there is no number."""
         node = self.total()
