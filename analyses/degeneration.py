@@ -256,7 +256,8 @@ class _Step(Fold[_State, Array]):
             **{f"{name}_unknown": int(sites[f"{name}_unknown"].sum()) for name in UNKNOWN},
             "entry_min": float(state.entries.low.min()),
         }
-        return every | {"verdict": _verdict(every, self.trace.d).item()}
+        verdict = _verdict(every, self.trace.d).item()
+        return {**every, **state.row_max.summary(), "verdict": verdict}
 
 
 class _Degeneration(Series):

@@ -34,7 +34,12 @@ from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
 from birkhoff_cli.analyses.geometry.norms import EPS
 from birkhoff_cli.analyses.geometry.products import Blocks, blocks, times
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
-from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS, Distributions
+from birkhoff_cli.analyses.statistics.distributions import (
+    COLUMNS,
+    STATISTICS,
+    Distributions,
+    largest_error,
+)
 from birkhoff_cli.analyses.statistics.log_means import LogMeans
 
 if TYPE_CHECKING:
@@ -158,8 +163,7 @@ class _Record:
     @property
     def quantile_error(self) -> float | None:
         """The larger one of both kinds of numbers."""
-        errors = [part.quantile_error for part in (self.lines, self.singles)]
-        return None if None in errors else max(errors)  # type: ignore[type-var]
+        return largest_error(self.lines, self.singles)
 
 
 def _steps(source: Source, record: _Record) -> Iterator[Columns]:

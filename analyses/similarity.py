@@ -11,21 +11,30 @@ between the two is what the trained mixing does. (The papers train a second mode
 Source: sHC, section 4.2 and figures 3, 10, 11.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import check_steps
+from birkhoff_cli.analyses.core.trace import check_steps, site_columns
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
-from birkhoff_cli.analyses.networks.token_run import TokenRun, batches, in_torch, inference
+from birkhoff_cli.analyses.networks.token_run import (
+    TokenRun,
+    batches,
+    in_torch,
+    inference,
+    sequences_in_batch,
+)
+from birkhoff_cli.analyses.statistics.distributions import STATISTICS, Distributions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,10 +62,11 @@ SCHEMA = (
     column("p90", "float64", f"90th percentile {OF}", nullable=True),
     column("max", "float64", f"largest {OF}", nullable=True),
 )
-STATISTICS = ("mean", "std", "min", "p10", "p50", "p90", "max")
 STREAMS = ("in", "mixed", "out")
 MIXINGS = ("actual", "identity")
 MIXED = STREAMS.index("mixed")
+KEPT = 2**29
+"""Bytes of similarities up to which their percentiles are exact."""
 SIZE = (10.0, 3.4)
 
 
@@ -82,19 +92,11 @@ def run(series: tuple[TokenRun, ...]) -> Result:
                 f"{each.source}: has {len(each.sites)} sites and {first.source} has "
                 f"{len(first.sites)}; give checkpoints of one model"
             )
-        require_memory(
-            3 * 4 * each.samples * len(each.sites) * len(STREAMS), f"{each.samples:,} tokens"
-        )
     check_steps(series)
-    found: list[Summary] = []
     files = [file for each in series for file in each.meta.get("inputs", ())]
-    return Result(
-        schema=SCHEMA,
-        steps=_steps(series, found),
-        summarise=lambda: _summary(found, last),
-        total=len(MIXINGS) * sum(len(list(batches(each.tokens))) for each in series),
-        meta={**last.meta, "inputs": _once(files), "title": _title(series)},
-    )
+    meta = {**last.meta, "inputs": _once(files), "title": _title(series)}
+    runs = [_Tokens(each) for each in series]
+    return run_fold(_Similarity(series, runs), Chained(runs), SCHEMA, meta)
 
 
 def _once(files: list[Any]) -> list[Any]:
@@ -108,18 +110,69 @@ def _title(series: tuple[TokenRun, ...]) -> str:
     return (names[0] if len(series) == 1 else " ... ".join(names)).replace("$", r"\$")
 
 
-def _steps(series: tuple[TokenRun, ...], found: list[Summary]) -> Iterator[Columns]:
-    for each in series:
-        model = in_torch(each.load())
-        numbers = []
-        for variant in (model, model.unmixed()):
-            parts = []
-            for batch in batches(each.tokens):
-                parts.append(_similarities(variant, batch, each))
-                yield {}
-            numbers.append(_statistics(np.concatenate(parts, axis=-1)))
-        found.append({"step": each.step, **_headline(numbers)})
-        yield _rows(each.step, each, np.stack(numbers))
+@dataclass(frozen=True)
+class _Tokens:
+    """Similarities of batches of tokens, ``(mixings, sites, streams, samples)`` each."""
+
+    run: TokenRun
+
+    @property
+    def blocks(self) -> int:
+        """Number of batches."""
+        return -(-len(self.run.tokens) // sequences_in_batch(self.run.tokens))
+
+    def read(self, numbers: range) -> Iterator[Array]:
+        """Run the batches through the model as trained, and with H = I."""
+        model = in_torch(self.run.load())
+        variants, step = (model, model.unmixed()), sequences_in_batch(self.run.tokens)
+        for batch in batches(self.run.tokens[numbers.start * step : numbers.stop * step]):
+            yield np.stack([_similarities(variant, batch, self.run) for variant in variants])
+
+
+class _Step(Fold[Distributions, Array]):
+    """The similarities of one model, over tokens."""
+
+    def __init__(self, run: TokenRun) -> None:
+        self.run = run
+        self.shape = (len(MIXINGS), len(run.sites), len(STREAMS))
+
+    def start(self) -> Distributions:
+        samples = self.run.samples
+        return Distributions(prod(self.shape), samples, f"{samples:,} tokens", KEPT)
+
+    def add(self, state: Distributions, number: int, block: Array) -> Columns:
+        state.add(number, block.reshape(prod(self.shape), -1))
+        return {}
+
+    def finish(self, state: Distributions) -> tuple[Iterable[Columns], Summary]:
+        """Rows by mixing, then site, then stage."""
+        columns = state.columns()
+        numbers = {name: columns[name].reshape(self.shape) for name in STATISTICS}
+        rows = {
+            "step": self.run.step,
+            "mixing": np.array(MIXINGS)[:, None, None],
+            **{name: c[:, None] for name, c in site_columns(self.run.sites).items()},
+            "streams": np.array(STREAMS),
+            **numbers,
+        }
+        return (rows,), {"step": self.run.step, **_headline(numbers["mean"]), **state.summary()}
+
+
+class _Similarity(Series):
+    """Every model in order of training."""
+
+    def __init__(self, series: tuple[TokenRun, ...], runs: list[_Tokens]) -> None:
+        super().__init__([_Step(run) for run in series], runs)
+        self.last = series[-1]
+
+    def summarise(self, summaries: list[Summary]) -> Summary:
+        """The numbers of the last step, and those of every step."""
+        return {
+            "sites": len(self.last.sites),
+            "samples": self.last.samples,
+            **summaries[-1],
+            **({"steps": summaries} if len(summaries) > 1 else {}),
+        }
 
 
 def _similarities(model: LanguageModel, tokens: Array, source: TokenRun) -> Array:
@@ -159,45 +212,14 @@ def _cosine(streams: Array) -> Array:
     return off / (d * (d - 1)) if d > 1 else off * float("nan")
 
 
-def _statistics(values: Array) -> Array:
-    """``(sites, 3, samples)`` to ``(sites, 3, 7)``, in float64."""
-    exact = values.astype(np.float64)
-    quantiles = np.quantile(exact, (0, 0.1, 0.5, 0.9, 1), axis=-1)
-    low, p10, p50, p90, high = quantiles
-    return np.stack([exact.mean(-1), exact.std(-1), low, p10, p50, p90, high], axis=-1)
-
-
-def _rows(step: int | None, source: TokenRun, numbers: Array) -> Columns:
-    """Mixing, then site, then stage, of ``(2, sites, 3, 7)``."""
-    sites = np.arange(len(source.sites))[:, None]
-    return {
-        "step": step,
-        "mixing": np.array(MIXINGS)[:, None, None],
-        "site": sites,
-        "layer": np.array([s.layer for s in source.sites])[:, None],
-        "branch": np.array([s.branch for s in source.sites])[:, None],
-        "streams": np.array(STREAMS),
-        **{name: numbers[..., k] for k, name in enumerate(STATISTICS)},
-    }
-
-
-def _headline(numbers: list[Array]) -> dict[str, float | None]:
+def _headline(means: Array) -> dict[str, float | None]:
     """Means after mixing: at the first site, at the last, over all; with H and with I."""
     found: dict[str, float | None] = {}
-    for number, word in zip(numbers, ("", "_identity"), strict=True):
-        mean = number[:, MIXED, 0]
+    for number, word in zip(means, ("", "_identity"), strict=True):
+        mean = number[:, MIXED]
         for name, value in (("first", mean[0]), ("last", mean[-1]), ("mean", mean.mean())):
             found[f"similarity_{name}{word}"] = None if np.isnan(value) else float(value)
     return found
-
-
-def _summary(found: list[Summary], last: TokenRun) -> Summary:
-    return {
-        "sites": len(last.sites),
-        "samples": last.samples,
-        **found[-1],
-        **({"steps": found} if len(found) > 1 else {}),
-    }
 
 
 COLOURS = {"actual": BLUE, "identity": ORANGE, "branch": GREEN}

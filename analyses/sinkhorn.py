@@ -38,7 +38,12 @@ from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
 from birkhoff_cli.analyses.geometry.sinkhorn import Balancing
-from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS, Distributions
+from birkhoff_cli.analyses.statistics.distributions import (
+    COLUMNS,
+    STATISTICS,
+    Distributions,
+    largest_error,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -327,7 +332,8 @@ class _Sinkhorn(Fold[_State, Stage]):
             for found, place in ((sites, where), (composite, dict.fromkeys(where)))
             for key, numbers in found.items()
         ]
-        return rows, _summary(self.source, sites, composite)
+        error = largest_error(state.sites.found, state.composite.found)
+        return rows, {**_summary(self.source, sites, composite), "quantile_error": error}
 
 
 def _converging(stage: Stage) -> Values:

@@ -211,6 +211,13 @@ class Distributions:
         return low + width * share, error
 
 
+def largest_error(*parts: Distributions) -> float | None:
+    """The largest ``quantile_error`` of several; None if that of one is not known."""
+    errors = [part.quantile_error for part in parts]
+    known = [error for error in errors if error is not None]
+    return max(known) if len(known) == len(errors) else None
+
+
 def _ranks(n: int) -> list[tuple[int, int, float]]:
     """The two ranks between which a percentile of n numbers lies, and where (Hyndman & Fan, 7)."""
     exact = [q * (n - 1) for q in QUANTILES]
