@@ -42,8 +42,11 @@ class Word(str):
         """The case of the kind does not matter."""
         kind, equals, file = text.partition("=")
         word = super().__new__(cls, kind.lower() + equals + file)
-        if word.kind not in KINDS or bool(file) is not (word.kind == "tokens"):
-            raise UsageError(f"--inputs {unknown(escape(text), WORDS, 'inputs')}")
+        if word.kind not in KINDS:
+            raise UsageError(f"--inputs {unknown(escape(kind), WORDS, 'inputs')}")
+        if bool(file) is not (word.kind == "tokens"):
+            spelling = next(known for known in WORDS if known.startswith(word.kind))
+            raise UsageError(f"--inputs {escape(text)} cannot be; say --inputs {spelling}")
         return word
 
     @property

@@ -33,7 +33,7 @@ def read(kind: Any, text: str, label: str) -> Any:
     if get_origin(kind) is Literal:
         return choose(get_args(kind), text, label)
     if get_origin(kind) is tuple:
-        parts = [part for part in text.replace("x", ",").split(",") if part]
+        parts = text.replace("x", ",").split(",") if text else []
         return tuple(_one(get_args(kind)[0], part, label, "; say 2,2 or 2x2") for part in parts)
     return _one(kind, text, label)
 

@@ -167,7 +167,7 @@ def test_inspect_shows_a_series(birkhoff, checkpoints):
     [
         (("--inputs", "gauss"), 2, "did you mean 'gaussian'"),
         (("--inputs", "tokens"), 2, "tokens=FILE"),
-        (("--inputs", "static=x"), 2, "known: static"),
+        (("--inputs", "static=x"), 2, "say --inputs static"),
         (("--length", "3"), 2, "--length has no meaning with --inputs static"),
         (("--inputs", "gaussian", "--random"), 2, "--random has no meaning"),
         (("--inputs", "gaussian", "-n", "-1"), 2, "expected at least 1"),
