@@ -13,6 +13,7 @@ from operator import add
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
 from birkhoff_cli.analyses.geometry.orthogonal import Field, haar
 
 
@@ -47,8 +48,12 @@ def distance(matrices: Array, alpha: Array) -> Array:
     """Frobenius distance of every matrix ``(..., d, d)`` from its circulant part."""
     x = lanes(matrices, 2)
     d = len(x)
-    squares = (np.square(x[i, j] - alpha[(j - i) % d]) for i in range(d) for j in range(d))
-    return np.sqrt(reduce(add, squares))
+    apart = [x[i, j] - alpha[(j - i) % d] for i in range(d) for j in range(d)]
+    with np.errstate(over="ignore"):
+        found: Array = np.sqrt(reduce(add, map(np.square, apart)))
+    if np.isinf(found).any():
+        found = frobenius_norm(np.stack(apart)[None], (0, 1))
+    return found
 
 
 def block_circulant(n: int, s: int, rng: np.random.Generator, field: Field = "real") -> Array:

@@ -12,7 +12,7 @@ NARROW = (1e-280, 1e280)
 """Sums of squares to which no entry that matters has lost digits."""
 
 
-def frobenius_norm(x: Array, axes: tuple[int, int] = (-2, -1)) -> Array:
+def frobenius_norm(x: Array, axes: tuple[int, ...] = (-2, -1)) -> Array:
     """``||X||_F`` over two axes, float64; infinite only where a float64 ends."""
     with np.errstate(over="ignore"):
         squares = np.square(x).sum(axes)
@@ -30,7 +30,7 @@ def power_of_two(x: Array, axes: tuple[int, ...]) -> Array:
     return power
 
 
-def _rescaled(x: Array, axes: tuple[int, int]) -> Array:
+def _rescaled(x: Array, axes: tuple[int, ...]) -> Array:
     scale = power_of_two(x, axes)
     with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite already
         return np.sqrt(np.square(x / scale).sum(axes)) * scale.reshape(np.delete(x.shape, axes))

@@ -91,7 +91,8 @@ class Support:
         """How many points lie farther outside than that."""
         if self.shape in ("scallops", "polygon"):
             depth = _deepest_gap(self.d) / self.s if self.shape == "scallops" else 0.0
-            doubtful = re * re + im * im > (np.cos(np.pi / self.d) - depth) ** 2
+            with np.errstate(over="ignore"):  # infinite is outside too
+                doubtful = re * re + im * im > (np.cos(np.pi / self.d) - depth) ** 2
             re, im = re[doubtful], im[doubtful]
         return int((self.excess(re, im) > tolerance).sum())
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes, namespace
+from birkhoff_cli.analyses.geometry.frobenius import NARROW, frobenius_norm
 
 Where: TypeAlias = slice | Array
 """Some lanes: all of them, which costs no copy, or their indices."""
@@ -71,8 +72,13 @@ def dot(a: Array, b: Array) -> Array:
 
 def norm(a: Array) -> Array:
     """Frobenius norms of lanes ``(..., batch)``."""
-    total = dot(a, a)
-    return np.sqrt(total, out=total)
+    with np.errstate(over="ignore"):
+        total = dot(a, a)
+    odd = np.flatnonzero(~((total > NARROW[0]) & (total < NARROW[1])))
+    np.sqrt(total, out=total)
+    if odd.size and a[..., odd].any():
+        total[odd] = frobenius_norm(a[..., odd], tuple(range(a.ndim - 1)))
+    return total
 
 
 def average(matrices: Sequence[Array], weights: Array) -> Array:

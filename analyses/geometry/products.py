@@ -151,7 +151,8 @@ def blocks(h: Array, rounding: float) -> Blocks:
 
 def _squares_from_first(side: Array) -> Array:
     """The mean square over rows (or columns) of their sums less 1, given a side of blocks."""
-    return np.square(side[0] - 1) + dot(side[1:], side[1:])
+    with np.errstate(over="ignore"):  # infinite is far from it too
+        return np.square(side[0] - 1) + dot(side[1:], side[1:])
 
 
 def times(left: Blocks, right: Blocks) -> Blocks:

@@ -44,8 +44,9 @@ class Coverage:
         if re.size and (re[0] == 1).all():  # usual, and one look is enough for all of them
             self._mark(re[0].ravel()[:1], im[0].ravel()[:1])
             re, im = re[1:], im[1:]
-        square = re * re
-        square += im * im
+        with np.errstate(over="ignore"):  # infinite is outside too
+            square = re * re
+            square += im * im
         far = self.region.outside(re, im, square, self.tolerance)
         self.outside += far[0].size
         if self.factor:
