@@ -18,29 +18,24 @@ quantile_error bounds them, relative to the distance to 0 or 1, whichever is nea
 Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; BE-HC, figure 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.fold import Fold, Grouped, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
-from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
 from birkhoff_cli.analyses.geometry.norms import EPS
-from birkhoff_cli.analyses.geometry.products import Blocks, blocks, times
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
-from birkhoff_cli.analyses.statistics.distributions import (
-    COLUMNS,
-    STATISTICS,
-    Distributions,
-    largest_error,
-)
-from birkhoff_cli.analyses.statistics.log_means import LogMeans
+from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS
+from birkhoff_cli.analyses.statistics.drift import METRICS, Drift, Spans
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,19 +60,17 @@ SCHEMA = (
     *COLUMNS,
 )
 
-PER_SAMPLE = PER_LINE | PER_MATRIX
-ROOT_MEAN_SQUARE = {
-    "log_barycenter_rms": "natural logarithm of the root mean square over samples of the distance "
-    "to J/d, at any depth; it stands in the column mean, and the others are null"
-}
-METRICS = PER_SAMPLE | ROOT_MEAN_SQUARE
 SIZE = (9.6, 6.6)
 
-AT_ONCE = 16_384
+MAX_LANES = 16_384
 """4 x 4 matrices in one step, so that it stays in cache; fewer of larger ones."""
 
-LARGE = 64e6
-"""Bytes of stacks held for one step."""
+MAX_BYTES = 64e6
+"""Of the matrices that are taken together, in float64."""
+
+
+Chain = dict[str, Any]
+"""Statistics of one metric by depth."""
 
 
 def run(
@@ -105,168 +98,110 @@ def run(
         BadInput: a trace without samples, or a matrix that is not finite.
         TooLarge: more sites than fit in memory.
     """
-    places, n, drawn = source.sites, source.samples, source.drawn
-    if not n or not places:
+    if not source.samples or not source.sites:
         raise BadInput(f"{source.title}: holds no matrices; record at least one sample")
-    record = _Record(n, len(places), source.d, from_each)
-    factor = mean_square_factor(drawn.method, drawn.draws) if drawn else None
-    return Result(
-        schema=SCHEMA,
-        steps=_steps(source, record),
-        summarise=lambda: _summary(record, len({p.layer for p in places}), factor),
-        total=-(-n // record.at_once),
-        meta={**source.meta, "d": source.d, "title": source.title, "mean_square_factor": factor},
-    )
+    fold = _DepthDrift(source, from_each)
+    meta = {**source.meta, "d": source.d, "title": source.title, "mean_square_factor": fold.factor}
+    return run_fold(fold, Grouped(source, fold.group), SCHEMA, meta)
 
 
-class _Record:
-    """Every metric of every site and product: first all sites, then the products by last site."""
+class _DepthDrift(Fold[Drift, list[Array]]):
+    """Every site, and every product that ends there."""
 
-    def __init__(self, samples: int, sites: int, d: int, from_each: bool) -> None:
-        site = np.arange(sites)
-        last, start = np.tril_indices(sites) if from_each else (site, np.zeros_like(site))
-        self.samples, self.sites, self.d, self.from_each = samples, sites, d, from_each
-        self.kind = np.repeat(["site", "composite"], [sites, len(last)])
-        self.site = np.concatenate([site, last])
-        self.start = np.concatenate([site, start])
-        self.at_once = max(1, AT_ONCE * 16 // d**2)
-        what = f"{len(self.site):,} matrices and products"
-        self.lines = Distributions(len(self.site) * len(PER_LINE), samples * d, what)
-        self.singles = Distributions(len(self.site) * len(PER_MATRIX), samples, what)
-        self.squares = LogMeans(len(self.site))
+    def __init__(self, source: Source, from_each: bool) -> None:
+        self.samples, self.d, self.sites = source.samples, source.d, source.sites
+        self.spans = Spans(len(source.sites), from_each)
+        self.precision = float(np.finfo(np.result_type(source.dtype, np.float16)).eps)
+        drawn = source.drawn
+        self.factor = mean_square_factor(drawn.method, drawn.draws) if drawn else None
+        self.at_once = max(1, MAX_LANES * 16 // self.d**2)
+        held = source.block * len(self.sites) * self.d**2 * 8
+        self.group = max(1, min(self.at_once // source.block, int(MAX_BYTES // held)))
 
-    def put(self, number: int, row: int, measured: dict[str, Array]) -> None:
-        """The numbers of one row, of the samples of a block."""
-        lines = np.stack([measured[m].ravel() for m in PER_LINE])
-        self.lines.add(number, lines, row * len(PER_LINE))
-        singles = np.stack([measured[m] for m in PER_MATRIX])
-        self.singles.add(number, singles, row * len(PER_MATRIX))
-        self.squares.add(number, 2 * measured["log_barycenter_distance"][None], row)
+    def start(self) -> Drift:
+        """No samples."""
+        return Drift(len(self.spans.composite), self.samples, self.d)
 
-    def row(self, site: int, start: int) -> int:
-        """Row index of the composite from ``start`` to ``site``."""
-        return self.sites + (site * (site + 1) // 2 + start if self.from_each else site)
+    def add(self, state: Drift, number: int, block: list[Array]) -> Columns:
+        """Measure the samples of a group of blocks, so many at once that they stay in cache."""
+        walks = [self.spans.measure(part, self.precision) for part in _parts(block, self.at_once)]
+        for rows in zip(*walks, strict=True):
+            row, numbers = rows[0]
+            if len(rows) > 1:
+                numbers = {k: np.concatenate([n[k] for _, n in rows], -1) for k in numbers}
+            state.add(number, row, numbers)
+        return {}
 
-    def columns(self) -> dict[str, Array]:
-        """The statistics and what is not known of them, ``(rows, metrics)`` each."""
-        rows = len(self.site)
-        parts = [p.columns() for p in (self.lines, self.singles)]
-        found = {}
-        for name in parts[0]:
-            columns = [part[name].reshape(rows, -1) for part in parts]
-            columns.append(columns[1][:, -1:])  # of the metric whose root mean square it is
-            found[name] = np.concatenate(columns, axis=1)
-            if name in STATISTICS:
-                found[name][:, -1] = self.squares.logs / 2 if name == "mean" else np.nan
-        return found
+    def finish(self, state: Drift) -> tuple[Iterable[Columns], Summary]:
+        """A row for every kind, last site, start and metric."""
+        columns = state.columns()
+        start, last = self.spans.ends
+        places = {k: v[last][:, None] for k, v in site_columns(self.sites).items()}
+        kind = np.where(self.spans.composite, "composite", "site")
+        rows = {
+            "kind": kind[:, None],
+            "depth": (1 + last - start)[:, None],
+            "start": start[:, None],
+            **places,
+            "metric": np.array(list(METRICS)),
+            **columns,
+        }
+        return [rows], self._summary(columns, state.quantile_error)
 
-    @property
-    def quantile_error(self) -> float | None:
-        """The larger one of both kinds of numbers."""
-        return largest_error(self.lines, self.singles)
+    def _summary(self, columns: dict[str, Array], quantile_error: float | None) -> Summary:
+        single, chain = self._by_metric(columns)
+        last = {m: {k: _known(v[-1]) for k, v in chain[m].items()} for m in METRICS}
+        square, depth = _mean_square_decay(chain, self.samples)
+        return {
+            "layers": len({site.layer for site in self.sites}),
+            "sites": len(self.sites),
+            "samples": self.samples,
+            "column_error_max": _largest_error(single["column_sum"]),
+            "row_error_max": _largest_error(single["row_sum"]),
+            "composite_column_min": last["column_sum"]["min"],
+            "composite_column_max": last["column_sum"]["max"],
+            "composite_row_min": last["row_sum"]["min"],
+            "composite_row_max": last["row_sum"]["max"],
+            "composite_spectral_norm_max": last["spectral_norm"]["max"],
+            "composite_spectral_radius_max": last["spectral_radius"]["max"],
+            "site_spectral_radius_max": _known(np.fmax.reduce(single["spectral_radius"]["max"])),
+            "amax_forward_max": last["amax_forward"]["max"],
+            "amax_backward_max": last["amax_backward"]["max"],
+            "typical_decay": _decay(chain["log_barycenter_distance"]["mean"]),
+            "lambda_2_decay": _decay(chain["log_lambda_2"]["mean"]),
+            "mean_square_decay": square,
+            "mean_square_depth": depth,
+            "mean_square_decay_exact": None if self.factor is None else self.factor**0.5,
+            "quantile_error": quantile_error,
+        }
+
+    def _by_metric(self, columns: dict[str, Array]) -> tuple[dict[str, Chain], dict[str, Chain]]:
+        """Statistics of single matrices, and of the products from the first site."""
+        composite, start = self.spans.composite, self.spans.ends[0]
+        single, chain = (
+            {m: {k: v[rows, i] for k, v in columns.items()} for i, m in enumerate(METRICS)}
+            for rows in (~composite, composite & (start == 0))
+        )
+        return single, chain
 
 
-def _steps(source: Source, record: _Record) -> Iterator[Columns]:
-    precision = float(np.finfo(np.result_type(source.dtype, np.float16)).eps)
-    for number, group in enumerate(_groups(iter(source), record.at_once)):
-        _follow(number, group, record, precision)
-        yield {}
-    yield _rows(record, source.sites)
-
-
-def _groups(stacks: Iterator[Array], size: int) -> Iterator[list[Array]]:
-    """Stacks ``(n, sites, d, d)`` in pieces of at most ``size`` samples, that many together."""
-    held: list[Array] = []
+def _parts(stacks: list[Array], size: int) -> list[list[Array]]:
+    """The samples of some arrays in parts of about ``size`` or fewer, in order."""
+    parts: list[list[Array]] = [[]]
     for stack in stacks:
         for start in range(0, len(stack), size):
-            held.append(stack[start : start + size])
-            if sum(map(len, held)) >= size or sum(h.nbytes for h in held) >= LARGE:
-                yield held
-                held = []
-    if held:
-        yield held
-
-
-def _follow(number: int, group: list[Array], record: _Record, precision: float) -> None:
-    """Measure some samples at every site, and the products that end there."""
-    products: list[Blocks] = []
-    for site in range(record.sites):
-        h = _in_lanes(group, site)
-        factor = blocks(h, precision)
-        measured = measure(factor, precision)
-        record.put(number, site, measured)
-        products = [times(factor, p) for p in products]
-        for start, product in enumerate(products):
-            record.put(number, record.row(site, start), measure(product, precision))
-        if site == 0 or record.from_each:
-            record.put(number, record.row(site, len(products)), measured)
-            products.append(factor)
-
-
-def _in_lanes(group: list[Array], site: int) -> Array:
-    """The matrices of one site, ``(d, d, samples)`` in float64."""
-    d = group[0].shape[-1]
-    h = aligned((d, d, sum(map(len, group))), float)
-    start = 0
-    for stack in group:
-        one = np.ascontiguousarray(stack[:, site])  # a site's matrices are far from each other
-        h[..., start : start + len(stack)] = lanes(one, 2)
-        start += len(stack)
-    return h
-
-
-def _rows(record: _Record, places: Any) -> Columns:
-    """The table: kind, then last site, start and metric."""
-    site = record.site[:, None]
-    return {
-        "kind": record.kind[:, None],
-        "depth": 1 + site - record.start[:, None],
-        "start": record.start[:, None],
-        "site": site,
-        "layer": np.array([p.layer for p in places])[site],
-        "branch": np.array([p.branch for p in places])[site],
-        "metric": np.array(list(METRICS)),
-        **record.columns(),
-    }
-
-
-def _summary(record: _Record, layers: int, factor: float | None) -> Summary:
-    columns = record.columns()
-    of = {m: {k: v[:, i] for k, v in columns.items()} for i, m in enumerate(METRICS)}
-    single = {m: {k: v[: record.sites] for k, v in of[m].items()} for m in METRICS}
-    first = np.flatnonzero((record.kind == "composite") & (record.start == 0))
-    chain = {m: {k: v[first] for k, v in of[m].items()} for m in METRICS}
-    last = {m: {k: _known(v[-1]) for k, v in chain[m].items()} for m in METRICS}
-    square, depth = _mean_square_decay(chain, record.samples)
-    return {
-        "layers": layers,
-        "sites": record.sites,
-        "samples": record.samples,
-        "column_error_max": _largest_error(single["column_sum"]),
-        "row_error_max": _largest_error(single["row_sum"]),
-        "composite_column_min": last["column_sum"]["min"],
-        "composite_column_max": last["column_sum"]["max"],
-        "composite_row_min": last["row_sum"]["min"],
-        "composite_row_max": last["row_sum"]["max"],
-        "composite_spectral_norm_max": last["spectral_norm"]["max"],
-        "composite_spectral_radius_max": last["spectral_radius"]["max"],
-        "site_spectral_radius_max": _known(np.fmax.reduce(single["spectral_radius"]["max"])),
-        "amax_forward_max": last["amax_forward"]["max"],
-        "amax_backward_max": last["amax_backward"]["max"],
-        "typical_decay": _decay(chain["log_barycenter_distance"]["mean"]),
-        "lambda_2_decay": _decay(chain["log_lambda_2"]["mean"]),
-        "mean_square_decay": square,
-        "mean_square_depth": depth,
-        "mean_square_decay_exact": None if factor is None else factor**0.5,
-        "quantile_error": record.quantile_error,
-    }
+            piece = stack[start : start + size]
+            if sum(map(len, parts[-1])) + len(piece) > size and parts[-1]:
+                parts.append([])
+            parts[-1].append(piece)
+    return parts
 
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _largest_error(sums: dict[str, Array]) -> float:
+def _largest_error(sums: Chain) -> float:
     return float(max(np.abs(sums[k] - 1).max() for k in ("min", "max")))
 
 
@@ -279,7 +214,7 @@ def _decay(logs: Array) -> float | None:
     return rate if np.isfinite(rate) else None
 
 
-def _mean_square_decay(chain: dict[str, Any], samples: int) -> tuple[float | None, int | None]:
+def _mean_square_decay(chain: dict[str, Chain], samples: int) -> tuple[float | None, int | None]:
     """The factor per layer of the root of the mean square, and the depth it was read at.
 
     The distances are close to log-normal, and a mean of n squares of such is wrong by about
@@ -297,9 +232,6 @@ ROUNDING = 1e-5
 
 DEPTH = "depth: sites so far"
 SUMS = {"site": "sums of each matrix", "composite": "sums of the composite"}
-
-Chain = dict[str, Any]
-"""Statistics of one metric by depth."""
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -1,7 +1,11 @@
 """Drift against plain numpy, and against the exact law of random products."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from birkhoff_cli.analyses import depth_drift
 from birkhoff_cli.analyses.core.errors import BadInput
@@ -281,8 +285,8 @@ def test_one_matrix_that_is_off_changes_no_other_sample(rng):
     h = GoMHC(4).draw(20 * 40, rng).reshape(20, 40, 4, 4)
     h[7, 3] += 1e-6 * rng.normal(size=(4, 4))
     rest = np.delete(np.arange(20), 7)
-    parts = [by_row(depth_drift.run(trace(h[k]), rng=rng).table) for k in (rest, [7])]
-    union = by_row(depth_drift.run(trace(h), rng=rng).table)
+    parts = [by_row(depth_drift.run(trace(h[k])).table) for k in (rest, [7])]
+    union = by_row(depth_drift.run(trace(h)).table)
     for key, row in union.items():
         ours, other = (part[key] for part in parts)
         assert row["unknown"] == ours["unknown"] + other["unknown"]
@@ -298,19 +302,56 @@ def test_one_matrix_that_is_off_changes_no_other_sample(rng):
 def test_gains_of_tiny_products_are_of_their_own_size(d, scale, rng):
     """Neither side exact, entries of both signs far below 1: the largest sums of moduli."""
     h = scale ** (1 / 3) * rng.normal(size=(20, 3, d, d))
-    rows = by_row(depth_drift.run(trace(h), rng=rng).table)
+    rows = by_row(depth_drift.run(trace(h)).table)
     moduli = np.abs(products(h)[:, -1])
     for name, axis in (("amax_forward", -1), ("amax_backward", -2)):
         expected = statistics(moduli.sum(axis).max(-1))
         np.testing.assert_allclose(shown(rows["composite", 2, name]), expected, rtol=1e-12)
 
 
-def test_deviation_and_root_mean_square_go_on_where_squares_underflow(rng):
+@settings(max_examples=15)
+@given(cuts=st.lists(st.integers(1, 5), max_size=4), from_each=st.booleans())
+def test_a_run_may_be_cut_anywhere(cuts, from_each):
+    """Ranges of blocks, merged in order: the same rows and summary, bit for bit."""
+    rng = np.random.default_rng(0)
+    h = np.concatenate(
+        [MHC(3, iters=2).draw(120, rng), 0.5 * rng.normal(size=(72, 3, 3)), GoMHC(3).draw(72, rng)]
+    ).reshape(66, 4, 3, 3)
+    fold = depth_drift._DepthDrift(trace(h), from_each)
+    groups = [[h[k : k + 7], h[k + 7 : k + 11]] for k in range(0, len(h), 11)]
+
+    def in_ranges(*inner):
+        state = None
+        for first, last in pairwise(sorted({0, *inner, len(groups)})):
+            part = fold.start()
+            for number in range(first, last):
+                fold.add(part, number, groups[number])
+            state = part if state is None else fold.merge(state, part)
+        return fold.finish(state)
+
+    ((cut,), cut_summary), ((whole,), summary) = in_ranges(*cuts), in_ranges()
+    assert cut_summary == summary
+    for name, values in whole.items():
+        np.testing.assert_array_equal(cut[name], values)
+
+
+def test_many_samples_of_few_sites_are_measured_in_steps(monkeypatch, rng):
+    """However many are in a step, the numbers are the same."""
+    h = MHC(4, iters=2).draw(4000, rng, scale=3.0).reshape(2000, 2, 4, 4)
+    whole = depth_drift.run(trace(h)).table
+    monkeypatch.setattr(depth_drift, "MAX_LANES", 300)
+    in_steps = depth_drift.run(trace(h))
+    assert in_steps.total == 1
+    for key, row in by_row(in_steps.table).items():
+        np.testing.assert_allclose(shown(row), shown(by_row(whole)[key]), rtol=1e-12, atol=1e-15)
+
+
+def test_deviation_and_root_mean_square_go_on_where_squares_underflow():
     """Pairs of 2 x 2 matrices with second eigenvalues 0.1 and 0.3, 700 layers deep."""
     second = np.array([0.1, 0.3])[:, None] * np.ones(700)
     one, other = (1 + second) / 2, (1 - second) / 2
     h = np.stack([np.stack([one, other], -1), np.stack([other, one], -1)], -2)
-    result = depth_drift.run(trace(h), rng=rng)
+    result = depth_drift.run(trace(h))
     rows = by_row(result.table)
     for depth in (100, 160, 300, 500):
         low, high = 0.1**depth, 0.3**depth

@@ -1,0 +1,121 @@
+"""Numbers of matrices at several sites and of their products over depth, over samples."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
+from birkhoff_cli.analyses.core.fold import Statistics
+from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, Numbers, measure
+from birkhoff_cli.analyses.geometry.products import Blocks, blocks, times
+from birkhoff_cli.analyses.statistics.distributions import (
+    STATISTICS,
+    Distributions,
+    largest_error,
+)
+from birkhoff_cli.analyses.statistics.log_means import LogMeans
+
+ROOT_MEAN_SQUARE = {
+    "log_barycenter_rms": "natural logarithm of the root mean square over samples of the distance "
+    "to J/d, at any depth; it stands in the column mean, and the others are null"
+}
+METRICS = PER_LINE | PER_MATRIX | ROOT_MEAN_SQUARE
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The sites, and after them the products: from the first site, or from every one.
+
+    Attributes:
+        sites: how many.
+        from_each: whether there is a product for every pair of a start and a later site.
+    """
+
+    sites: int
+    from_each: bool
+
+    @cached_property
+    def ends(self) -> tuple[Array, Array]:
+        """First and last site of every row."""
+        site = np.arange(self.sites)
+        last, start = np.tril_indices(self.sites) if self.from_each else (site, 0 * site)
+        return np.concatenate([site, start]), np.concatenate([site, last])
+
+    @property
+    def composite(self) -> Array:
+        """Whether a row is a product."""
+        return np.arange(len(self.ends[0])) >= self.sites
+
+    def row(self, start: int, site: int) -> int:
+        """Row of the product from ``start`` to ``site``."""
+        return self.sites + (site * (site + 1) // 2 + start if self.from_each else site)
+
+    def measure(self, stacks: Sequence[Array], precision: float) -> Iterator[tuple[int, Numbers]]:
+        """Row by row, the numbers of samples ``(n, sites, d, d)`` of several arrays."""
+        products: list[Blocks] = []
+        for site in range(self.sites):
+            factor = blocks(_in_lanes(stacks, site), precision)
+            single = measure(factor, precision)
+            yield site, single
+            products = [times(factor, p) for p in products]
+            for start, product in enumerate(products):
+                yield self.row(start, site), measure(product, precision)
+            if site == 0 or self.from_each:
+                yield self.row(len(products), site), single
+                products.append(factor)
+
+
+class Drift(Statistics):
+    """Distributions over samples of `METRICS`, ``(rows, metrics)`` of `Spans`."""
+
+    def __init__(self, rows: int, samples: int, d: int) -> None:
+        """Room for so many samples of every row.
+
+        Raises:
+            TooLarge: more rows than fit in memory.
+        """
+        what = f"{rows:,} matrices and products"
+        self.lines = Distributions(rows * len(PER_LINE), samples * d, what)
+        self.singles = Distributions(rows * len(PER_MATRIX), samples, what)
+        self.squares = LogMeans(rows)
+
+    def add(self, number: int, row: int, numbers: Numbers) -> None:
+        """Add the numbers of a block of samples to a row."""
+        lines = np.stack([numbers[m].ravel() for m in PER_LINE])
+        self.lines.add(number, lines, row * len(PER_LINE))
+        singles = np.stack([numbers[m] for m in PER_MATRIX])
+        self.singles.add(number, singles, row * len(PER_MATRIX))
+        self.squares.add(number, 2 * numbers["log_barycenter_distance"][None], row)
+
+    def columns(self) -> dict[str, Array]:
+        """Statistics, and how many numbers are not known, ``(rows, metrics)`` each."""
+        rows = self.squares.streams
+        parts = [part.columns() for part in (self.lines, self.singles)]
+        found = {}
+        for name in parts[0]:
+            columns = [part[name].reshape(rows, -1) for part in parts]
+            columns.append(columns[1][:, -1:])  # of the metric whose root mean square it is
+            found[name] = np.concatenate(columns, axis=1)
+            if name in STATISTICS:
+                found[name][:, -1] = self.squares.logs / 2 if name == "mean" else np.nan
+        return found
+
+    @property
+    def quantile_error(self) -> float | None:
+        """Bound on the error of percentiles, see `Distributions`."""
+        return largest_error(self.lines, self.singles)
+
+
+def _in_lanes(stacks: Sequence[Array], site: int) -> Any:
+    """The matrices of one site, ``(d, d, samples)`` in float64."""
+    d = stacks[0].shape[-1]
+    h = aligned((d, d, sum(map(len, stacks))), float)
+    start = 0
+    for stack in stacks:
+        one = np.ascontiguousarray(stack[:, site])  # a site's matrices are far from each other
+        h[..., start : start + len(stack)] = lanes(one, 2)
+        start += len(stack)
+    return h
