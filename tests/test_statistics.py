@@ -19,7 +19,7 @@ from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.tree import Tree
 
 USUAL = st.floats(-900, 900) | st.floats(1 - 1e-6, 1 + 1e-6) | st.floats(-1e-6, 1e-6)
-SPECIAL = st.sampled_from([0.0, 1.0, np.nan, np.inf, -np.inf, 5e-324, 1e-300, 1e300, -1.7e308])
+SPECIAL = st.sampled_from([0.0, 1.0, np.nan, np.inf, -np.inf, 5e-324, 1e-300, 1e300, -1.79e308])
 ANY = USUAL | SPECIAL | st.floats(width=64)
 STREAMS = 3
 KEPT = pytest.mark.parametrize("kept", [0, 2**20], ids=["counted", "exact"])
@@ -205,7 +205,7 @@ def test_infinity_is_a_value_of_which_there_is_no_deviation(kept):
 def test_buckets_rise_with_the_values_and_hold_them(rng):
     wide = np.ldexp(rng.normal(size=4000), rng.integers(-1074, 1023, 4000))
     near = 1 + np.ldexp(rng.normal(size=2000), rng.integers(-60, 10, 2000))
-    ends = [0, -0.0, 0.5, 1, 5e-324, -5e-324, 1.7e308, -1.7e308, np.inf, -np.inf]
+    ends = [0, -0.0, 0.5, 1, 5e-324, -5e-324, 1.79e308, -1.79e308, np.inf, -np.inf]
     beside = [np.nextafter(x, y) for x in (0.5, 1) for y in (0, 2)]
     values = np.sort(np.concatenate([wide, near, ends, beside, rng.random(2000)]))
     found = buckets(values)
@@ -235,3 +235,10 @@ def test_sum_errors_are_those_of_rows_and_of_columns():
 def test_what_cannot_fit_is_refused():
     with pytest.raises(TooLarge, match="9 products"):
         Distributions(2**40, 2, "9 products")
+
+
+def test_a_bucket_from_minus_infinity_on_has_a_number():
+    values = np.array([[-np.inf, -1.79e308, -1.79e308], [1.79e308, np.inf, np.inf]])
+    found = of(values, kept=0, pieces=1)
+    assert np.isneginf(found.statistics()[0, 2]) and np.isposinf(found.statistics()[1, 6])
+    assert not np.isnan(found.statistics()[:, 3:6]).any() and found.quantile_error is None

@@ -63,6 +63,7 @@ class Distributions:
         self._min, self._max = np.full(streams, np.inf), np.full(streams, -np.inf)
         self._moments = Moments(streams)
         self._values: dict[int, Array] = {}
+        self._done: tuple[Array, Array] | None = None
         self._counts = [] if self.exact else [Counts() for _ in range(streams)]
 
     def add(self, number: int, values: Array, first: int = 0) -> None:
@@ -76,6 +77,7 @@ class Distributions:
         """
         if not values.shape[1]:
             return
+        self._done = None
         rows = slice(first, first + len(values))
         whole = np.ascontiguousarray(values, np.float64)
         low, high = whole.min(1), whole.max(1)  # NaN where a row holds one
@@ -98,9 +100,9 @@ class Distributions:
         return known.min(initial=np.inf), known.max(initial=-np.inf)
 
     def _keep(self, number: int, values: Array, first: int) -> None:
-        shape = (self.streams, values.shape[1])
-        block = self._values.setdefault(number, np.full(shape, np.nan, values.dtype))
-        block[first : first + len(values)] = values
+        if number not in self._values:
+            self._values[number] = np.full((self.streams, values.shape[1]), np.nan, values.dtype)
+        self._values[number][first : first + len(values)] = values
 
     def _count(self, values: Array, first: int) -> None:
         codes = buckets(values)
@@ -115,6 +117,7 @@ class Distributions:
 
     def merge(self, other: "Distributions") -> None:
         """Add the blocks of another."""
+        self._done = None
         self._moments.merge(other._moments)
         self._values |= other._values
         for mine, counts in zip(self._counts, other._counts, strict=True):
@@ -173,6 +176,11 @@ class Distributions:
 
     def _percentiles(self) -> tuple[Array, Array]:
         """``(3, streams)`` percentiles, and bounds on their errors."""
+        if self._done is None:
+            self._done = self._read_percentiles()
+        return self._done
+
+    def _read_percentiles(self) -> tuple[Array, Array]:
         found = np.full((2, len(QUANTILES), self.streams), np.nan)
         found[1] = 0
         for k in range(self.streams):
@@ -208,7 +216,7 @@ class Distributions:
         width = high - low if high > low else 0.0
         share = (rank - (ends[at] - counts[at]) + 0.5) / counts[at]
         error = width / nearest if nearest else np.inf if width else 0.0
-        return low + width * share, error
+        return _between(low, high, share), error
 
 
 def largest_error(*parts: Distributions) -> float | None:
