@@ -8,6 +8,8 @@ base does, turned to our orientation: most store the transpose of what they appl
 - ``lucidrains``, ``megatron-main``: the same, with sums no smaller than 1e-12 or 1e-6.
 - ``deepseek-v4``, ``megatron-dev``: columns then rows, 1e-6 added to the first softmax and to
   every later sum.
+- ``xing``: rows then columns, 1e-6 added to every sum; ``motif``: the same, with sums no smaller
+  than 1e-8. Both begin with the powers of logits that are clipped to [-30, 30] or [-20, 20].
 
 After finitely many sweeps only the side that comes last holds, and with a guard it holds only
 to about eps.
@@ -56,17 +58,27 @@ Variant = Literal[
     "megatron-main",
     "megatron-dev",
     "tokenbender",
+    "xing",
+    "motif",
 ]
+Start = Literal["usual", "shifted", "powers"]
 
 
 class Settings(NamedTuple):
-    """What a variant fixes; the fields of `MHC` say what they mean."""
+    """What a variant fixes; the fields of `MHC` say what they mean, and one is no option.
+
+    Attributes:
+        start: what is swept: a softmax with guard ``add`` and else powers over their largest
+            (``usual``), those powers with any guard (``shifted``), or powers as they are.
+    """
 
     iters: int
     tau: float
     last: Side
     guard: Guard
     eps: float
+    clip: float = math.inf
+    start: Start = "usual"
 
 
 VARIANTS: Mapping[str, Settings] = {
@@ -77,12 +89,14 @@ VARIANTS: Mapping[str, Settings] = {
     "megatron-main": Settings(20, 1.0, "columns", "floor", 1e-6),
     "megatron-dev": Settings(20, 1.0, "rows", "add", 1e-6),
     "tokenbender": Settings(10, 0.05, "rows", "log", 0.0),
+    "xing": Settings(20, 1.0, "columns", "add", 1e-6, 30.0, "shifted"),
+    "motif": Settings(20, 1.0, "columns", "floor", 1e-8, 20.0, "powers"),
 }
 MAX_VARIED_ITERS = 61
 VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Settings that a port may have in place of its model's."""
 
-UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev")
+UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev", "xing", "motif")
 EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
 """For a guard that the variant does not have."""
 
@@ -97,6 +111,7 @@ class MHC(Parameterization):
     last: Annotated[Side | None, "side normalised last, and so exact"] = None
     guard: Annotated[Guard | None, "log: none needed; floor: max(sum, eps); add: sum + eps"] = None
     eps: Annotated[float | None, "size of the guard"] = None
+    clip: Annotated[float | None, "largest logit, and smallest (xing 30, motif 20)"] = None
 
     source = "mHC, arXiv:2512.24880"
 
@@ -110,6 +125,7 @@ class MHC(Parameterization):
         require(0 < s.tau < math.inf, f"tau = {s.tau:g}", "above 0")
         require(s.last in ("rows", "columns"), f"last '{s.last}'", "rows or columns")
         require(s.guard in EPS, f"guard '{s.guard}'", "log, floor or add")
+        require(s.clip > 0, f"clip = {s.clip:g}", "above 0")
         require(0 <= s.eps < math.inf, f"eps = {s.eps:g}", "at least 0")
         require(s.guard != "log" or not s.eps, f"eps = {s.eps:g} with guard log", "floor or add")
 
@@ -119,7 +135,7 @@ class MHC(Parameterization):
         preset = VARIANTS[self.variant]
         if self.guard not in (None, preset.guard):
             preset = preset._replace(eps=EPS.get(str(self.guard), 0.0))
-        given = {n: getattr(self, n) for n in Settings._fields}
+        given = {n: getattr(self, n, None) for n in Settings._fields}
         return preset._replace(**{n: v for n, v in given.items() if v is not None})
 
     @property
@@ -141,6 +157,7 @@ class MHC(Parameterization):
         x = vectors(theta)
         z = x.reshape((self.d, self.d, *x.shape[1:]))
         z = z if s.tau == 1 else z / s.tau
+        z = z if s.clip == math.inf else xp.clip(z, -s.clip, s.clip)
         first, last = self._axes
         axes = (first, last) * s.iters
         if s.guard == "log" and not axes:
@@ -148,8 +165,9 @@ class MHC(Parameterization):
         shifted = z - xp.max(z, axis=first, keepdims=True)
         if s.guard == "log" and not narrow(shifted):
             return batch_first(log_sweep(z, axes), 2)
-        h = xp.exp(shifted)
-        if s.guard == "add":  # V4 begins with a plain softmax + eps, whatever iters is
+        h = xp.exp(z if s.start == "powers" else shifted)
+        if s.guard == "add" and s.start == "usual":
+            # V4 begins with a plain softmax + eps, whatever iters is
             h = h / xp.sum(h, axis=first, keepdims=True) + s.eps
             axes = (last, *axes[2:])
         return batch_first(sweep(h, axes, s.guard, s.eps), 2)
@@ -178,7 +196,7 @@ class MHC(Parameterization):
             for _ in range(max(2 * s.iters - 1, 1)):
                 scale /= total + s.eps
                 total /= total + s.eps
-        elif s.guard == "floor" and (s.eps > 1 or not s.iters):
+        if s.clip < math.inf or (s.guard == "floor" and (s.eps > 1 or not s.iters)):
             return None
         because = "doubly stochastic matrices are fixed, up to the guards of their sums"
         return known_reach.doubly_stochastic(self.d, because, scale)
@@ -200,6 +218,8 @@ class MHC(Parameterization):
     def differentiable(self) -> Differentiable:
         """Written out where sweeps stay within the number range; by torch in the log domain."""
         s, by_torch = self.settings, super().differentiable()
+        if s.clip < math.inf:
+            return by_torch
 
         def evaluate(theta: Array) -> tuple[Array, Pullback]:
             z = np.ascontiguousarray(lanes(theta, 1)).reshape(self.d, self.d, -1) / s.tau

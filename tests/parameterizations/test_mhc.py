@@ -79,6 +79,23 @@ def tokenbender(logits):
     return (n * np.exp(z + u[:, None] + v)).T
 
 
+def xing(logits):
+    logits = np.clip(logits, -30, 30)
+    m = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    for _ in range(20):
+        m = m / (m.sum(axis=-1, keepdims=True) + 1e-6)
+        m = m / (m.sum(axis=-2, keepdims=True) + 1e-6)
+    return m
+
+
+def motif(logits):
+    m = np.exp(np.clip(logits, -20, 20))
+    for _ in range(20):
+        m = m / np.maximum(m.sum(axis=-1, keepdims=True), 1e-8)
+        m = m / np.maximum(m.sum(axis=-2, keepdims=True), 1e-8)
+    return m
+
+
 LOOPS = {
     "paper": paper,
     "mhc-lite": mhc_lite,
@@ -87,6 +104,8 @@ LOOPS = {
     "megatron-main": megatron_main,
     "megatron-dev": deepseek_v4,
     "tokenbender": tokenbender,
+    "xing": xing,
+    "motif": motif,
 }
 
 
@@ -141,17 +160,18 @@ def test_one_side_is_exact_unless_there_is_a_guard():
     assert MHC(4, "mhc-lite").exact == {COLUMNS, NONNEGATIVE}
     assert MHC(4, last="columns").exact == {COLUMNS, NONNEGATIVE}
     assert MHC(4, iters=0).exact == {NONNEGATIVE}
-    for guarded in ("lucidrains", "deepseek-v4", "megatron-main", "megatron-dev"):
+    for guarded in ("lucidrains", "deepseek-v4", "megatron-main", "megatron-dev", "xing", "motif"):
         assert MHC(4, guarded).exact == {NONNEGATIVE}
 
 
 def test_what_is_given_replaces_what_the_variant_says():
-    assert MHC(4, "tokenbender", iters=3).settings == (3, 0.05, "rows", "log", 0.0)
-    assert MHC(4, "lucidrains", last="rows").settings == (20, 1.0, "rows", "floor", 1e-12)
-    assert MHC(4, "lucidrains", guard="add").settings == (20, 1.0, "columns", "add", 1e-6)
+    assert MHC(4, "tokenbender", iters=3).settings[:5] == (3, 0.05, "rows", "log", 0.0)
+    assert MHC(4, "lucidrains", last="rows").settings[:5] == (20, 1.0, "rows", "floor", 1e-12)
+    assert MHC(4, "lucidrains", guard="add").settings[:5] == (20, 1.0, "columns", "add", 1e-6)
     assert MHC(4, "lucidrains", guard="log").settings.eps == 0
     assert MHC(4, "deepseek-v4", guard="add", eps=1e-3).settings.eps == 1e-3
     assert MHC(4, "mhc-lite", tau=2.0).settings.tau == 2
+    assert (MHC(4).settings.clip, MHC(4, "xing", clip=5.0).settings.clip) == (np.inf, 5)
 
 
 def test_no_sweeps_leave_the_exponential(rng):
