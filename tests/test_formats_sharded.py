@@ -20,6 +20,7 @@ NAMINGS = {
     "original": "model.layers.{}.hc_{}_{}",
     "release": "layers.{}.hc_{}_{}",
     "of several parts": "model.language_model.layers.{}.{}_hc.{}",
+    "torchtitan": "layers.{}.hc_{}_pre.hc_{}",
 }
 
 
@@ -160,6 +161,7 @@ def test_sites_of_multi_token_prediction_are_left_out_and_said(tmp_path, rng, pl
         "model.layers.0.{}_hc.{}",
         "layers.0.hc_{}_layer.hc_{}",
         "model.layers.0.hc_pre.hc_{}_layer.hc_{}",
+        "model.layers.0.hc_{}_layer.hc_pre.hc_{}",
     ],
 )
 def test_hy_v4_mixes_nothing(tmp_path, rng, naming):
@@ -526,3 +528,129 @@ def test_an_eps_that_cannot_be_is_refused(tmp_path, rng, word):
 def test_the_directory_that_is_worked_in_has_a_name(tmp_path, rng, monkeypatch):
     monkeypatch.chdir(sharded(tmp_path / "model", tensors(rng)))
     assert checkpoints.read(Path()).inputs[0]["name"] == "model"
+
+
+ALIASES = {
+    **{"hc_sinkhorn_iters": 5, "mhc_sinkhorn_iterations": 5, "mhc_sinkhorn_iters": 5},
+    **{"mhc_recur_norm": 5, "sinkhorn_iterations": 5},
+}
+
+
+@pytest.mark.parametrize("key", ALIASES)
+@pytest.mark.parametrize("part", ["", "text_config"])
+def test_settings_are_read_under_every_name_that_programs_give_them(tmp_path, rng, key, part):
+    said = {key: 5, "mhc_eps": 1e-2, "mhc_num_residual_streams": 2, "num_hidden_layers": 2}
+    config = {part: said} if part else said
+    found = checkpoints.read(sharded(tmp_path / "model", tensors(rng), config=config))
+    assert (found.map.iters, found.map.eps) == (5, 1e-2)
+    wrong = {**said, "mhc_num_residual_streams": 3}
+    with pytest.raises(BadInput, match="mhc_num_residual_streams = 3, its tensors say 2"):
+        checkpoints.read(sharded(tmp_path / "other", tensors(rng), config=wrong))
+
+
+def test_two_names_of_one_setting_that_differ_are_refused(tmp_path, rng):
+    config = {**CONFIG, "mhc_sinkhorn_iterations": 9}
+    folder = sharded(tmp_path / "model", tensors(rng), config=config)
+    with pytest.raises(BadInput, match="hc_sinkhorn_iters = 7 and mhc_sinkhorn_iterations = 9"):
+        checkpoints.read(folder)
+    assert checkpoints.read(folder, {"iters": "9"}).map.iters == 9
+
+
+def test_a_key_that_looks_like_a_setting_and_is_not_known_is_named(tmp_path, rng):
+    config = {**CONFIG, "hc_warp": 3, "mhc_tau": 0.05, "mhc_enabled": True, "vocab_size": 9}
+    found = checkpoints.read(sharded(tmp_path / "model", tensors(rng), config=config))
+    assert [a.split(" of config")[0] for a in found.assumptions] == [
+        "hc_warp = 3",
+        "mhc_tau = 0.05",
+    ]
+
+
+def test_the_largest_post_is_a_setting(tmp_path, rng):
+    config = {**CONFIG, "mhc_post_mult_value": 3.0}
+    found = checkpoints.read(sharded(tmp_path / "model", tensors(rng), config=config))
+    assert {s.name: s.value for s in found.settings}["magnitude"] == 3
+    with found.opened() as store:
+        assert all(site.post.bounds == (0, 3) for site in found.connect(store))
+
+
+@pytest.mark.parametrize(
+    ("config", "more"),
+    [
+        ({"num_nextn_predict_layers": 1}, ()),
+        ({"num_mtp_modules": 1}, ()),
+        ({}, ("layers.2.eh_proj.weight",)),
+        (None, ("layers.2.enorm.weight",)),
+    ],
+)
+def test_a_layer_more_that_something_explains_is_left_out_and_said(tmp_path, rng, config, more):
+    model = tensors(rng, layers=3) | {name: np.zeros(3, np.float32) for name in more}
+    if config is not None:
+        config = {**CONFIG, **config}
+    found = checkpoints.read(sharded(tmp_path / "model", model, config=config))
+    assert (found.layers, len(found.sites)) == (2, 4)
+    assert any(a.startswith("2 mtp sites (multi-token") for a in found.assumptions)
+
+
+def test_a_layer_more_that_nothing_explains_is_refused(tmp_path, rng):
+    folder = sharded(tmp_path / "model", tensors(rng, layers=3))
+    with pytest.raises(BadInput, match="num_hidden_layers = 2, its tensors say 3"):
+        checkpoints.read(folder)
+
+
+@pytest.mark.parametrize("padded", [("fn",), ("fn", "base")])
+def test_rows_that_only_fill_a_tile_are_left_out_and_said(tmp_path, rng, padded):
+    model = tensors(rng)
+    whole = checkpoints.read(sharded(tmp_path / "whole", model))
+    for name, array in model.items():
+        if name.endswith(padded):
+            model[name] = np.concatenate(
+                [array, np.ones((24 - len(array), *array.shape[1:]))]
+            ).astype(np.float32)
+    found = checkpoints.read(sharded(tmp_path / "padded", model))
+    np.testing.assert_array_equal(found.trace().matrices, whole.trace().matrices)
+    assert any("fn has 24 rows, of which the first 8 are read" in a for a in found.assumptions)
+    with found.opened() as one, whole.opened() as other:
+        for site, right in zip(found.connect(one), whole.connect(other), strict=True):
+            np.testing.assert_array_equal(site.weight, right.weight)
+
+
+def test_a_model_of_another_name_is_read_and_said(tmp_path, rng):
+    config = {**CONFIG, "model_type": "new_v5"}
+    found = checkpoints.read(sharded(tmp_path / "model", tensors(rng), config=config))
+    assert any("model_type 'new_v5' is not known here" in a for a in found.assumptions)
+
+
+# a file by itself, and its configuration
+
+
+@pytest.mark.parametrize("place", ["beside", "above"])
+def test_a_file_named_by_itself_takes_the_configuration_near_it(tmp_path, rng, place):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_file(tensors(rng), folder / "weights.safetensors")
+    home = folder if place == "beside" else tmp_path
+    (home / "config.json").write_text(json.dumps(CONFIG))
+    for path in (folder / "weights.safetensors", folder):
+        found = checkpoints.read(path)
+        assert found.map.iters == 7
+        said = ["config.json is that of the folder above"] if place == "above" else []
+        assert list(found.assumptions) == said
+
+
+def test_a_configuration_that_has_nothing_to_do_with_a_file_is_no_reason_to_refuse_it(
+    tmp_path, rng
+):
+    save_file(tensors(rng), tmp_path / "weights.safetensors")
+    (tmp_path / "config.json").write_text("{broken")
+    found = checkpoints.read(tmp_path / "weights.safetensors")
+    assert any("config.json beside the file is not read" in a for a in found.assumptions)
+    with pytest.raises(BadInput, match="strict JSON"):
+        checkpoints.read(tmp_path)
+
+
+def test_a_configuration_above_that_is_no_models_is_left_alone(tmp_path, rng):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_file(tensors(rng), folder / "weights.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"hc_sinkhorn_iters": 3}))
+    assert checkpoints.read(folder).map.iters == 20

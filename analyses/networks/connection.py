@@ -36,6 +36,7 @@ class Gate(NamedTuple):
             stay; None: all stay. What several proposals lead to is averaged.
         bounds: ``(low, height)`` of ``low + height * sigmoid``; None: the numbers themselves.
         tanh: whether z passes through tanh before it is scaled.
+        clip: largest argument of the sigmoid, and smallest.
     """
 
     static: Array
@@ -43,6 +44,7 @@ class Gate(NamedTuple):
     order: Array | None = None
     bounds: tuple[float, float] | None = None
     tanh: bool = False
+    clip: float | None = None
 
 
 class Weights(NamedTuple):
@@ -185,4 +187,6 @@ def _values(gate: Gate, z: Array | None) -> Array:
     if gate.bounds is None:
         return theta
     low, height = gate.bounds
-    return low + height / 2 * (1 + namespace(theta).tanh(theta / 2))  # never overflows
+    xp = namespace(theta)
+    theta = theta if gate.clip is None else xp.clip(theta, -gate.clip, gate.clip)
+    return low + height / 2 * (1 + xp.tanh(theta / 2))  # never overflows

@@ -1,14 +1,17 @@
-"""DeepSeek-V4 and its relatives, as transformers and the releases save them.
+"""DeepSeek-V4 and its relatives, as transformers, trainers and the releases save them.
 
 Every layer has two sites, attention and feed-forward; each of them holds ``fn``, ``base`` and
 ``scale`` for all of H_pre, H_post and ``comb``. The code applies ``x_out = comb^T x_in``, so
-H = comb^T. Three namings of the same tensors are read:
+H = comb^T. These namings of the same tensors are read:
 
 - ``model.layers.N.attn_hc.fn``: the modules of transformers;
 - ``model.layers.N.hc_attn_fn``: what ``save_pretrained`` writes by default;
-- ``layers.N.hc_attn_fn``: the release.
+- ``layers.N.hc_attn_fn``: the release;
+- ``layers.N.hc_attn_pre.hc_fn``: torchtitan;
+- ``model.layers.N.hc_attn_layer.hc_pre.hc_fn``: the release of HY-V4.
 
-GLM-5-next has the same tensors. HY-V4 has no ``comb``: its streams are never mixed.
+GLM-5-next has the same tensors. HY-V4 has no ``comb``: its streams are never mixed. Kernels want
+``fn`` in tiles, so a file may hold more rows of it than there are outputs.
 
 Source: transformers 5.23.0, ``models/deepseek_v4``, ``glm5_next`` and ``hy_v4``.
 """
@@ -16,29 +19,24 @@ Source: transformers 5.23.0, ``models/deepseek_v4``, ``glm5_next`` and ``hy_v4``
 import re
 from collections.abc import Mapping
 from functools import partial
-from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.checkpoints import Checkpoint, Setting
 from birkhoff_cli.checkpoints.modules import deepseek
-from birkhoff_cli.checkpoints.sites.depth import (
-    DRAFT,
-    Places,
-    anchored,
-    by_depth,
-    depth_facts,
-    matches,
-)
+from birkhoff_cli.checkpoints.sites import config as configured
+from birkhoff_cli.checkpoints.sites.config import model_config
+from birkhoff_cli.checkpoints.sites.depth import DRAFT, Places, anchored, by_depth, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
 from birkhoff_cli.checkpoints.sites.values import (
     MAX_STREAMS,
     NOT_ITS_CODE,
     Array,
-    agree,
     at,
     check_shapes,
     connections,
@@ -46,13 +44,13 @@ from birkhoff_cli.checkpoints.sites.values import (
     shapes_at,
     values,
 )
-from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers import escape
 
 MARKS = ("hc_", "_hc.")
 TENSORS = (
-    r"(?:hc_pre\.)?"
-    r"(?=(?:hc_(?:attn|ffn)_|(?:attn|ffn|mlp)_hc\.|hc_(?:attn|mlp)_layer\.hc_)[a-z]+)"
-    r"(?:hc_)?(?P<branch>attn|ffn|mlp)(?:_hc\.|_layer\.hc_|_)(?P<tensor>fn|base|scale)"
+    r"(?=hc_(?:attn|ffn|mlp|pre)|(?:attn|ffn|mlp)_hc\.)(?:hc_pre\.)?(?:hc_)?"
+    r"(?P<branch>attn|ffn|mlp)(?:_hc\.|_layer\.(?:hc_pre\.)?hc_|_pre\.hc_|_)"
+    r"(?P<tensor>fn|base|scale)"
 )
 SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 MTP = anchored(rf"(?:mtp|mtp_layers)\.(?:layers\.)?(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
@@ -64,9 +62,9 @@ ASIDE = re.compile(rf".*{DRAFT.pattern}.*|(?:\w+\.)*hc_head[._](?:hc_)?(?:head_)
 
 BRANCHES = ("attn", "mlp")
 CALLED = {"ffn": "mlp"}
-SWEEPS = Number("iters", ("hc_sinkhorn_iters",), 20)
-EPS = Number("eps", ("hc_eps",), deepseek.EPS, 0, 1)
-MAGNITUDE = Number("magnitude", ("hc_magnitude",), deepseek.MAGNITUDE, 0, 1000)
+SWEEPS = Number("iters", configured.ITERS, 20)
+EPS = Number("eps", configured.EPS, deepseek.EPS, 0, 1)
+MAGNITUDE = Number("magnitude", configured.POST, deepseek.MAGNITUDE, 0, 1000)
 
 
 def claims(store: NamedStore) -> set[str]:
@@ -74,96 +72,145 @@ def claims(store: NamedStore) -> set[str]:
     return {name for name, _ in matches(store, ANY_LAYER)}
 
 
+class Sizes(NamedTuple):
+    """What the shapes at the first site say, and ``config.json`` where they leave it open."""
+
+    streams: int
+    width: int
+    comb: bool
+    fn_rows: int
+    base_rows: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of ``fn`` that are used, and numbers of ``base``."""
+        return self.streams * (self.streams + 2) if self.comb else 2 * self.streams
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of every site's tensors."""
+        fn = (self.fn_rows, self.streams * self.width)
+        return {"fn": fn, "base": (self.base_rows,), "scale": (3 if self.comb else 2,)}
+
+
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Check all shapes and what the configuration says; then read one tensor per site."""
-    config = _config(store)
-    places = _places(store, config)
+    config = model_config(store)
+    configured.refuse_odd_layers(store, ANY_LAYER, SITE)
+    end = configured.trunk(store, SITE, config, drafts=_is_glm(config))
+    places = by_depth(store, SITE, BRANCHES, CALLED, end)
     layers = len(places) // len(BRANCHES)
-    deep = depth_facts(store, SITE, layers, config, ("num_hidden_layers",))
-    n, width, comb = _sizes(store, places)
-    rows = n * (n + 2) if comb else 2 * n
-    shapes = {"fn": (rows, n * width), "base": (rows,), "scale": (3 if comb else 2,)}
-    check_shapes(store, places, shapes)
-    agree(store, config, "hc_mult", n)
-    agree(store, config, "hidden_size", width)
-    chosen = _chosen(store, config, settings, comb)
+    drafts = {(m["layer"], m["branch"]) for m in map(MTP.fullmatch, store.tensors) if m}
+    deep = configured.depth_of(store, SITE, layers, config, end)
+    sizes = _sizes(store, places, config)
+    check_shapes(store, places, sizes.shapes)
+    configured.agree_on(store, config, configured.STREAMS, sizes.streams)
+    configured.agree_on(store, config, configured.WIDTH, sizes.width)
+    chosen = _chosen(store, config, settings, sizes.comb)
     numbers = {s.name: s.value for s in chosen}
     return Checkpoint(
         path=store.path,
         format="deepseek_v4",
-        method="mhc" if comb else "identity",
-        map=deepseek.sinkhorn(n, numbers["iters"], numbers["eps"]) if comb else None,
-        theta=deepseek.theta(values(store, places, "base"), n) if comb else _nothing(places),
+        method="mhc" if sizes.comb else "identity",
+        map=_map(sizes, numbers),
+        theta=_theta(store, places, sizes),
         sites=tuple(places),
-        d=n,
+        d=sizes.streams,
         layers=layers,
-        width=width,
-        settings=(Setting("hc_mult", n, "stored"), *chosen),
-        convention=deepseek.CONVENTION if comb else deepseek.UNMIXED,
+        width=sizes.width,
+        settings=(Setting("hc_mult", sizes.streams, "stored"), *chosen),
+        convention=deepseek.CONVENTION if sizes.comb else deepseek.UNMIXED,
         assumptions=(
             *defaults(chosen, "transformers'"),
-            *_left_out(store, _depth(config)),
+            *configured.left_out(len(drafts)),
             *deep,
+            *_padding(sizes),
+            *_family(config),
+            *configured.unknown_settings(config, _known(sizes.comb)),
         ),
-        dtypes=dtypes(store, places, shapes),
+        dtypes=dtypes(store, places, sizes.shapes),
         inputs=(store.digest(),),
         connect=partial(
             connections,
             places=places,
-            shapes=shapes,
-            make=partial(deepseek.connection, **numbers),
+            shapes=sizes.shapes,
+            make=partial(_connection, rows=sizes.rows, numbers=numbers),
         ),
     )
 
 
-def _config(store: NamedStore) -> Mapping[str, Any]:
-    """``config.json``; of a model of several parts, the part about text."""
-    config = store.config.get("config.json")
-    if not isinstance(config, dict):
-        return {}
-    text = config.get("text_config")
-    return text if isinstance(text, dict) else config
+def _connection(
+    tensors: Mapping[str, Array], *, rows: int, numbers: Mapping[str, Any]
+) -> Connection:
+    used = {"fn": tensors["fn"][:rows], "base": tensors["base"][:rows], "scale": tensors["scale"]}
+    return deepseek.connection(used, **numbers)
 
 
-def _places(store: NamedStore, config: Mapping[str, Any]) -> Places:
-    for name, _ in matches(store, ANY_LAYER):
-        if not SITE.fullmatch(name):
-            raise BadInput(
-                f"{where(store.path)}: '{escape(store.stored[name])}' is no layer; {NOT_ITS_CODE}"
-            )
-    return by_depth(store, SITE, BRANCHES, CALLED, _depth(config))
+def _map(sizes: Sizes, numbers: Mapping[str, Any]) -> Parameterization | None:
+    if not sizes.comb:
+        return None
+    return deepseek.sinkhorn(sizes.streams, numbers["iters"], numbers["eps"])
 
 
-def _depth(config: Mapping[str, Any]) -> float:
-    """Layers of the model; GLM-5-next keeps multi-token prediction as one layer more."""
-    layers = config.get("num_hidden_layers")
-    return layers if _is_glm(config) and type(layers) is int and layers > 0 else inf
+def _theta(store: NamedStore, places: Places, sizes: Sizes) -> Array:
+    if not sizes.comb:
+        return np.zeros((len(places), 0), np.float32)
+    return deepseek.theta(values(store, places, "base")[:, : sizes.rows], sizes.streams)
 
 
-def _is_glm(config: Mapping[str, Any]) -> bool:
-    return str(config.get("model_type", "")).startswith("glm5_next")
-
-
-def _sizes(store: NamedStore, places: Places) -> tuple[int, int, bool]:
-    """Streams, width, and whether there is a ``comb``, by the shapes at the first site."""
+def _sizes(store: NamedStore, places: Places, config: Mapping[str, Any]) -> Sizes:
     site, names = next(iter(places.items()))
     here, found = at(store, site), shapes_at(store, names)
     for tensor, axes in (("fn", 2), ("base", 1), ("scale", 1)):
         if len(found.get(tensor, ())) != axes:
             raise BadInput(f"{here} has no {tensor} of {axes} axes; {NOT_ITS_CODE}")
     comb = found["scale"] != (2,)
-    rows, wide = found["fn"]
-    n = deepseek.streams(rows, comb)
-    if not 1 <= n <= MAX_STREAMS or rows != (n * (n + 2) if comb else 2 * n) or wide % n:
+    (rows, wide), (base,) = found["fn"], found["base"]
+    n = _configured_streams(config, wide) or deepseek.streams(min(base, rows), comb)
+    sizes = Sizes(n, wide // n if n else 0, comb, rows, base)
+    fits = 1 <= n <= MAX_STREAMS and wide == n * sizes.width and sizes.rows <= min(rows, base)
+    padded = fits and (n == _configured_streams(config, wide) or sizes.rows == base)
+    if not fits or not (padded or sizes.rows == rows):
         raise BadInput(
             f"{here}: fn of shape {escape(found['fn'], 40)} is that of no number of streams up "
             f"to {MAX_STREAMS}; {NOT_ITS_CODE}"
         )
-    return n, wide // n, comb
+    return sizes
 
 
-def _nothing(places: Places) -> Array:
-    return np.zeros((len(places), 0), np.float32)
+def _configured_streams(config: Mapping[str, Any], wide: int) -> int:
+    """Streams as the configuration has them, if it has the width of one as well, and both fit."""
+    for key in configured.STREAMS:
+        for width in configured.WIDTH:
+            n, d = config.get(key), config.get(width)
+            if type(n) is int and type(d) is int and n * d == wide:
+                return n
+    return 0
+
+
+def _padding(sizes: Sizes) -> tuple[str, ...]:
+    if sizes.rows == sizes.fn_rows:
+        return ()
+    return (
+        f"fn has {sizes.fn_rows} rows, of which the first {sizes.rows} are read: "
+        f"{sizes.streams} streams have no more",
+    )
+
+
+def _is_glm(config: Mapping[str, Any]) -> bool:
+    """GLM-5-next keeps multi-token prediction as one layer more, and says it nowhere."""
+    return str(config.get("model_type", "")).startswith("glm5_next")
+
+
+def _family(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is assumed about a model of another name."""
+    name = str(config.get("model_type", ""))
+    if re.fullmatch(r"(?:deepseek|glm5_next|hy_v4).*|", name):
+        return ()
+    return (
+        f"the mathematics of DeepSeek-V4, by the names of tensors; model_type "
+        f"'{escape(name, 40)}' is not known here",
+    )
 
 
 def _chosen(
@@ -171,20 +218,15 @@ def _chosen(
 ) -> tuple[Setting, ...]:
     """What the site needs beyond its tensors, and where each comes from."""
     norm = 1e-5 if _is_glm(config) or not comb else deepseek.EPS
-    known = [EPS, Number("rms_norm_eps", ("rms_norm_eps",), norm, 0, 1)]
+    known = [EPS, Number("rms_norm_eps", configured.NORM, norm, 0, 1)]
     known = [SWEEPS, *known] if comb else [*known, MAGNITUDE]
+    if comb and any(key in config for key in configured.POST):  # V4 itself has none: twice
+        known.append(MAGNITUDE)
     refuse_unknown(settings, (of.name for of in known), "mhc" if comb else "identity")
     return tuple(number(store, config, settings, of) for of in known)
 
 
-def _left_out(store: NamedStore, depth: float) -> tuple[str, ...]:
-    """What is said about sites of multi-token prediction."""
-    beside = {(m["layer"], m["branch"]) for m in map(MTP.fullmatch, store.tensors) if m}
-    sites = {(m["layer"], m["branch"]) for _, m in matches(store, SITE)}
-    beyond = [layer for layer, _ in sites if int(layer) >= depth]
-    if not (mtp := len(beside) + len(beyond)):
-        return ()
-    return (
-        f"{mtp} mtp sites (multi-token prediction) are left out: the model's own depth "
-        f"does not pass through them",
-    )
+def _known(comb: bool) -> set[str]:
+    """Keys of ``config.json`` that are used."""
+    used = {*EPS.keys, *MAGNITUDE.keys}
+    return used | {*SWEEPS.keys} if comb else used

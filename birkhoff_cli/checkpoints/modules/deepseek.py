@@ -40,7 +40,7 @@ def connection(
         eps: added to H_pre and in every step of Sinkhorn.
         rms_norm_eps: added to the mean square of the streams.
         iters: steps of Sinkhorn.
-        magnitude: largest H_post, of HY-V4; twice a sigmoid in the others.
+        magnitude: largest H_post; HY-V4 adds eps to it.
     """
     fn, base, scale = (tensors[name] for name in ("fn", "base", "scale"))
     comb = scale.shape[0] == 3
@@ -54,7 +54,7 @@ def connection(
         width=fn.shape[1] // n,
         mixing=Gate(base[turned[0]], scale[2], turned) if comb else Gate(base[:0]),
         pre=Gate(base[:n], scale[0], pre, (eps, 1)),
-        post=Gate(base[n : 2 * n], scale[1], post, (0, 2) if comb else (eps, magnitude)),
+        post=Gate(base[n : 2 * n], scale[1], post, (0 if comb else eps, magnitude)),
         weight=fn.T,
         norm=Norm("inside", rms_norm_eps),
     )

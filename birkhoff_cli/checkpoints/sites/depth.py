@@ -100,6 +100,7 @@ def depth_facts(
     layers: int,
     config: Mapping[str, Any],
     keys: Iterable[str],
+    end: float = inf,
 ) -> tuple[str, ...]:
     """What is assumed about the number of layers: nothing, where the file says it.
 
@@ -109,6 +110,7 @@ def depth_facts(
         layers: those with sites.
         config: what the file says about its model.
         keys: those under which it may say how many layers there are.
+        end: layers from this number on are not the model's own.
 
     Raises:
         BadInput: the file says another number, or has layers without a site behind the last one.
@@ -118,7 +120,7 @@ def depth_facts(
         agree(store, config, key, layers)
     if said:
         return ()
-    deepest, name = _deepest(store, pattern)
+    deepest, name = _deepest(store, pattern, end)
     if deepest >= layers:
         raise BadInput(
             f"{where(store.path)}: layer {deepest} has '{escape(store.stored[name])}' and no "
@@ -127,9 +129,9 @@ def depth_facts(
     return (f"no more layers than names have, {layers}; nothing in the file says how many it has",)
 
 
-def _deepest(store: NamedStore, pattern: re.Pattern[str]) -> tuple[int, str]:
+def _deepest(store: NamedStore, pattern: re.Pattern[str], end: float) -> tuple[int, str]:
     """The largest number of a layer in any name, whatever the tensor; that of the sites' stem."""
     stems = {name[: match.start("layer")] for name, match in in_one_model(store, pattern).items()}
     layer = re.compile(rf"(?:{'|'.join(map(re.escape, stems))})([0-9]{{1,6}})\..*")
     numbers = ((int(m[1]), name) for name in store.tensors if (m := layer.fullmatch(name)))
-    return max(numbers, default=(-1, ""))
+    return max(((k, name) for k, name in numbers if k < end), default=(-1, ""))

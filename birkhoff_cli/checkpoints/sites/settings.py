@@ -28,7 +28,7 @@ class Number(NamedTuple):
 
     Attributes:
         name: in ``--set NAME=VALUE``.
-        keys: in a configuration, by falling precedence.
+        keys: its names in a configuration.
         default: what the code has if nothing says it.
         least: the smallest that can be.
         most: the largest that can be, if it is whole; else the smallest that cannot.
@@ -70,14 +70,22 @@ def number(
     """
     if (word := settings.get(of.name)) is not None:
         return Setting(of.name, _parsed(word, of), "set")
-    key = next((key for key in of.keys if key in config), None)
-    if key is None:
+    said = {key: config[key] for key in of.keys if key in config}
+    if not said:
         return Setting(of.name, of.default, "default")
-    if not of.holds(value := config[key]):
+    for key, value in said.items():
+        if not of.holds(value):
+            raise BadInput(
+                f"{where(store.path)}: its configuration says {key} = {escape(repr(value), 20)}, "
+                f"expected {of.expected}; correct it, or give --set {of.name}=VALUE"
+            )
+    if len(set(said.values())) > 1:
+        words = " and ".join(f"{key} = {escape(repr(v), 20)}" for key, v in said.items())
         raise BadInput(
-            f"{where(store.path)}: its configuration says {key} = {escape(repr(value), 20)}, "
-            f"expected {of.expected}; correct it, or give --set {of.name}=VALUE"
+            f"{where(store.path)}: its configuration says {words}, which are two names of one "
+            f"number; give --set {of.name}=VALUE"
         )
+    value = next(iter(said.values()))
     return Setting(of.name, value if of.whole else float(value), "config")
 
 
