@@ -121,6 +121,43 @@ STACKED = {
     for branch in BRANCHES
     for tensor, shape in MEGATRON.items()
 }
+BIG, WIDE = N * (N + 2), N * WIDTH
+PARTS = {"pre": N, "post": N, "res": N * N}
+MOTIF = {
+    **{f"proj_{kind}.weight": (rows, WIDE) for kind, rows in PARTS.items()},
+    **{"bias_pre": (N,), "bias_post": (N,), "bias_res": (N, N), "rms_norm.weight": (WIDE,)},
+    **{f"alpha_{kind}": (1,) for kind in PARTS},
+}
+XING = {"hc_fn": (BIG, WIDE), "hc_base": (BIG,), "hc_scale": (3,)}
+XING_APART = {
+    **{"mapping_weight": (BIG, WIDE), "bias": (BIG,)},
+    **{f"alpha_{kind}": (1,) for kind in PARTS},
+}
+PANGU = {"phi.weight": (BIG, WIDE), "norm_gamma": (WIDE,), "branch_alpha": (3,)}
+PANGU |= {"branch_beta": (BIG,)}
+GLM = {"mapping_proj.weight": (BIG, WIDE), "bias": (BIG,), "scale": (3,), "norm.weight": (WIDE,)}
+MAXTEXT = {
+    **{f"{kind}_alpha": (WIDE, rows) for kind, rows in PARTS.items()},
+    **{"pre_beta": (N,), "post_beta": (N,), "res_beta": (N, N), "mhc_norm-scale": (WIDE,)},
+    **{f"{kind}_alpha_scale": (1,) for kind in PARTS},
+}
+ALTUP = {
+    **{"prediction_coefs.weight": (N * N, N), "correction_coefs.weight": (N, N)},
+    **{"modality_router.weight": (N, WIDTH), "router_norm.weight": (WIDTH,)},
+    "correct_output_scale": (WIDTH,),
+}
+QWEN = {"hc_norm.weight": (WIDE,), "input_mix_weight_down.weight": (2, WIDE)}
+QWEN |= {"input_mix_weight_up.weight": (N, 2), "block_inject_weight.weight": (N, 2)}
+
+
+def configured(site, pattern, branches=("attn", "ffn"), settings=None, **config):
+    """A model beside its ``config.json``, with bounds of sizes that matter."""
+    said = {"num_hidden_layers": 3, **config}
+    return built(
+        layered(site, pattern, branches=branches), {"config.json": said}, settings=settings
+    )
+
+
 TOKENS = {"theta": (N * N,), "norm_mix": (WIDTH,), "norm_mlp": (WIDTH,)}
 MODELS = {
     "mhc-lite hc": gpt(HC, hyper_conn_type="hc"),
@@ -142,6 +179,52 @@ MODELS = {
     "megatron numbered": megatron(layered(MEGATRON, "decoder.layers.{}.{}.{}", branches=BRANCHES)),
     "megatron hybrid": megatron(
         layered(MEGATRON, "decoder.layers.{}.{}.{}", branches=("hyper_connection",))
+    ),
+    "motif3": configured(
+        MOTIF, "model.layers.{}.mhc_{}.{}", mhc_expansion_rate=N, mhc_sinkhorn_iters=3
+    ),
+    "xing4": configured(XING, "model.layers.{}.{}_hc.{}", hc_mult=N, hc_sinkhorn_iters=3),
+    "xing4 apart": configured(XING_APART, "model.layers.{}.{}_hc.{}", mhc_h_res_clamp_max=2.0),
+    "openpangu2": configured(
+        PANGU,
+        "model.layers.{}.{}_mhc_module.{}",
+        ("attn", "mlp"),
+        {"orientation": "transposed"},
+        mhc_num_stream=N,
+        mhc_recur_norm=3,
+    ),
+    "glm in megatron": configured(
+        GLM, "decoder.layers.{}.{}_hyper_connection.{}", ("self_attention", "mlp")
+    ),
+    "maxtext": configured(
+        MAXTEXT, "params-decoder-layers_{}-mhc_{}-{}", ("attention", "mlp"), hc_sinkhorn_iters=3
+    ),
+    "maxtext scanned": built(
+        {
+            f"params.decoder.layers.mhc_{branch}.{tensor.replace('-', '.')}": (
+                *shape[:1],
+                3,
+                *shape[1:],
+            )
+            for branch in ("attention", "mlp")
+            for tensor, shape in MAXTEXT.items()
+        }
+    ),
+    "gemma3n": configured(
+        ALTUP, "model.language_model.layers.{}.altup{}.{}", ("",), altup_active_idx=1
+    ),
+    "qwen4": configured(
+        QWEN, "model.layers.{}.{}_hyper_connection.{}", ("attn", "mlp"), hc_count=N
+    ),
+    "gguf": built(
+        layered(V4, "blk.{}.hc_{}_{}.weight", branches=("attn", "ffn")),
+        {
+            "gguf": {
+                **{"general.architecture": "deepseek4", "deepseek4.block_count": 3},
+                **{"deepseek4.hyper_connection.count": N},
+            }
+        },
+        "gguf",
     ),
     "notebook": built({"raw_u": (3, 6, 6)}, container="torch", settings={"s": "2"}),
     "tokens": built(

@@ -69,6 +69,7 @@ NUMBERED = anchored(LAYERS + NUMBER + MODULE)
 HYBRID = anchored(rf"{LAYERS}{NUMBER}hyper_connection\.{TENSOR}")
 INNER = anchored(rf"{LAYERS}{NUMBER}inner_layer\.(?P<branch>self_attention|mlp|mixer)\..*")
 ANY = anchored(LAYERS + r"(?:[^.]*\.)?(?:\w+_)?hyper_connection\..*")
+CLAIMED = anchored(LAYERS + r"(?:[^.]*\.)?(?:\w+_)?hyper_connection\." + TENSOR)
 HEAD = anchored(r"decoder\.hc_head_\w+")
 ASIDE = re.compile(r"(?:.*\.)?decoder\.hc_head_\w+|(?:.*\.)?mtp\..*|.*\._extra_state(?:/.*)?")
 """The sum of the streams at the end, multi-token prediction, and what is no tensor."""
@@ -79,8 +80,8 @@ SWEEPS = Number("iters", ("mhc_sinkhorn_iterations",), ITERS)
 
 
 def claims(store: NamedStore) -> set[str]:
-    """Layers with hyper-connections, stacked or numbered."""
-    return {name for name, _ in matches(store, ANY)}
+    """Tensors of hyper-connections in layers, stacked or numbered."""
+    return {name for name, _ in matches(store, CLAIMED)}
 
 
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:

@@ -13,7 +13,7 @@ from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.networks.connection import Norm
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint, Setting
-from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint
+from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint, sizes_of
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
 from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, matches
@@ -59,9 +59,10 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     configured.agree_on(store, config, configured.WIDTH, width)
     chosen = tuple(number(store, config, settings, of) for of in (SWEEPS, EPS, NORM))
     iters, eps, norm = (setting.value for setting in chosen)
+    turned = orientation.value == "transposed"
     module = Module(
-        MHC(n, "deepseek-v4", iters, eps=eps),
-        transposed=orientation.value == "transposed",
+        MHC(n, "deepseek-v4", iters, last="rows" if turned else "columns", eps=eps),
+        transposed=turned,
         pre=(eps, 1.0),
         norm=Norm("inside", norm),
     )
@@ -93,7 +94,7 @@ def _layout(gained: bool) -> Layout:
     """The tensors of a site, with the gain of its norm or without."""
     gain = {GAIN: 1} if gained else {}
     return Layout(
-        sizes=lambda found: _sizes(found[PHI]),
+        sizes=lambda found: sizes_of(found[PHI]),
         shapes=lambda n, width: {
             PHI: (n * (n + 2), n * width),
             BASE: (n * (n + 2),),
@@ -105,11 +106,6 @@ def _layout(gained: bool) -> Layout:
         scale=lambda tensors: tensors[SCALE],
         base_from=(BASE,),
     )
-
-
-def _sizes(phi: tuple[int, ...]) -> tuple[int, int]:
-    n = next((n for n in range(1, phi[0]) if n * (n + 2) >= phi[0]), 0)
-    return n, phi[1] // n
 
 
 def _orientation(store: NamedStore, settings: Mapping[str, str]) -> Setting:

@@ -15,7 +15,7 @@ from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.networks.connection import Norm
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint, Setting
-from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint
+from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint, sizes_of
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
 from birkhoff_cli.checkpoints.sites.depth import Places, anchored, by_depth, matches
@@ -32,7 +32,7 @@ SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 ANY_LAYER = anchored(rf"layers\.[^.]*\.{TENSORS}")
 SCALES = ("alpha_pre", "alpha_post", "alpha_res")
 TOGETHER = Layout(
-    sizes=lambda found: _sizes(found["hc_fn"]),
+    sizes=lambda found: sizes_of(found["hc_fn"]),
     shapes=lambda n, width: {
         "hc_fn": (n * (n + 2), n * width),
         "hc_base": (n * (n + 2),),
@@ -44,7 +44,7 @@ TOGETHER = Layout(
     base_from=("hc_base",),
 )
 APART = Layout(
-    sizes=lambda found: _sizes(found["mapping_weight"]),
+    sizes=lambda found: sizes_of(found["mapping_weight"]),
     shapes=lambda n, width: {
         "mapping_weight": (n * (n + 2), n * width),
         "bias": (n * (n + 2),),
@@ -112,11 +112,6 @@ def _module(n: int, chosen: tuple[Setting, ...]) -> Module:
 def _layout(places: Places) -> Layout:
     """The one of the two whose tensors the first site has."""
     return TOGETHER if "hc_fn" in next(iter(places.values())) else APART
-
-
-def _sizes(fn: tuple[int, ...]) -> tuple[int, int]:
-    n = next((n for n in range(1, fn[0]) if n * (n + 2) >= fn[0]), 0)
-    return n, fn[1] // n
 
 
 def _check_clamps(store: NamedStore, config: Mapping[str, Any]) -> None:

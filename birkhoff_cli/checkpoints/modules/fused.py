@@ -7,6 +7,7 @@ bases differ in names, in how they cut that matrix into tensors, and in a few nu
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import isqrt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -161,6 +162,12 @@ def _connections(
     store: NamedStore, *, places: Places, shapes: Shapes, layout: Layout, module: Module
 ) -> Iterator[Connection]:
     return connections(store, places, shapes, partial(module.connection, layout))
+
+
+def sizes_of(fn: Shape) -> tuple[int, int]:
+    """Streams and width, of the shape ``(n (n + 2), n width)``."""
+    n = isqrt(fn[0] + 1) - 1
+    return n, fn[1] // n
 
 
 def stacked(*parts: Array) -> Array:
