@@ -114,7 +114,7 @@ def run(
         steps=_steps(trace, image, step, record),
         summarise=lambda: _summary(count, d, method, record),
         total=-(-count // step),
-        meta={**trace.meta, "d": d, "title": trace.source, "against": method and method.name},
+        meta={**trace.meta, "d": d, "title": trace.title, "against": method and method.name},
     )
 
 

@@ -165,10 +165,9 @@ def _check(series: tuple[MixingTrace, ...]) -> None:
 
 
 def _title(series: tuple[MixingTrace, ...]) -> str:
-    """The file, or the first and the last; a dollar sign would begin a formula."""
-    first, last = series[0].source, series[-1].source
-    title = first if len(series) == 1 else f"{first} ... {last.rpartition('/')[2]}"
-    return title.replace("$", r"\$")
+    """The file, or the first and the last."""
+    first, last = series[0].title, series[-1].title
+    return first if len(series) == 1 else f"{first} ... {last}"
 
 
 def _failure(verdict: str | None, fail_on: str | None, source: str) -> str | None:

@@ -95,7 +95,7 @@ def run(
         summarise=lambda: _summary(a, other, record, against is None),
         total=max(a.blocks, other.blocks),
         meta={
-            "title": f"{a.source} and {'identity' if b is None else b.source}",
+            "title": f"{a.title} and {other.title}",
             **{"d": a.d, "a": a.meta, "b": other.meta, "assumptions": assumptions(a, other)},
         },
         failed=lambda: _failed(a, record, fail_on),

@@ -23,7 +23,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import check_steps, site_columns
+from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
@@ -105,9 +105,9 @@ def _once(files: list[Any]) -> list[Any]:
 
 
 def _title(series: tuple[TokenRun, ...]) -> str:
-    """The file, or the first and the last; a dollar sign would begin a formula."""
-    names = [series[0].source, series[-1].source]
-    return (names[0] if len(series) == 1 else " ... ".join(names)).replace("$", r"\$")
+    """The file, or the first and the last."""
+    names = [caption(series[0].source), caption(series[-1].source)]
+    return names[0] if len(series) == 1 else " ... ".join(names)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.trace import caption
 from birkhoff_cli.analyses.kernels.compare import compare_gradients, compare_stacks
 from birkhoff_cli.analyses.kernels.identify import Identity, identify
 from birkhoff_cli.analyses.kernels.naming import LOGITS, Answer
@@ -129,10 +130,10 @@ def _refuse_unlike(output: Stack, other: Stack | None, option: str) -> None:
         )
 
 
-def _meta(title: str, stacks: Sequence[Stack]) -> dict[str, Any]:
+def _meta(source: str, stacks: Sequence[Stack]) -> dict[str, Any]:
     inputs = [entry for stack in stacks for entry in stack.meta.get("inputs", ())]
     said = [text for stack in stacks for text in stack.meta.get("assumptions", ())]
-    return {"title": title, "inputs": inputs, "assumptions": list(dict.fromkeys(said))}
+    return {"title": caption(source), "inputs": inputs, "assumptions": list(dict.fromkeys(said))}
 
 
 def _compared(output: Stack, against: Stack, tolerance: float, fail_on: str | None) -> Result:

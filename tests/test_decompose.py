@@ -220,7 +220,9 @@ def test_a_pipe_is_decomposed(format, birkhoff):
     table = birkhoff(*words, "-o", "-", "--format", format, text=False).stdout
     done = birkhoff("decompose", "-", "--json", input=table, text=False)
     summary = json.loads(done.stdout)
-    assert done.returncode == 0 and done.stderr == b""
+    assert done.returncode == 0
+    unmarked = b"birkhoff: assumed: the file is complete; nothing in it marks its end\n"
+    assert done.stderr == (unmarked if format in ("csv", "ndjson") else b"")
     assert summary["matrices"] == 9 and summary["terms_max"] <= 5
     assert 0 < summary["polytope_distance_max"] < 1 and summary["reconstruction_error_max"] < 1e-12
 

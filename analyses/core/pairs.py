@@ -44,7 +44,7 @@ def _pairs(a: MixingTrace, b: MixingTrace) -> Iterator[tuple[Array, Array]]:
 
 
 def assumptions(a: MixingTrace, b: MixingTrace) -> list[str]:
-    """What had to be assumed of both, each with its source."""
+    """What had to be assumed of both, each with the name of its source."""
     return [
-        f"{trace.source}: {text}" for trace in (a, b) for text in trace.meta.get("assumptions", ())
+        f"{trace.name}: {text}" for trace in (a, b) for text in trace.meta.get("assumptions", ())
     ]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import prod
+from pathlib import PurePath
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,16 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+
+
+def name_of(source: str) -> str:
+    """A file's name without its folder, for metadata: the same wherever the file is."""
+    return PurePath(source).name or source
+
+
+def caption(source: str) -> str:
+    """A file's name in a picture, where a dollar sign would begin a formula."""
+    return name_of(source).replace("$", r"\$")
 
 
 class Site(NamedTuple):
@@ -73,9 +84,14 @@ class MixingTrace:
         return -(-self.samples // self.block)
 
     @property
+    def name(self) -> str:
+        """The source without its folder, for metadata."""
+        return name_of(self.source)
+
+    @property
     def title(self) -> str:
-        """The name of the checkpoint; a dollar sign would begin a formula in a picture."""
-        return self.source.replace("$", r"\$")
+        """The name of the checkpoint in pictures."""
+        return caption(self.source)
 
     @property
     def method_name(self) -> str | None:
