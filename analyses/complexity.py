@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from birkhoff_cli.analyses import parameterizations
-from birkhoff_cli.analyses.core.describe import words
+from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
@@ -189,7 +189,7 @@ def _steps(
 
 def _row(method: Parameterization, d: int, width: int, layers: int) -> dict[str, Any]:
     """The counts of one method at one d."""
-    row: dict[str, Any] = {c.name: None for c in COUNTS} | {"method": words(method), "d": d}
+    row: dict[str, Any] = {c.name: None for c in COUNTS} | {"method": specification(method), "d": d}
     try:
         there = dataclasses.replace(method, d=d)
         learned, sites = there.count(width), SITES * layers

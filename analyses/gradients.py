@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.describe import words
+from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
@@ -146,7 +146,7 @@ def _steps(
             parts = dict.fromkeys(PARTS, np.nan)
             if perms is not None:
                 parts = crosstalk(theta, perms, int(start.argmax()), error)
-            facts = {"method": words(method), "d": method.d, "kind": kind, "scale": scale}
+            facts = {"method": specification(method), "d": method.d, "kind": kind, "scale": scale}
             rows.append({**facts, "index": np.arange(len(theta)), **measured, **parts})
             yield rows[-1]
 
@@ -160,7 +160,7 @@ def _first_mixture(methods: tuple[Parameterization, ...]) -> str | None:
 def _measure(method: Parameterization, theta: Array, draws: Draws) -> dict[str, Array]:
     """Distance, norms and rank at every ``(n, p)``; singular values always in float64."""
     d2 = method.d**2
-    require_memory(32 * d2 * method.parameters, f"the Jacobian of {words(method)}")
+    require_memory(32 * d2 * method.parameters, f"the Jacobian of {specification(method)}")
     step = max(1, ROOM // (d2 * max(1, method.parameters)))
     distance, singular = [], []
     for k in range(0, len(theta), step):
@@ -251,7 +251,7 @@ def _outline(method: Parameterization, path: Columns, random: Columns) -> dict[s
     alive = np.flatnonzero(path["norm"] > 0)
     gone = path["scale"][alive[-1] + 1 :] if alive.size else path["scale"]
     return {
-        "method": words(method),
+        "method": specification(method),
         "d": method.d,
         "parameters": method.parameters,
         "dimension": int(np.nanmax([*path["rank"], *random["rank"]])),

@@ -69,8 +69,8 @@ class CommandPerFile(TyperGroup):
         return args[0], Subcommand(args[0], module, args[1:]), args[1:]
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         from importlib.metadata import version
 
         typer.echo(f"birkhoff {version('birkhoff-cli')}")

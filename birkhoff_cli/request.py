@@ -64,8 +64,8 @@ class Request:
     @property
     def texts(self) -> dict[str, Text]:
         """Everything that is not a default, as text: enough to make the request again."""
-        given = {**self.environment, **self.typed}
-        return {name: given[name] for name in self.options if name in given}
+        texts = {**self.environment, **self.typed}
+        return {name: texts[name] for name in self.options if name in texts}
 
     @property
     def values(self) -> dict[str, Any]:

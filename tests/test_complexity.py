@@ -10,7 +10,7 @@ import pytest
 from birkhoff_cli import methods
 from birkhoff_cli.analyses import complexity, parameterizations
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.describe import words
+from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
@@ -154,10 +154,13 @@ def test_what_cannot_be_made_has_a_reason():
 
 
 @pytest.mark.parametrize("name", parameterizations.names())
-def test_a_method_in_words_is_what_the_command_line_reads(name):
+def test_the_specification_of_a_method_is_what_the_command_line_reads(name):
     for example in discover.member(parameterizations.__name__, name).EXAMPLES:
-        assert methods.parse(words(example)).build(example.d) == example
-    assert words(KromHC(6, factors=(3, 2))) == "kromhc:factors=3x2" and words(SHC(5)) == "shc"
+        assert methods.parse(specification(example)).build(example.d) == example
+    assert (
+        specification(KromHC(6, factors=(3, 2))) == "kromhc:factors=3x2"
+        and specification(SHC(5)) == "shc"
+    )
 
 
 def test_factorials_beyond_the_integers_are_right_to_rounding():

@@ -1,4 +1,4 @@
-"""A method in words."""
+"""A method as it is typed."""
 
 from dataclasses import fields
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
-def words(method: Parameterization) -> str:
+def specification(method: Parameterization) -> str:
     """The method and its options but d, as ``--method`` takes them: ``kromhc:factors=2x3``.
 
     Of options at their default only whole numbers are named, such as go-mHC's block size.
     """
-    said = [
+    options = [
         f"{f.name.replace('_', '-')}={_word(value)}"
         for f in fields(method)
         if f.name != "d" and _telling(value := getattr(method, f.name), f.default)
     ]
-    return f"{method.name}:{','.join(said)}" if said else method.name
+    return f"{method.name}:{','.join(options)}" if options else method.name
 
 
 def _telling(value: Any, default: Any) -> bool:

@@ -39,17 +39,17 @@ class Parameter:
 
 def parameters_of(run: Callable[..., Any]) -> list[Parameter]:
     """The parameters of ``run``, in order."""
-    found = []
+    parameters = []
     for parameter in inspect.signature(run, eval_str=True).parameters.values():
         kind, note, *marks = parameter.annotation, ""
         if get_origin(kind) is Annotated:
             kind, *marks = get_args(kind)
             note = str(marks.pop(0)) if isinstance(marks[0], str) else ""
         positional = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        found.append(
+        parameters.append(
             Parameter(parameter.name, kind, note, tuple(marks), parameter.default, positional)
         )
-    return found
+    return parameters
 
 
 @dataclass(frozen=True)
