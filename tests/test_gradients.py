@@ -231,7 +231,7 @@ def test_mistakes(methods, more, said):
 
 def test_a_sampler_of_matrices_has_no_parameters():
     with pytest.raises(UsageError, match="--draw haar"):
-        gradients.run((GoMHC(),), draws=Draws(4, "haar"), rng=np.random.default_rng(0))
+        gradients.run((GoMHC(),), draws=Draws(4, draw="haar"), rng=np.random.default_rng(0))
 
 
 def test_on_the_command_line(birkhoff, tmp_path):
