@@ -1,0 +1,1 @@
+"""Sinkhorn balancing: what goes in, how it converges, what variants and roundings change."""

@@ -1,0 +1,55 @@
+"""What goes into Sinkhorn, what it has left, and what more sweeps would do."""
+
+import numpy as np
+
+from birkhoff_cli.analyses.balancing.stage import Stage, sum_error
+from birkhoff_cli.analyses.balancing.tally import Key, Values
+from birkhoff_cli.analyses.core.arrays import Array, lanes
+from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
+
+SWEEPS = (1, 2, 3, 5, 10, 20, 50, 100)
+"""Numbers of sweeps at which residuals are recorded."""
+TOLERANCES = {"1e-3": 1e-3, "1e-6": 1e-6}
+MAX_SWEEPS = 1000
+"""Sweeps after which a matrix is given up; one more stands for those that need more."""
+
+
+def measure_convergence(stage: Stage) -> Values:
+    """What goes in, what is applied, and what more sweeps would do."""
+    z, h = (lanes(x.reshape(-1, *x.shape[2:]), 2) for x in (stage.z, stage.h))
+    z = np.ascontiguousarray(z)
+    now = residual(h)
+    after, needed = _convergence(z, _rows_last(stage).ravel())
+    found = {
+        Key("input", None, None, "spread"): spread(z),
+        Key("input", None, None, "diameter"): diameter(z),
+        Key("applied", None, None, "residual"): now,
+    }
+    if stage.logits is None:  # matrices may need no sweep
+        found[Key("sweeps", None, 0, "residual")] = now
+        needed[now <= np.array(list(TOLERANCES.values()))[:, None]] = 0
+    for k, values in zip(SWEEPS, after, strict=True):
+        found[Key("sweeps", None, k, "residual")] = values
+    for word, values in zip(TOLERANCES, needed, strict=True):
+        found[Key("needed", None, None, f"sweeps_{word}")] = np.minimum(values, MAX_SWEEPS + 1)
+    return {key: values.reshape(stage.h.shape[:2]) for key, values in found.items()}
+
+
+def _convergence(z: Array, rows_last: Array) -> tuple[Array, Array]:
+    """Residuals after `SWEEPS` sweeps and sweeps that `TOLERANCES` need, ``(..., n)`` each."""
+    after, needed = np.empty((len(SWEEPS), z.shape[2])), np.empty((len(TOLERANCES), z.shape[2]))
+    for lanes_, axes in ((rows_last, (0, 1)), (~rows_last, (1, 0))):
+        if lanes_.any():
+            found = convergence(
+                z[..., lanes_], axes, SWEEPS, tuple(TOLERANCES.values()), MAX_SWEEPS
+            )
+            after[:, lanes_], needed[:, lanes_] = found
+    return after, needed
+
+
+def _rows_last(stage: Stage) -> Array:
+    """Whether a sweep normalises the rows last, ``(n, sites)``, or those are nearer to 1."""
+    if balancing := stage.balancing:
+        return np.full(stage.h.shape[:2], balancing.last == "rows")
+    found: Array = sum_error(stage.h, -1) < sum_error(stage.h, -2)
+    return found

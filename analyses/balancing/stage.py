@@ -1,0 +1,147 @@
+"""What Sinkhorn normalises, read in blocks: drawn logits, stored logits, or matrices."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.fold import Blocks
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.random_numbers import LOGITS, block_generator
+from birkhoff_cli.analyses.core.source import Drawn, Source
+from birkhoff_cli.analyses.geometry.sinkhorn import Balancing
+
+MAX_ENTRIES = 64_000
+"""Entries of logits drawn at a time."""
+PARAMETERS = ("gaussian", "uniform", "init")
+"""Distributions that draw parameters, which are logits, not matrices."""
+
+
+class Stage(NamedTuple):
+    """Some samples of all sites.
+
+    Attributes:
+        z: ``(n, sites, d, d)``, what is exponentiated and normalised: logits over the
+            temperature, or the logarithm of matrices.
+        h: the matrices that are applied.
+        logits: ``(n, sites, d, d)``, where they are known.
+        method: the map that made ``h`` of them.
+    """
+
+    z: Array
+    h: Array
+    logits: Array | None = None
+    method: Parameterization | None = None
+
+    @property
+    def balancing(self) -> Balancing | None:
+        """How the method balances the logits, where both are known."""
+        return None if self.method is None else self.method.balancing()
+
+
+def open_stages(source: Source) -> Blocks[Stage]:
+    """Blocks of a source, with logits where they are known."""
+    if source.drawn:
+        return _DrawnLogits(source.drawn, _logits_method(source.drawn))
+    if source.map and source.theta is not None and source.map.balancing():
+        return _StoredLogits(source.map, source.theta.astype(np.float64))
+    return _Matrices(source)
+
+
+def _logits_method(source: Drawn) -> Parameterization:
+    """The method, if its parameters are logits and its draws those of parameters."""
+    method, draws = source.method, source.draws
+    if method.balancing() is None:
+        raise UsageError(
+            f"--method {method.name} has no logits that Sinkhorn normalises; use --method mhc"
+        )
+    if draws.draw not in (None, *PARAMETERS):
+        raise UsageError(f"--draw {draws.draw} draws no logits; use {', '.join(PARAMETERS)}")
+    if (draws.dtype, draws.device) != ("float64", "cpu"):
+        raise UsageError("sinkhorn compares roundings itself; leave --dtype and --device out")
+    return method
+
+
+@dataclass(frozen=True)
+class _DrawnLogits:
+    """Logits that are drawn."""
+
+    source: Drawn
+    method: Parameterization
+
+    @property
+    def block(self) -> int:
+        """Stacks drawn at a time."""
+        return max(1, MAX_ENTRIES // (self.source.layers * self.source.d**2))
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.source.samples // self.block)
+
+    def read(self, numbers: range) -> Iterator[Stage]:
+        source, method = self.source, self.method
+        for number in numbers:
+            n = min(self.block, source.samples - number * self.block)
+            rng = block_generator(source.seed, number, LOGITS)
+            theta = method.theta(n * source.layers, rng, source.how, source.draws.scale)
+            yield _stage(method, theta.reshape(n, source.layers, -1))
+
+
+@dataclass(frozen=True)
+class _StoredLogits:
+    """The logits of a checkpoint, one sample of them."""
+
+    method: Parameterization
+    theta: Array
+    blocks: int = 1
+
+    def read(self, numbers: range) -> Iterator[Stage]:
+        return (_stage(self.method, self.theta) for _ in numbers)
+
+
+@dataclass(frozen=True)
+class _Matrices:
+    """Matrices whose logits are not known."""
+
+    source: Source
+
+    @property
+    def blocks(self) -> int:
+        return self.source.blocks
+
+    def read(self, numbers: range) -> Iterator[Stage]:
+        for block in self.source.read(numbers):
+            h = block.astype(np.float64, copy=False)
+            _refuse_block(h, self.source)
+            with np.errstate(divide="ignore"):
+                yield Stage(np.log(h), h)
+
+
+def _stage(method: Parameterization, theta: Array) -> Stage:
+    """Of parameters ``(n, sites, d * d)`` of a method that balances logits."""
+    logits = theta.reshape(*theta.shape[:-1], method.d, method.d)
+    balancing = method.balancing()
+    z = logits / balancing.tau if balancing else logits
+    return Stage(z, method(theta), logits, method)
+
+
+def _refuse_block(h: Array, source: Source) -> None:
+    """Only what is at least 0 and has no empty row or column can be normalised."""
+    for bad, what in (
+        (h.min((-2, -1)) < 0, "a negative entry"),
+        ((h.max(-1) == 0).any(-1) | (h.max(-2) == 0).any(-1), "a row or column of zeros"),
+    ):
+        if bad.any():
+            site = source.sites[int(np.argwhere(bad)[0, 1])]
+            raise BadInput(
+                f"{source.title}: the matrix of layer {site.layer}, {site.branch} has {what}, "
+                f"which Sinkhorn cannot normalise; use a model with nonnegative mixing"
+            )
+
+
+def sum_error(h: Array, axis: int) -> Array:
+    """Largest |sum - 1| over one axis, ``(...)``."""
+    return np.abs(h.sum(axis) - 1).max(-1)

@@ -1,0 +1,62 @@
+"""Distributions over samples of the numbers measured at every site, and of the composite."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.statistics.distributions import Distributions
+
+MAX_EXACT_BYTES = 2**27
+"""Bytes of numbers up to which their percentiles are exact."""
+
+
+class Key(NamedTuple):
+    """What a number is."""
+
+    part: str
+    name: str | None
+    sweeps: int | None
+    metric: str
+
+
+Numbers = dict[Key, dict[str, Any]]
+"""Statistics by what they are of."""
+
+Values = dict[Key, Array]
+"""Numbers of some samples by what they are, ``(n, sites)``; of the composite ``(n, 1)``."""
+
+
+class Tally:
+    """Distributions over samples of numbers at some places, named by the first that come."""
+
+    def __init__(self, samples: int) -> None:
+        """Start without numbers: the first that come say how many."""
+        self.samples = samples
+        self.keys: list[Key] = []
+        self.found = Distributions(0, samples, "")
+
+    def add(self, number: int, values: Values) -> None:
+        """The same numbers of more samples."""
+        flat = np.concatenate(list(values.values()), axis=1)
+        if not self.keys:
+            self.keys = list(values)
+            what = f"{flat.shape[1]:,} numbers of {self.samples:,} samples"
+            self.found = Distributions(flat.shape[1], self.samples, what, MAX_EXACT_BYTES)
+        self.found.add(number, flat.T)
+
+    def merge(self, other: "Tally") -> None:
+        """Add the numbers of another."""
+        if self.keys and other.keys:
+            self.found.merge(other.found)
+        elif other.keys:
+            self.keys, self.found = other.keys, other.found
+
+    def statistics(self) -> dict[Key, dict[str, Any]]:
+        """Every statistic ``(places,)``."""
+        columns = self.found.columns()
+        shaped = {name: values.reshape(len(self.keys), -1) for name, values in columns.items()}
+        return {
+            key: {name: values[k] for name, values in shaped.items()}
+            for k, key in enumerate(self.keys)
+        }
