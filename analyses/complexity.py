@@ -26,8 +26,7 @@ Source: go-mHC, arXiv:2604.02309, tables 1, 2, 4, 9 and figure 5; sHC, arXiv:260
 """
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -35,14 +34,13 @@ import numpy as np
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.analyses.drawing import captions, palette
+from birkhoff_cli.analyses.networks.speed import measure_speed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,18 +87,9 @@ PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Methods and options in go-mHC's figure 5 and sHC's figure 7."""
 
-LARGEST = 128
-EXACT = 2**53
+LARGEST, EXACT = 128, 2**53
 SITES = 2
 """Per layer: attention and MLP."""
-
-SECONDS, ROUNDS = 0.05, 3
-"""A measurement is the median of a few rounds, each of a fixed length at least."""
-
-NUMBERS = 400_000
-"""Numbers in a measured batch; the gradient of 20 Sinkhorn sweeps keeps a hundred copies."""
-
-COPIES = 200
 
 
 def run(
@@ -192,8 +181,7 @@ def _row(method: Parameterization, d: int, width: int, layers: int) -> dict[str,
     row: dict[str, Any] = {c.name: None for c in COUNTS} | {"method": specification(method), "d": d}
     try:
         there = dataclasses.replace(method, d=d)
-        learned, sites = there.count(width), SITES * layers
-        allocated = there.allocated(width)
+        learned, sites, allocated = there.count(width), SITES * layers, there.allocated(width)
         counts = {
             "parameters": there.parameters,
             "learned": learned,
@@ -225,55 +213,10 @@ def _measured(
     if counted["reason"]:
         return row
     try:
-        there = dataclasses.replace(method, d=d)
-        size = there.parameters + d * d
-        batch = max(1, min(draws.samples, NUMBERS // size))
-        require_memory(8 * COPIES * batch * size, f"{batch:,} matrices with their gradients")
-        theta = there.theta(batch, rng, draws.draw or "gaussian", draws.scale)
-        forward, backward = _rates(there, theta, draws)
+        speed = measure_speed(dataclasses.replace(method, d=d), draws, rng)
     except BirkhoffError as error:
         return row | {"reason": str(error)}
-    return row | {"batch": batch, "forward": forward, "forward_backward": backward}
-
-
-def _rates(method: Parameterization, theta: Any, draws: Draws) -> tuple[float, float]:
-    """Matrices per second, forward, and forward and backward; one thread on the CPU."""
-    import torch
-
-    kind = getattr(torch, draws.dtype)
-    there = torch.as_tensor(np.ascontiguousarray(theta), dtype=kind, device=draws.device)
-    learned = there.clone().requires_grad_()
-    weights = torch.ones((len(theta), method.d, method.d), dtype=kind, device=draws.device)
-
-    def forward() -> None:
-        with torch.no_grad():
-            method(there)
-
-    def backward() -> None:
-        torch.autograd.grad(method(learned), learned, weights)
-
-    with one_thread():
-        seconds = [_seconds(call, draws.device) for call in (forward, backward)]
-    return len(theta) / seconds[0], len(theta) / seconds[1]
-
-
-def _seconds(call: Callable[[], None], device: str) -> float:
-    """Median over rounds of the time of a call; on the CPU its own, whoever else is busy there."""
-    import torch
-
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    wait: Callable[[], Any] = torch.cuda.synchronize if device == "cuda" else bool
-    call()
-    found = []
-    for _ in range(ROUNDS):
-        wait()
-        begin, calls, spent = clock(), 0, 0.0
-        while spent < SECONDS:
-            call()
-            wait()
-            calls, spent = calls + 1, clock() - begin
-        found.append(spent / calls)
-    return float(np.median(found))
+    return row | speed._asdict()
 
 
 def _summary(rows: list[dict[str, Any]]) -> Summary:

@@ -14,26 +14,21 @@ less the curves show it.
 Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F.
 """
 
-from collections.abc import Iterator
 from itertools import cycle
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.ensemble import Sampler
-from birkhoff_cli.analyses.core.errors import BirkhoffError
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.source import title_of
-from birkhoff_cli.analyses.core.table import Columns, Schema, column
-from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.table import Schema, column
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.drawing import bands, palette
+from birkhoff_cli.analyses.fitting.curves import Fit, convergence
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
-from birkhoff_cli.analyses.fitting.descent import Plan, descend
-from birkhoff_cli.analyses.fitting.problem import Problem, chosen_targets, posed
-from birkhoff_cli.analyses.geometry.distances import divergence, frobenius, geodesic, rotations
+from birkhoff_cli.analyses.fitting.descent import Plan
+from birkhoff_cli.analyses.fitting.problem import chosen_targets, posed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,15 +75,6 @@ MATRICES = (
     column("branch", "string", "branch of the target: attn or mlp; drawn if it was drawn"),
     column("matrix", "matrix<float64>[4]", "the matrix after the last epoch, d x d"),
 )
-BATCH = 256
-"""Targets that are fitted together: a step's numbers fit in a cache."""
-
-DIVERGED = 1e100
-CONVERGED = 0.05
-"""Share of the final loss within which a converged curve stays."""
-
-SETTLED = 0.2
-"""Share of the run for which it has to stay there."""
 
 
 def run(
@@ -169,7 +155,7 @@ def run(
     problem = posed(goals, data, objective, readout, of_data)
     plan = Plan(epochs, optimizer, learning_rate, start, spread)
     fits = [
-        _Fit(k, method, problem, plan, child)
+        Fit(k, method, problem, plan, child)
         for k, (method, child) in enumerate(zip(methods, of_methods, strict=True))
     ]
     chosen: Schema = SCHEMA
@@ -193,154 +179,6 @@ def run(
     )
 
 
-class _Fit:
-    """One method: parameters of every target, moved together."""
-
-    def __init__(
-        self,
-        index: int,
-        method: Parameterization,
-        problem: Problem,
-        plan: Plan,
-        rng: np.random.Generator,
-    ) -> None:
-        self.index, self.method, self.problem, self.plan = index, method, problem, plan
-        self.label = _label(method)
-        n = len(problem.floor)
-        require_memory(
-            64 * method.parameters * n + 8 * plan.epochs,
-            f"{n:,} fits of {method.parameters:,} numbers over {plan.epochs:,} epochs",
-        )
-        self.theta = method.theta(n, rng, plan.start, plan.spread)
-        self.losses = np.zeros(plan.epochs + 1)  # summed over targets
-        self.ended: list[dict[str, Array]] = []
-        self.total = -(-n // BATCH) * len(plan.kept)
-
-    def curves(self) -> Iterator[Columns]:
-        """Rows of every kept epoch."""
-        for which, epoch, h, loss, first in self._descend():
-            measured = self._measured(which, h, loss, first)
-            if epoch == self.plan.epochs:
-                self.ended.append(measured)
-            yield {
-                "method": self.label,
-                "target": np.arange(which.start, which.stop),
-                "epoch": epoch,
-                "floor": self.problem.floor[which],
-                "floor_drawn": self.problem.floor_drawn[which],
-                **measured,
-            }
-
-    def matrices(self, places: tuple[Site, ...]) -> Iterator[Columns]:
-        """Rows of the last epoch, with the places of the targets."""
-        layers, branches = (np.array([getattr(p, n) for p in places]) for n in ("layer", "branch"))
-        for which, epoch, h, loss, first in self._descend():
-            if epoch < self.plan.epochs:
-                yield {}
-                continue
-            self.ended.append(self._measured(which, h, loss, first))
-            number = self.index * len(self.theta) + np.arange(which.start, which.stop)
-            site = number % len(places)
-            yield {
-                "method": self.label,
-                "sample": number // len(places),
-                "site": site,
-                "layer": layers[site],
-                "branch": branches[site],
-                "matrix": h,
-            }
-
-    def _descend(self) -> Iterator[tuple[slice, int, Array, Array, Array]]:
-        """Targets, epoch, their matrices and losses, and the matrices at epoch 0."""
-        kept = set(self.plan.kept.tolist())
-        for begin in range(0, len(self.theta), BATCH):
-            which = slice(begin, min(begin + BATCH, len(self.theta)))
-            first = None
-            for epoch, (h, loss) in enumerate(self._epochs(which)):
-                total = np.add.reduce(loss)
-                if not total < DIVERGED:
-                    raise BirkhoffError(
-                        f"{self.label}: the loss of epoch {epoch} is {total:.3g}; "
-                        f"take a --learning-rate below {self.plan.rate:g}"
-                    )
-                self.losses[epoch] += total
-                first = h if first is None else first
-                if epoch in kept:
-                    yield which, epoch, h, loss, first
-
-    def _epochs(self, which: slice) -> Iterator[tuple[Array, Array]]:
-        read = None if self.problem.read is None else self.problem.read[which]
-        objective = self.problem.objective.part(which)
-        return descend(self.method, objective, self.theta[which], read, self.plan)
-
-    def _measured(self, which: slice, h: Array, loss: Array, first: Array) -> dict[str, Array]:
-        goal, aim = self.problem.objective.targets[which], self.problem.rotations[which]
-        angles = np.full((2, len(h)), np.nan)
-        if (known := np.isfinite(aim).all((-1, -2))).any():
-            mine = rotations(h[known])
-            angles[:, known] = geodesic(mine, aim[known]), geodesic(mine, rotations(first[known]))
-        return {
-            "loss": loss,
-            "frobenius": frobenius(goal, h),
-            "kl": divergence(goal, h),
-            "geodesic": angles[0],
-            "geodesic_start": angles[1],
-        }
-
-    def summary(self) -> Summary:
-        """Means over targets after the last epoch; null where they are not defined."""
-        mean = self.losses / len(self.theta)
-        ended = {k: np.concatenate([part[k] for part in self.ended]) for k in self.ended[0]}
-        angles = ended["geodesic"][np.isfinite(ended["geodesic"])]
-        return {
-            "method": self.label,
-            "parameters": self.method.parameters,
-            "final_loss": float(mean[-1]),
-            "floor": float(self.problem.floor.mean()),
-            "floor_drawn": float(self.problem.floor_drawn.mean()),
-            "epochs_to_convergence": _converged(self.plan.kept, mean[self.plan.kept]),
-            "frobenius": float(ended["frobenius"].mean()),
-            "kl": _finite(ended["kl"].mean()),
-            "geodesic": float(angles.mean()) if angles.size else None,
-        }
-
-
-def _converged(epoch: Array, mean: Array) -> int | None:
-    """The epoch from which on a curve stays within 5 % of its last value.
-
-    Args:
-        epoch: the kept epochs.
-        mean: the curve there; the same numbers are in the table and behind the picture.
-
-    Returns:
-        None where the rest of the run is shorter than a fifth of it: the curve may still fall.
-    """
-    away = np.flatnonzero(np.abs(mean - mean[-1]) > CONVERGED * mean[-1])
-    first = epoch[away[-1] + 1] if away.size else epoch[0]
-    return int(first) if first <= (1 - SETTLED) * epoch[-1] else None
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _label(method: Parameterization) -> str:
-    """The method and its options without what is the same for all."""
-    title = title_of(method).replace(f", d = {method.d}", "")
-    return title.replace(", field = real", "").replace(", variant = paper", "")
-
-
-COLOURS = (
-    palette.BLUE,
-    palette.ORANGE,
-    palette.GREEN,
-    palette.PURPLE,
-    palette.SKY,
-    palette.VERMILION,
-    palette.YELLOW,
-    palette.BLACK,
-)
-
 PANELS = {
     "loss": "loss (mean square per element)",
     "kl": "Kullback-Leibler divergence (nat)",
@@ -354,7 +192,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     Of a sweep the loss only, a panel for every cell.
     """
     names = result.column_names
-    colours = dict(zip(result["method"].unique().to_pylist(), cycle(COLOURS), strict=False))
+    colours = dict(zip(result["method"].unique().to_pylist(), cycle(palette.CURVES), strict=False))
     if "matrix" in names:
         _images(result, figure, list(colours))
         return
@@ -424,7 +262,7 @@ def _curve(axes: "Axes", epoch: Any, values: Any, colour: str, mark: bool) -> No
     low, high = np.quantile(values, (0.1, 0.9), axis=1)
     bands.band(axes, epoch, low, high, colour, opacity=0.18)
     axes.plot(epoch, mean, color=colour, lw=1.4)
-    converged = _converged(epoch, mean) if mark else None
+    converged = convergence(epoch, mean) if mark else None
     if converged is not None:
         at = np.searchsorted(epoch, converged)
         axes.plot(converged, mean[at], color=colour, marker="o", ms=4.5, mec="white", mew=0.6)

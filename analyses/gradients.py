@@ -27,16 +27,14 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.analyses.drawing import captions, palette
-from birkhoff_cli.analyses.geometry.assignment import permutation_distance
-from birkhoff_cli.analyses.geometry.permutations import matrices
+from birkhoff_cli.analyses.fitting.crosstalk import crosstalk
+from birkhoff_cli.analyses.fitting.jacobian import measure
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,11 +68,6 @@ SCHEMA = (
     column("logit_gradient", "float64", "dL/dlogit of the target", nullable=True),
 )
 PARTS = tuple(c.name for c in SCHEMA[11:])
-ROOM = 10_000_000
-"""Numbers of all Jacobians that are held at a time."""
-
-Jacobian = tuple[Array, Array]
-"""Matrices ``(n, d, d)`` and their derivatives ``(n, d^2, p)``, numpy, as computed."""
 
 
 def run(
@@ -142,7 +135,7 @@ def _steps(
         path = ("path", scales, scales[:, None] * start)
         drawn = method.theta(draws.samples, child, how, draws.scale)
         for kind, scale, theta in (path, ("random", np.nan, drawn)):
-            measured = _measure(method, theta, draws)
+            measured = measure(method, theta, draws)
             parts = dict.fromkeys(PARTS, np.nan)
             if perms is not None:
                 parts = crosstalk(theta, perms, int(start.argmax()), error)
@@ -155,90 +148,6 @@ def _first_mixture(methods: tuple[Parameterization, ...]) -> str | None:
     """What its paper calls the first method that mixes permutations."""
     names = (m.source.partition(",")[0] for m in methods if m.permutations is not None)
     return next(names, None)
-
-
-def _measure(method: Parameterization, theta: Array, draws: Draws) -> dict[str, Array]:
-    """Distance, norms and rank at every ``(n, p)``; singular values always in float64."""
-    d2 = method.d**2
-    require_memory(32 * d2 * method.parameters, f"the Jacobian of {specification(method)}")
-    step = max(1, ROOM // (d2 * max(1, method.parameters)))
-    distance, singular = [], []
-    for k in range(0, len(theta), step):
-        h, slope = jacobian(method, theta[k : k + step], draws.dtype, draws.device)
-        distance.append(permutation_distance(np.moveaxis(h.astype(float), 0, -1)))
-        singular.append(_singular(slope.astype(float)))
-    sigma = np.concatenate(singular)
-    norm = np.sqrt(np.square(sigma).sum(1))
-    tolerance = d2 * np.finfo(draws.dtype).eps * np.maximum(1, norm)
-    counts = sigma > tolerance[:, None]
-    least = np.where(counts, sigma, np.inf).min(1, initial=np.inf)
-    return {
-        "vertex_distance": np.concatenate(distance),
-        "norm": norm,
-        "sigma_max": sigma.max(1, initial=0),
-        "sigma_min": np.where(np.isfinite(least), least, np.nan),
-        "rank": np.where(np.isnan(norm), np.nan, counts.sum(1)),
-        "tolerance": tolerance,
-    }
-
-
-def _singular(slope: Array) -> Array:
-    """Singular values ``(n, min(d^2, p))``; NaN where the map has no derivative."""
-    smooth = np.isfinite(slope).all((1, 2))
-    sigma = np.linalg.svd(np.where(smooth[:, None, None], slope, 0), compute_uv=False)
-    return np.where(smooth[:, None], sigma, np.nan)
-
-
-def jacobian(method: Parameterization, theta: Array, dtype: str, device: str = "cpu") -> Jacobian:
-    """H and dH/dtheta by reverse mode: a backward pass for every entry of H, all points at once.
-
-    A matrix depends on its own parameters only, so that the gradient of an entry summed over the
-    batch is the gradient of every matrix's entry.
-    """
-    import torch
-
-    there = np.ascontiguousarray(theta)
-    x = torch.as_tensor(there, dtype=getattr(torch, dtype), device=device).requires_grad_()
-    with one_thread():
-        h = method(x)
-        entries = h.flatten(start_dim=1).sum(0)
-        rows = [torch.autograd.grad(entry, x, retain_graph=True)[0] for entry in entries]
-    return h.detach().cpu().numpy(), torch.stack(rows, dim=1).cpu().numpy()
-
-
-def crosstalk(theta: Array, perms: Array, target: int, error: Array) -> dict[str, Array]:
-    """What moves the weight of one permutation of a mixture, for ``L = |B - P - E|^2 / d^2``.
-
-    ``dL/da_t = (2/d^2) <sum_k a_k P_k - P_t - E, P_t>`` in three parts, and ``dL/dz_t =
-    a_t (dL/da_t - sum_k a_k dL/da_k)`` with a = softmax(z).
-
-    Args:
-        theta: logits ``(n, k)``.
-        perms: the permutations that are mixed, ``(k, d)``.
-        target: number t of the permutation P.
-        error: E, ``(d, d)``.
-
-    Returns:
-        `PARTS`, ``(n,)`` each.
-
-    Source: go-mHC, eq. 31-36.
-    """
-    d = len(error)
-    weights = np.exp(theta - theta.max(1, keepdims=True))
-    weights /= weights.sum(1, keepdims=True)
-    vertices = matrices(perms).reshape(-1, d * d).astype(float)
-    p, e = vertices[target], error.ravel()
-    shared = vertices @ p  # <P_k, P_t>
-    gate = weights[:, target]
-    others = np.delete(weights, target, axis=1)
-    slope = 2 / d**2 * (weights @ vertices - p - e) @ vertices.T
-    return {
-        "gate": gate,
-        "signal": -2 / d * others.sum(1),
-        "crosstalk": 2 / d**2 * others @ np.delete(shared, target),
-        "noise_floor": np.full(len(theta), -2 / d**2 * (e @ p)),
-        "logit_gradient": gate * (slope[:, target] - (weights * slope).sum(1)),
-    }
 
 
 def _summary(methods: tuple[Parameterization, ...], rows: list[Columns]) -> Summary:

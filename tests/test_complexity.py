@@ -13,6 +13,7 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.networks import speed
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
@@ -170,7 +171,7 @@ def test_factorials_beyond_the_integers_are_right_to_rounding():
 
 
 def test_speed_is_measured_only_when_asked(monkeypatch):
-    monkeypatch.setattr(complexity, "SECONDS", 1e-3)
+    monkeypatch.setattr(speed, "SECONDS", 1e-3)
     assert "forward" not in run(GoMHC(), d="2").table.schema.names
     draws = Draws(samples=8, dtype="float32")
     methods = GoMHC(s=1), MHCLite(), MHC(variant="tokenbender")

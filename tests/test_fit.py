@@ -11,7 +11,8 @@ from birkhoff_cli.analyses import fit, parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.source import title_of
-from birkhoff_cli.analyses.fitting import floors
+from birkhoff_cli.analyses.fitting import curves, floors
+from birkhoff_cli.analyses.fitting.curves import convergence
 from birkhoff_cli.analyses.fitting.data import Data, Moments
 from birkhoff_cli.analyses.fitting.objective import Objective, entries
 from birkhoff_cli.analyses.fitting.optimizers import OPTIMIZERS
@@ -273,7 +274,7 @@ def test_angles_are_null_for_targets_without_a_rotation():
 def test_targets_in_parts_are_the_same_fits(monkeypatch):
     more = {"targets": 7, "epochs": 40, "start": "gaussian"}
     whole = run(GoMHC(3), MHCLite(3), **more).table
-    monkeypatch.setattr(fit, "BATCH", 3)
+    monkeypatch.setattr(curves, "BATCH", 3)
     parts = run(GoMHC(3), MHCLite(3), **more).table
     order = [(name, "ascending") for name in ("method", "target", "epoch")]
     one, other = (t.sort_by(order)["loss"].to_numpy() for t in (whole, parts))
@@ -355,7 +356,7 @@ def test_moments_do_not_grow_with_the_data(rng):
 
 
 def curve_with(epochs, values):
-    return fit._converged(np.asarray(epochs), np.asarray(values, dtype=float))
+    return convergence(np.asarray(epochs), np.asarray(values, dtype=float))
 
 
 def test_a_curve_that_still_falls_has_not_converged():

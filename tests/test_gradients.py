@@ -15,6 +15,8 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.fitting.crosstalk import crosstalk
+from birkhoff_cli.analyses.fitting.jacobian import jacobian
 from birkhoff_cli.analyses.geometry.permutations import all_permutations
 from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
@@ -46,7 +48,7 @@ def path_of(result):
 def test_the_jacobian_is_that_of_every_matrix_alone(method):
     rng = np.random.default_rng(0)
     theta = method.initial() + rng.normal(size=(3, method.parameters))
-    h, slope = gradients.jacobian(method, theta, "float64")
+    h, slope = jacobian(method, theta, "float64")
     assert slope.shape == (3, method.d**2, method.parameters)
     assert np.allclose(h, method(theta), rtol=0, atol=1e-12)
     for k in range(3):
@@ -142,7 +144,7 @@ def test_the_parts_of_a_mixtures_gradient_add_up_to_it(method):
     """Against autograd of the loss in the weights, and in the logits."""
     rng, d = np.random.default_rng(0), method.d
     theta, error, target = rng.normal(size=(5, method.parameters)), rng.normal(size=(d, d)), 4
-    parts = gradients.crosstalk(theta, method.permutations, target, error)
+    parts = crosstalk(theta, method.permutations, target, error)
     vertices = torch.eye(d, dtype=torch.float64)[torch.tensor(method.permutations)]
     wanted = vertices[target] + torch.asarray(error)
 
@@ -164,7 +166,7 @@ def test_the_parts_of_a_mixtures_gradient_add_up_to_it(method):
 def test_parts_at_equal_weights(d):
     """All permutations share d entries with the target in sum, d / d! for each."""
     count = factorial(d)
-    parts = gradients.crosstalk(np.zeros((1, count)), all_permutations(d), 0, np.eye(d))
+    parts = crosstalk(np.zeros((1, count)), all_permutations(d), 0, np.eye(d))
     assert parts["gate"][0] == pytest.approx(1 / count)
     assert parts["signal"][0] == pytest.approx(2 / d * (1 / count - 1))
     assert parts["crosstalk"][0] == pytest.approx(2 / d**2 * (1 - d / count))

@@ -20,6 +20,9 @@ YELLOW = "#f0e442"
 BLACK = "#000000"
 GREY = "#999999"
 
+CURVES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, BLACK)
+"""Of lines side by side, in this order."""
+
 LIGHTEST = 0.88
 """Share of a colour map that is dark enough for a line on white."""
 
