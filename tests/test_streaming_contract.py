@@ -111,18 +111,25 @@ def test_any_cut_of_a_trace_gives_the_same_bytes(name, cuts):
     assert as_bytes(whole, of_whole(whole)) == as_bytes(cut, of_ranges(cut, cuts))
 
 
+@dataclass(frozen=True)
+class SmallDraws(Drawn):
+    """Draws whose blocks have sixteen samples."""
+
+    @property
+    def block(self):
+        return 16
+
+
 DRAWN = [name for name in STREAMING if name not in ("degeneration", "trace")]
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_any_cut_of_a_draw_gives_the_same_bytes(name):
-    layers = None if name in ("spectrum", "slice") else 200
-    source = Drawn(MHC(D), Draws(samples=4100, layers=layers), seed=3)
-    if layers:
-        source = Drawn(MHC(D), Draws(samples=45, layers=layers), seed=3)
+    layers = None if name in ("spectrum", "slice") else 3
+    source = SmallDraws(MHC(D), Draws(samples=85, layers=layers), seed=3)
+    assert source.blocks == 6
     whole, cut = STREAMING[name](source), STREAMING[name](source)
-    assert whole.fold[1].blocks > 1 or name == "heatmap"
-    assert as_bytes(whole, of_whole(whole)) == as_bytes(cut, of_ranges(cut, [1, 2]))
+    assert as_bytes(whole, of_whole(whole)) == as_bytes(cut, of_ranges(cut, [1, 2, 4]))
 
 
 def test_a_block_is_drawn_alone():
