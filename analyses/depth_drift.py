@@ -35,7 +35,7 @@ from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
 from birkhoff_cli.analyses.geometry.norms import EPS
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
 from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS
-from birkhoff_cli.analyses.statistics.drift import METRICS, Drift, Spans
+from birkhoff_cli.analyses.statistics.drift import METRICS, Chain, Drift, Spans, decays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,10 +67,6 @@ MAX_LANES = 16_384
 
 MAX_BYTES = 64e6
 """Of the matrices that are taken together, in float64."""
-
-
-Chain = dict[str, Any]
-"""Statistics of one metric by depth."""
 
 
 def run(
@@ -124,11 +120,7 @@ class _DepthDrift(Fold[Drift, list[Array]]):
 
     def add(self, state: Drift, number: int, block: list[Array]) -> Columns:
         """Measure the samples of a group of blocks, so many at once that they stay in cache."""
-        walks = [self.spans.measure(part, self.precision) for part in _parts(block, self.at_once)]
-        for rows in zip(*walks, strict=True):
-            row, numbers = rows[0]
-            if len(rows) > 1:
-                numbers = {k: np.concatenate([n[k] for _, n in rows], -1) for k in numbers}
+        for row, numbers in self.spans.measure(block, self.at_once, self.precision):
             state.add(number, row, numbers)
         return {}
 
@@ -151,7 +143,6 @@ class _DepthDrift(Fold[Drift, list[Array]]):
     def _summary(self, columns: dict[str, Array], quantile_error: float | None) -> Summary:
         single, chain = self._by_metric(columns)
         last = {m: {k: _known(v[-1]) for k, v in chain[m].items()} for m in METRICS}
-        square, depth = _mean_square_decay(chain, self.samples)
         return {
             "layers": len({site.layer for site in self.sites}),
             "sites": len(self.sites),
@@ -167,10 +158,7 @@ class _DepthDrift(Fold[Drift, list[Array]]):
             "site_spectral_radius_max": _known(np.fmax.reduce(single["spectral_radius"]["max"])),
             "amax_forward_max": last["amax_forward"]["max"],
             "amax_backward_max": last["amax_backward"]["max"],
-            "typical_decay": _decay(chain["log_barycenter_distance"]["mean"]),
-            "lambda_2_decay": _decay(chain["log_lambda_2"]["mean"]),
-            "mean_square_decay": square,
-            "mean_square_depth": depth,
+            **decays(chain, self.samples),
             "mean_square_decay_exact": None if self.factor is None else self.factor**0.5,
             "quantile_error": quantile_error,
         }
@@ -185,46 +173,12 @@ class _DepthDrift(Fold[Drift, list[Array]]):
         return single, chain
 
 
-def _parts(stacks: list[Array], size: int) -> list[list[Array]]:
-    """The samples of some arrays in parts of about ``size`` or fewer, in order."""
-    parts: list[list[Array]] = [[]]
-    for stack in stacks:
-        for start in range(0, len(stack), size):
-            piece = stack[start : start + size]
-            if sum(map(len, parts[-1])) + len(piece) > size and parts[-1]:
-                parts.append([])
-            parts[-1].append(piece)
-    return parts
-
-
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
 def _largest_error(sums: Chain) -> float:
     return float(max(np.abs(sums[k] - 1).max() for k in ("min", "max")))
-
-
-def _decay(logs: Array) -> float | None:
-    """The factor per layer over the second half of the depth, from mean logarithms by depth."""
-    half = (len(logs) - 1) // 2
-    steps = len(logs) - 1 - half
-    with np.errstate(invalid="ignore"):
-        rate = float(np.exp((logs[-1] - logs[half]) / steps)) if steps else np.nan
-    return rate if np.isfinite(rate) else None
-
-
-def _mean_square_decay(chain: dict[str, Chain], samples: int) -> tuple[float | None, int | None]:
-    """The factor per layer of the root of the mean square, and the depth it was read at.
-
-    The distances are close to log-normal, and a mean of n squares of such is wrong by about
-    ``sqrt((exp(4 s^2) - 1) / n)`` with s the deviation of the logarithm.
-    """
-    logs, spread = chain["log_barycenter_rms"]["mean"], chain["log_barycenter_distance"]["std"]
-    with np.errstate(over="ignore", invalid="ignore"):
-        known = (np.expm1(4 * spread**2) <= 0.01 * samples) & np.isfinite(logs)
-    depth = int(known.cumprod().sum())
-    return (_decay(logs[:depth]), depth) if depth >= 2 else (None, None)
 
 
 ROUNDING = 1e-5

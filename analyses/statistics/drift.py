@@ -24,6 +24,9 @@ ROOT_MEAN_SQUARE = {
 }
 METRICS = PER_LINE | PER_MATRIX | ROOT_MEAN_SQUARE
 
+Chain = dict[str, Any]
+"""Statistics of one metric by depth."""
+
 
 @dataclass(frozen=True)
 class Spans:
@@ -53,8 +56,24 @@ class Spans:
         """Row of the product from ``start`` to ``site``."""
         return self.sites + (site * (site + 1) // 2 + start if self.from_each else site)
 
-    def measure(self, stacks: Sequence[Array], precision: float) -> Iterator[tuple[int, Numbers]]:
-        """Row by row, the numbers of samples ``(n, sites, d, d)`` of several arrays."""
+    def measure(
+        self, stacks: Sequence[Array], at_once: int, precision: float
+    ) -> Iterator[tuple[int, Numbers]]:
+        """Row by row, the numbers of samples ``(n, sites, d, d)`` of several arrays.
+
+        Args:
+            stacks: the samples.
+            at_once: samples that are measured together.
+            precision: relative error of the entries.
+        """
+        walks = [self._walk(part, precision) for part in _parts(stacks, at_once)]
+        for rows in zip(*walks, strict=True):
+            row, numbers = rows[0]
+            if len(rows) > 1:
+                numbers = {k: np.concatenate([n[k] for _, n in rows], -1) for k in numbers}
+            yield row, numbers
+
+    def _walk(self, stacks: Sequence[Array], precision: float) -> Iterator[tuple[int, Numbers]]:
         products: list[Blocks] = []
         for site in range(self.sites):
             factor = blocks(_in_lanes(stacks, site), precision)
@@ -109,6 +128,18 @@ class Drift(Statistics):
         return largest_error(self.lines, self.singles)
 
 
+def _parts(stacks: Sequence[Array], size: int) -> list[list[Array]]:
+    """The samples of some arrays in parts of about ``size`` or fewer, in order."""
+    parts: list[list[Array]] = [[]]
+    for stack in stacks:
+        for start in range(0, len(stack), size):
+            piece = stack[start : start + size]
+            if sum(map(len, parts[-1])) + len(piece) > size and parts[-1]:
+                parts.append([])
+            parts[-1].append(piece)
+    return parts
+
+
 def _in_lanes(stacks: Sequence[Array], site: int) -> Any:
     """The matrices of one site, ``(d, d, samples)`` in float64."""
     d = stacks[0].shape[-1]
@@ -119,3 +150,36 @@ def _in_lanes(stacks: Sequence[Array], site: int) -> Any:
         h[..., start : start + len(stack)] = lanes(one, 2)
         start += len(stack)
     return h
+
+
+def decays(chain: dict[str, Chain], samples: int) -> dict[str, Any]:
+    """Factors per layer, of statistics of the products by depth over so many samples."""
+    square, depth = _mean_square_decay(chain, samples)
+    return {
+        "typical_decay": _decay(chain["log_barycenter_distance"]["mean"]),
+        "lambda_2_decay": _decay(chain["log_lambda_2"]["mean"]),
+        "mean_square_decay": square,
+        "mean_square_depth": depth,
+    }
+
+
+def _decay(logs: Array) -> float | None:
+    """The factor per layer over the second half of the depth, from mean logarithms by depth."""
+    half = (len(logs) - 1) // 2
+    steps = len(logs) - 1 - half
+    with np.errstate(invalid="ignore"):
+        rate = float(np.exp((logs[-1] - logs[half]) / steps)) if steps else np.nan
+    return rate if np.isfinite(rate) else None
+
+
+def _mean_square_decay(chain: dict[str, Chain], samples: int) -> tuple[float | None, int | None]:
+    """The factor per layer of the root of the mean square, and the depth it was read at.
+
+    The distances are close to log-normal, and a mean of n squares of such is wrong by about
+    ``sqrt((exp(4 s^2) - 1) / n)`` with s the deviation of the logarithm.
+    """
+    logs, spread = chain["log_barycenter_rms"]["mean"], chain["log_barycenter_distance"]["std"]
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = (np.expm1(4 * spread**2) <= 0.01 * samples) & np.isfinite(logs)
+    depth = int(known.cumprod().sum())
+    return (_decay(logs[:depth]), depth) if depth >= 2 else (None, None)
