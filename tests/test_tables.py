@@ -216,7 +216,7 @@ def test_a_new_format_is_one_new_file(tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, **more)
 
     shown = " ".join(run("spectrum", "--help").stdout.decode().split())
-    assert "ndjson|parquet|tsv" in shown and "parquet, safetensors or tsv" in shown
+    assert "ndjson, parquet or tsv" in shown and "parquet, safetensors or tsv" in shown
     sample = ("sample", "--method", "mhc", "--d", "2", "-n", "5")
     assert run(*sample, "-o", "a.tsv", "-q").returncode == 0
     assert run(*sample, "-o", "b", "--format", "tsv", "-q").returncode == 0
