@@ -14,26 +14,24 @@ in three of its four dimensions.
 Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import LANES, Array
-from birkhoff_cli.analyses.core.fold import Blocks, Chained, Fold, Series, Statistics, run_fold
+from birkhoff_cli.analyses.core.fold import Blocks, Chained, Series, run_fold
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
-from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.drawing import captions, plane
-from birkhoff_cli.analyses.drawing.palette import GREEN, PURPLE
+from birkhoff_cli.analyses.drawing.solid import draw_solid
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
+from birkhoff_cli.analyses.planes.counting import Plane
 from birkhoff_cli.analyses.planes.samplers import InSlice, on_slice
-from birkhoff_cli.analyses.statistics.extremes import Extremes
-from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.occupancy import Occupancy
 
 if TYPE_CHECKING:
@@ -69,8 +67,6 @@ OUTSIDE = 1e-9
 
 SIZE = (8.6, 3.6)
 BINS = 300
-SHOWN = 20_000
-"""Points at most in a three-dimensional picture."""
 
 
 def run(
@@ -114,57 +110,6 @@ def run(
     return run_fold(planes, Chained(planes.sources), schema, meta)
 
 
-class _State(Statistics):
-    """What is counted of one kind of points."""
-
-    def __init__(self, count: Occupancy) -> None:
-        self.count = count
-        self.extremes = Extremes(("alpha_sum_error_max",), ("plane_distance_min",))
-        self.distance = Moments(1)
-
-
-class _Plane(Fold[_State, Array]):
-    """The points of one kind, and where they lie.
-
-    Attributes:
-        kind: projection or slice.
-        polygon: what doubly stochastic matrices fill.
-        exact: what the method fills, if it is known.
-    """
-
-    def __init__(self, kind: str, block: int, corners: int, exact: Support | None) -> None:
-        self.kind, self.block, self.exact = kind, block, exact
-        self.polygon = Support("polygon", corners)
-        self.where: dict[str, Any] = {}
-        self.resolution, self.tolerance, self.solid = 0, 0.0, False
-
-    def start(self) -> _State:
-        return _State(Occupancy(self.polygon, self.exact, self.resolution, self.tolerance))
-
-    def add(self, state: _State, number: int, block: Array) -> Columns:
-        """Count matrices ``(n, sites, d, d)``; their points are the rows."""
-        matrices = block.astype(np.float64, copy=False)
-        alpha = cycles.coefficients(matrices)
-        re, im = cycles.point(alpha)
-        distance = cycles.distance(matrices, alpha)
-        error = np.abs(alpha.sum(0) - 1)
-        state.count.add(number, re, im)
-        state.distance.add(number, distance.reshape(1, -1))
-        measured = {"alpha_sum_error_max": error, "plane_distance_min": distance}
-        state.extremes.add(number, measured)
-        columns = {"kind": self.kind, "re": re, "im": im, "distance": distance, **self.where}
-        columns["sample"] = number * self.block + np.arange(len(block))[:, None]
-        columns |= {f"alpha_{k}": alpha[k] for k in range(3)}
-        if self.solid:
-            w = cycles.point(cycles.coefficients(matrices, turn=-1))
-            columns |= {"w_re": w[0], "w_im": w[1]}
-        return columns
-
-    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
-        """No more rows, and the state for the summary of both kinds."""
-        return (), vars(state)
-
-
 class _Planes(Series):
     """The projection of every matrix, then the slice if it can be drawn in."""
 
@@ -176,8 +121,8 @@ class _Planes(Series):
         if drawn:
             self.sampler = on_slice(drawn.method, drawn.draws)
             exact = drawn.method.projection_support(), drawn.method.slice_support()
-        self.projection = _Plane("projection", source.block, source.d, exact[0])
-        self.slice = _Plane("slice", LANES, 3, exact[1])
+        self.projection = Plane("projection", source.block, source.d, exact[0])
+        self.slice = Plane("slice", LANES, 3, exact[1])
         for each in (self.projection, self.slice):
             each.resolution, each.solid = resolution, solid
             each.tolerance = max(OUTSIDE, 16 * source.d * float(np.finfo(source.dtype).eps))
@@ -246,7 +191,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
     meta = captions.title(result, figure)
     if meta["solid"]:
-        _draw_solid(result, figure)
+        draw_solid(result, figure)
         return
     sets = meta["sets"]
     if hasattr(figure, "set_size_inches"):  # not a part of another figure
@@ -300,53 +245,3 @@ def _title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:
         exact = f"{support.fraction:.4f} of the area" if is_filled else support.words
         head += f"\nexact: {exact}{'' if support.proven else ' (found numerically)'}"
     axes.set_title(head, fontsize="small")
-
-
-VIEWS = (((20, -65), (12, 15), (89.9, -90)), ((20, -65), (12, 15), (30, 70)))
-"""Elevation and azimuth of the three-dimensional pictures of both rows, in degrees."""
-
-SOLID = (
-    ("w_re", "Re w", ("(2 3)", "(1 2), (1 3)", "")),
-    ("w_im", "Im w", ("(2 3)", "(1 2)", "(1 3)")),
-)
-"""The third coordinate of a row of pictures, and the names of the swaps."""
-
-
-def _draw_solid(result: "pa.Table", figure: "Figure") -> None:
-    """B_3 has the coordinates z and w: rows show (z, Re w) and (z, Im w), columns rotations.
-
-    The three cyclic permutations have a third root of unity as z, and w = 0; the swaps the other
-    way round. Every two vertices of B_3 are joined by an edge.
-    """
-    figure.set_size_inches(9, 6.4)
-    rows = np.flatnonzero(result["kind"].to_numpy() == "projection")
-    rows = rows[:: -(-len(rows) // SHOWN)]
-    flat = [result[name].to_numpy()[rows] for name in ("im", "re")]
-    root = np.exp(2j * np.pi / 3 * np.arange(3))
-    for row, (name, word, swaps) in enumerate(SOLID):
-        corners = np.zeros((3, 6))
-        corners[:2, :3] = root.imag, root.real
-        corners[2, 3:] = root.real if name == "w_re" else root.imag
-        labels = (*(cycles.words(3, k) for k in range(3)), *swaps)
-        for turn, (elevation, azimuth) in enumerate(VIEWS[row]):
-            place = (2, 3, 3 * row + turn + 1)
-            axes: Any = figure.add_subplot(*place, projection="3d", proj_type="ortho")
-            _polytope(axes, corners, labels if elevation < 80 else labels[:3])
-            up = result[name].to_numpy()[rows]
-            axes.scatter(*flat, up, s=1, color=GREEN, lw=0, alpha=0.5, rasterized=True)
-            axes.view_init(elevation, azimuth)
-            axes.set_box_aspect(np.ptp(corners, axis=1), zoom=1.15)
-            axes.set_axis_off()
-            seen = "from above" if elevation > 80 else f"{word} up"
-            axes.set_title(f"(Im z, Re z, {word}), {seen}", fontsize="small", y=1.0)
-
-
-def _polytope(axes: Any, corners: Any, labels: tuple[str, ...]) -> None:
-    """Faces of two cyclic permutations and a swap, all edges, and names of the vertices."""
-    faces = [(i, j, k) for i, j in ((0, 1), (1, 2), (0, 2)) for k in (3, 4, 5)]
-    axes.plot_trisurf(*corners, triangles=faces, color=PURPLE, alpha=0.08, lw=0)
-    for i in range(6):
-        for j in range(i):
-            axes.plot(*corners[:, [i, j]], color="0.4", lw=0.6)
-    for corner, label in zip(corners.T, labels, strict=False):
-        axes.text(*(corner * 1.12), label, fontsize="x-small", ha="center", va="center")
