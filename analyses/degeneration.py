@@ -16,25 +16,20 @@ if that is the verdict on all sites together; in a series, at the last step.
 Source: sHC, section 4.1 and figures 2, 3; BE-HC, appendix D.2 (routing over depth).
 """
 
-from collections.abc import Iterable
 from math import sqrt
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, Statistics, run_fold
+from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_columns
+from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
 from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
-from birkhoff_cli.analyses.geometry.assignment import vertex_distances
-from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
-from birkhoff_cli.analyses.statistics.distributions import Distributions
-from birkhoff_cli.analyses.statistics.moments import Moments
-from birkhoff_cli.analyses.statistics.ranges import Ranges
+from birkhoff_cli.analyses.sites.step import BANDS, Step
+from birkhoff_cli.analyses.sites.verdict import NEAR, Numbers, Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,29 +93,6 @@ SCHEMA = (
 )
 SIZE = (10.0, 3.4)
 
-Verdict = Literal["identity-degenerate", "near-permutation", "near-uniform", "signed", "mixing"]
-NEAR, SIGNED = 0.2, 0.01
-BANDS = ("row_max_p10", "row_max_p50", "row_max_p90")
-MEANS = (
-    "diagonal_fraction",
-    "identity_distance",
-    "barycenter_distance",
-    "permutation_distance",
-    "off_diagonal_mass",
-    "column_concentration",
-    "negative_mass",
-    "effective_streams",
-)
-UNKNOWN = ("mass", "effective_streams")
-"""What is not known of every matrix, as columns count it."""
-
-NUMBERS = 40_000
-"""Entries that one vectorised step works on: with what is computed from them they fit a cache."""
-KEPT = 2**26
-"""Bytes of row maxima up to which their percentiles are exact: 8 million of them."""
-
-Numbers = dict[str, Any]
-
 
 def run(
     series: tuple[MixingTrace, ...],
@@ -176,94 +148,11 @@ def _failure(verdict: str | None, fail_on: str | None, source: str) -> str | Non
     return f"{source}: the verdict is {verdict}, on which --fail-on was asked to fail"
 
 
-class _State(Statistics):
-    """Of one trace: means by number and site, row maxima by site, ranges of entries by site."""
-
-    def __init__(self, trace: MixingTrace) -> None:
-        sites, rows = len(trace.sites), trace.samples * trace.d
-        what = f"{trace.source}: row maxima of {sites} sites"
-        self.row_max = Distributions(sites, rows, what, KEPT)
-        self.means = Moments(len(MEANS) * sites)
-        self.entries = Ranges(sites)
-
-
-class _Step(Fold[_State, Array]):
-    """How far every site of one trace mixes."""
-
-    def __init__(self, trace: MixingTrace) -> None:
-        self.trace, self.sites = trace, len(trace.sites)
-        self.rounding = trace.d * float(np.finfo(trace.dtype).eps)
-
-    def start(self) -> _State:
-        return _State(self.trace)
-
-    def add(self, state: _State, number: int, block: Array) -> Columns:
-        """Measure matrices ``(samples, sites, d, d)``."""
-        n, sites, d, _ = block.shape
-        row_max = np.empty((sites, d, n), block.dtype)
-        means = np.empty((len(MEANS), sites, n))
-        step = max(1, NUMBERS // (sites * d * d))
-        for k in range(0, n, step):
-            recorded = _lanes(block[k : k + step])
-            low, high = (end((0, 1)).reshape(-1, sites) for end in (recorded.min, recorded.max))
-            state.entries.add_block(number, low.min(0), high.max(0))
-            measured = _measure(recorded.astype(float), low.min())
-            measured[-1, low.ravel() < -self.rounding] = np.nan
-            largest, measured[0] = _row_maxima(recorded)
-            row_max[:, :, k : k + step] = largest.reshape(d, -1, sites).transpose(2, 0, 1)
-            means[:, :, k : k + step] = measured.reshape(len(MEANS), -1, sites).swapaxes(1, 2)
-        state.means.add(number, means.reshape(-1, n))
-        state.row_max.add(number, row_max.reshape(sites, -1))
-        return {}
-
-    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
-        """A row for every site, and the numbers of all sites together."""
-        sites, together = self._sites(state), self._together(state)
-        rows = {
-            "step": self.trace.step,
-            **site_columns(self.trace.sites),
-            **sites,
-            "verdict": _verdict(sites, self.trace.d),
-            **{f"step_{name}": together[name] for name in (*BANDS, "diagonal_fraction")},
-        }
-        verdicts = rows["verdict"].tolist()
-        return (rows,), {"step": self.trace.step, **together, "verdicts": verdicts}
-
-    def _sites(self, state: _State) -> Numbers:
-        """Numbers of every site."""
-        means = state.means.mean.reshape(len(MEANS), -1)
-        unknown = self.trace.samples - state.means.count.reshape(len(MEANS), -1)
-        return {
-            **_bands(state.row_max),
-            **dict(zip(MEANS, means, strict=True)),
-            "mass_unknown": unknown[MEANS.index("negative_mass")].astype(int),
-            "effective_streams_unknown": unknown[-1].astype(int),
-            "entry_min": state.entries.low,
-        }
-
-    def _together(self, state: _State) -> Numbers:
-        """Numbers of all sites, each matrix with the same weight."""
-        sites = self._sites(state)
-        counts = state.means.count.reshape(len(MEANS), -1)
-        means = np.array([sites[name] for name in MEANS])
-        with np.errstate(invalid="ignore"):
-            shares = counts / counts.sum(1, keepdims=True)
-            means = np.where(counts > 0, means * shares, 0 * shares).sum(1)  # NaN of no matrix
-        every = {
-            **{name: band.item() for name, band in _bands(state.row_max.joined()).items()},
-            **dict(zip(MEANS, means.tolist(), strict=True)),
-            **{f"{name}_unknown": int(sites[f"{name}_unknown"].sum()) for name in UNKNOWN},
-            "entry_min": float(state.entries.low.min()),
-        }
-        verdict = _verdict(every, self.trace.d).item()
-        return {**every, **state.row_max.summary(), "verdict": verdict}
-
-
 class _Degeneration(Series):
     """Every trace in order of training."""
 
     def __init__(self, series: tuple[MixingTrace, ...]) -> None:
-        super().__init__([_Step(trace) for trace in series], series)
+        super().__init__([Step(trace) for trace in series], series)
         self.last = series[-1]
 
     def summarise(self, summaries: list[Summary]) -> Summary:
@@ -285,85 +174,6 @@ class _Degeneration(Series):
             "verdicts": counts,
             **({"steps": steps} if len(steps) > 1 else {}),
         }
-
-
-def _bands(row_max: Distributions) -> Numbers:
-    columns = row_max.columns()
-    return {name: columns[name.removeprefix("row_max_")] for name in BANDS}
-
-
-def _lanes(part: Array) -> Array:
-    """Lanes ``(d, d, samples * sites)`` of ``(samples, sites, d, d)``."""
-    matrices = part.reshape(-1, *part.shape[2:])
-    h = aligned((*part.shape[2:], len(matrices)), part.dtype)
-    h[:] = matrices.transpose(1, 2, 0)
-    return h
-
-
-def _row_maxima(h: Array) -> tuple[Array, Array]:
-    """Row maxima ``(d, n)`` of lanes ``(d, d, n)``, and whether all are on the diagonal alone.
-
-    Overwrites the diagonal.
-    """
-    on = np.arange(len(h))
-    diagonal = h[on, on]
-    h[on, on] = -np.inf
-    beside = h.max(1)
-    return np.maximum(diagonal, beside), (diagonal > beside).all(0)
-
-
-def _measure(h: Array, low: float) -> Array:
-    """`MEANS`, of which the first is still to fill in: ``(numbers, n)``.
-
-    Args:
-        h: lanes ``(d, d, n)`` float64.
-        low: their smallest entry; without negative ones there is less to do.
-    """
-    d, n = h.shape[1:]
-    on = np.arange(d)
-    out = np.empty((len(MEANS), n))
-    _, identity, barycenter, permutation, beside, concentration, negative, effective = out
-    identity[:], permutation[:] = vertex_distances(h)
-    spare = h - 1 / d
-    barycenter[:] = frobenius_norm(spare, (0, 1))
-    size = np.abs(h) if low < 0 else h
-    columns = size.sum(0)
-    total = columns.sum(0)
-    beside[:] = total - size[on, on].sum(0)
-    concentration[:] = columns.max(0)
-    negative[:] = (total - h.sum(0).sum(0)) / 2 if low < 0 else 0
-    with np.errstate(all="ignore"):  # a matrix or row of zeros has no shares: NaN
-        out[4:7] /= total
-        effective[:] = _effective(h, low, spare)
-    return out
-
-
-def _effective(h: Array, low: float, spare: Array) -> Array:
-    """``exp(entropy)`` of the rows of lanes ``(d, d, n)``, averaged over rows.
-
-    With p = h / s it is ``s exp(-sum(h log h) / s)``; 0 log 0 is 0.
-    """
-    s = h.sum(1)
-    logs = np.log(h if low > 0 else np.maximum(h, np.finfo(float).tiny), out=spare)
-    logs *= h
-    streams = np.exp(logs.sum(1) / -s)
-    streams *= s
-    return streams.sum(0) / len(h)
-
-
-def _verdict(numbers: Numbers, d: int) -> Any:
-    """The word of the module's docstring for every site, or for all."""
-    near = NEAR * sqrt(d - 1)
-    holds = [
-        numbers["identity_distance"] <= near,
-        numbers["permutation_distance"] <= near,
-        numbers["barycenter_distance"] <= near,
-        numbers["negative_mass"] >= SIGNED,
-    ]
-    words = np.select(
-        holds, ["identity-degenerate", "near-permutation", "near-uniform", "signed"], "mixing"
-    )
-    return words.astype(object) if d > 1 else np.full(words.shape, None)
 
 
 REFERENCES = {

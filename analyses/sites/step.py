@@ -1,0 +1,114 @@
+"""The sites of a model at one training step: statistics over samples, of each and of all."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.fold import Fold, Statistics
+from birkhoff_cli.analyses.core.result import Summary
+from birkhoff_cli.analyses.core.table import Columns
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns
+from birkhoff_cli.analyses.sites.mixing import MEANS, as_lanes, measure_mixing, row_maxima
+from birkhoff_cli.analyses.sites.verdict import Numbers, judge
+from birkhoff_cli.analyses.statistics.distributions import Distributions
+from birkhoff_cli.analyses.statistics.moments import Moments
+from birkhoff_cli.analyses.statistics.ranges import Ranges
+
+BANDS = ("row_max_p10", "row_max_p50", "row_max_p90")
+UNKNOWN = ("mass", "effective_streams")
+"""What is not known of every matrix, as columns count it."""
+
+MAX_ENTRIES = 40_000
+"""Entries that one vectorised step works on: with what is computed from them they fit a cache."""
+MAX_EXACT_BYTES = 2**26
+"""Bytes of row maxima up to which their percentiles are exact: 8 million of them."""
+
+
+class _Statistics(Statistics):
+    """Of one trace: means by number and site, row maxima by site, ranges of entries by site."""
+
+    def __init__(self, trace: MixingTrace) -> None:
+        sites, rows = len(trace.sites), trace.samples * trace.d
+        what = f"{trace.source}: row maxima of {sites} sites"
+        self.row_max = Distributions(sites, rows, what, MAX_EXACT_BYTES)
+        self.means = Moments(len(MEANS) * sites)
+        self.entries = Ranges(sites)
+
+
+class Step(Fold[_Statistics, Array]):
+    """How far every site of one trace mixes."""
+
+    def __init__(self, trace: MixingTrace) -> None:
+        self.trace, self.sites = trace, len(trace.sites)
+        self.rounding = trace.d * float(np.finfo(trace.dtype).eps)
+
+    def start(self) -> _Statistics:
+        """No samples yet."""
+        return _Statistics(self.trace)
+
+    def add(self, state: _Statistics, number: int, block: Array) -> Columns:
+        """Measure matrices ``(samples, sites, d, d)``."""
+        n, sites, d, _ = block.shape
+        row_max = np.empty((sites, d, n), block.dtype)
+        means = np.empty((len(MEANS), sites, n))
+        step = max(1, MAX_ENTRIES // (sites * d * d))
+        for k in range(0, n, step):
+            recorded = as_lanes(block[k : k + step])
+            low, high = (end((0, 1)).reshape(-1, sites) for end in (recorded.min, recorded.max))
+            state.entries.add_block(number, low.min(0), high.max(0))
+            measured = measure_mixing(recorded.astype(float), low.min())
+            measured[-1, low.ravel() < -self.rounding] = np.nan
+            largest, measured[0] = row_maxima(recorded)
+            row_max[:, :, k : k + step] = largest.reshape(d, -1, sites).transpose(2, 0, 1)
+            means[:, :, k : k + step] = measured.reshape(len(MEANS), -1, sites).swapaxes(1, 2)
+        state.means.add(number, means.reshape(-1, n))
+        state.row_max.add(number, row_max.reshape(sites, -1))
+        return {}
+
+    def finish(self, state: _Statistics) -> tuple[Iterable[Columns], Summary]:
+        """A row for every site, and the numbers of all sites together."""
+        sites, together = self._sites(state), self._together(state)
+        rows = {
+            "step": self.trace.step,
+            **site_columns(self.trace.sites),
+            **sites,
+            "verdict": judge(sites, self.trace.d),
+            **{f"step_{name}": together[name] for name in (*BANDS, "diagonal_fraction")},
+        }
+        verdicts = rows["verdict"].tolist()
+        return (rows,), {"step": self.trace.step, **together, "verdicts": verdicts}
+
+    def _sites(self, state: _Statistics) -> Numbers:
+        """Numbers of every site."""
+        means = state.means.mean.reshape(len(MEANS), -1)
+        unknown = self.trace.samples - state.means.count.reshape(len(MEANS), -1)
+        return {
+            **_bands(state.row_max),
+            **dict(zip(MEANS, means, strict=True)),
+            "mass_unknown": unknown[MEANS.index("negative_mass")].astype(int),
+            "effective_streams_unknown": unknown[-1].astype(int),
+            "entry_min": state.entries.low,
+        }
+
+    def _together(self, state: _Statistics) -> Numbers:
+        """Numbers of all sites, each matrix with the same weight."""
+        sites = self._sites(state)
+        counts = state.means.count.reshape(len(MEANS), -1)
+        means = np.array([sites[name] for name in MEANS])
+        with np.errstate(invalid="ignore"):
+            shares = counts / counts.sum(1, keepdims=True)
+            means = np.where(counts > 0, means * shares, 0 * shares).sum(1)  # NaN of no matrix
+        every = {
+            **{name: band.item() for name, band in _bands(state.row_max.joined()).items()},
+            **dict(zip(MEANS, means.tolist(), strict=True)),
+            **{f"{name}_unknown": int(sites[f"{name}_unknown"].sum()) for name in UNKNOWN},
+            "entry_min": float(state.entries.low.min()),
+        }
+        verdict = judge(every, self.trace.d).item()
+        return {**every, **state.row_max.summary(), "verdict": verdict}
+
+
+def _bands(row_max: Distributions) -> Numbers:
+    columns = row_max.columns()
+    return {name: columns[name.removeprefix("row_max_")] for name in BANDS}
