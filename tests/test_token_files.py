@@ -39,7 +39,7 @@ def test_the_matrices_of_a_trained_model_on_its_tokens(checkpoints, tmp_path, dt
     assert (found.samples, found.dtype) == (256, np.float32)
     assert worst(found.matrices, truth) <= 1e-5
     assert found.matrices.tobytes() == found.matrices.tobytes()  # read again, the same bytes
-    assert [len(block) for block in found.read(100)] == [100, 100, 56]
+    assert [len(block) for block in found.reader(100, 0)] == [100, 100, 56]
     short = trace(folder / "ckpt.pt", file, sequences=2, length=64)
     assert worst(short.matrices, truth[:128]) <= 1e-5
 

@@ -3,7 +3,7 @@
 Sides are those of the kernel's own matrix, as it stands before any transposition: several code
 bases apply the transpose of what they normalise.
 
-Source: the code bases' published sources, as measured on their matrices (docs/formats.md).
+Source: the published code of each code base.
 """
 
 from collections.abc import Iterator, Mapping

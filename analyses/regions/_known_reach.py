@@ -2,7 +2,7 @@
 
 A member states it in its `known_reach`; here are the sets that several of them have. Areas are of
 the eigenvalues other than the trivial 1, limits included, within the region that the method aims
-at. The arguments are in docs/frontier.md.
+at. The arguments are in docs/mathematics.md, 0.1.
 """
 
 from typing import NamedTuple
