@@ -76,6 +76,9 @@ def test_imports_go_one_way(file):
 FOREIGN = ("analyses/parameterizations/", "birkhoff_cli/checkpoints/", "birkhoff_cli/recording/")
 """Where a method's class may be named: beside it, and where foreign data is turned into one."""
 
+CODE_BASES = "analyses/kernels/recipe.py"
+"""Names of code bases, of which one is called like the method that it implements."""
+
 ENGINES = tuple(f"analyses/{room}/" for room in ORDER[: ORDER.index("analysis")])
 
 
@@ -105,7 +108,7 @@ def test_engines_name_no_method_and_try_no_attribute(file):
         return
     tree = ast.parse(file.read_text(encoding="utf-8"))
     words = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
-    assert not words & {*parameterizations.names()}
+    assert relative(file) == CODE_BASES or not words & {*parameterizations.names()}
     for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
         name = ast.unparse(call.func)
         assert name not in ("hasattr", "singledispatch"), f"line {call.lineno}: {name}"

@@ -9,7 +9,6 @@ Source: the GGUF specification of ggml, version 3.
 import hashlib
 import re
 import struct
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -293,9 +292,3 @@ class Cursor:
                 raise BadInput(f"{where(self.part.path)}: ends inside its header; {INCOMPLETE}")
             read(size)
         self.position = position
-
-
-def key_of(config: Mapping[str, Any], name: str) -> Any:
-    """The value of a key under the architecture's name, or None."""
-    keys = config.get("gguf", {})
-    return keys.get(f"{keys.get('general.architecture')}.{name}")
