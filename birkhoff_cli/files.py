@@ -1,7 +1,4 @@
-"""Where bytes go: a file that appears whole or not at all, a pipe, a device, standard output.
-
-Source: RELIABILITY, section 5.
-"""
+"""Where bytes go: a file that appears whole or not at all, a pipe, a device, standard output."""
 
 import contextlib
 import errno

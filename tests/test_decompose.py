@@ -178,7 +178,7 @@ EDGES = {
 
 @pytest.mark.parametrize("d, s", EDGES)
 def test_the_edge_theorem(d, s, rng):
-    """MATH 5.3, t = 1/2, 1/3, 1/4, and 5.2, J/d."""
+    """docs/mathematics.md 5.3, t = 1/2, 1/3, 1/4, and 5.2, J/d."""
     h = np.stack([*(edge(d, t) for t in (1 / 2, 1 / 3, 1 / 4)), np.full((d, d), 1 / d)])
     found = image_distances(GoMHC(d, s=s), h, rng)
     assert np.abs(found - EDGES[d, s]).max() < 1e-6

@@ -132,7 +132,9 @@ def test_depth_counts_the_matrices_of_the_product(rng):
 
 @pytest.mark.parametrize("field, variance", [("real", 1 / 16), ("complex", 3 / 80)])
 def test_the_mean_square_distance_to_the_barycenter_decays_as_proven(field, variance):
-    """MATH 8: E ||B_L ... B_1 - J/n||_F^2 = (n - 1) c^L with c = n^2 Var / (n - 1)."""
+    """docs/mathematics.md 8: E ||B_L ... B_1 - J/n||_F^2 = (n - 1) c^L with c = n^2 Var / (n -
+    1).
+    """
     draws = Draws(samples=20_000, layers=3, draw="haar")
     result = depth_drift.run(Drawn(GoMHC(4, s=1, field=field), draws))
     rows = by_row(result.table)
@@ -144,7 +146,7 @@ def test_the_mean_square_distance_to_the_barycenter_decays_as_proven(field, vari
 
 
 def test_a_side_normalised_last_keeps_the_spectral_norm_from_being_one():
-    """MATH 8: a truncated Sinkhorn has spectral radius 1 and a larger norm."""
+    """docs/mathematics.md 8: a truncated Sinkhorn has spectral radius 1 and a larger norm."""
     draws = Draws(samples=300, layers=8, scale=4.0)
     summary = depth_drift.run(Drawn(MHC(4, iters=1), draws)).summary
     assert summary["row_error_max"] < 1e-14 < summary["column_error_max"]
@@ -262,7 +264,7 @@ def test_a_growing_product_does_not_overflow():
     ],
 )
 def test_the_typical_decay_is_the_lyapunov_exponent(method, draw, rate, factor):
-    """MATH 8: the rates, to their errors and ours; the mean square decays slower."""
+    """docs/mathematics.md 8: the rates, to their errors and ours; the mean square decays slower."""
     draws = Draws(samples=300, layers=200, draw=draw)
     summary = depth_drift.run(Drawn(method, draws, seed=1)).summary
     assert np.log(summary["typical_decay"]) == pytest.approx(rate, abs=0.02)

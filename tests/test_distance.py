@@ -83,7 +83,7 @@ def test_orthostochastic_matrices_have_their_rotations(d):
 
 
 def test_the_barycenter_is_a_lift_only_where_there_is_a_hadamard_matrix():
-    """MATH 5.2: its distance to orthostochastic matrices, which no lift can beat."""
+    """docs/mathematics.md 5.2: its distance to orthostochastic matrices, which no lift can beat."""
     for d, least in ((2, 0), (3, 2**0.5 / 3), (4, 0), (5, 0.4)):
         found = lift_error(np.full((d, d), 1 / d))
         assert found >= least - 1e-12

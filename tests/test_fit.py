@@ -133,7 +133,7 @@ def test_the_mean_floor_of_drawn_noise_is_lower_by_what_a_fit_gains(rng):
     targets = np.full((draws, d, d), 1 / d)
     moments = Data(n, "gaussian", noise=1.0).moments(draws, d, rng, None)
     gain = moments.power / d - floors.least(Objective(targets, moments))
-    expected = (d - 1) ** 2 / (12 * n * d)  # MATH 9
+    expected = (d - 1) ** 2 / (12 * n * d)  # docs/mathematics.md 9
     assert abs(gain.mean() - expected) < 4 * gain.std() / np.sqrt(draws) + 0.02 * expected
 
 

@@ -58,7 +58,9 @@ def test_the_jacobian_is_that_of_every_matrix_alone(method):
 
 @pytest.mark.parametrize("d", [2, 3, 4, 5])
 def test_dimension_of_the_image(d):
-    """MATH 5.1 for go-mHC; every doubly stochastic matrix for mHC-lite; one per factor."""
+    """docs/mathematics.md 5.1 for go-mHC; every doubly stochastic matrix for mHC-lite; one per
+    factor.
+    """
     full, skew = (d - 1) ** 2, d * (d - 1) // 2
     expected = {
         GoMHC(d, s=1): skew,

@@ -69,7 +69,9 @@ def test_steps_converge_quadratically_where_an_eigenvalue_is_near(chart, rng):
 
 @pytest.mark.parametrize("s, fraction", [(1, 0.5374220338), (2, 0.7687110169), (3, 0.8458073446)])
 def test_the_frontier_of_go_mhc_with_three_streams(s, fraction):
-    """MATH 3: 1 - (1 - 8 pi sqrt(3) / 81) / s of the triangle, and the gap 1 / (6 s)."""
+    """docs/mathematics.md 3: 1 - (1 - 8 pi sqrt(3) / 81) / s of the triangle, and the gap 1 /
+    (6 s).
+    """
     summary = probe(GoMHC(3, s=s), "frontier", directions=120, starts=3).summary
     assert summary["coverage"] == pytest.approx(fraction, abs=1e-9)
     assert summary["area_uncertainty"] == summary["area_discretisation"] == 0
@@ -82,7 +84,7 @@ def test_the_frontier_of_go_mhc_with_three_streams(s, fraction):
 
 @pytest.mark.parametrize("s, least", [(1, 0.638), (2, 0.798)])
 def test_the_frontier_of_go_mhc_with_four_streams(s, least):
-    """MATH 3: certified lower bounds .6388 and .7990, to be quoted +- 0.0005."""
+    """docs/mathematics.md 3: certified lower bounds .6388 and .7990, to be quoted +- 0.0005."""
     summary = probe(GoMHC(4, s=s), "frontier").summary
     assert least <= summary["coverage"] < least + 0.003
 

@@ -40,7 +40,7 @@ def exception(t):
 
 @pytest.mark.parametrize("kind, d", AREAS)
 def test_areas(kind, d):
-    """MATH 1, table; 3 sqrt(3) / 4 for the triangle."""
+    """docs/mathematics.md 1, table; 3 sqrt(3) / 4 for the triangle."""
     assert load(kind, d).area == pytest.approx(AREAS[kind, d], abs=1e-10)
 
 
@@ -92,7 +92,7 @@ def shoelace(region, points):
     [(3, 0.57735027, 0.70710678), (4, 0.73205081, 0.78113259), (5, 0.81347329, 0.91612595)],
 )
 def test_karpelevic_radii(d, at_30, at_135):
-    """MATH 1, table."""
+    """docs/mathematics.md 1, table."""
     for angle in ((30, 135), (-30, -135), (390, -225)):  # the same, mirrored, once around
         found = load("karpelevic", d).radius(np.radians(angle))
         assert found == pytest.approx([at_30, at_135], abs=1e-8)
@@ -127,7 +127,7 @@ def test_radius_and_excess_agree_and_roots_of_unity_are_corners(d):
 
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_doubly_stochastic_matrices_stay_inside(d, rng):
-    """Proven for d <= 4: MATH 2."""
+    """Proven for d <= 4: docs/mathematics.md 2."""
     z = eigenvalues(GoMHC(d, s=1).draw(50_000, rng, "haar"))
     re, im = z.real, z.imag
     region = load("perfect-mirsky", d)
@@ -154,7 +154,7 @@ def _parts(z):
 
 @pytest.mark.parametrize("grid, cells", [(200, 12988), (400, 51960)])
 def test_cells_of_the_triangle(grid, cells):
-    """MATH 4.5: pixel centres in the triangle, boundary included."""
+    """docs/mathematics.md 4.5: pixel centres in the triangle, boundary included."""
     centre = (np.arange(grid) + 0.5) * 2 / grid - 1
     assert (load("perfect-mirsky", 3).excess(centre[:, None], centre) <= 1e-9).sum() == cells
 
@@ -216,7 +216,7 @@ def test_what_is_proven_is_said():
 
 
 def test_the_exceptional_curve_is_one_of_eigenvalues():
-    """MATH 2: a doubly stochastic matrix for every point."""
+    """docs/mathematics.md 2: a doubly stochastic matrix for every point."""
     t = np.linspace(*pair_curve.WEIGHTS, 201)
     z = pair_curve.point(t)
     first, second = np.eye(5)[[1, 2, 0, 4, 3]], np.eye(5)[[4, 2, 0, 3, 1]]
@@ -229,7 +229,9 @@ def test_the_exceptional_curve_is_one_of_eigenvalues():
 
 
 def test_how_far_the_exception_goes():
-    """MATH 2; its extrema are kinks, given to 2e-9, and were found a little short."""
+    """docs/mathematics.md 2; its extrema are kinks, given to 2e-9, and were found a little
+    short.
+    """
     polygons, region = load("perfect-mirsky", 5), load("doubly-stochastic", 5)
     at_ends = [polygons.distance(*exception(t)) for t in pair_curve.WEIGHTS]
     assert np.max(at_ends) < 1e-12

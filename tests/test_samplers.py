@@ -1,4 +1,5 @@
-"""Moments of the random matrices against MATH.md 7, and the triangulations behind two of them.
+"""Moments of the random matrices against docs/mathematics.md 7, and the triangulations behind
+two of them.
 
 The variance of an entry is estimated by the mean of ``(H_ij - 1/d)^2``; its standard error comes
 from the sample itself, one number per matrix (per chain for hit-and-run).

@@ -44,7 +44,7 @@ def grid(cells):
 
 
 def deltoid(re, im):
-    """Its polynomial, MATH 3: 0 or more in the disk is inside."""
+    """Its polynomial, docs/mathematics.md 3: 0 or more in the disk is inside."""
     z = re + 1j * im
     return 1 - 6 * abs(z) ** 2 + 8 * (z**3).real - 3 * abs(z) ** 4
 
@@ -79,7 +79,7 @@ def test_the_fraction_is_the_area_within_the_drawn_boundary(d, s):
 
 
 def test_exact_fractions_at_d_3():
-    """MATH 3."""
+    """docs/mathematics.md 3."""
     found = [Support("scallops", 3, s).fraction for s in (1, 2, 3, 4, 6, 8)]
     expected = [DELTOID, 0.7687110169, 0.8458073446, 0.8843555085, 0.9229036723, 0.9421777542]
     assert_allclose(found, expected, atol=1e-10)
@@ -87,7 +87,7 @@ def test_exact_fractions_at_d_3():
 
 
 def test_exact_fractions_of_hypocycloids_and_of_the_square():
-    """MATH 4.2."""
+    """docs/mathematics.md 4.2."""
     found = [Support("scallops", d).fraction for d in (3, 4, 5, 6)]
     assert_allclose(found, [0.537422, 0.589049, 0.634227, 0.671778], atol=5e-7)
     found = [Support("scallops", 4, s).fraction for s in (1, 2, 3)]
@@ -95,7 +95,9 @@ def test_exact_fractions_of_hypocycloids_and_of_the_square():
 
 
 def test_three_descriptions_of_the_deltoid_agree(rng):
-    """The fold onto an edge, the polynomial of MATH 3, and e2^2 <= 4 e3 of MATH 4.3."""
+    """The fold onto an edge, the polynomial of docs/mathematics.md 3, and e2^2 <= 4 e3 of
+    docs/mathematics.md 4.3.
+    """
     p = rng.dirichlet([0.5] * 3, 100_000).T
     re, im = cycles.point(p)
     e2, e3 = symmetric(p)
@@ -207,7 +209,7 @@ def test_coefficients_are_traces_and_permutations_are_roots_of_unity(d, rng):
 
 
 def test_z_and_w_are_all_of_a_doubly_stochastic_matrix():
-    """MATH 3: B_ij = alpha_{j - i} + beta_{i + j} - 1/3."""
+    """docs/mathematics.md 3: B_ij = alpha_{j - i} + beta_{i + j} - 1/3."""
     h = MHCLite(3).draw(100, np.random.default_rng(0))
     alpha, beta = cycles.coefficients(h), cycles.coefficients(h, turn=-1)
     i, j = np.indices((3, 3))
@@ -224,7 +226,7 @@ def test_cycles_in_words():
 
 @pytest.mark.parametrize("field, s", EVERY)
 def test_no_sample_is_outside_the_exact_support(field, s):
-    """MATH 4.2, 4.3; a hundred thousand Haar matrices and as many on the slice."""
+    """docs/mathematics.md 4.2, 4.3; a hundred thousand Haar matrices and as many on the slice."""
     summary = run(GoMHC(3, s, field), 100_000, draw="haar").summary
     assert summary["outside_exact"] == 0 and summary["outside_tolerance"] == 1e-9
     assert summary["projection_samples"] == summary["slice_samples"] == 100_000
@@ -239,7 +241,7 @@ def test_no_sample_is_outside_the_exact_support(field, s):
 
 @pytest.mark.parametrize("s, share, noise", [(1, 0.556, 4e-3), (2, 0.501, 6e-3), (3, 0.287, 6e-3)])
 def test_sampled_occupancy_falls_with_s_although_the_support_grows(s, share, noise):
-    """MATH 4.5: Haar, N = 1e5, 200 cells."""
+    """docs/mathematics.md 4.5: Haar, N = 1e5, 200 cells."""
     summary = run(GoMHC(3, s), 100_000, draw="haar").summary
     assert summary["projection_fraction"] == pytest.approx(share, abs=noise)
     assert summary["cells"] == 12988 and summary["resolution"] == 200
@@ -263,7 +265,7 @@ def test_slice_samples_are_circulant_and_those_of_block_circulant_matrices(field
 
 
 def test_the_real_slice_of_level_1_is_a_curve_and_the_complex_one_is_filled():
-    """MATH 4.3, and how far both come along their set."""
+    """docs/mathematics.md 4.3, and how far both come along their set."""
     p = cycles.block_circulant(100_000, 1, np.random.default_rng(0))
     e2, e3 = symmetric(p)
     assert np.abs(e2**2 - 4 * e3).max() <= 1e-12

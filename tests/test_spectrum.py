@@ -62,7 +62,9 @@ def test_coverage_and_outside_equal_a_plain_count_over_the_table(method, scale):
 
 
 def test_few_sweeps_leave_the_region_and_more_sweeps_return():
-    """MATH 8: mHC's red points in go-mHC's figure 4a are those of an unfinished Sinkhorn."""
+    """docs/mathematics.md 8: mHC's red points in go-mHC's figure 4a are those of an unfinished
+    Sinkhorn.
+    """
     outside = [
         run(MHC(4, iters=k), 20_000, draw="uniform", scale=8.0).summary["outside_fraction"]
         for k in (1, 5, 20)
@@ -127,13 +129,13 @@ def test_a_grid_without_cells_is_refused():
 
 
 def test_kronecker_products_leave_the_region_of_their_factors_and_it_is_said():
-    """MATH 5.6: go-mHC's Proposition B.1 holds for 2 x 2 factors only."""
+    """docs/mathematics.md 5.6: go-mHC's Proposition B.1 holds for 2 x 2 factors only."""
     leaves = run(KromHC(9), 5_000, scale=3.0).summary
     assert leaves["outside_factor_fraction"] > 0.01 and leaves["outside_fraction"] == 0
     assert run(KromHC(4), 5_000, scale=3.0).summary["outside_factor_fraction"] == 0
 
 
 def test_mhc_leaves_the_doubly_stochastic_region_but_never_karpelevics():
-    """MATH 8: a row-stochastic matrix is stochastic."""
+    """docs/mathematics.md 8: a row-stochastic matrix is stochastic."""
     summary = run(MHC(4, iters=1), 20_000, scale=8.0).summary
     assert summary["outside_fraction"] > 0.005 and summary["outside_karpelevic_fraction"] == 0

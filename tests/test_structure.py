@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -302,3 +303,24 @@ def test_a_checkout_without_symbolic_links_says_so(tmp_path):
         [sys.executable, "-c", "import birkhoff_cli"], cwd=tmp_path, capture_output=True, text=True
     )
     assert "git config core.symlinks true" in done.stderr.splitlines()[-1]
+
+
+DOCUMENTS = re.compile(r"(?<!\w)(?:docs/)?[\w/.-]*[A-Za-z]\.md\b")
+MATHEMATICS = "docs/mathematics.md"
+SECTIONS = re.compile(re.escape(MATHEMATICS) + r"[,:]? (\d+(?:\.\d+)?)")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [f for d in ("analyses", "birkhoff_cli", "tests") for f in sorted((ROOT / d).rglob("*.py"))],
+    ids=relative,
+)
+def test_a_document_that_is_named_is_in_the_repository(file):
+    """And so is the section of it; what stands outside a clone helps nobody who reads the code."""
+    text = file.read_text(encoding="utf-8")
+    for name in set(DOCUMENTS.findall(text)):
+        assert (ROOT / name).is_file(), f"{name} is not in the repository"
+    mathematics = (ROOT / MATHEMATICS).read_text(encoding="utf-8")
+    for number in set(SECTIONS.findall(text)):
+        heading = rf"^(#+ )?{re.escape(number)}\.? "
+        assert re.search(heading, mathematics, re.M), f"{MATHEMATICS} has no section {number}"

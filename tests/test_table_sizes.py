@@ -24,7 +24,7 @@ from conftest import ROOT
 from test_tables import LABEL, formats, write
 
 LIMIT = 500 << 20
-"""Bytes that any bad input may take, RELIABILITY: a process with its libraries has 150 MB."""
+"""Bytes that any bad input may take: a process with its libraries has 150 MB."""
 
 
 def measure(*words, input=None):

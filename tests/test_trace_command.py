@@ -1,4 +1,4 @@
-"""`birkhoff trace`: the table of DESIGN, in every format, and as good as the checkpoint."""
+"""`birkhoff trace`: its table, in every format, and as good as the checkpoint."""
 
 import json
 

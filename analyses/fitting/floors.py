@@ -3,7 +3,8 @@
 A convex quadratic over the Birkhoff polytope. Where the best matrix with unit sums has no negative
 entry it is the answer; else accelerated projected gradients find it.
 
-Source: MATH 9; Beck & Teboulle, SIAM J. Imaging Sci. 2 (2009) 183-202, with the restarts of
+Source: docs/mathematics.md 9; Beck & Teboulle, SIAM J. Imaging Sci. 2 (2009) 183-202, with the
+restarts of
 O'Donoghue & Candes, Found. Comput. Math. 15 (2015) 715-732.
 """
 

@@ -4,7 +4,7 @@
 the orthogonal projection of a matrix B onto circulant matrices is ``alpha_k = tr((P^k)^T B) / d``;
 the point is ``z = sum_k alpha_k w^k`` with ``w = e^{2 pi i / d}``.
 
-Source: go-mHC, arXiv:2604.02309, eq. 38; MATH 3, 4.
+Source: go-mHC, arXiv:2604.02309, eq. 38; docs/mathematics.md 3, 4.
 """
 
 from functools import reduce

@@ -2,7 +2,7 @@
 
 A number is NaN where it is not known: beside the rounding of the product nothing of it is left.
 
-Source: go-mHC, eq. 10, 11 (Amax gains); docs/mathematics.md, "Products over depth".
+Source: go-mHC, eq. 10, 11 (Amax gains); docs/mathematics.md 8.
 """
 
 import numpy as np

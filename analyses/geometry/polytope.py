@@ -41,7 +41,8 @@ def uniform(n: int, d: int, rng: np.random.Generator) -> Array:
     Returns:
         ``(n, d, d)`` float64.
 
-    Source: MATH 7; for hit-and-run Smith, Operations Research 32 (1984) 1296-1308, with the
+    Source: docs/mathematics.md 7; for hit-and-run Smith, Operations Research 32 (1984)
+        1296-1308, with the
         exchanges of Diaconis & Gangolli, Discrete Probability and Algorithms (1995) 15-41.
     """
     if d > EXACT:

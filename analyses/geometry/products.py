@@ -13,7 +13,7 @@ A product whose factors cancel holds rounding and nothing else. A vector that ta
 every step along, multiplied by the factors that follow, tells where that is so.
 
 Source: Householder's reflection; for the renormalised product of the compressed matrices
-docs/mathematics.md, "Depth".
+docs/mathematics.md 8.
 """
 
 from dataclasses import dataclass

@@ -92,7 +92,8 @@ def directions(d: int, count: int, s: int = 1) -> Array:
     Args:
         d: number of streams.
         count: evenly spaced angles.
-        s: cusps touch the edges of the k-gons, k <= d, at the multiples of 1/s (MATH 5.3).
+        s: cusps touch the edges of the k-gons, k <= d, at the multiples of 1/s
+            (docs/mathematics.md 5.3).
 
     Returns:
         sorted angles in radians.

@@ -57,7 +57,7 @@ def test_the_start_is_tanh_4_of_the_way_to_the_identity():
 
 
 def test_entries_may_be_negative_down_to_two_over_d_less_one():
-    """MATH 6: 2 J / d - I is approached."""
+    """docs/mathematics.md 6: 2 J / d - I is approached."""
     theta = np.array([0.0] * 6 + [-20.0] * 3)
     assert np.allclose(SHC(4)(theta), np.full((4, 4), 0.5) - np.eye(4), rtol=0, atol=1e-14)
 
