@@ -27,11 +27,11 @@ from birkhoff_cli.analyses.core.result import Result, Summary, at_once
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption
+from birkhoff_cli.analyses.geometry.recipes import OTHER, Recipe
 from birkhoff_cli.analyses.kernels.compare import compare_gradients, compare_stacks
 from birkhoff_cli.analyses.kernels.identify import Identity, identify
 from birkhoff_cli.analyses.kernels.naming import LOGITS, Answer
 from birkhoff_cli.analyses.kernels.near import Miss
-from birkhoff_cli.analyses.kernels.recipe import OTHER, Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa

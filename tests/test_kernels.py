@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from birkhoff_cli.analyses.core.stack import Stack
+from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, KNOWN, Recipe
 from birkhoff_cli.analyses.kernels.arithmetic import format_of, round_to
 from birkhoff_cli.analyses.kernels.gradient import pull_back
 from birkhoff_cli.analyses.kernels.identify import identify
-from birkhoff_cli.analyses.kernels.recipe import KNOWN, Recipe
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.verify import run
 
@@ -34,7 +34,7 @@ def floored(z, eps, first, iters=20):
     return h
 
 
-def xing4(z):
+def xing(z):
     z = z.clamp(-30, 30)
     h = torch.exp(z - z.amax(-1, keepdim=True))
     for _ in range(20):
@@ -43,7 +43,7 @@ def xing4(z):
     return h
 
 
-def motif3(z):
+def motif(z):
     h = torch.exp(z.clamp(-20, 20))
     for _ in range(20):
         h = h / h.sum(-1, keepdim=True).clamp(min=1e-8)
@@ -62,12 +62,10 @@ def in_log(z, first, iters, tau=1.0):
 CODE = {
     "deepseek-v4": v4,
     "megatron-dev": v4,
-    "openpangu": v4,
-    "maxtext": v4,
-    "xing4": xing4,
+    "xing": xing,
     "megatron-main": lambda z: floored(z, 1e-6, -1),
     "lucidrains": lambda z: floored(z, 1e-12, -2),
-    "motif3": motif3,
+    "motif": motif,
     "mhc-lite": lambda z: in_log(z, -2, 20),
     "paper": lambda z: in_log(z, -2, 20),
     "tokenbender": lambda z: in_log(z, -1, 10, 0.05),
@@ -100,7 +98,7 @@ TURNED = ("result transposed", "logits transposed")
     + [(name, t) for name in ("deepseek-v4", "megatron-main", "tokenbender") for t in TURNED],
 )
 def test_a_known_kernel_is_named(name, orientation):
-    z = logits(10.0 if name in ("motif3", "xing4") else 0.3 if name == "tokenbender" else 3.0)
+    z = logits(10.0 if name in ("motif", "xing") else 0.3 if name == "tokenbender" else 3.0)
     # columns first is logits and result transposed: two names for one map, and either will do
     h = made(CODE[name], z.swapaxes(1, 2).copy() if orientation.startswith("logits") else z)
     found = identify(z, h.swapaxes(1, 2) if orientation.startswith("result") else h)
@@ -192,12 +190,12 @@ def test_settings_that_inputs_cannot_tell_are_said():
 
 def test_a_clamp_that_nothing_exceeds_is_null():
     z = logits(2.0)
-    summary = run(Stack(made(xing4, z), "h", "float32"), logits=Stack(z, "z", "float32")).summary
-    assert (summary["match"], summary["clamp"]) == ("xing4", None)
+    summary = run(Stack(made(xing, z), "h", "float32"), logits=Stack(z, "z", "float32")).summary
+    assert (summary["match"], summary["clamp"]) == ("xing", None)
     wide = logits(20.0)
-    stacks = Stack(made(xing4, wide), "h", "float32"), Stack(wide, "z", "float32")
+    stacks = Stack(made(xing, wide), "h", "float32"), Stack(wide, "z", "float32")
     summary = run(stacks[0], logits=stacks[1]).summary
-    assert (summary["match"], summary["clamp"]) == ("xing4", 30)
+    assert (summary["match"], summary["clamp"]) == ("xing", 30)
 
 
 def test_one_wrong_matrix_of_many_is_found():
@@ -244,19 +242,15 @@ def test_few_matrices_and_masked_logits():
     assert identify(np.full((3, 4, 4), np.nan), np.full((3, 4, 4), np.nan)) is None
 
 
-@pytest.mark.parametrize(
-    "variant", ["deepseek-v4", "megatron-dev", "megatron-main", "lucidrains", "mhc-lite"]
-)
-def test_recipes_and_methods_are_the_same_maps(variant):
-    z = logits().astype(float)
-    ours = MHC(4, variant=variant)
-    known = KNOWN[variant]
-    side = {"rows": "columns", "columns": "rows"}
-    own = z if ours.settings.last == known.last else z.swapaxes(1, 2)
-    h = np.asarray(ours(own.reshape(len(z), -1)))
-    found = identify(z, h if own is z else h.swapaxes(1, 2))
+@pytest.mark.parametrize("variant", CODE_BASES)
+def test_a_match_is_the_variant_of_the_method_that_makes_these_matrices(variant):
+    z = logits(0.3 if variant == "tokenbender" else 10.0 if KNOWN[variant].clamp < np.inf else 3.0)
+    z = z.astype(float)
+    stored = z.swapaxes(1, 2) if CODE_BASES[variant].transposed else z
+    h = np.asarray(MHC(4, variant=variant)(stored.reshape(len(z), -1)))
+    found = identify(z, h.swapaxes(1, 2) if CODE_BASES[variant].transposed else h)
     assert variant in names(found)
-    assert side[known.first] == known.last
+    MHC(4, variant=found.name)
 
 
 RECIPES = [*dict.fromkeys(KNOWN.values()), Recipe("max", "rows", "sums", 0.3, 1.5, 0.7, 2.0)]

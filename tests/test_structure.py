@@ -77,7 +77,7 @@ def test_imports_go_one_way(file):
 FOREIGN = ("analyses/parameterizations/", "birkhoff_cli/checkpoints/", "birkhoff_cli/recording/")
 """Where a method's class may be named: beside it, and where foreign data is turned into one."""
 
-CODE_BASES = "analyses/kernels/recipe.py"
+CODE_BASES = "analyses/geometry/recipes.py"
 """Names of code bases, of which one is called like the method that it implements."""
 
 ENGINES = tuple(f"analyses/{room}/" for room in ORDER[: ORDER.index("analysis")])

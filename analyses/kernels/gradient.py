@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.kernels.recipe import Recipe
+from birkhoff_cli.analyses.geometry.recipes import Recipe
 
 
 class Step(NamedTuple):

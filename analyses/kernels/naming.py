@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.recipes import KNOWN, OTHER, Recipe, list_changes
 from birkhoff_cli.analyses.kernels.arithmetic import ULP
 from birkhoff_cli.analyses.kernels.dump import Dump, Frame
-from birkhoff_cli.analyses.kernels.recipe import KNOWN, OTHER, Recipe, list_changes
 from birkhoff_cli.analyses.kernels.search import Fit, per_matrix
 
 AS_IS, LOGITS, RESULT = "as is", "logits transposed", "result transposed"

@@ -6,10 +6,10 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.recipes import KNOWN, OTHER, EpsOn, Start
 from birkhoff_cli.analyses.kernels.arithmetic import ARITHMETICS, ULP, round_to
 from birkhoff_cli.analyses.kernels.dump import Dump
 from birkhoff_cli.analyses.kernels.naming import AS_IS, LOGITS, RESULT, is_worse, place
-from birkhoff_cli.analyses.kernels.recipe import KNOWN, OTHER, EpsOn, Start
 from birkhoff_cli.analyses.kernels.run import apply
 from birkhoff_cli.analyses.kernels.search import Fit, per_matrix
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.recipes import Recipe
 from birkhoff_cli.analyses.kernels.arithmetic import ARITHMETICS, round_to
-from birkhoff_cli.analyses.kernels.recipe import Recipe
 
 
 def follow(z: Array, recipe: Recipe, eps: Array, arithmetic: str) -> Iterator[tuple[int, Array]]:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.recipes import PLANS, Recipe
+from birkhoff_cli.analyses.geometry.sinkhorn import Side
 from birkhoff_cli.analyses.kernels.arithmetic import ULP, round_to
 from birkhoff_cli.analyses.kernels.dump import Dump, Frame, Seen
 from birkhoff_cli.analyses.kernels.invariant import rank_frames
-from birkhoff_cli.analyses.kernels.recipe import PLANS, Recipe, Side
 from birkhoff_cli.analyses.kernels.run import follow
 
 MAX_NORMALISATIONS = 201

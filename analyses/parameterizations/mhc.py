@@ -38,6 +38,7 @@ from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
+from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, OTHER, CodeBase, EpsOn, Name
 from birkhoff_cli.analyses.geometry.sinkhorn import (
     Balancing,
     Guard,
@@ -50,17 +51,6 @@ from birkhoff_cli.analyses.geometry.sinkhorn import (
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
 
-Variant = Literal[
-    "paper",
-    "mhc-lite",
-    "lucidrains",
-    "deepseek-v4",
-    "megatron-main",
-    "megatron-dev",
-    "tokenbender",
-    "xing",
-    "motif",
-]
 Start = Literal["usual", "shifted", "powers"]
 
 
@@ -81,17 +71,28 @@ class Settings(NamedTuple):
     start: Start = "usual"
 
 
-VARIANTS: Mapping[str, Settings] = {
-    "paper": Settings(20, 1.0, "rows", "log", 0.0),
-    "mhc-lite": Settings(20, 1.0, "columns", "log", 0.0),
-    "lucidrains": Settings(20, 1.0, "columns", "floor", 1e-12),
-    "deepseek-v4": Settings(20, 1.0, "rows", "add", 1e-6),
-    "megatron-main": Settings(20, 1.0, "columns", "floor", 1e-6),
-    "megatron-dev": Settings(20, 1.0, "rows", "add", 1e-6),
-    "tokenbender": Settings(10, 0.05, "rows", "log", 0.0),
-    "xing": Settings(20, 1.0, "columns", "add", 1e-6, 30.0, "shifted"),
-    "motif": Settings(20, 1.0, "columns", "floor", 1e-8, 20.0, "powers"),
-}
+GUARDS: Mapping[EpsOn, Guard] = {"none": "log", "floor": "floor"}
+"""Of recipes whose eps is not added."""
+
+
+def _settings(base: CodeBase) -> Settings:
+    """A code base's settings, turned to our orientation."""
+    recipe = base.recipe
+    start: Start = "powers" if recipe.start == "raw" else "usual"
+    if (recipe.start, recipe.eps_on) == ("max", "sums"):
+        start = "shifted"
+    return Settings(
+        round(recipe.iters),
+        recipe.tau,
+        OTHER[recipe.last] if base.transposed else recipe.last,
+        GUARDS.get(recipe.eps_on, "add"),
+        recipe.eps,
+        recipe.clamp,
+        start,
+    )
+
+
+VARIANTS: Mapping[str, Settings] = {name: _settings(CODE_BASES[name]) for name in get_args(Name)}
 MAX_VARIED_ITERS = 61
 VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Settings that a port may have in place of its model's."""
@@ -105,7 +106,7 @@ EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
 class MHC(Parameterization):
     """Truncated Sinkhorn-Knopp; what is not given comes from the variant."""
 
-    variant: Annotated[Variant, "whose Sinkhorn: sets the options below"] = "paper"
+    variant: Annotated[Name, "whose Sinkhorn: sets the options below"] = "paper"
     iters: Annotated[int | None, "sweeps over both sides (20; tokenbender 10)"] = None
     tau: Annotated[float | None, "temperature dividing the logits (1; tokenbender 0.05)"] = None
     last: Annotated[Side | None, "side normalised last, and so exact"] = None
@@ -212,7 +213,7 @@ class MHC(Parameterization):
 
     def balancing(self) -> Balancing:
         """The temperature, the last side, and every variant."""
-        variants = {name: MHC(self.d, variant=name) for name in get_args(Variant)}
+        variants = {name: MHC(self.d, variant=name) for name in get_args(Name)}
         return Balancing(self.settings.tau, self.settings.last, variants)
 
     def differentiable(self) -> Differentiable:

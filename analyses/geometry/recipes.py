@@ -3,14 +3,27 @@
 Sides are those of the kernel's own matrix, as it stands before any transposition: several code
 bases apply the transpose of what they normalise.
 
-Source: the published code of each code base.
+Source: the published code of each code base. openPangu-2.0 and MaxText do what DeepSeek-V4 does.
 """
 
 from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Literal, NamedTuple
 
-Side = Literal["rows", "columns"]
+from birkhoff_cli.analyses.geometry.sinkhorn import Side
+
+Name = Literal[
+    "paper",
+    "mhc-lite",
+    "lucidrains",
+    "deepseek-v4",
+    "megatron-main",
+    "megatron-dev",
+    "tokenbender",
+    "xing",
+    "motif",
+]
+"""Code bases, as ``mhc:variant=`` and ``verify`` name them."""
 Start = Literal["softmax", "max", "raw"]
 EpsOn = Literal["values+sums", "values", "sums", "floor", "none"]
 
@@ -52,20 +65,28 @@ class Recipe(NamedTuple):
         return self.first if self.normalisations % 2 else OTHER[self.first]
 
 
-KNOWN: Mapping[str, Recipe] = {
-    "deepseek-v4": Recipe("softmax", "rows", "values+sums", 1e-6, 20),
-    "megatron-dev": Recipe("softmax", "rows", "values+sums", 1e-6, 20),
-    "openpangu": Recipe("softmax", "rows", "values+sums", 1e-6, 20),
-    "maxtext": Recipe("softmax", "rows", "values+sums", 1e-6, 20),
-    "xing4": Recipe("max", "rows", "sums", 1e-6, 20, clamp=30.0),
-    "megatron-main": Recipe("max", "rows", "floor", 1e-6, 20),
-    "lucidrains": Recipe("max", "columns", "floor", 1e-12, 20),
-    "motif3": Recipe("raw", "rows", "floor", 1e-8, 20, clamp=20.0),
-    "mhc-lite": Recipe("max", "columns", "none", 0.0, 20),
-    "paper": Recipe("max", "columns", "none", 0.0, 20),
-    "tokenbender": Recipe("max", "rows", "none", 0.0, 10, tau=0.05),
+class CodeBase(NamedTuple):
+    """What a code base normalises, and whether it applies the transpose of it."""
+
+    recipe: Recipe
+    transposed: bool
+
+
+V4 = CodeBase(Recipe("softmax", "rows", "values+sums", 1e-6, 20), transposed=True)
+CODE_BASES: Mapping[Name, CodeBase] = {
+    "deepseek-v4": V4,
+    "megatron-dev": V4,
+    "xing": CodeBase(Recipe("max", "rows", "sums", 1e-6, 20, clamp=30.0), transposed=False),
+    "megatron-main": CodeBase(Recipe("max", "rows", "floor", 1e-6, 20), transposed=False),
+    "lucidrains": CodeBase(Recipe("max", "columns", "floor", 1e-12, 20), transposed=True),
+    "motif": CodeBase(Recipe("raw", "rows", "floor", 1e-8, 20, clamp=20.0), transposed=False),
+    "mhc-lite": CodeBase(Recipe("max", "columns", "none", 0.0, 20), transposed=True),
+    "paper": CodeBase(Recipe("max", "columns", "none", 0.0, 20), transposed=False),
+    "tokenbender": CodeBase(Recipe("max", "rows", "none", 0.0, 10, tau=0.05), transposed=True),
 }
-"""Code bases by name; of those that compute the same, the most widely run comes first."""
+"""Of those that compute the same, the most widely run comes first."""
+
+KNOWN: Mapping[str, Recipe] = {name: base.recipe for name, base in CODE_BASES.items()}
 
 PLANS: tuple[tuple[Start, EpsOn], ...] = tuple(
     dict.fromkeys(
