@@ -21,7 +21,7 @@ from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, PURPLE
 from birkhoff_cli.analyses.geometry.decomposition import decompose, rebuild, terms_bound
@@ -45,9 +45,7 @@ EXAMPLES = (
 
 SCHEMA = (
     column("sample", "int64", "sample of the matrix, counted from 0"),
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer of that site"),
-    column("branch", "string", "branch of that site: attn or mlp; file for a plain array"),
+    *site_schema(),
     column("term", "int32", "term of the mixture that is nearest, by falling weight"),
     column("weight", "float64", "weight of the term; those of a matrix sum to 1"),
     column("permutation", "vector<int32>[4]", "its permutation: P[i, permutation[i]] = 1"),
@@ -137,28 +135,25 @@ def _refuse_large(trace: MixingTrace) -> None:
 def _steps(
     trace: MixingTrace, image: Image | None, step: int, record: dict[str, Any]
 ) -> Iterator[Columns]:
-    layers = np.array([s.layer for s in trace.sites])
-    branches = np.array([s.branch for s in trace.sites])
+    sites = site_columns(trace.sites)
     start = 0
     for h in _chunks(trace, step):
         number = np.arange(start, start + len(h))
         site = number % len(trace.sites)
         weights, perms, measured = _measure(h)
         measured["image_distance"] = np.full(len(h), np.nan) if not image else image.distance(h)
-        terms = (weights > 0).sum(1)
+        present = weights > 0
+        terms = present.sum(1)
         _note(record, measured | {"terms": terms})
         places = {
             "sample": number // len(trace.sites),
-            "site": site,
-            "layer": layers[site],
-            "branch": branches[site],
+            **{name: values[site] for name, values in sites.items()},
         }
-        held = weights > 0
         yield {
             **{name: np.repeat(v, terms, axis=0) for name, v in (places | measured).items()},
-            "term": np.nonzero(held)[1],
-            "weight": weights[held],
-            "permutation": perms[held],
+            "term": np.nonzero(present)[1],
+            "weight": weights[present],
+            "permutation": perms[present],
         }
         start += len(h)
 

@@ -25,7 +25,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps
+from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.sites.step import BANDS, Step
@@ -46,9 +46,7 @@ ROW = "of the largest entry of every row"
 SHARE = "mean share of the sum of moduli that"
 SCHEMA = (
     column("step", "int64", "training step of the model; null if not known", nullable=True),
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer of that site"),
-    column("branch", "string", "branch of that site: attn or mlp; file for a plain array"),
+    *site_schema(),
     column("row_max_p10", "float64", f"10th percentile {ROW}"),
     column("row_max_p50", "float64", f"median {ROW}"),
     column("row_max_p90", "float64", f"90th percentile {ROW}"),

@@ -21,7 +21,7 @@ from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.kernels.ports import explain
@@ -38,9 +38,7 @@ EXAMPLES = (
 
 SCHEMA = (
     column("kind", "string", "site: one matrix; composite: the product of all up to the site"),
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer of that site in A"),
-    column("branch", "string", "branch of that site in A"),
+    *site_schema(" in A"),
     column("verdict", "string", "equal, transposed or different, over all samples"),
     column("difference_mean", "float64", "mean over samples of the largest |A - B|"),
     column("difference_max", "float64", "largest |A - B| of all entries and samples"),

@@ -30,7 +30,7 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE
 from birkhoff_cli.analyses.geometry import distances
@@ -47,9 +47,7 @@ EXAMPLES = (
 
 SCHEMA = (
     column("sample", "int64", "sample of the pair, counted from 0"),
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer of that site in A"),
-    column("branch", "string", "branch of that site in A"),
+    *site_schema(" in A"),
     column("frobenius", "float64", "||A - B||_F"),
     column("spectral", "float64", "||A - B||_2, the largest singular value"),
     column("kl_rows", "float64", "mean KL(A || B) of the rows", unit="nat", nullable=True),

@@ -14,13 +14,13 @@ less the curves show it.
 Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F.
 """
 
-from itertools import cycle
+from itertools import chain, cycle
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.ensemble import Sampler
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -28,7 +28,7 @@ from birkhoff_cli.analyses.drawing import bands, palette
 from birkhoff_cli.analyses.fitting.curves import Fit, convergence
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan
-from birkhoff_cli.analyses.fitting.problem import chosen_targets, posed
+from birkhoff_cli.analyses.fitting.problem import chosen_targets, common_d, posed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,11 +145,8 @@ def run(
         UsageError: no method, methods or targets of several d, a number out of range.
         BirkhoffError: a loss that is no longer finite.
     """
-    require(len(methods) > 0, "a fit without --method", "--method NAME, once for each")
+    d = common_d(trace, methods)
     of_targets, of_data, *of_methods = rng.spawn(2 + len(methods))
-    d = methods[0].d if trace is None else trace.d
-    for method in methods:
-        require(method.d == d, f"{method.name} of d = {method.d} among d = {d}", "one d for all")
     goals, places = chosen_targets(trace, sampler, targets, d, of_targets)
     data = Data(examples, features, sparsity, noise, projector_noise)
     problem = posed(goals, data, objective, readout, of_data)
@@ -158,16 +155,11 @@ def run(
         Fit(k, method, problem, plan, child)
         for k, (method, child) in enumerate(zip(methods, of_methods, strict=True))
     ]
-    chosen: Schema = SCHEMA
-    if table == "matrices":
-        chosen = (*MATRICES[:-1], MATRICES[-1]._replace(kind=f"matrix<float64>[{d}]"))
+    curves = table == "curves"
+    tables = (fit.curves() if curves else fit.matrices(places) for fit in fits)
     return Result(
-        schema=chosen,
-        steps=(
-            columns
-            for fit in fits
-            for columns in (fit.curves() if table == "curves" else fit.matrices(places))
-        ),
+        schema=SCHEMA if curves else _matrix_schema(d),
+        steps=chain.from_iterable(tables),
         summarise=lambda: {
             "targets": len(goals),
             "d": d,
@@ -177,6 +169,11 @@ def run(
         total=sum(fit.total for fit in fits),
         meta={**(trace.meta if trace else {}), "d": d},
     )
+
+
+def _matrix_schema(d: int) -> Schema:
+    *places, matrix = MATRICES
+    return (*places, matrix._replace(kind=f"matrix<float64>[{d}]"))
 
 
 PANELS = {

@@ -20,7 +20,7 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.geometry.lanes import matmul
@@ -42,14 +42,7 @@ BINS, LIMIT = 512, 2
 
 SCHEMA = (
     column("kind", "string", "site: one matrix; composite: the product of all of them"),
-    column("site", "int32", "site in order of depth; null for the composite", nullable=True),
-    column("layer", "int32", "layer of that site; null for the composite", nullable=True),
-    column(
-        "branch",
-        "string",
-        "branch of that site: attn or mlp; null for the composite",
-        nullable=True,
-    ),
+    *site_schema("; null for the composite", nullable=True),
     column("mean", "matrix<float64>[4]", "mean over samples, entry by entry, d x d"),
     column("std", "matrix<float64>[4]", "standard deviation over samples, entry by entry, d x d"),
     column("row_sum", "vector<float64>[4]", "row sums of the mean: the gain of a constant signal"),

@@ -23,7 +23,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns
+from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
@@ -50,9 +50,7 @@ OF = "of the mean over pairs of streams of their cosine similarity, over tokens"
 SCHEMA = (
     column("step", "int64", "training step of the model; null if not known", nullable=True),
     column("mixing", "string", "actual: H as trained; identity: the same model with H = I"),
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer of that site"),
-    column("branch", "string", "branch of that site: attn or mlp"),
+    *site_schema(),
     column("streams", "string", "in: before mixing; mixed: after it; out: and with the branch"),
     column("mean", "float64", f"mean {OF}; null for d = 1", nullable=True),
     column("std", "float64", f"standard deviation {OF}", nullable=True),

@@ -31,7 +31,7 @@ from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION, shades
 from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS, largest_error
@@ -51,9 +51,7 @@ SCHEMA = (
     column("part", "string", "input, sweeps, needed, variant or rounding; see the command's help"),
     column("name", "string", "variant, or what is rounded how; null in other parts", nullable=True),
     column("sweeps", "int32", "number of sweeps; part sweeps only", nullable=True),
-    column("site", "int32", "site in order of depth; null for the composite", nullable=True),
-    column("layer", "int32", "layer of that site; null for the composite", nullable=True),
-    column("branch", "string", "branch of that site; null for the composite", nullable=True),
+    *site_schema("; null for the composite", nullable=True),
     column("metric", "string", "what the numbers of the row are; see the command's help"),
     *COLUMNS,
 )

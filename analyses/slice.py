@@ -25,7 +25,7 @@ from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import captions, plane
 from birkhoff_cli.analyses.drawing.solid import draw_solid
 from birkhoff_cli.analyses.geometry import cycles
@@ -49,9 +49,7 @@ EXAMPLES = (
 SCHEMA = (
     column("kind", "string", "projection: of a matrix; slice: a matrix that lies in the plane"),
     column("sample", "int64", "index of the drawn matrix of its kind, or of the sample of a trace"),
-    column("site", "int32", "site in order of depth; a path only"),
-    column("layer", "int32", "layer of the site; a path only"),
-    column("branch", "string", "branch of the site, attn or mlp; a path only"),
+    *site_schema("; a path only"),
     column("re", "float64", "Re z: the sum of alpha_k cos(2 pi k / d); 1 at the identity"),
     column("im", "float64", "Im z: the sum of alpha_k sin(2 pi k / d)"),
     column("distance", "float64", "Frobenius distance of the matrix from the plane"),

@@ -20,8 +20,9 @@ from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.result import Result
-from birkhoff_cli.analyses.core.source import Draws, Source
+from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import Schema, column
+from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.analyses.drawing import plane
 from birkhoff_cli.analyses.drawing.palette import BLUE, SKY
 from birkhoff_cli.analyses.geometry.region import Region
@@ -47,9 +48,7 @@ SCHEMA = (
     column("sample", "int64", "index of the matrix, of the target, or of the direction"),
     column("step", "int32", "step at which it was recorded; targets only"),
     column("angle", "float64", "direction; frontier only", unit="rad"),
-    column("site", "int32", "site in order of depth; a path only"),
-    column("layer", "int32", "layer of the site; a path only"),
-    column("branch", "string", "branch of the site, attn or mlp; a path only"),
+    *site_schema("; a path only"),
     column("index", "int32", "0 is the eigenvalue 1 (or nearest to it); the rest in no order"),
     column("re", "float64", "real part of the eigenvalue"),
     column("im", "float64", "imaginary part of the eigenvalue"),
@@ -113,12 +112,33 @@ def run(
     require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
-    require(probe == "sample" or source.d > 1, f"--probe {probe} with d = 1", "d of 2 or more")
     shown = {"d": source.d, "title": source.title, "probe": probe}
     if probe == "sample":
         fold = Sampled(source, resolution)
         meta = {**source.meta, **shown, "region": fold.start().region.name}
         return run_fold(fold, source, _schema(fold.columns), meta)
+    drawn = _movable(source, probe)
+    count, rng = coverage_of(source, resolution), generator(drawn.seed)
+    if probe == "frontier":
+        search = pushed(drawn.method, count, rng, directions, starts)
+    else:
+        search = aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
+    return Result(
+        schema=_schema(search.columns),
+        steps=search.steps,
+        summarise=lambda: {"method": source.method_name, **search.summary()},
+        total=search.total,
+        meta={**shown, "region": count.region.name},
+    )
+
+
+def _movable(source: Source, probe: Way) -> Drawn:
+    """The draws of a source whose matrices a probe can move.
+
+    Raises:
+        UsageError: it is fixed, is drawn in a way that has no effect, or has one stream.
+    """
+    require(source.d > 1, f"--probe {probe} with d = 1", "d of 2 or more")
     if (drawn := source.drawn) is None:
         raise UsageError(
             f"--probe {probe} moves matrices and {source.title} is fixed; leave it out"
@@ -128,18 +148,7 @@ def run(
             f"--probe {probe} moves matrices in float64 from starts of its own; leave --draw, "
             "--scale, --dtype and --device out"
         )
-    count, rng = coverage_of(source, resolution), generator(drawn.seed)
-    if probe == "frontier":
-        found = pushed(drawn.method, count, rng, directions, starts)
-    else:
-        found = aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
-    return Result(
-        schema=_schema(found.columns),
-        steps=found.steps,
-        summarise=lambda: {"method": source.method_name, **found.summary()},
-        total=found.total,
-        meta={**shown, "region": count.region.name},
-    )
+    return drawn
 
 
 def _schema(names: tuple[str, ...]) -> Schema:

@@ -86,18 +86,13 @@ def _entries(content: Content, stack: ExitStack) -> Mapping[str, Entry]:
     file, head = content.label, content.head()
     if head.startswith(npy_format.MAGIC_PREFIX):
         return {"": _npy(content)}
-    if head.startswith(ZIP) and _names_npy(head):
+    if _arrays.is_archive(head):
         return _npz(content, stack.enter_context(zipfile.ZipFile(file)))
     if head.startswith(ZIP):
         from birkhoff_cli.containers.torch_values import open_values
 
         return _of_store(stack.enter_context(open_values(file)))
     return _of_store(stack.enter_context(open_store(file)))
-
-
-def _names_npy(head: bytes) -> bool:
-    length = int.from_bytes(head[26:28], "little")
-    return head[30 : 30 + length].endswith(b".npy")
 
 
 def _npy(content: Content) -> Entry:

@@ -55,26 +55,30 @@ def strange():
 
 
 def runs():
-    """From a trace to a result, by name of the analysis."""
+    """Names of analyses, from a trace to a result, and the draws of those that can draw."""
     modules = {n: discover.member("birkhoff_cli.analyses", n) for n in ANALYSES}
     for name, module in (modules | {"trace": trace_command}).items():
         first, *others = inspect.signature(module.run, eval_str=True).parameters.values()
         kind = first.annotation
-        kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        kind, *marks = get_args(kind) if get_origin(kind) is Annotated else (kind,)
         if any(o.default is o.empty or "MixingTrace" in str(o.annotation) for o in others):
             continue
         if kind in (Source, MixingTrace):
-            yield name, module.run
+            yield name, module.run, next((m for m in marks if isinstance(m, Draws)), None)
         elif kind == tuple[MixingTrace, ...]:
-            yield name, lambda source, run=module.run: run((source,))
+            yield name, lambda source, run=module.run: run((source,)), None
 
 
 ANALYSES = discover.members("birkhoff_cli.analyses")
-STREAMING = {name: run for name, run in runs() if run(trace(usual(2))).fold}
+RESULTS = {name: (run, draws, run(trace(usual(2)))) for name, run, draws in runs()}
+STREAMING = {name: run for name, (run, _, result) in RESULTS.items() if result.fold}
+DRAWN = {name: RESULTS[name][1] for name in STREAMING if RESULTS[name][1] is not None}
+PER_SAMPLE = [n for n in STREAMING if "sample" in {c.name for c in RESULTS[n][2].schema}]
 
 
 def test_the_analyses_that_stream_are_here():
     assert {"spectrum", "slice", "heatmap", "sinkhorn", "degeneration", "trace"} <= {*STREAMING}
+    assert {"spectrum", "slice", "trace"} <= {*PER_SAMPLE} and {"spectrum", "heatmap"} <= {*DRAWN}
 
 
 def of_whole(result):
@@ -120,12 +124,9 @@ class SmallDraws(Drawn):
         return 16
 
 
-DRAWN = [name for name in STREAMING if name not in ("degeneration", "trace")]
-
-
 @pytest.mark.parametrize("name", DRAWN)
 def test_any_cut_of_a_draw_gives_the_same_bytes(name):
-    layers = None if name in ("spectrum", "slice") else 3
+    layers = DRAWN[name].layers and 3
     source = SmallDraws(MHC(D), Draws(samples=85, layers=layers), seed=3)
     assert source.blocks == 6
     whole, cut = STREAMING[name](source), STREAMING[name](source)
@@ -141,9 +142,6 @@ def test_a_block_is_drawn_alone():
     assert np.array_equal(alone, every[1][:, 0])
     other = block_generator(8, 1).random(4), block_generator(7, 1, 1).random(4)
     assert not any(np.array_equal(block_generator(7, 1).random(4), x) for x in other)
-
-
-PER_SAMPLE = [name for name in STREAMING if name in ("spectrum", "slice", "trace")]
 
 
 @pytest.mark.parametrize("name", PER_SAMPLE)

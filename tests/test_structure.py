@@ -166,7 +166,7 @@ CONTRACTS = {
     "birkhoff_cli.analyses": ("run", "SCHEMA", "EXAMPLES"),
     "birkhoff_cli.commands": ("run", "SCHEMA", "EXAMPLES"),
     "birkhoff_cli.checkpoints": ("MARKS", "claims", "read"),
-    "birkhoff_cli.recording.libraries": ("owns", "attach"),
+    "birkhoff_cli.recording.libraries": ("ATTRIBUTES", "owns", "attach"),
     "birkhoff_cli.analyses.parameterizations": ("EXAMPLES",),
 }
 """What a file of each folder defines."""

@@ -13,6 +13,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.table import Schema, column
 
 
 def name_of(source: str) -> str:
@@ -31,6 +32,23 @@ class Site(NamedTuple):
     layer: int
     branch: str
     name: str
+
+
+def site_schema(note: str = "", nullable: bool = False) -> Schema:
+    """The columns that `site_columns` fills.
+
+    Args:
+        note: what all three of them say besides.
+        nullable: whether rows may belong to no site.
+    """
+    return (
+        column("site", "int32", f"site in order of depth{note}", nullable=nullable),
+        column("layer", "int32", f"layer of that site{note}", nullable=nullable),
+        column("branch", "string", f"branch of that site: {BRANCHES}{note}", nullable=nullable),
+    )
+
+
+BRANCHES = "attn or mlp; file for a plain array"
 
 
 def site_columns(sites: Sequence[Site]) -> dict[str, Array]:

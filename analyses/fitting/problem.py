@@ -1,5 +1,6 @@
 """What is to be fitted: targets, the loss on their data, and what can be reached of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.fitting import floors
 from birkhoff_cli.analyses.fitting.data import Data
@@ -17,6 +18,19 @@ from birkhoff_cli.analyses.geometry.distances import frobenius, rotations
 
 ROUNDING = 1e-6
 """Distance to an orthostochastic matrix from rounding alone: the root of an entry of about eps."""
+
+
+def common_d(trace: MixingTrace | None, methods: Sequence[Parameterization]) -> int:
+    """Number of streams of the targets.
+
+    Raises:
+        UsageError: no method, or one of another d.
+    """
+    require(len(methods) > 0, "a fit without --method", "--method NAME, once for each")
+    d = methods[0].d if trace is None else trace.d
+    for method in methods:
+        require(method.d == d, f"{method.name} of d = {method.d} among d = {d}", "one d for all")
+    return d
 
 
 def chosen_targets(

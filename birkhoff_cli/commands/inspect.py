@@ -15,6 +15,7 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import BITS
@@ -27,9 +28,7 @@ EXAMPLES = (
 )
 
 SCHEMA = (
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer number in the checkpoint"),
-    column("branch", "string", "attn or mlp"),
+    *site_schema(),
     column("name", "string", "name of the site in the checkpoint"),
 )
 SHOWN = 3

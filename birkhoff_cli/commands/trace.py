@@ -13,7 +13,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
 from birkhoff_cli.analyses.statistics.extremes import SumErrors
 
 EXAMPLES = (
@@ -23,9 +23,7 @@ EXAMPLES = (
 
 SCHEMA = (
     column("sample", "int64", "index of the token, or of the random streams; 0 if static"),
-    column("site", "int32", "site in order of depth"),
-    column("layer", "int32", "layer number in the checkpoint"),
-    column("branch", "string", "attn or mlp"),
+    *site_schema(),
     column("matrix", "matrix<float32>[4]", "H row by row: x_out[i] = sum_j H[i, j] x_in[j]; d x d"),
 )
 

@@ -29,7 +29,7 @@ from birkhoff_cli.containers.store import (
     refusing,
     where,
 )
-from birkhoff_cli.containers.torch_zip import check_storages, open_archive, pickle_of
+from birkhoff_cli.containers.torch_zip import list_tensors, open_archive, pickle_of
 
 METADATA = ".metadata"
 BACKEND = "metadata.json"
@@ -111,19 +111,18 @@ class Distributed(Store):
         return found
 
     def _chunk(self, name: str, chunk: Chunk, dtype: str) -> NDArray[Any]:
-        limit = TensorInfo(chunk.sizes, dtype).nbytes + MAX_OVERHEAD
-        path, data = self._bytes(chunk.place, limit)
-        store = open_archive(path, io.BytesIO(data))
-        view = Descriptor(pickle_of(store), path).load()
-        if not isinstance(view, View) or view.info != TensorInfo(chunk.sizes, dtype):
-            raise BadInput(
-                f"{where(path)}: a chunk of '{escape(name)}' has not the shape and dtype that "
-                f"the metadata says; {DAMAGED}"
-            )
-        store.views = {name: view}
-        store.tensors = {name: view.info}
-        check_storages(store)
-        return store.read(name)
+        info = TensorInfo(chunk.sizes, dtype)
+        path, data = self._bytes(chunk.place, info.nbytes + MAX_OVERHEAD)
+
+        def listing(view: Any) -> tuple[dict[str, View], dict[str, Any]]:
+            if not isinstance(view, View) or view.info != info:
+                raise BadInput(
+                    f"{where(path)}: a chunk of '{escape(name)}' has not the shape and dtype that "
+                    f"the metadata says; {DAMAGED}"
+                )
+            return {name: view}, {}
+
+        return list_tensors(path, io.BytesIO(data), listing).read(name)
 
     def _bytes(self, place: Place, limit: int) -> tuple[Path, bytes]:
         """A stretch of a file beside the metadata, which is there in full."""

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.containers import zips
 from birkhoff_cli.containers.store import INCOMPLETE, Store, unreadable, where
 
 PACKAGE = "birkhoff_cli.containers"
 """A file there with a ``MAGIC`` is one kind of file, which begins so, and has ``open_file``."""
+
+TABLES = "birkhoff_cli.tables"
+"""Files there are read as matrices and are no checkpoints; those with a ``MAGIC`` begin so."""
 
 HEAD = 512
 ZIP = b"PK\x03\x04"
@@ -44,9 +48,6 @@ FOREIGN = {
     b"\xfd7zXZ\x00": ("an xz archive", "unpack it first"),
     b"\x28\xb5\x2f\xfd": ("a zstd archive", "unpack it first"),
     b"PK\x05\x06": ("an empty zip archive", AGAIN),
-    b"\x93NUMPY": ("a numpy array", NOT_IT),
-    b"PAR1": ("a Parquet file", NOT_IT),
-    b"ARROW1": ("an Arrow file", NOT_IT),
     b"\x80": ("a pickle that torch.save did not write", "save the tensors as safetensors"),
 }
 """First bytes of what people give by mistake: what it is, what to do."""
@@ -87,14 +88,21 @@ def kind(path: Path) -> str:
         raise unreadable(path, error) from error
     if _is_safetensors(path, head, size):
         return "safetensors"
-    for name in discover.members(PACKAGE):
-        magic = discover.constant(PACKAGE, name, "MAGIC")
-        if magic and head.startswith(magic):
-            return name
+    if name := _by_magic(PACKAGE, head):
+        return name
     if path.suffix.lower() in ELSEWHERE:
         raise Unsupported(f"{where(path)}: {not_read(ELSEWHERE[path.suffix.lower()])}")
     what, todo = _foreign(head)
     raise BadInput(f"{where(path)}: is {what or 'of no known kind'}; {todo or NOT_IT}")
+
+
+def _by_magic(package: str, head: bytes) -> str | None:
+    """The member of a folder whose files begin like this; none is imported."""
+    for name in discover.members(package):
+        magic = discover.constant(package, name, "MAGIC")
+        if magic and head.startswith(magic):
+            return name
+    return None
 
 
 def opener(path: Path) -> "Callable[[Path], Store]":
@@ -129,6 +137,8 @@ def _foreign(head: bytes) -> tuple[str, str]:
     for magic, sentence in FOREIGN.items():
         if head.startswith(magic):
             return sentence
+    if table := _by_magic(TABLES, head):
+        return f"of the format {table}, a table or an array", NOT_IT
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
         return "an HTML page, perhaps of a login or an error", AGAIN
@@ -167,5 +177,4 @@ def is_checkpoint(path: Path) -> bool:
             head = file.read(HEAD)
     except (BirkhoffError, OSError, RuntimeError):  # the last one for a loop of links
         return False
-    length = int.from_bytes(head[26:28], "little")
-    return head[30 : 30 + length].endswith(b"/data.pkl")
+    return zips.first_name(head).endswith(b"/data.pkl")

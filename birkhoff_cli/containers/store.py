@@ -1,6 +1,7 @@
 """What a container holds, as data: named tensors that are read one by one, and the rest."""
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,16 +17,17 @@ from numpy.typing import NDArray
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.text import escape as printable
 
-BITS = {
-    **{"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16},
-    **{"int64": 64, "int32": 32, "int16": 16, "int8": 8, "bool": 8},
-    **{"uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8},
-    **{"complex128": 128, "complex64": 64, "complex32": 32},
-    **{"float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8},
-    **{"float8_e8m0fnu": 8, "float6_e2m3": 6, "float6_e3m2": 6, "float4_e2m1": 4},
-    "q8_0": 8,
-}
-"""Bits of one element of every dtype a container can declare."""
+DTYPES = (
+    *("float64", "float32", "float16", "bfloat16"),
+    *("int64", "int32", "int16", "int8", "bool", "uint64", "uint32", "uint16", "uint8"),
+    *("complex128", "complex64", "complex32"),
+    *("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"),
+    *("float6_e2m3", "float6_e3m2", "float4_e2m1", "q8_0"),
+)
+"""Every dtype that a container can declare."""
+
+BITS = {name: int((re.findall("[0-9]+", name) or ["8"])[0]) for name in DTYPES}
+"""Bits of one element, which is the first number in a dtype's name; ``bool`` takes a byte."""
 
 CODES = {
     **{"float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": "u2"},

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from birkhoff_cli.containers.descriptors import Descriptor
 from birkhoff_cli.containers.names import View
-from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.containers.torch_zip import TorchZip, check_storages, open_archive, pickle_of
+from birkhoff_cli.containers.torch_zip import TorchZip, open_listing
 
 ALONE = ""
 """Name of a tensor that is not in anything."""
@@ -23,22 +21,11 @@ def open_values(path: Path) -> TorchZip:
         BadInput: damaged, incomplete or hostile.
         Unsupported: TorchScript.
     """
-    file = path.open("rb")
-    try:
-        with refusing(path):
-            return _open(path, file)
-    except BaseException:
-        file.close()
-        raise
+    return open_listing(path, lambda root: (dict(_list_views(root)), {}))
 
 
-def _open(path: Path, file: BinaryIO) -> TorchZip:
-    store = open_archive(path, file)
-    root = Descriptor(pickle_of(store), path).load()
-    store.views = dict(_views(root, ALONE, MAX_DEPTH, iter(range(MAX_TENSORS))))
-    store.tensors = {name: view.info for name, view in store.views.items()}
-    check_storages(store)
-    return store
+def _list_views(root: Any) -> Iterator[tuple[str, View]]:
+    return _views(root, ALONE, MAX_DEPTH, iter(range(MAX_TENSORS)))
 
 
 def _views(value: Any, name: str, depth: int, budget: Iterator[int]) -> Iterator[tuple[str, View]]:

@@ -5,9 +5,9 @@ Read without torch: the pickle by `Descriptor`, and only those storages that are
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ MAX_PICKLE = 32 << 20
 """Bytes of ``data.pkl``; what fits into `MAX_STEPS` is a quarter of it."""
 
 CHUNK = 1 << 20
+
+Listing: TypeAlias = Callable[[Any], tuple[dict[str, View], Mapping[str, Any]]]
+"""From the object of a pickle to its tensors by name, and the rest."""
 
 
 class TorchZip(Store):
@@ -86,21 +89,36 @@ def open_file(path: Path) -> TorchZip:
         BadInput: damaged, incomplete, hostile, or no checkpoint of torch.
         Unsupported: TorchScript.
     """
+    return open_listing(path, lambda root: split(path, root, View))
+
+
+def open_listing(path: Path, listing: Listing) -> TorchZip:
+    """Check the archive, read its pickle, and list tensors of what the pickle describes.
+
+    Args:
+        path: the archive.
+        listing: from the pickle's object to tensors by name, and whatever else is kept.
+
+    Raises:
+        BadInput: damaged, incomplete or hostile.
+        Unsupported: TorchScript.
+    """
     file = path.open("rb")
     try:
         with refusing(path):
-            return _open(path, file)
+            return list_tensors(path, file, listing)
     except BaseException:
         file.close()
         raise
 
 
-def _open(path: Path, file: BinaryIO) -> TorchZip:
+def list_tensors(path: Path, file: BinaryIO, listing: Listing) -> TorchZip:
+    """As `open_listing`, of a file that is open."""
     store = open_archive(path, file)
     root = Descriptor(pickle_of(store), path).load()
-    store.views, store.config = split(path, root, View)
+    store.views, store.config = listing(root)
     store.tensors = {name: view.info for name, view in store.views.items()}
-    check_storages(store)
+    _check_storages(store)
     return store
 
 
@@ -149,7 +167,7 @@ def _order(store: TorchZip) -> str:
     return "<" if word == b"little" else ">"
 
 
-def check_storages(store: TorchZip) -> None:
+def _check_storages(store: TorchZip) -> None:
     """Hold that every tensor's record is there and has the size that the pickle says."""
     for name, view in store.views.items():
         storage = view.storage

@@ -17,6 +17,12 @@ FLAGS_ALLOWED = 0x0808
 """Sizes after the data, and names in UTF-8; every other flag means encryption or patches."""
 
 
+def first_name(head: bytes) -> bytes:
+    """Name of the first entry of an archive that begins with ``head``; empty if it is none."""
+    length = int.from_bytes(head[26:28], "little")
+    return head[LOCAL_SIZE : LOCAL_SIZE + length] if head.startswith(LOCAL) else b""
+
+
 def check_end(path: Path, file: BinaryIO, size: int) -> None:
     """Hold that the file ends with its list of entries, and that the list is not huge.
 

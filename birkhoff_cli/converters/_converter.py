@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 from birkhoff_cli.methods import Method
-from birkhoff_cli.options import Option
+from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
 
 
@@ -81,7 +81,8 @@ class Converter(ABC):
 
     def refusal(self, name: str, request: Request) -> str:
         """Why an option that was typed has no effect, and the way out."""
-        raise NotImplementedError
+        del request
+        return f"{dashes(name)} has no effect here; leave it out"
 
     @abstractmethod
     def read(self, request: Request, d: int | None) -> Any:

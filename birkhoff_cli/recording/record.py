@@ -93,8 +93,15 @@ def find(model: Module) -> list[Place]:
 
 
 def _library(module: Module) -> str | None:
-    known = (n for n in LIBRARIES if discover.member(libraries.__name__, n).owns(module))
-    return next(known, None)
+    """The library whose module it is; only those are imported whose attributes it has."""
+    package = libraries.__name__
+    for name in LIBRARIES:
+        attributes = discover.constant(package, name, "ATTRIBUTES")
+        if not attributes or not all(hasattr(module, a) for a in attributes):
+            continue
+        if discover.member(package, name).owns(module):
+            return name
+    return None
 
 
 def _named(order: list[paths.Path]) -> Iterator[Site]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
-from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers import escape, where, zips
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
 from birkhoff_cli.content import COPIES, Content
 
@@ -37,6 +37,11 @@ def only_name(names: Sequence[str]) -> str | None:
     """The only one, or the one of several that is among `NAMES`; None if there is no such one."""
     found = list(names) if len(names) == 1 else [name for name in NAMES if name in names]
     return found[0] if len(found) == 1 else None
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a file that begins like this is a zip archive of arrays."""
+    return zips.first_name(head).endswith(b".npy")
 
 
 class Header(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from birkhoff_cli.tables._messages import Message
 
-FILE = b"ARROW1\0\0"
+MAGIC = b"ARROW1\0\0"
 STREAM = b"\xff\xff\xff\xff"
 END_OF_FILE = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -33,7 +33,7 @@ class Arrow(TableFormat):
 
     def recognises(self, head: bytes) -> bool:
         """By the magic bytes of a file, or the first message of a stream."""
-        return head.startswith((FILE, STREAM))
+        return head.startswith((MAGIC, STREAM))
 
     def assumptions(self, content: Content) -> tuple[str, ...]:
         """Whether its digest says that it is as it was written."""
@@ -43,7 +43,7 @@ class Arrow(TableFormat):
         """At first only headers; later the columns that are asked for, batch by batch."""
         del types
         content.check_digest()
-        read = _read_file if content.head().startswith(FILE) else _read_stream
+        read = _read_file if content.head().startswith(MAGIC) else _read_stream
         return read(content)
 
     def write(

@@ -17,6 +17,8 @@ from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
 
+MAGIC = b"\x93NUMPY"
+
 
 class Npy(TableFormat):
     """An array of square matrices; no pickle is ever opened."""
@@ -25,7 +27,7 @@ class Npy(TableFormat):
 
     def recognises(self, head: bytes) -> bool:
         """By the magic bytes."""
-        return head.startswith(b"\x93NUMPY")
+        return head.startswith(MAGIC)
 
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """One sample, samples of one site, or samples of sites, by the number of axes."""

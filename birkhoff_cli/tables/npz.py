@@ -7,7 +7,6 @@ from typing import Any
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
-from birkhoff_cli.containers.kinds import ZIP
 from birkhoff_cli.containers.store import DAMAGED
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
@@ -21,8 +20,7 @@ class Npz(TableFormat):
 
     def recognises(self, head: bytes) -> bool:
         """By the name of the first record."""
-        length = int.from_bytes(head[26:28], "little")
-        return head.startswith(ZIP) and head[30 : 30 + length].endswith(b".npy")
+        return _arrays.is_archive(head)
 
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """The one array, or the one of several that has a name of matrices."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from birkhoff_cli.tables._footer import Group
 
+MAGIC = b"PAR1"
 BUFFER = 1 << 20
 """Bytes of a column chunk that are read at a time: memory does not grow with a row group."""
 
@@ -28,7 +29,7 @@ class Parquet(TableFormat):
 
     def recognises(self, head: bytes) -> bool:
         """By the magic bytes."""
-        return head.startswith(b"PAR1")
+        return head.startswith(MAGIC)
 
     def assumptions(self, content: Content) -> tuple[str, ...]:
         """Whether its digest says that it is as it was written."""

@@ -1,6 +1,7 @@
 """Libraries whose modules are known: one file = one library.
 
-A member has ``owns(module)``, which recognises a site by its attributes and imports nothing, and
+A member has ``ATTRIBUTES`` that every one of its sites has, on one line, and is imported where a
+module has them; ``owns(module)``, which recognises a site and imports nothing more; and
 ``attach(module, give)``, which hands H ``(..., d, d)`` of every call to ``give``, in our
 orientation, and returns what detaches it.
 """

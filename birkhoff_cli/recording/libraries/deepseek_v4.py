@@ -15,14 +15,14 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
 
-NAMES = ("fn", "base", "scale", "hc_mult", "hc_eps", "input_norm")
+ATTRIBUTES = ("fn", "base", "scale", "hc_mult", "hc_eps", "input_norm")
 ROUNDINGS = 16
 """Of a sum of n numbers in float32, in units of its precision."""
 
 
 def owns(module: Module) -> bool:
     """The tensors of a site, in one of the two sizes."""
-    if not all(hasattr(module, name) for name in NAMES):
+    if not all(hasattr(module, name) for name in ATTRIBUTES):
         return False
     rows = module.fn.shape[0]
     return rows in (2 * module.hc_mult, module.hc_mult * (module.hc_mult + 2))

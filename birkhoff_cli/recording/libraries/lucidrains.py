@@ -18,6 +18,8 @@ from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module
 
+ATTRIBUTES = ("width_connection", "static_alpha", "dynamic_alpha_fn")
+
 
 def owns(module: Module) -> bool:
     """Every stream is normalised on its own, and the code is not tokenbender's."""

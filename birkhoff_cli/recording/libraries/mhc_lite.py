@@ -12,6 +12,7 @@ from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS, connection
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import Detach, Give, Module
 
+ATTRIBUTES = ("width_connection", "static_alpha", "pre_branch_scale")
 TYPES = ("mhc", "mhc_lite", "kromhc")
 
 

@@ -15,6 +15,7 @@ from birkhoff_cli.checkpoints.modules.forks import HC_NAMES
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module
 
+ATTRIBUTES = ("width_connection", "static_alpha", "mhc")
 MHC_NAMES = (tokenbender.LOGITS, tokenbender.PRE, tokenbender.POST)
 
 
