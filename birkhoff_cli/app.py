@@ -114,6 +114,11 @@ def _run() -> int:
         return end.exit_code
     except MemoryError:
         return _say(6, "out of memory; use fewer samples or a smaller d")
+    except ImportError as error:
+        from birkhoff_cli import extras
+
+        lack = extras.explain(error)
+        return _bug(error) if lack is None else _say(lack.exit_code, str(lack))
     except SystemExit as leave:
         return leave.code if isinstance(leave.code, int) else 1
     except Exception as error:  # the last resort: a bug becomes a line and a log, not a traceback

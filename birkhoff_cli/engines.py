@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from birkhoff_cli import process
-from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -20,7 +20,7 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
 
     Raises:
         UsageError: an engine that is none of these.
-        Unsupported: dask.distributed is not installed.
+        ModuleNotFoundError: dask.distributed is not installed.
     """
     if engine is not None and engine.startswith("dask="):
         with _dask(engine.removeprefix("dask=")) as pool:
@@ -52,9 +52,7 @@ def _start_worker() -> None:
 
 @contextmanager
 def _dask(address: str) -> "Iterator[Executor]":
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise Unsupported("--engine dask needs dask; pip install 'birkhoff-cli[dask]'") from error
+    from distributed import Client
+
     with Client(address) as client:
         yield client.get_executor()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli import checkpoints, streams
+from birkhoff_cli import checkpoints, files, streams
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS
@@ -67,6 +67,29 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
         whole, other = (tmp_path / run / name for run in ("whole", "stopped"))
         assert whole.read_bytes() == other.read_bytes(), name
     assert trained(method, tmp_path / "stopped").total == 0
+
+
+@pytest.mark.parametrize("file", range(4))
+def test_a_run_that_was_stopped_at_its_beginning_is_begun_again(file, tmp_path, monkeypatch):
+    method, opened, written = parameterizations.load("mhc")(d=3), files.opened, []
+
+    def stop(path):
+        if len(written) == file:
+            raise KeyboardInterrupt
+        written.append(path)
+        return opened(path)
+
+    monkeypatch.setattr(files, "opened", stop)
+    with pytest.raises(KeyboardInterrupt):
+        [*trained(method, tmp_path / "run", updates=2, every=2).steps]
+    monkeypatch.undo()
+    assert trained(method, tmp_path / "run", updates=2, every=2).summary["updates"] == 2
+    assert trained(method, tmp_path / "whole", updates=2, every=2).summary["updates"] == 2
+    runs = [
+        {p.name: p.read_bytes() for p in (tmp_path / n).iterdir() if p.is_file()}
+        for n in ("run", "whole")
+    ]
+    assert runs[0] == runs[1]
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):

@@ -1,5 +1,6 @@
 """What a container holds, as data: named tensors that are read one by one, and the rest."""
 
+import errno
 import hashlib
 import re
 from abc import ABC, abstractmethod
@@ -73,9 +74,11 @@ def refusing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except BirkhoffError:
-        raise
+    except (BirkhoffError, MemoryError, ImportError, SystemError):
+        raise  # a lack of memory or of a library says nothing of the file
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         reason = escape(error.strerror or "read error")
         raise BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}") from error
     except Exception as error:

@@ -46,19 +46,34 @@ def opened(folder: Path, plan: Plan, text: Text) -> Run:
         begun = (folder / PLAN_FILE).exists()
     if begun:
         _agree(folder, said)
-        return _resumed(folder, plan, text)
+        run = _resumed(folder, plan, text)
+    else:
+        run = running.begin(plan, text)
+        _claim(folder, said)
+    with files.writing(str(folder)):
+        (folder / STATE_FILE).parent.mkdir(exist_ok=True)
+    for name, tokens in (("train.bin", text.learned), ("val.bin", text.held_out)):
+        _write_tokens(folder / name, tokens, len(text.characters))
+    return run
+
+
+def _claim(folder: Path, said: str) -> None:
+    """Make the directory; the plan is the first file in it, so that a stopped run can go on."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotWrite(f"{where(folder)}: is there and holds no run; give a new directory")
     with files.writing(str(folder)):
-        (folder / STATE_FILE).parent.mkdir(parents=True)
-    started = running.begin(plan, text)
-    for name, tokens in (("train.bin", text.learned), ("val.bin", text.held_out)):
-        size = "<u2" if len(text.characters) <= 1 << 16 else "<u4"
-        with files.opened(folder / name) as file:
-            file.write(tokens.astype(size).tobytes())
+        folder.mkdir(parents=True, exist_ok=True)
     with files.opened(folder / PLAN_FILE) as file:
         file.write(said.encode())
-    return started
+
+
+def _write_tokens(path: Path, tokens: Any, characters: int) -> None:
+    """A text as numbers of characters, once."""
+    if path.exists():
+        return
+    size = "<u2" if characters <= 1 << 16 else "<u4"
+    with files.opened(path) as file:
+        file.write(tokens.astype(size).tobytes())
 
 
 def named(folder: Path | None) -> Path:

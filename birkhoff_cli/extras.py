@@ -1,0 +1,27 @@
+"""Libraries that a few commands need, and the extra of an installation that brings each."""
+
+from birkhoff_cli.analyses.core.errors import BirkhoffError, TooLarge, Unsupported
+
+EXTRAS = {"torch": "torch", "distributed": "dask"}
+"""Extra by the module that is imported."""
+
+NO_MEMORY = ("cannot allocate memory", "failed to map segment")
+"""What the loader of shared libraries says where a process may not have more memory."""
+
+
+def explain(error: ImportError) -> BirkhoffError | None:
+    """What a library that could not be imported means for the user; None if it is a bug of ours.
+
+    Args:
+        error: as Python raised it.
+    """
+    module = (error.name or "").partition(".")[0]
+    if any(words in str(error).lower() for words in NO_MEMORY):
+        return TooLarge(f"out of memory while {module or 'a library'} was loaded; allow more")
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    if module in EXTRAS:
+        return Unsupported(f"this needs {module}; pip install 'birkhoff-cli[{EXTRAS[module]}]'")
+    if module and not module.startswith("birkhoff"):
+        return Unsupported(f"this needs {module}, which is not installed; pip install {module}")
+    return None
