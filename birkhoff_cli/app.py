@@ -57,7 +57,7 @@ class CommandPerFile(TyperGroup):
 
         options = (record for p in self.get_params(ctx) if (record := p.get_help_record(ctx)))
         commands = [(name, discover.headline(p, name)) for name, p in members.packages().items()]
-        return help.front_page(self.help or "", EXAMPLES, commands, [*options])
+        return help.front_page(self.help or "", EXAMPLES, commands, [*options], members.hidden())
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the one module that is about to run."""

@@ -50,7 +50,9 @@ Rows = Sequence[tuple[str, str]]
 """Names, and what they are."""
 
 
-def front_page(text: str, examples: Sequence[str], commands: Rows, options: Rows) -> str:
+def front_page(
+    text: str, examples: Sequence[str], commands: Rows, options: Rows, notes: Sequence[str] = ()
+) -> str:
     """The help of ``birkhoff`` itself.
 
     Args:
@@ -58,6 +60,7 @@ def front_page(text: str, examples: Sequence[str], commands: Rows, options: Rows
         examples: command lines.
         commands: every command with its headline.
         options: those before a command.
+        notes: sentences about commands that are not there.
     """
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     parts = [
@@ -66,6 +69,7 @@ def front_page(text: str, examples: Sequence[str], commands: Rows, options: Rows
         "\n".join(["Examples:", *(f"{INDENT}{example}" for example in examples)]),
         _table("Commands", commands, width),
         _table("Options", options, width),
+        *(_wrap(note, width) for note in notes),
         _wrap(f"birkhoff COMMAND --help shows the options. {EXIT_CODES}", width),
     ]
     return "\n\n".join(parts)
@@ -89,8 +93,9 @@ def _grouped(module: ModuleType, options: Sequence[Option]) -> Iterator[tuple[st
         own = [option for option in options if option.group == heading]
         own.sort(key=lambda option: not option.positional)
         if own:
-            analysis = ".analyses." in module.__name__ or heading != GROUPS[0]
-            yield heading if analysis else "Options", [(o.spelling, o.sentence) for o in own]
+            ours = module.__name__.startswith("birkhoff_cli.commands.")
+            title = "Options" if ours and heading == GROUPS[0] else heading
+            yield title, [(o.spelling, o.sentence) for o in own]
 
 
 def _table(heading: str, rows: Rows, width: int) -> str:

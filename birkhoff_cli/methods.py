@@ -1,17 +1,23 @@
 """How a method is written: ``name:option=value,...``, wherever one is named.
 
 ``--s 2`` is shorthand for ``:s=2`` where one method is named. Case does not matter, and a tuple is
-written ``2x2`` or ``2,2``.
+written ``2x2`` or ``2,2``. ``package.module:Class:option=value,...`` is a class that no package
+declares: whoever types it asks for that code to be run, and only what is typed is read here. A name
+in a file is looked up among the members, and is never a module.
 """
 
+import contextlib
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from birkhoff_cli import values
 from birkhoff_cli.analyses import parameterizations
-from birkhoff_cli.analyses.core.errors import UsageError
-from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.discover import word_for
+from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.parameterization import METHODS, Parameterization
+from birkhoff_cli.named_class import load_class
 from birkhoff_cli.options import Option, dashes
 
 Method = type[Parameterization]
@@ -54,13 +60,13 @@ class Specification:
 
 
 def parse(text: str) -> Specification:
-    """Read ``name:option=value,...``.
+    """Read ``name:option=value,...``, as it was typed.
 
     Raises:
         UsageError: no such method, or a part that is no option and its value.
+        Unsupported: a method of another package, or a class, that cannot be used.
     """
-    word, _, rest = text.partition(":")
-    name = normalise(word)
+    word, rest = _split(text)
     options: dict[str, str] = {}
     last = ""
     for part in filter(None, rest.split(",")):
@@ -73,8 +79,31 @@ def parse(text: str) -> Specification:
         elif last:  # 2,2: the comma is of the value
             options[last] += f",{part}"
         else:
-            raise UsageError(f"--method {text}: '{part}' is no option=value; say {name}:d=3")
-    return Specification(text, parameterizations.load(name), options)
+            raise UsageError(f"--method {text}: '{part}' is no option=value; say {word}:d=3")
+    return Specification(text, _load(word), options)
+
+
+def word_of(text: str) -> str:
+    """The method that a text names: as its file has it, or as ``module:Class``."""
+    return _split(text)[0]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The method and its options. Where a method has the name of a module, it is meant."""
+    word, _, rest = text.partition(":")
+    cls = CLASS.match(text)
+    if cls is None or parameterizations.has(normalise(word)):
+        return normalise(word), rest
+    return cls[1], cls[2] or ""
+
+
+CLASS = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(?::(.*))?", re.DOTALL)
+"""``package.module:Class``, and the options behind it."""
+
+
+def _load(word: str) -> Method:
+    module, colon, cls = word.partition(":")
+    return load_class(module, cls) if colon else parameterizations.load(word)
 
 
 def normalise(word: str) -> str:
@@ -83,27 +112,34 @@ def normalise(word: str) -> str:
 
 
 def name_of(method: Method) -> str:
-    """The word for a method on the command line: the name of its file."""
-    return method.__module__.rpartition(".")[2].replace("_", "-")
+    """The word for a method on the command line."""
+    return word_for(METHODS, method)
 
 
 def fields(method: Method) -> dict[str, Option]:
     """The options of a method but d, each as an option of the command line."""
     hints = get_type_hints(method, include_extras=True)
-    declared = [f for f in dataclasses.fields(method) if f.name != "d"]
     return {
-        f.name: Option(
-            f.name, get_args(hints[f.name])[0], get_args(hints[f.name])[1], group="Matrices"
-        )
-        for f in declared
+        f.name: Option(f.name, *_kind_and_note(hints[f.name]), group="Matrices")
+        for f in dataclasses.fields(method)
+        if f.name != "d"
     }
+
+
+def _kind_and_note(hint: Any) -> tuple[Any, str]:
+    """The type of an option and its sentence, which a class of somebody else may lack."""
+    if get_origin(hint) is not Annotated:
+        return hint, "an option of this method"
+    return get_args(hint)[:2]
 
 
 def named(texts: Iterable[str]) -> list[Method]:
     """The methods of ``--method``; a word that is none is passed over, and refused when read."""
-    known = parameterizations.names()
-    words = (normalise(text.partition(":")[0]) for text in texts)
-    return [parameterizations.load(word) for word in dict.fromkeys(words) if word in known]
+    found: dict[str, Method] = {}
+    for word in map(word_of, texts):
+        with contextlib.suppress(BirkhoffError):
+            found[word] = _load(word)
+    return [*found.values()]
 
 
 def owners(option: str) -> list[str]:

@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import engines, files, members, outputs, provenance, tables, values
+from birkhoff_cli import engines, files, members, outputs, packages, provenance, tables, values
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
@@ -81,8 +81,10 @@ class Sweep:
         return value if type(value) in COLUMN_TYPES else text
 
     def cache_path(self, cell: Cell) -> Path:
-        """The file of a cell: hash of command, program version and options."""
-        key = [self.command, provenance.program_version(), self.request_of(cell).texts]
+        """The file of a cell: hash of command, program version, options, and code of others."""
+        texts = self.request_of(cell).texts
+        key: list[Any] = [self.command, provenance.program_version(), texts]
+        key += packages.digests(self.command, [texts.get("method", ()), texts.get("sampler", ())])
         text = json.dumps(key, sort_keys=True)
         return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.parquet"
 

@@ -1,4 +1,8 @@
-"""Members of a folder, by file name: what a reader types is the file they open."""
+"""Members of a folder, by file name: what a reader types is the file they open.
+
+Installed packages may bring more, by entry points; they are listed and asked for like the others.
+Where two have one name, that of the house is meant, and then the first package's.
+"""
 
 import difflib
 import importlib
@@ -8,14 +12,20 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from birkhoff_cli.analyses.core import entry_points
+from birkhoff_cli.analyses.core.entry_points import Entry
 from birkhoff_cli.analyses.core.errors import UsageError
 
 
-@cache
 def members(package: str) -> tuple[str, ...]:
+    """Names, with hyphens, of every member of ``package``, sorted; imports none."""
+    return tuple(sorted((*house(package), *guests(package))))
+
+
+@cache
+def house(package: str) -> tuple[str, ...]:
     """Names, with hyphens, of the modules directly in ``package``, sorted; imports none.
 
     A name that begins with ``_`` is shared vocabulary of the members, and no member.
@@ -25,11 +35,58 @@ def members(package: str) -> tuple[str, ...]:
     return tuple(sorted(name.replace("_", "-") for name in names))
 
 
+def guests(package: str) -> dict[str, Entry]:
+    """The members of ``package`` that other packages bring, by name."""
+    found: dict[str, Entry] = {}
+    for entry in entry_points.of(package):
+        if not any(entry.name in house(folder) for folder in (package, *BESIDE.get(package, ()))):
+            found.setdefault(entry.name, entry)
+    return found
+
+
+BESIDE = {"birkhoff_cli.analyses": ("birkhoff_cli.commands",)}
+"""Folders whose members are typed in the same place as those of another one."""
+
+
+def hidden(package: str) -> list[tuple[Entry, str]]:
+    """Every member of another package whose name was taken already, and by whom."""
+    own = guests(package)
+    return [
+        (entry, own[entry.name].distribution if entry.name in own else "birkhoff")
+        for entry in entry_points.of(package)
+        if own.get(entry.name) != entry
+    ]
+
+
+def has(package: str, name: str) -> bool:
+    """Whether there is such a member; for one of the house no other package is looked at."""
+    return name in house(package) or name in guests(package)
+
+
+def guest(package: str, name: str) -> Entry | None:
+    """Who brings a member; None for one of the house."""
+    return None if name in house(package) else guests(package).get(name)
+
+
+def word_for(package: str, cls: type) -> str:
+    """What is typed for a class: its file's name, its entry point's, or ``module:Class``."""
+    if cls.__module__.startswith(f"{package}."):
+        return cls.__module__.rpartition(".")[2].replace("_", "-")
+    brought = (name for name, entry in guests(package).items() if entry.brings(cls))
+    return next(brought, f"{cls.__module__}:{cls.__qualname__}")
+
+
 def headline(package: str, name: str) -> str:
-    """First line of a member, which is that of its docstring, read without importing it."""
-    file = _folder(package) / f"{name.replace('-', '_')}.py"
-    with file.open(encoding="utf-8") as lines:
-        return next(lines, "").strip().strip('"')
+    """First line of a member, which is that of its docstring, read without importing it.
+
+    After it, of a member that another package brings, the package.
+    """
+    file, entry = _file(package, name), guest(package, name)
+    first = ""
+    if file is not None:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            first = next(lines, "").strip().strip('"')
+    return f"{first} [{entry.distribution}]".strip() if entry else first
 
 
 @cache
@@ -40,18 +97,28 @@ def constant(package: str, name: str, constant: str) -> Any:
     """
     import ast  # takes longer than --help may
 
-    file = _folder(package) / f"{name.replace('-', '_')}.py"
-    found = re.search(rf"^{constant} = (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return ast.literal_eval(found[1]) if found else None
+    if (file := _file(package, name)) is None:
+        return None
+    text = file.read_text(encoding="utf-8", errors="replace")
+    found = re.search(rf"^{constant} = (.*)$", text, re.MULTILINE)
+    try:
+        return ast.literal_eval(found[1]) if found else None
+    except (SyntaxError, ValueError):
+        if guest(package, name) is None:
+            raise
+        return None  # a package's own fault, which `birkhoff_cli.testing` finds
 
 
-def member(package: str, name: str) -> ModuleType:
-    """Import one member.
+def member(package: str, name: str) -> Any:
+    """Import one member: a module, or a class where an entry point names one.
 
     Raises:
-        UsageError: ``package`` has no file of that name; the nearest one is named.
+        UsageError: ``package`` has none of that name; the nearest one is named.
+        Unsupported: another package brings it, and it cannot be imported.
     """
-    if name not in members(package):
+    if entry := guest(package, name):
+        return entry.load()
+    if name not in house(package):
         what = package.rpartition(".")[2]
         raise UsageError(unknown(name, members(package), what))
     return importlib.import_module(f"{package}.{name.replace('-', '_')}")
@@ -65,6 +132,14 @@ def unknown(word: str, known: Iterable[str], what: str) -> str:
     return f"'{word}' is not among the {what}; {guess}known: {', '.join(known)}"
 
 
+def _file(package: str, name: str) -> Path | None:
+    """Source of a member; None where another package has it in another form."""
+    if entry := guest(package, name):
+        return entry.source()
+    return _folder(package) / f"{name.replace('-', '_')}.py"
+
+
+@cache
 def _folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

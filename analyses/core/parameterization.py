@@ -8,10 +8,13 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import LANES, Array
-from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.discover import unknown, word_for
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.facts import Facts
 from birkhoff_cli.analyses.core.memory import require_memory
+
+METHODS = "birkhoff_cli.analyses.parameterizations"
+"""The folder of the members."""
 
 ROWS, COLUMNS, NONNEGATIVE, NORM = "rows", "columns", "nonnegative", "spectral norm"
 DOUBLY_STOCHASTIC = frozenset((ROWS, COLUMNS, NONNEGATIVE, NORM))
@@ -29,7 +32,7 @@ class Parameterization(Facts):
 
     d: Annotated[int, "number of streams"] = 4
 
-    source: ClassVar[str]
+    source: ClassVar[str] = ""
     """Paper or code the map comes from."""
 
     default_draw: ClassVar[str] = "gaussian"
@@ -41,8 +44,11 @@ class Parameterization(Facts):
 
     @property
     def name(self) -> str:
-        """The word for it on the command line: the name of its file."""
-        return type(self).__module__.rpartition(".")[2].replace("_", "-")
+        """The word for it on the command line: the name of its file, or what another package says.
+
+        ``package.module:Class`` of one that no package declares.
+        """
+        return word_for(METHODS, type(self))
 
     @property
     def options(self) -> dict[str, Any]:

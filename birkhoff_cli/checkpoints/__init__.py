@@ -24,9 +24,11 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.entry_points import Unusable
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.checkpoints._one import claims_of, read_with
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
@@ -163,7 +165,7 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
     named = NamedStore(store, settings.get("prefix"))
     format, left = _format_of(named)
     own = {name: word for name, word in settings.items() if name != "prefix"}
-    found: Checkpoint = discover.member(__name__, format).read(named, own)
+    found = read_with(format, named, own)
     return replace(
         found,
         assumptions=(*found.assumptions, *left, *_about_names(named), *store.notes),
@@ -175,8 +177,20 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
 
 def claiming(store: "NamedStore") -> dict[str, set[str]]:
     """Names of the mixing tensors that formats explain, by format; only those that explain any."""
-    found = {name: set(discover.member(__name__, name).claims(store)) for name in _possible(store)}
-    return {name: tensors for name, tensors in found.items() if tensors}
+    return _asked(store)[0]
+
+
+def _asked(store: "NamedStore") -> tuple[dict[str, set[str]], list[Unusable]]:
+    """What `claiming` returns, and why formats of other packages could not be asked."""
+    claims: dict[str, set[str]] = {}
+    failures = []
+    for name in _possible(store):
+        try:
+            if tensors := claims_of(name, store):
+                claims[name] = tensors
+        except Unusable as error:  # no reason not to read a file that another format explains
+            failures.append(error)
+    return claims, failures
 
 
 def _possible(store: "NamedStore") -> Iterator[str]:
@@ -194,18 +208,19 @@ def _format_of(store: "NamedStore") -> tuple[str, tuple[str, ...]]:
 
     Raises:
         BadInput: none explains any, or two explain equally many; or two tensors have one name.
+        Unusable: none explains any, and one of another package could not be asked.
     """
-    claims = claiming(store)
+    claims, failures = _asked(store)
     order = sorted(claims, key=lambda name: -len(claims[name]))
     if not order:
-        raise _unexplained(store)
+        raise failures[0] if failures else _unexplained(store)
     best = claims[order[0]]
     equal = [name for name in order if len(claims[name]) == len(best)]
     if len(equal) > 1:
         raise BadInput(_undecided(store, claims, equal))
     store.refuse_twice(best)
     others = {name: claims[name] - best for name in order[1:] if claims[name] - best}
-    return order[0], tuple(_left_out(name, others[name]) for name in others)
+    return order[0], (*(_left_out(name, others[name]) for name in others), *map(str, failures))
 
 
 def _unexplained(store: "NamedStore") -> BadInput | Unsupported:

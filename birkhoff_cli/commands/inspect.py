@@ -10,13 +10,12 @@ import re
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from birkhoff_cli import checkpoints
-from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.checkpoints import Checkpoint
+from birkhoff_cli.checkpoints._one import load
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import BITS
 from birkhoff_cli.provenance import ORIENTATION
@@ -143,6 +142,6 @@ def _refuse_unread(checkpoint: Checkpoint) -> None:
 
 
 def _aside(format: str) -> re.Pattern[str] | None:
-    module = discover.member(checkpoints.__name__, format.replace("_", "-"))
+    module = load(format.replace("_", "-"))
     pattern: re.Pattern[str] | None = getattr(module, "ASIDE", None)
     return pattern

@@ -2,7 +2,8 @@
 
 Parameters are those of one matrix; learned numbers those of a whole site, with its input-dependent
 part, pre and post maps, for streams of the given width. FLOPs are the published estimate for one
-matrix. The options of the methods that are named are listed too.
+matrix. The options of the methods that are named are listed too; without names all that other
+installed packages bring, methods, analyses and checkpoint formats, and what is wrong with it.
 
 Source: go-mHC, tables 1 and 4; each method's own paper, named in the table.
 """
@@ -11,10 +12,15 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+from birkhoff_cli import packages
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError
-from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
+from birkhoff_cli.analyses.core.parameterization import (
+    DOUBLY_STOCHASTIC,
+    METHODS,
+    Parameterization,
+)
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.methods import fields, name_of, parse
@@ -36,6 +42,7 @@ SCHEMA = (
     column("draws", "string", "distributions that --draw knows, the default first"),
     column("options", "string", "options of the method, with their defaults"),
     column("source", "string", "paper or code"),
+    column("package", "string", "who brings it: birkhoff, or another package and its version"),
 )
 
 
@@ -52,15 +59,18 @@ def run(
     Raises:
         UsageError: a name that is none.
     """
-    known = parameterizations.load_all()
     if names:
         known = {name_of(cls): cls for cls in (parse(name).method for name in names)}
+    else:
+        known = parameterizations.load_all()
     rows = [_row(name, cls, d, width) for name, cls in known.items()]
     columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
     shown = ("method", "exact", "parameters", "learned", "flops", "draws" if names else "options")
     summary: dict[str, Any] = {"methods": [{key: row[key] for key in shown} for row in rows]}
     if names:
         summary["options"] = [row for cls in known.values() for row in _options(cls)]
+    elif others := list(packages.members_of_others()):
+        summary["packages"] = others
     return at_once(SCHEMA, columns, summary)
 
 
@@ -85,7 +95,7 @@ def _row(name: str, cls: type[Parameterization], d: int, width: int) -> dict[str
     defaults = {f.name: f.default for f in dataclasses.fields(cls)}
     return {
         "method": name,
-        "about": discover.headline("birkhoff_cli.analyses.parameterizations", name),
+        "about": _about(name, cls),
         "exact": _exact(shown.exact),
         "parameters": method and _counted(method.parameters),
         "learned": method and _counted(method.count(width)),
@@ -93,7 +103,15 @@ def _row(name: str, cls: type[Parameterization], d: int, width: int) -> dict[str
         "draws": ", ".join(shown.distributions),
         "options": ", ".join(f"{dashes(name)} {_plain(defaults[name])}" for name in fields(cls)),
         "source": cls.source,
+        "package": packages.origin(METHODS, name),
     }
+
+
+def _about(name: str, cls: type[Parameterization]) -> str:
+    """The first line of its file, or the documentation of a class that is no member."""
+    if parameterizations.has(name):
+        return discover.headline(METHODS, name)
+    return (cls.__doc__ or "").split("\n")[0]
 
 
 def _counted(number: int) -> int | None:

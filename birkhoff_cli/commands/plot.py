@@ -41,7 +41,7 @@ def run(
     rows, assumptions = tables.read(table)
     module = provenance.author(rows, table)
     if not hasattr(module, "draw"):
-        name = module.__name__.rpartition(".")[2]
+        name = provenance.facts(rows, table)["schema"]
         raise Unsupported(
             f"{where(table)}: '{name}' has no figure; give a table of another command"
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-from birkhoff_cli import files, matrices, outputs, provenance
+from birkhoff_cli import files, matrices, members, outputs, provenance
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.result import Result
@@ -75,7 +75,10 @@ def _analyses(request: Request) -> Iterator[tuple[str, ModuleType]]:
     names = discover.members("birkhoff_cli.analyses")
     tokens = inputs_of(request).inputs.kind == "tokens"
     for name in sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
-        module = discover.member("birkhoff_cli.analyses", name)
+        try:
+            module = members.module_of(name)
+        except BirkhoffError:  # of another package: birkhoff methods says what is wrong
+            continue
         if hasattr(module, "run") and hasattr(module, "draw") and _fits(module, tokens):
             yield name, module
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
@@ -65,8 +67,13 @@ def run(
         UsageError: options of no model, no directory, or one that holds another run.
         BadInput: no text, or a loss that is no longer finite.
         CannotWrite: the directory cannot be written.
-        Unsupported: there is no such device here.
+        Unsupported: there is no such device here, or a method that a checkpoint cannot name.
     """
+    if not parameterizations.has(method.name):
+        raise Unsupported(
+            f"a checkpoint names its method, and a name in a file is never a module: declare "
+            f"{method.name} as an entry point of birkhoff.methods, then train"
+        )
     target = folder.named(output)
     if length is None:
         length = method.d if mix == "tokens" else 64

@@ -102,7 +102,7 @@ class Methods(Converter):
             return methods.has_no(self._first(request), name)
         return (
             f"{dashes(name)} is of one method and {len(texts)} are named; say "
-            f"{methods.normalise(texts[0].partition(':')[0])}:{name.replace('_', '-')}=... of one"
+            f"{methods.word_of(texts[0])}:{name.replace('_', '-')}=... of one"
         )
 
     def read(self, request: Request, d: int | None) -> tuple[Parameterization, ...]:

@@ -25,11 +25,11 @@ def map_of(store: NamedStore, args: Mapping[str, Any]) -> Parameterization:
     """
     name, n, options = args.get("hyper_conn_type"), args.get("hyper_conn_n"), args[OPTIONS]
     here = where(store.path)
-    if name not in parameterizations.names():
+    if not (isinstance(name, str) and parameterizations.has(name)):
         raise BadInput(f"{here}: hyper_conn_type '{escape(name, 40)}' is no method; {NOT_ITS_CODE}")
     if type(n) is not int or not 1 <= n <= MAX_STREAMS:
         raise BadInput(f"{here}: hyper_conn_n = {escape(repr(n), 20)}; {NOT_ITS_CODE}")
-    cls = parameterizations.load(str(name))
+    cls = parameterizations.load(name)
     if not isinstance(options, dict) or not options.keys() <= {f.name for f in fields(cls)} - {"d"}:
         raise BadInput(f"{here}: {OPTIONS} are not those of {name}; {NOT_ITS_CODE}")
     try:

@@ -1,0 +1,66 @@
+"""One format, asked by name: a file of the house, or what another package brings.
+
+Whatever code of another package raises becomes one sentence that says whose it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.entry_points import one_line, require_module
+from birkhoff_cli.analyses.core.errors import BirkhoffError
+
+if TYPE_CHECKING:
+    from birkhoff_cli.checkpoints import Checkpoint
+    from birkhoff_cli.checkpoints.sites.names import NamedStore
+
+PACKAGE = "birkhoff_cli.checkpoints"
+
+
+def load(name: str) -> Any:
+    """The module of a format.
+
+    Raises:
+        Unusable: another package brings it, and it cannot be used.
+    """
+    module = discover.member(PACKAGE, name)
+    if entry := discover.guest(PACKAGE, name):
+        require_module(entry, module, ("MARKS", "claims", "read"))
+    return module
+
+
+def claims_of(name: str, store: "NamedStore") -> set[str]:
+    """Names of the mixing tensors that a format explains.
+
+    Raises:
+        Unusable: another package brings it, and it fails.
+    """
+    module, entry = load(name), discover.guest(PACKAGE, name)
+    if entry is None:
+        return set(module.claims(store))
+    try:
+        return set(module.claims(store))
+    except Exception as error:  # code of others fails in any way at all
+        raise entry.refusal(one_line(error)) from error
+
+
+def read_with(name: str, store: "NamedStore", settings: Mapping[str, str]) -> "Checkpoint":
+    """What a format reads; of one of another package under the name that it has here.
+
+    Raises:
+        BirkhoffError: what the format says about the file.
+        Unusable: another package brings it, and it fails.
+    """
+    module, entry = load(name), discover.guest(PACKAGE, name)
+    found: Checkpoint
+    if entry is None:
+        found = module.read(store, settings)
+        return found
+    try:
+        found = replace(module.read(store, settings), format=name)
+        return found
+    except BirkhoffError:
+        raise
+    except Exception as error:  # code of others fails in any way at all
+        raise entry.refusal(one_line(error)) from error

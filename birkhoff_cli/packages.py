@@ -1,0 +1,71 @@
+"""What other installed packages bring, and whether it can be used."""
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from birkhoff_cli import members, methods
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.entry_points import Unusable
+from birkhoff_cli.checkpoints import _one
+from birkhoff_cli.options import Text
+
+LOADERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    parameterizations.__name__: ("method", parameterizations.load),
+    "birkhoff_cli.analyses": ("analysis", members.module_of),
+    _one.PACKAGE: ("checkpoint format", _one.load),
+}
+"""By folder: what its members are, and how one is imported."""
+
+
+def members_of_others() -> Iterator[dict[str, Any]]:
+    """One row for every entry point of ours; imports it to say whether it can be used."""
+    for folder, (kind, load) in LOADERS.items():
+        own = {e: _state(load, name) for name, e in discover.guests(folder).items()}
+        taken = {e: f"not used: {owner} has that name" for e, owner in discover.hidden(folder)}
+        for entry, state in (own | taken).items():
+            yield {
+                **{"member": entry.name, "kind": kind, "package": entry.distribution},
+                **{"module": entry.value, "state": state},
+            }
+
+
+def _state(load: Callable[[str], Any], name: str) -> str:
+    try:
+        load(name)
+    except Unusable as error:
+        return f"cannot be used: {error.reason}"
+    return "ready"
+
+
+def origin(package: str, name: str) -> str:
+    """Who brings a member: birkhoff, or another package and its version."""
+    if not discover.has(package, name):
+        return name.partition(":")[0]  # the module of a class that no package declares
+    entry = discover.guest(package, name)
+    return entry.distribution if entry else "birkhoff"
+
+
+def digests(command: str, texts: Iterable[Text]) -> list[str]:
+    """sha256 of the files of the command and of the methods, as far as they are not of the house.
+
+    Their code may change while our version stays. What these files import is not looked at.
+
+    Args:
+        command: its name.
+        texts: those of options that name methods.
+    """
+    words = [word for text in texts for word in _words(text)]
+    used = [sys.modules[method.__module__] for method in methods.named(words)]
+    if discover.guest("birkhoff_cli.analyses", command):
+        used.append(members.module_of(command))
+    own = (m for m in used if not m.__name__.startswith("birkhoff_cli."))
+    files = sorted({Path(file) for module in own if (file := module.__file__)})
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def _words(text: Text) -> tuple[str, ...]:
+    return text if isinstance(text, tuple) else (str(text),)
