@@ -19,7 +19,7 @@ from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.random_numbers import generator
+from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -59,7 +59,7 @@ def run(
     draws: Draws = Draws(samples=20_000),  # noqa: B008 (frozen)
     probe: Annotated[Literal["targets", "sample"], "how to look for eigenvalues"] = "targets",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2"] = 200,
-    rng: np.random.Generator,
+    seed: Seed = 0,
 ) -> Result:
     """Eigenvalues and projections of every method, with the same number of each.
 
@@ -68,7 +68,7 @@ def run(
         draws: how many matrices (and targets) for each, and how they are drawn.
         probe: how to look for eigenvalues.
         resolution: cells along each side of the grids.
-        rng: gives every method a seed of its own.
+        seed: of all draws; every method has a seed of its own, made from it.
 
     Returns:
         A row for every eigenvalue but the trivial one, and for every projected matrix. The summary
@@ -85,10 +85,10 @@ def run(
             f"{single[0]} with d = 1 has no eigenvalue to move to a target; "
             "take d of 2 or more, or --probe sample"
         )
-    seeds = rng.integers(1 << 62, size=len(methods))
+    seeds = generator(seed).integers(1 << 62, size=len(methods))
     panels = [
-        _Panel(k, Drawn(method, draws, int(seed)), probe, resolution)
-        for k, (method, seed) in enumerate(zip(methods, seeds, strict=True))
+        _Panel(k, Drawn(method, draws, int(own)), probe, resolution)
+        for k, (method, own) in enumerate(zip(methods, seeds, strict=True))
     ]
     return Result(
         schema=SCHEMA,

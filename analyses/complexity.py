@@ -36,6 +36,7 @@ from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -100,7 +101,7 @@ def run(
     layers: Annotated[int, "layers of the model, two sites each"] = 12,
     measure: Annotated[bool, "measure the speed on this machine: no two runs are alike"] = False,
     draws: Draws = Draws(samples=4096),  # noqa: B008 (frozen)
-    rng: np.random.Generator,
+    seed: Seed = 0,
 ) -> Result:
     """Count, and time if asked for.
 
@@ -112,7 +113,7 @@ def run(
         measure: adds the columns `SPEEDS`.
         draws: of effect for measurements: matrices at a time (fewer if they are large), the
             distribution of their parameters, precision and device.
-        rng: draws the parameters of measurements.
+        seed: of the parameters that are measured.
 
     Returns:
         A row for every method and d. The summary has ``rows``, the same but for the reasons, and
@@ -134,7 +135,9 @@ def run(
     chosen = methods or published()
     return Result(
         schema=SCHEMA if measure else COUNTS,
-        steps=_steps(chosen, sizes, width, layers, (draws, rng) if measure else None, rows),
+        steps=_steps(
+            chosen, sizes, width, layers, (draws, generator(seed)) if measure else None, rows
+        ),
         summarise=lambda: _summary(rows),
         total=len(chosen) * len(sizes),
         meta={"width": width, "layers": layers, "measured": measure}

@@ -19,6 +19,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
@@ -79,7 +80,7 @@ def run(
     starts: Annotated[
         int, "descents per matrix towards the image of --method", With("method")
     ] = 32,
-    rng: np.random.Generator,
+    seed: Seed = 0,
 ) -> Result:
     """Decompose every matrix, and measure how far it is from what.
 
@@ -87,7 +88,7 @@ def run(
         trace: the matrices.
         method: a parameterization of the same d, to measure the distance to its image.
         starts: descents for every matrix; more of them find lower minima.
-        rng: the only source of randomness: where the descents start.
+        seed: of the places where the descents start.
 
     Returns:
         A row for every matrix and term. The summary has ``matrices``, ``d``, ``terms_max`` (at
@@ -103,7 +104,7 @@ def run(
     if method is not None:
         require(method.d == d, f"--d {method.d} for {d} x {d} matrices", f"{d}, or no --d")
     _refuse_large(trace)
-    image = None if method is None else Image(method, starts, rng)
+    image = None if method is None else Image(method, starts, generator(seed))
     count = trace.samples * len(trace.sites)
     step = min(_step(d), STEP if image is None else image.step)
     record: dict[str, Any] = {}

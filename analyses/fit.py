@@ -21,6 +21,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -110,7 +111,7 @@ def run(
     table: Annotated[
         Literal["curves", "matrices"], "rows: losses and distances by epoch, or what was learned"
     ] = "curves",
-    rng: np.random.Generator,
+    seed: Seed = 0,
 ) -> Result:
     """Fit every method to the same targets.
 
@@ -132,7 +133,7 @@ def run(
         start: see `Parameterization.theta`.
         spread: its scale.
         table: which rows.
-        rng: targets, data and every method have children of their own.
+        seed: of targets, data and starts, each drawn from a child of its own.
 
     Returns:
         With ``curves`` a row for every method, target and kept epoch; with ``matrices`` the
@@ -146,7 +147,7 @@ def run(
         BirkhoffError: a loss that is no longer finite.
     """
     d = common_d(trace, methods)
-    of_targets, of_data, *of_methods = rng.spawn(2 + len(methods))
+    of_targets, of_data, *of_methods = generator(seed).spawn(2 + len(methods))
     goals, places = chosen_targets(trace, sampler, targets, d, of_targets)
     data = Data(examples, features, sparsity, noise, projector_noise)
     problem = posed(goals, data, objective, readout, of_data)

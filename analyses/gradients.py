@@ -29,6 +29,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -77,7 +78,7 @@ def run(
     span: Annotated[float, "the path goes from 1/span to span times the start, and 0"] = 32.0,
     points: Annotated[int, "points of the path between these"] = 81,
     noise: Annotated[float, "standard deviation of the entries of E"] = 0.01,
-    rng: np.random.Generator,
+    seed: Seed = 0,
 ) -> Result:
     """Jacobians along the path and at random parameters.
 
@@ -87,7 +88,7 @@ def run(
         span: how far the path goes.
         points: how many points it has.
         noise: of the target of a mixture of permutations.
-        rng: the only source of randomness; every method draws from a child of its own.
+        seed: of all draws; every method draws from a child of its own.
 
     Returns:
         A row for every method and point. The summary has ``methods``: ``dimension`` is the
@@ -112,7 +113,7 @@ def run(
     scales = np.unique(np.append(span ** np.linspace(-1, 1, points), (0, 1)))
     return Result(
         schema=SCHEMA,
-        steps=_steps(methods, draws, scales, noise, rng, rows),
+        steps=_steps(methods, draws, scales, noise, generator(seed), rows),
         summarise=lambda: _summary(methods, rows),
         total=2 * len(methods),
         meta={"dtype": draws.dtype, "mixture": _first_mixture(methods)},

@@ -23,7 +23,7 @@ from birkhoff_cli.analyses.parameterizations.shc import SHC
 
 
 def run(*methods, **more):
-    return complexity.run(methods, rng=np.random.default_rng(0), **more)
+    return complexity.run(methods, **more)
 
 
 def rows(*methods, **more):

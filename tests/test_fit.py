@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from birkhoff_cli.analyses import fit, parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.source import title_of
 from birkhoff_cli.analyses.fitting import curves, floors
 from birkhoff_cli.analyses.fitting.curves import convergence
@@ -43,7 +44,7 @@ def one_thread():
 
 
 def run(*methods, seed=0, **more):
-    return fit.run(methods=methods, rng=np.random.default_rng(seed), **more)
+    return fit.run(methods=methods, seed=seed, **more)
 
 
 def readings(readout, batch, d, rng):
@@ -217,7 +218,7 @@ def test_curves_are_those_of_the_plain_loop(method, readout):
     epochs, batch = 40, 6
     result = run(method, epochs=epochs, targets=batch, readout=readout, start="gaussian")
     table = result.table
-    of_targets, of_data, child = np.random.default_rng(0).spawn(3)
+    of_targets, of_data, child = generator(0).spawn(3)
     targets = polytope.sinkhorn_uniform(batch, 4, of_targets)
     of_read, of_data, of_start = of_data.spawn(3)
     read, used = (r.standard_normal((batch, 4)) / 2 for r in (of_read, of_start))

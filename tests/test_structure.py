@@ -19,6 +19,7 @@ from birkhoff_cli import methods, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.random_numbers import Seed
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import arrow_schema
 from conftest import ROOT
@@ -248,7 +249,8 @@ def test_an_analysis_has_no_option_of_a_method(name):
     own = inspect.signature(discover.member("birkhoff_cli.analyses", name).run).parameters
     draws = {field.name for field in dataclasses.fields(Draws)} - {"layers"}
     of_methods = {n for m in parameterizations.load_all().values() for n in methods.fields(m)}
-    assert not own.keys() & {"seed", *of_methods, *draws}
+    assert not own.keys() & {*of_methods, *draws}
+    assert "seed" not in own or own["seed"].annotation is Seed
 
 
 def test_methods_that_share_an_option_agree_on_its_type():

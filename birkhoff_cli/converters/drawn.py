@@ -4,14 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
-import numpy as np
-
 from birkhoff_cli import methods, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.core.random_numbers import generator
+from birkhoff_cli.analyses.core.random_numbers import Seed
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.converters._converter import Converter, Parameter
 from birkhoff_cli.converters._plain import drawn_only
@@ -229,17 +227,17 @@ class DrawOptions(Converter):
         return changed(self.parameter.default, request)
 
 
-class Generator(Converter):
-    """The one source of randomness, from ``--seed``: the fastest of NumPy's bit generators."""
+class SeedNumber(Converter):
+    """``--seed``, of which an analysis makes its random numbers."""
 
     def options(self) -> Mapping[str, Option]:
         """One number."""
         return {"seed": SEED}
 
-    def read(self, request: Request, d: int | None) -> np.random.Generator:
-        """A generator."""
+    def read(self, request: Request, d: int | None) -> int:
+        """The number."""
         del d
-        return generator(seed(request))
+        return seed(request)
 
 
 def seed(request: Request) -> int:
@@ -278,5 +276,5 @@ CONVERTERS: Mapping[Any, type[Converter]] = {
     Sampler | None: OptionalSampler,
     Draws: DrawOptions,
     Drawn: DrawnMatrices,
-    np.random.Generator: Generator,
+    Seed: SeedNumber,
 }
