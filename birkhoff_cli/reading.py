@@ -8,7 +8,7 @@ from birkhoff_cli import checkpoints, matrices, streams
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
-from birkhoff_cli.checkpoints import Checkpoint
+from birkhoff_cli.checkpoints import TENSORS, Checkpoint
 from birkhoff_cli.converters.drawn import seed
 from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
@@ -17,9 +17,15 @@ from birkhoff_cli.steps import training_step
 from birkhoff_cli.text import escape
 
 
+def holds_matrices(path: Path, request: Request) -> bool:
+    """Whether a path holds matrices, and nobody says which of its tensors are mixers."""
+    names = (text.partition("=")[0] for text in request["set"] or ())
+    return matrices.recognises(path) and TENSORS not in names
+
+
 def read_trace(path: Path, request: Request) -> MixingTrace:
     """The matrices at a path; of a checkpoint those of the streams that were asked for."""
-    if matrices.recognises(path):
+    if holds_matrices(path, request):
         trace = matrices.read(path)
     else:
         trace = streams.trace(read_checkpoint(path, request), inputs_of(request), seed(request))
@@ -45,10 +51,27 @@ def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, 
 
 
 def _token_run(path: Path, request: Request) -> TokenRun:
-    if matrices.recognises(path):
+    if holds_matrices(path, request):
         raise BadInput(f"{escape(path)}: holds matrices; to run tokens, give a checkpoint")
     checkpoint = read_checkpoint(path, request)
     return streams.token_run(checkpoint, inputs_of(request), seed(request))
+
+
+def settings_of(request: Request) -> dict[str, str]:
+    """The words of ``--set``, by name; several patterns of tensors are one.
+
+    Raises:
+        UsageError: a setting without its value, or with two.
+    """
+    settings: dict[str, str] = {}
+    for text in request["set"] or ():
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--set {text} is not of the form name=value; say --set iters=20")
+        if key in settings and key != TENSORS:
+            raise UsageError(f"--set {escape(key)} is there twice; say it once")
+        settings[key] = f"{settings[key]},{value}" if key in settings else value
+    return settings
 
 
 def read_checkpoint(path: Path, request: Request) -> Checkpoint:
@@ -57,10 +80,4 @@ def read_checkpoint(path: Path, request: Request) -> Checkpoint:
     Raises:
         UsageError: a setting without its value.
     """
-    settings: dict[str, str] = {}
-    for text in request["set"] or ():
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise UsageError(f"--set {text} is not of the form name=value; say --set iters=20")
-        settings[key] = value
-    return checkpoints.read(path, settings)
+    return checkpoints.read(path, settings_of(request))

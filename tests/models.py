@@ -226,6 +226,10 @@ MODELS = {
         },
         "gguf",
     ),
+    "own": built(
+        layered({"hc.H_res": (N, N)}, "net.blocks.{}.{}.{}"),
+        settings={"tensors": "net.blocks.{layer}.{branch}.hc.H_res", "as": "matrices"},
+    ),
     "notebook": built({"raw_u": (3, 6, 6)}, container="torch", settings={"s": "2"}),
     "tokens": built(
         layered(TOKENS, "blocks.{}.{}{}", branches=("",)),

@@ -205,6 +205,8 @@ def test_what_is_read_of_a_format_before_it_is_imported_is_what_it_says(name):
 
 
 def test_every_format_explains_one_of_the_models_most(model):
+    if formats.TENSORS in model.settings:
+        return  # it is read as somebody says, and explained by none
     store = NamedStore(model.store())
     claims = formats.claiming(store)
     most = max(map(len, claims.values()))

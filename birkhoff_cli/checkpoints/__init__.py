@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 CONTAINERS = ("torch", "safetensors", "distributed")
 """Kinds of file whose tensors have the names of a model's modules."""
 
+OWN, TENSORS = "own", "tensors"
+"""The format that reads what ``--set tensors=`` names, and explains nothing by itself."""
+
 ADAPTER = "adapter_config.json"
 """What PEFT writes beside weights that belong to another model."""
 
@@ -163,7 +166,7 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
     from birkhoff_cli.checkpoints.sites.names import NamedStore
 
     named = NamedStore(store, settings.get("prefix"))
-    format, left = _format_of(named)
+    format, left = (OWN, ()) if TENSORS in settings else _format_of(named)
     own = {name: word for name, word in settings.items() if name != "prefix"}
     found = read_with(format, named, own)
     return replace(
@@ -231,11 +234,16 @@ def _unexplained(store: "NamedStore") -> BadInput | Unsupported:
             f"{where(store.path)}: is an adapter that holds no mixing tensors, which are in its "
             f"base model; give that, or train with modules_to_save naming them"
         )
+    from birkhoff_cli.checkpoints.sites.likely import advice
+
     held = f"{len(store.tensors)} tensors ({_names(store.stored.values())})"
+    todo = advice(store) or (
+        "say which hold mixers by --set tensors='blocks.{layer}.NAME' --set as=matrices, or give "
+        "its matrices as numpy.save, (samples, sites, d, d), writes them"
+    )
     return BadInput(
         f"{where(store.path)}: holds {held if store.tensors else 'no tensors'}, and none that one "
-        f"of the {len(discover.members(__name__))} known formats explains; "
-        f"give its matrices as numpy.save, (samples, sites, d, d), writes them"
+        f"of the {len(discover.members(__name__)) - 1} known formats explains; {todo}"
     )
 
 

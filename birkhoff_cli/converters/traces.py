@@ -72,14 +72,15 @@ class Trace(Converter):
     def used(self, request: Request) -> set[str]:
         """Of checkpoints their options, those of streams as ``--inputs`` says; of matrices none."""
         used = {"seed", *(n for n, option in self.options().items() if option.positional)}
-        if (paths := self.paths(request)) and _all_matrices(paths):
+        if self._holds_matrices(request):
             return used
         return used | {"set", "inputs", *inputs_word(request).options}
 
     def refusal(self, name: str, request: Request) -> str:
         """The path holds matrices, or these inputs have no such option."""
-        if (paths := self.paths(request)) and _all_matrices(paths):
-            return f"{dashes(name)} is for checkpoints and {paths[0]} holds matrices; leave it out"
+        if self._holds_matrices(request):
+            path = self.paths(request)[0]
+            return f"{dashes(name)} is for checkpoints and {path} holds matrices; leave it out"
         return f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
 
     def read(self, request: Request, d: int | None) -> Any:
@@ -88,6 +89,13 @@ class Trace(Converter):
 
         del d
         return read_trace(self.paths(request)[0], request)
+
+    def _holds_matrices(self, request: Request) -> bool:
+        """Whether there are paths, and all of them hold matrices."""
+        from birkhoff_cli.reading import holds_matrices
+
+        paths = self.paths(request)
+        return bool(paths) and all(holds_matrices(path, request) for path in paths)
 
 
 class NamedTrace(Trace):
@@ -183,12 +191,6 @@ class PathOrMethod(Trace):
             raise UsageError("no matrices were named; give a checkpoint, or --method and a name")
         source: Source = self.method.read(request, d)
         return source
-
-
-def _all_matrices(paths: list[Path]) -> bool:
-    from birkhoff_cli import matrices
-
-    return all(map(matrices.recognises, paths))
 
 
 def inputs_word(request: Request) -> Word:
