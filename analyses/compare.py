@@ -19,6 +19,7 @@ from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.quantities import METHOD, SHARE, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Drawn, Draws
@@ -30,6 +31,7 @@ from birkhoff_cli.analyses.probes import Probe
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import sampled
 from birkhoff_cli.analyses.probes.targets import aimed
+from birkhoff_cli.analyses.statistics.coverage import QUANTITIES
 from birkhoff_cli.analyses.statistics.occupancy import Occupancy
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ EXAMPLES = (
     "birkhoff compare --method mhc:iters=2 --method mhc-lite --method kromhc --method go-mhc",
 )
 
+REACH = ("coverage", "outside_fraction", "nonreal_fraction", "area_reached", "area_region")
+"""Of the numbers of `spectrum`."""
+
 SCHEMA = (
     column("method", "int32", "which of the methods, in the order given, 0 first"),
     column(
@@ -50,6 +55,25 @@ SCHEMA = (
     column("sample", "int64", "index of the matrix, or of the target"),
     column("re", "float64", "real part of the eigenvalue, or of z"),
     column("im", "float64", "imaginary part of the eigenvalue, or of z"),
+)
+
+
+SUMMARY = (
+    quantity(
+        "methods",
+        "numbers of `spectrum` and `slice` for every method",
+        rows=(
+            METHOD,
+            *(q for q in QUANTITIES if q.name in REACH),
+            quantity("hits", "share of targets with an eigenvalue within 1e-3", range=SHARE),
+            quantity(
+                "projection_fraction",
+                "share of the polygon's cells that the projection of a matrix hits",
+                range=SHARE,
+            ),
+            quantity("projection_exact", "exact share of its area, if known", range=SHARE),
+        ),
+    ),
 )
 
 
@@ -143,10 +167,9 @@ class _Panel:
 
     def summary(self) -> Summary:
         reach, plane = self.found.summary(), self.plane
-        names = ("coverage", "outside_fraction", "nonreal_fraction", "area_reached", "area_region")
         return {
             "method": self.source.title,
-            **{name: reach[name] for name in names},
+            **{name: reach[name] for name in REACH},
             "hits": reach.get("hits"),
             "projection_fraction": plane.fraction if plane else None,
             "projection_exact": plane.exact.fraction if plane and plane.exact else None,

@@ -36,6 +36,7 @@ from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.quantities import METHOD, of_columns, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
@@ -77,6 +78,23 @@ SPEEDS = (
 )
 SCHEMA = (*COUNTS, *SPEEDS)
 """Counts are floating point because d! leaves every integer type; they are exact to 2^53."""
+
+SUMMARY = (
+    quantity(
+        "rows",
+        "the table without reasons",
+        rows=of_columns(c for c in SCHEMA if c.name != "reason"),
+    ),
+    quantity(
+        "feasible",
+        "how far the matrices of every method can be made",
+        rows=(
+            METHOD,
+            quantity("up_to", "largest d of those asked for; null if none", good="large"),
+            quantity("reason", "why not all; null if all"),
+        ),
+    ),
+)
 
 PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mhc", {}),

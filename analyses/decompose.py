@@ -19,6 +19,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, AT_LEAST_1, METHOD, D, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -32,6 +33,7 @@ from birkhoff_cli.analyses.geometry.projection import (
     nearest_doubly_stochastic,
     nearest_permutation,
 )
+from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN, SUM_ERRORS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,6 +69,42 @@ SCHEMA = (
     ),
 )
 SIZE = (9.0, 3.6)
+SUMMARY = (
+    quantity("matrices", "matrices that were decomposed", range=AT_LEAST_0),
+    D,
+    quantity("terms_bound", "(d - 1)^2 + 1: terms that every matrix needs at most"),
+    quantity("terms_max", "most terms of a matrix", range=AT_LEAST_1),
+    *SUM_ERRORS,
+    ENTRY_MIN,
+    quantity(
+        "polytope_distance_max",
+        "largest distance to the nearest doubly stochastic matrix",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+    quantity(
+        "permutation_distance_min",
+        "smallest distance to the nearest permutation",
+        range=AT_LEAST_0,
+    ),
+    quantity(
+        "permutation_distance_max", "largest distance to the nearest permutation", range=AT_LEAST_0
+    ),
+    quantity(
+        "reconstruction_error_max",
+        "largest entry of a mixture less the nearest doubly stochastic matrix",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+    METHOD,
+    quantity(
+        "image_distance_max",
+        "upper bound on the largest distance to what --method reaches",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+)
+
 STEP, BLOCK = 2000, 64 << 20
 
 Numbers = dict[str, Any]

@@ -23,13 +23,15 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
-from birkhoff_cli.analyses.sites.step import BANDS, Step
+from birkhoff_cli.analyses.sites.step import BANDS, QUANTITIES, Step
 from birkhoff_cli.analyses.sites.verdict import NEAR, Numbers, Verdict
+from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,6 +91,23 @@ SCHEMA = (
     column("step_row_max_p90", "float64", f"90th percentile {ROW} at any site of the step"),
     column("step_diagonal_fraction", "float64", "diagonal_fraction of all sites of the step"),
 )
+VERDICT = quantity("verdict", "what the matrices of all sites are; null for d = 1", good="mixing")
+NUMBERS = (*QUANTITIES, QUANTILE_ERROR, VERDICT)
+SUMMARY = (
+    D,
+    SITES,
+    SAMPLES,
+    *NUMBERS,
+    quantity(
+        "verdicts",
+        "how many sites have which verdict",
+        rows=(
+            quantity("verdict", "the verdict on a site"),
+            quantity("sites", "sites that have it", range=AT_LEAST_0),
+        ),
+    ),
+)
+
 SIZE = (10.0, 3.4)
 
 
@@ -106,8 +125,8 @@ def run(
     Returns:
         A row for every step and site. The summary has the numbers of the last step: ``row_max_*``
         over all samples and sites, the means of the other columns over all sites, ``entry_min``,
-        ``verdict``, and ``verdicts``: how many sites have which. A series adds ``steps``, the main
-        numbers of every step.
+        ``verdict``, and ``verdicts``: how many sites have which. A series adds ``steps``, the same
+        of every step.
 
     Raises:
         BadInput: a trace without matrices, or traces that differ in d or in their sites.
@@ -151,27 +170,32 @@ class _Degeneration(Series):
 
     def __init__(self, series: tuple[MixingTrace, ...]) -> None:
         super().__init__([Step(trace) for trace in series], series)
-        self.last = series[-1]
+        self.series = series
 
     def summarise(self, summaries: list[Summary]) -> Summary:
-        """The numbers of the last step, and the main ones of every step."""
-        end = dict(summaries[-1])
-        verdicts = end.pop("verdicts")
-        counts = [
+        """The numbers of the last step, and those of every step."""
+        steps = [
+            _headline(summary, trace) for summary, trace in zip(summaries, self.series, strict=True)
+        ]
+        return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
+
+
+def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
+    """The numbers of one step; NaN is not known."""
+    verdicts = numbers["verdicts"]
+    known = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in numbers.items()}
+    return {
+        "step": trace.step,
+        "d": trace.d,
+        "sites": len(trace.sites),
+        "samples": trace.samples,
+        **known,
+        "verdicts": [
             {"verdict": word, "sites": verdicts.count(word)}
             for word in dict.fromkeys(verdicts)
             if word
-        ]
-        shown = ("step", *BANDS, "diagonal_fraction", "identity_distance", "verdict")
-        steps = [{name: each[name] for name in shown} for each in summaries]
-        return {
-            "d": self.last.d,
-            "sites": len(self.last.sites),
-            "samples": self.last.samples,
-            **{k: None if isinstance(v, float) and np.isnan(v) else v for k, v in end.items()},
-            "verdicts": counts,
-            **({"steps": steps} if len(steps) > 1 else {}),
-        }
+        ],
+    }
 
 
 REFERENCES = {

@@ -26,6 +26,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Grouped, run_fold
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, LAYERS, SAMPLES, SITES, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -34,8 +35,9 @@ from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
 from birkhoff_cli.analyses.geometry.norms import EPS
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
-from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS
-from birkhoff_cli.analyses.statistics.drift import METRICS, Chain, Drift, Spans, decays
+from birkhoff_cli.analyses.statistics.distributions import COLUMNS, QUANTILE_ERROR, STATISTICS
+from birkhoff_cli.analyses.statistics.drift import DECAYS, METRICS, Chain, Drift, Spans, decays
+from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ROW_ERROR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +60,49 @@ SCHEMA = (
     column("branch", "string", "branch of that site: attn or mlp; drawn for a drawn stack"),
     column("metric", "string", "what the numbers of the row are; see the command's help"),
     *COLUMNS,
+)
+
+SUMMARY = (
+    LAYERS,
+    SITES,
+    SAMPLES,
+    COLUMN_ERROR,
+    ROW_ERROR,
+    *(
+        quantity(f"composite_{side}_{end}", f"{word} {side} sum of the composite", good="1")
+        for side in ("column", "row")
+        for end, word in (("min", "smallest"), ("max", "largest"))
+    ),
+    quantity(
+        "composite_spectral_norm_max", "largest singular value of the composite", good="1 or less"
+    ),
+    quantity(
+        "composite_spectral_radius_max",
+        "largest modulus of an eigenvalue of the composite",
+        good="1 or less",
+    ),
+    quantity(
+        "site_spectral_radius_max",
+        "largest modulus of an eigenvalue of a single matrix",
+        good="1 or less",
+    ),
+    quantity(
+        "amax_forward_max",
+        "Amax gain forward: largest absolute row sum of the composite",
+        good="1 or less",
+    ),
+    quantity(
+        "amax_backward_max",
+        "Amax gain backward: largest absolute column sum of the composite",
+        good="1 or less",
+    ),
+    *DECAYS,
+    quantity(
+        "mean_square_decay_exact",
+        "the proven mean_square_decay, where there is one",
+        range=AT_LEAST_0,
+    ),
+    QUANTILE_ERROR,
 )
 
 SIZE = (9.6, 6.6)

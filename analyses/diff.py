@@ -19,6 +19,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory, site_schema
@@ -44,6 +45,29 @@ SCHEMA = (
     column("difference_max", "float64", "largest |A - B| of all entries and samples"),
     column("transposed_max", "float64", "largest |A - B^T|"),
     column("tolerance", "float64", "what rounding can explain"),
+)
+
+SUMMARY = (
+    quantity("verdict", "equal, transposed or different, over all sites", good="equal"),
+    quantity("explanation", "the commonest mistake that explains what differs; null if none"),
+    SAMPLES,
+    SITES,
+    *(
+        quantity(f"sites_{word}", f"sites that are {words}", range=AT_LEAST_0, good=good)
+        for word, words, good in (
+            ("equal", "equal", "all"),
+            ("transposed", "equal to the transpose", "0"),
+            ("different", "neither", "0"),
+        )
+    ),
+    quantity("first_difference", "name of the first site that is not equal; null if all are"),
+    quantity("difference_max", "largest |A - B| of a matrix", range=AT_LEAST_0, good="near 0"),
+    quantity(
+        "composite_difference_max",
+        "largest |A - B| of the product of all sites",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
 )
 
 SIZE = (6.4, 3.6)

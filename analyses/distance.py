@@ -28,6 +28,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, D, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
@@ -67,6 +68,23 @@ SCHEMA = (
         nullable=True,
     ),
     column("wasserstein", "float64", "2-Wasserstein distance of the spectra"),
+)
+
+SUMMARY = (
+    quantity("pairs", "pairs of matrices", range=AT_LEAST_0),
+    D,
+    SITES,
+    quantity(
+        "distances",
+        "every distance over the pairs where it is defined",
+        rows=(
+            quantity("distance", "name of the distance, a column of the table"),
+            quantity("mean", "mean over pairs; null if none is defined", range=AT_LEAST_0),
+            quantity("median", "median over pairs", range=AT_LEAST_0),
+            quantity("max", "largest of any pair", range=AT_LEAST_0),
+            quantity("undefined", "pairs where it is not defined", range=AT_LEAST_0, good="0"),
+        ),
+    ),
 )
 
 MEASURES = tuple(c.name for c in SCHEMA[4:])

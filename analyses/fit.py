@@ -21,12 +21,13 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, D, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.drawing import bands, palette
-from birkhoff_cli.analyses.fitting.curves import Fit, convergence
+from birkhoff_cli.analyses.fitting.curves import QUANTITIES, Fit, convergence
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan
 from birkhoff_cli.analyses.fitting.problem import chosen_targets, common_d, posed
@@ -68,6 +69,13 @@ SCHEMA = (
     ),
     column("geodesic_start", "float64", "angle to the start", unit="rad", nullable=True),
 )
+SUMMARY = (
+    quantity("targets", "matrices that were fitted", range=AT_LEAST_0),
+    D,
+    quantity("epochs", "steps of the optimizer", range=AT_LEAST_0),
+    quantity("fits", "every method after the last epoch", rows=QUANTITIES),
+)
+
 MATRICES = (
     column("method", "string", "the method and its options but d"),
     column("sample", "int64", "sample of the target; those of the next method follow"),

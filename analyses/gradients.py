@@ -29,6 +29,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
@@ -68,6 +69,34 @@ SCHEMA = (
     column("noise_floor", "float64", "part of the noise in it", nullable=True),
     column("logit_gradient", "float64", "dL/dlogit of the target", nullable=True),
 )
+SUMMARY = (
+    quantity(
+        "methods",
+        "the Jacobian of every method",
+        rows=(
+            METHOD,
+            D,
+            quantity("parameters", "numbers that make one matrix", range=AT_LEAST_0),
+            quantity("dimension", "largest rank that was found", good="(d - 1)^2"),
+            quantity("polytope", "(d - 1)^2, the dimension of the polytope"),
+            quantity("start_rank", "rank at the published start; null without a derivative"),
+            quantity("start_norm", "Frobenius norm there", range=AT_LEAST_0, good="above 0"),
+            quantity(
+                "start_distance",
+                "distance of the matrix there to the nearest permutation",
+                range=AT_LEAST_0,
+            ),
+            quantity("zero_rank", "rank at theta = 0; null without a derivative"),
+            quantity(
+                "vanishes_from",
+                "multiple of the start from which on the Jacobian is exactly 0; null if there is "
+                "none",
+                good="null",
+            ),
+        ),
+    ),
+)
+
 PARTS = tuple(c.name for c in SCHEMA[11:])
 
 

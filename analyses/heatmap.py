@@ -17,6 +17,7 @@ from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.quantities import SAMPLES, SHARE, SITES, D, prefixed, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -24,6 +25,7 @@ from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.geometry.lanes import matmul
+from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN
 from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.ranges import Ranges
 
@@ -60,6 +62,24 @@ SCHEMA = (
         "[-2, 2); those beyond are in the first and the last",
     ),
 )
+_SUMS = tuple(
+    quantity(f"{side}_sum_{end}", f"{word} {side} sum of a mean matrix", good="1")
+    for side in ("row", "column")
+    for end, word in (("min", "smallest"), ("max", "largest"))
+)
+SUMMARY = (
+    D,
+    SITES,
+    SAMPLES,
+    *_SUMS,
+    ENTRY_MIN,
+    quantity("entry_max", "largest entry of any matrix", good="1 or less"),
+    quantity(
+        "negative_fraction", "share of entries of single matrices below 0", range=SHARE, good="0"
+    ),
+    *prefixed("composite_", _SUMS, "of the composite"),
+)
+
 SIZE = (10.0, 5.2)
 
 MOMENTS = 64

@@ -24,6 +24,7 @@ from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.options import Offers
 from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, AT_LEAST_1, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.drawing import captions, plane
@@ -50,6 +51,15 @@ SCHEMA = (
     column("re", "float64", "real part of the boundary point"),
     column("im", "float64", "imaginary part of the boundary point"),
 )
+
+REGION = (
+    quantity("kind", "name of the region"),
+    quantity("d", "side of the matrices", range=AT_LEAST_1),
+    quantity("area", "its area, to rounding", range=AT_LEAST_0),
+    quantity("proven", "whether it is known to be exactly the eigenvalues of its matrices"),
+    quantity("proven_by", "why, or what is known"),
+)
+SUMMARY = (*REGION, quantity("regions", "these of every region, if there are several", rows=REGION))
 
 KINDS = "; ".join(f"{name}: {regions.headline(name)[:-1]}" for name in regions.names())
 """Every region with what it is: the first line of its file."""

@@ -10,10 +10,16 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
+from birkhoff_cli.analyses.core.quantities import METHOD, SAMPLES, D
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.statistics.extremes import Extremes, SumErrors
+from birkhoff_cli.analyses.statistics.extremes import (
+    ENTRY_MIN,
+    SUM_ERRORS,
+    Extremes,
+    SumErrors,
+)
 
 EXAMPLES = (
     "birkhoff sample --method go-mhc --s 2 -n 1000 -o matrices.parquet",
@@ -25,6 +31,8 @@ SCHEMA = (
     column("matrix", "matrix<float64>[4]", "H row by row: x_out[i] = sum_j H[i, j] x_in[j]; d x d"),
 )
 
+SUMMARY = (METHOD, D, SAMPLES, *SUM_ERRORS, ENTRY_MIN)
+
 
 def run(source: Annotated[Drawn, Draws(samples=1000)]) -> Result:
     """Draw matrices, and measure how doubly stochastic they are.
@@ -33,8 +41,7 @@ def run(source: Annotated[Drawn, Draws(samples=1000)]) -> Result:
         source: the map to draw from, how many matrices and how.
 
     Returns:
-        One row for every matrix. The summary has ``method``, ``d``, ``n``, ``row_error_max`` and
-        ``column_error_max`` (largest |sum - 1|), ``entry_min``.
+        One row for every matrix; the summary as in `SUMMARY`.
 
     Raises:
         UsageError: a distribution that the method does not have.
@@ -67,5 +74,5 @@ class _Sample(Fold[_State, Array]):
 
     def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
         source = self.source
-        facts = {"method": source.method_name, "d": source.d, "n": source.samples}
+        facts = {"method": source.method_name, "d": source.d, "samples": source.samples}
         return (), {**facts, **state.errors.summary(), **state.entries.summary()}

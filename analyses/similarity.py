@@ -21,6 +21,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
+from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, STEP, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns, site_schema
@@ -34,7 +35,11 @@ from birkhoff_cli.analyses.networks.token_run import (
     inference,
     sequences_in_batch,
 )
-from birkhoff_cli.analyses.statistics.distributions import STATISTICS, Distributions
+from birkhoff_cli.analyses.statistics.distributions import (
+    QUANTILE_ERROR,
+    STATISTICS,
+    Distributions,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +51,7 @@ EXAMPLES = (
     "birkhoff similarity out/ckpt_*.pt --inputs tokens=data/val.bin --sequences 16 --plot s.png",
 )
 
+COSINE = (-1, 1)
 OF = "of the mean over pairs of streams of their cosine similarity, over tokens"
 SCHEMA = (
     column("step", "int64", "training step of the model; null if not known", nullable=True),
@@ -60,6 +66,27 @@ SCHEMA = (
     column("p90", "float64", f"90th percentile {OF}", nullable=True),
     column("max", "float64", f"largest {OF}", nullable=True),
 )
+SUMMARY = (
+    SITES,
+    SAMPLES,
+    STEP,
+    *(
+        quantity(
+            f"similarity_{key}{suffix}",
+            f"mean cosine similarity of streams {where}{mixing}",
+            range=COSINE,
+            good="below 1",
+        )
+        for suffix, mixing in (("", ""), ("_identity", ", of the same model with H = I"))
+        for key, where in (
+            ("first", "after the first mixing"),
+            ("last", "after the last mixing"),
+            ("mean", "over all sites"),
+        )
+    ),
+    QUANTILE_ERROR,
+)
+
 STREAMS = ("in", "mixed", "out")
 MIXINGS = ("actual", "identity")
 MIXED = STREAMS.index("mixed")
@@ -161,16 +188,15 @@ class _Similarity(Series):
 
     def __init__(self, series: tuple[TokenRun, ...], runs: list[_Tokens]) -> None:
         super().__init__([_Step(run) for run in series], runs)
-        self.last = series[-1]
+        self.series = series
 
     def summarise(self, summaries: list[Summary]) -> Summary:
         """The numbers of the last step, and those of every step."""
-        return {
-            "sites": len(self.last.sites),
-            "samples": self.last.samples,
-            **summaries[-1],
-            **({"steps": summaries} if len(summaries) > 1 else {}),
-        }
+        steps = [
+            {"sites": len(run.sites), "samples": run.samples, **summary}
+            for run, summary in zip(self.series, summaries, strict=True)
+        ]
+        return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
 
 
 def _similarities(model: LanguageModel, tokens: Array, source: TokenRun) -> Array:

@@ -23,18 +23,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from birkhoff_cli.analyses.balancing.changes import measure_changes
-from birkhoff_cli.analyses.balancing.convergence import MAX_SWEEPS, TOLERANCES, measure_convergence
+from birkhoff_cli.analyses.balancing.convergence import (
+    MAX_SWEEPS,
+    TOLERANCES,
+    key_of,
+    measure_convergence,
+)
 from birkhoff_cli.analyses.balancing.stage import Stage, open_stages
 from birkhoff_cli.analyses.balancing.tally import Key, Numbers, Tally
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
+from birkhoff_cli.analyses.core.quantities import (
+    AT_LEAST_0,
+    SAMPLES,
+    SITES,
+    D,
+    Quantities,
+    quantity,
+)
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION, shades
-from birkhoff_cli.analyses.statistics.distributions import COLUMNS, STATISTICS, largest_error
+from birkhoff_cli.analyses.statistics.distributions import (
+    COLUMNS,
+    QUANTILE_ERROR,
+    STATISTICS,
+    largest_error,
+)
+from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ROW_ERROR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +74,62 @@ SCHEMA = (
     column("metric", "string", "what the numbers of the row are; see the command's help"),
     *COLUMNS,
 )
+
+
+def _changes(kind: str) -> Quantities:
+    """Rows of the largest changes, one for each variant or rounding."""
+    return (
+        quantity(kind, f"the {kind}"),
+        quantity("entry_change_max", "largest change of an entry", range=AT_LEAST_0, good="near 0"),
+        ROW_ERROR,
+        COLUMN_ERROR,
+        quantity("lambda_2_change_max", "largest change of |lambda_2|", range=AT_LEAST_0),
+        quantity(
+            "composite_change_max", "largest change of an entry of the composite", range=AT_LEAST_0
+        ),
+    )
+
+
+SUMMARY = (
+    D,
+    SITES,
+    SAMPLES,
+    quantity(
+        "spread_max",
+        "largest log(largest / smallest) of the entries that are normalised",
+        unit="nat",
+        range=AT_LEAST_0,
+    ),
+    quantity(
+        "diameter_max",
+        "largest log(a_ij a_kl / (a_il a_kj)), which no scaling changes",
+        unit="nat",
+        range=AT_LEAST_0,
+    ),
+    quantity(
+        "residual_max",
+        "largest |sum - 1| of the matrices as they are applied",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+    *(
+        quantity(
+            f"sweeps_{key_of(word)}",
+            f"most sweeps until the residual is {word}; null if {MAX_SWEEPS} are not enough",
+            range=AT_LEAST_0,
+            good="the iterations of the code, or fewer",
+        )
+        for word in TOLERANCES
+    ),
+    quantity(
+        "variants",
+        "changes by the Sinkhorn of each known code base; logits only",
+        rows=_changes("variant"),
+    ),
+    quantity("roundings", "changes by each rounding", rows=_changes("rounding")),
+    QUANTILE_ERROR,
+)
+
 SIZE = (10.0, 6.4)
 
 
@@ -69,7 +144,7 @@ def run(
     Returns:
         A row for every part, name, number of sweeps, metric and site, and for the composite. In
         the summary ``spread_max`` and ``diameter_max``; ``residual_max`` of the matrices as they
-        are applied; ``sweeps_1e-3`` and ``sweeps_1e-6``: most sweeps that any matrix needs, null
+        are applied; ``sweeps_1e_3`` and ``sweeps_1e_6``: most sweeps that any matrix needs, null
         if `MAX_SWEEPS` are not enough; ``variants`` (logits only) and ``roundings``: the largest
         changes.
 
@@ -149,7 +224,7 @@ def _summary(source: Source, sites: Numbers, composite: Numbers) -> Summary:
         "diameter_max": largest("input", "diameter"),
         "residual_max": largest("applied", "residual"),
         **{
-            f"sweeps_{word}": None if k is None or k > MAX_SWEEPS else int(k)
+            f"sweeps_{key_of(word)}": None if k is None or k > MAX_SWEEPS else int(k)
             for word, k in needed.items()
         },
         **{f"{part}s": rows for part, rows in tables.items() if rows},

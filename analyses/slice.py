@@ -22,6 +22,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.fold import Blocks, Chained, Series, run_fold
 from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, SHARE, D, Quantity, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
@@ -58,6 +59,49 @@ SCHEMA = (
     column("alpha_2", "float64", "coefficient of the cycle (1 3 2); d = 3 only"),
     column("w_re", "float64", "Re of the coordinate w of the three swaps; --solid only"),
     column("w_im", "float64", "Im of it; 0 for the swap of the last two; --solid only"),
+)
+
+
+def _kind(kind: str, of: str) -> tuple[Quantity, ...]:
+    """What is known of the projection, or of the slice."""
+    return (
+        quantity(f"{kind}_fraction", f"share of the polygon's cells that {of} hits", range=SHARE),
+        quantity(f"{kind}_exact", "exact share of its area; null where not known", range=SHARE),
+        quantity(f"{kind}_set", "the exact set, in words"),
+        quantity(f"{kind}_proven", "whether it is proven, or a numerical finding"),
+        quantity(f"{kind}_samples", f"points of the {kind}", range=AT_LEAST_0),
+    )
+
+
+SUMMARY = (
+    METHOD,
+    D,
+    quantity("s", "block size, of go-mHC", range=AT_LEAST_0),
+    quantity("field", "real or complex, of methods that have both"),
+    quantity("polygon", "what doubly stochastic matrices fill"),
+    quantity("area_polygon", "its area", range=AT_LEAST_0),
+    *_kind("projection", "the projection of a matrix"),
+    *_kind("slice", "a matrix in the plane"),
+    quantity("slice_plane", "the plane of the slice"),
+    quantity("slice_sampler", "how matrices in it were drawn"),
+    quantity("fraction_kind", "what the fractions are"),
+    quantity("resolution", "cells along each side of [-1, 1]^2", range=AT_LEAST_0),
+    quantity("cells", "cells whose centre is in the polygon", range=AT_LEAST_0),
+    quantity("outside_exact", "points outside the exact sets; null where none is known", good="0"),
+    quantity("outside_polygon", "points outside the polygon", range=AT_LEAST_0, good="0"),
+    quantity("outside_tolerance", "distance from which on a point is outside"),
+    quantity(
+        "alpha_sum_error_max",
+        "largest |sum of the coefficients - 1| of a matrix",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+    quantity(
+        "plane_distance_mean",
+        "mean distance of the projected matrices from the plane",
+        range=AT_LEAST_0,
+    ),
+    quantity("plane_distance_min", "smallest such distance", range=AT_LEAST_0),
 )
 
 OUTSIDE = 1e-9

@@ -18,6 +18,7 @@ from birkhoff_cli.analyses.core.fold import run_fold
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.quantities import METHOD
 from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
@@ -26,10 +27,11 @@ from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.analyses.drawing import plane
 from birkhoff_cli.analyses.drawing.palette import BLUE, SKY
 from birkhoff_cli.analyses.geometry.region import Region
-from birkhoff_cli.analyses.probes.frontier import pushed
+from birkhoff_cli.analyses.probes import frontier, targets
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import Sampled
-from birkhoff_cli.analyses.probes.targets import aimed
+from birkhoff_cli.analyses.statistics import coverage
+from birkhoff_cli.analyses.statistics.extremes import SUM_ERRORS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,6 +55,8 @@ SCHEMA = (
     column("re", "float64", "real part of the eigenvalue"),
     column("im", "float64", "imaginary part of the eigenvalue"),
 )
+
+SUMMARY = (METHOD, *coverage.QUANTITIES, *targets.QUANTITIES, *SUM_ERRORS, *frontier.QUANTITIES)
 
 Way = Literal["sample", "targets", "frontier"]
 
@@ -120,9 +124,9 @@ def run(
     drawn = _movable(source, probe)
     count, rng = coverage_of(source, resolution), generator(drawn.seed)
     if probe == "frontier":
-        search = pushed(drawn.method, count, rng, directions, starts)
+        search = frontier.pushed(drawn.method, count, rng, directions, starts)
     else:
-        search = aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
+        search = targets.aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
     return Result(
         schema=_schema(search.columns),
         steps=search.steps,

@@ -23,12 +23,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.quantities import (
+    AT_LEAST_0,
+    SAMPLES,
+    SHARE,
+    D,
+    of_columns,
+    quantity,
+)
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption
 from birkhoff_cli.analyses.geometry.recipes import OTHER, Recipe
-from birkhoff_cli.analyses.kernels.compare import compare_gradients, compare_stacks
+from birkhoff_cli.analyses.kernels.compare import (
+    GRADIENTS,
+    compare_gradients,
+    compare_stacks,
+)
 from birkhoff_cli.analyses.kernels.identify import Identity, identify
 from birkhoff_cli.analyses.kernels.naming import LOGITS, Answer
 from birkhoff_cli.analyses.kernels.near import Miss
@@ -36,6 +48,12 @@ from birkhoff_cli.analyses.kernels.near import Miss
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
+
+SETTINGS = (
+    *("orientation", "iters", "eps", "eps_on", "start", "first", "last", "clamp", "tau"),
+    "arithmetic",
+)
+"""Columns that the summary has of the recipe that was found."""
 
 EXAMPLES = (
     "birkhoff verify fused.npy --logits logits.npy",
@@ -63,6 +81,36 @@ SCHEMA = (
     column("arithmetic", "string", "in which the recipe was run"),
     column("error_max", "float64", "largest |difference| from the dump", nullable=True),
 )
+_ALSO = (
+    quantity("match", "name of a known code base; null if none"),
+    quantity("orientation", "as is, result transposed, or logits transposed"),
+    quantity("changes", "what differs from that code base"),
+)
+SUMMARY = (
+    quantity("verdict", "match, no match or no information", good="match"),
+    quantity("match", "name of the known code base that explains the dump; null if none"),
+    quantity("changes", "what differs from that code base"),
+    *of_columns(c for c in SCHEMA if c.name in SETTINGS),
+    quantity("dtype", "number format that the dump is rounded to"),
+    SAMPLES,
+    D,
+    quantity("error_max", "largest |difference| from the dump", range=AT_LEAST_0, good="near 0"),
+    quantity("error_ulp_max", "the same in units of the last place", unit="ulp", range=AT_LEAST_0),
+    quantity("within_rounding", "whether rounding explains all differences", good="true"),
+    quantity("matching", "share of matrices within rounding", range=SHARE, good="1"),
+    quantity("also", "other recipes that these inputs cannot tell apart", rows=_ALSO),
+    quantity(
+        "near",
+        "recipes that these inputs rule out, the nearest first",
+        rows=(
+            quantity("change", "what differs from the match"),
+            quantity("orientation", "as is, result transposed, or logits transposed"),
+            quantity("error_max", "largest |difference| from the dump", range=AT_LEAST_0),
+        ),
+    ),
+    *GRADIENTS,
+)
+
 SIZE = (7.2, 4.2)
 
 

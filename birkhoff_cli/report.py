@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core.result import Result, Summary
@@ -43,6 +43,8 @@ def show(summary: Summary, result: Result, invocation: "Invocation") -> None:
             print(json.dumps(finite(dict(summary)), ensure_ascii=False, default=plain))
         elif not invocation.quiet:
             _print(summary, invocation.name, _console(stream))
+            if invocation.verbose:
+                _explain(summary, invocation, stream)
         stream.flush()
 
 
@@ -55,6 +57,31 @@ def _notes(result: Result, invocation: "Invocation") -> None:
     if invocation.verbose:
         for column in result.schema:
             print(f"{column.name}: {column.about} [{column.unit}]", file=sys.stderr)
+
+
+def _explain(summary: Summary, invocation: "Invocation", stream: Any) -> None:
+    """A line for every key of ``--json``: the key, its value, its meaning; null ones too."""
+    from birkhoff_cli.summaries import explain
+
+    lines = [
+        (key, _shown(values), q.legend) for key, values, q in explain(summary, invocation.module)
+    ]
+    widths = [max(map(len, cells)) for cells in [*zip(*lines, strict=True)][:2]]
+    for key, value, legend in lines:
+        print(f"{key:{widths[0]}}  {value:{widths[1]}}  {legend}", file=stream)
+
+
+MAX_VALUE = 32
+"""Letters of a value before its meaning."""
+
+
+def _shown(values: Sequence[Any]) -> str:
+    """A value; of rows the first and the last."""
+    if any(_is_rows(value) and value for value in values):
+        return f"{sum(map(len, values))} rows"
+    ends = values[:1] if len(values) == 1 else (values[0], values[-1])
+    text = " ... ".join(str(_word(value)) for value in ends)
+    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 4]} ..."
 
 
 def _print(summary: Summary, title: str, console: "Console") -> None:

@@ -128,7 +128,7 @@ def stack(results: Sequence[tuple[int | None, Result]]) -> Result:
     return Result(
         schema=(STEP, *schema),
         steps=steps(),
-        summarise=lambda: {"steps": summaries},
+        summarise=lambda: {**summaries[-1], "steps": summaries},
         total=sum(result.total for _, result in results),
         meta={"series": {str(step): result.meta for step, result in results}},
         failed=lambda: next(filter(None, (result.failed() for _, result in results)), None),

@@ -95,7 +95,7 @@ def test_json_is_one_object_with_the_documented_keys(birkhoff):
     keys = {
         "spectrum": "coverage outside_fraction region area_reached area_region resolution "
         "eigenvalues",
-        "sample": "method d n row_error_max column_error_max entry_min",
+        "sample": "method d samples row_error_max column_error_max entry_min",
         "depth-drift": "layers sites samples column_error_max row_error_max composite_column_min "
         "composite_column_max composite_row_min composite_row_max composite_spectral_norm_max "
         "amax_forward_max amax_backward_max",

@@ -164,8 +164,8 @@ def test_drawing_matrices_imports_no_torch():
 
 
 CONTRACTS = {
-    "birkhoff_cli.analyses": ("run", "SCHEMA", "EXAMPLES"),
-    "birkhoff_cli.commands": ("run", "SCHEMA", "EXAMPLES"),
+    "birkhoff_cli.analyses": ("run", "SCHEMA", "SUMMARY", "EXAMPLES"),
+    "birkhoff_cli.commands": ("run", "SCHEMA", "SUMMARY", "EXAMPLES"),
     "birkhoff_cli.checkpoints": ("MARKS", "claims", "read"),
     "birkhoff_cli.recording.libraries": ("ATTRIBUTES", "owns", "attach"),
     "birkhoff_cli.analyses.parameterizations": ("EXAMPLES",),

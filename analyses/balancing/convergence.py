@@ -14,6 +14,11 @@ MAX_SWEEPS = 1000
 """Sweeps after which a matrix is given up; one more stands for those that need more."""
 
 
+def key_of(tolerance: str) -> str:
+    """A key of `TOLERANCES` as part of an identifier."""
+    return tolerance.replace("-", "_")
+
+
 def measure_convergence(stage: Stage) -> Values:
     """What goes in, what is applied, and what more sweeps would do."""
     z, h = (lanes(x.reshape(-1, *x.shape[2:]), 2) for x in (stage.z, stage.h))

@@ -8,6 +8,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, quantity
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.source import title_of
 from birkhoff_cli.analyses.core.table import Columns
@@ -27,6 +28,44 @@ CONVERGED = 0.05
 
 SETTLED = 0.2
 """Share of the run for which it has to stay there."""
+
+
+QUANTITIES = (
+    METHOD,
+    quantity("parameters", "numbers that make one matrix", range=AT_LEAST_0),
+    quantity(
+        "final_loss",
+        "mean loss over targets after the last epoch",
+        range=AT_LEAST_0,
+        good="near the floor",
+    ),
+    quantity("floor", "least loss of a doubly stochastic matrix, of the population"),
+    quantity("floor_drawn", "the same of the data that were drawn"),
+    quantity(
+        "epochs_to_convergence",
+        "first epoch from which on the loss stays within 5 % of its last value; null if it may "
+        "still fall",
+        range=AT_LEAST_0,
+        good="small",
+    ),
+    quantity(
+        "frobenius", "mean Frobenius distance to the targets", range=AT_LEAST_0, good="near 0"
+    ),
+    quantity(
+        "kl",
+        "mean divergence of the targets' rows from the matrices'; null with an entry below 0",
+        unit="nat",
+        good="near 0",
+    ),
+    quantity(
+        "geodesic",
+        "mean angle to the targets that are orthostochastic; null if none is, or d > 5",
+        unit="rad",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+)
+"""What `Fit.summary` gives."""
 
 
 class Fit:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.kernels.arithmetic import ULP, format_of, unit_of
 from birkhoff_cli.analyses.kernels.gradient import pull_back
 from birkhoff_cli.analyses.kernels.naming import AS_IS, LOGITS, RESULT
@@ -12,6 +13,22 @@ from birkhoff_cli.analyses.kernels.search import Fit
 
 SLACK = 8.0
 """Times the rounding of the iteration, or units of the last place, within which dumps are equal."""
+
+
+GRADIENTS = (
+    quantity("gradient_within_rounding", "whether the gradient is an exact derivative"),
+    quantity(
+        "gradient_error_max",
+        "largest |difference| from that derivative",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+    quantity(
+        "gradient_row_maximum",
+        "whether the row maximum is differentiated or held constant; cancels where both agree",
+    ),
+)
+"""What `compare_gradients` gives."""
 
 
 def compare_stacks(a: Array, b: Array, tolerance: float) -> dict[str, Any]:

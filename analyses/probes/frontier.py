@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
@@ -18,6 +19,30 @@ REACHED = 1e-8
 """A point of the frontier is an eigenvalue to about this."""
 
 SEARCHED = "a search: every point was reached, area_uncertainty is what it may have missed"
+
+
+QUANTITIES = (
+    quantity("area_discretisation", "error of the area by the grid of angles", range=AT_LEAST_0),
+    quantity(
+        "area_uncertainty",
+        "area that the search may have missed; null where the area is proven",
+        range=AT_LEAST_0,
+    ),
+    quantity("proven", "whether the area is proven"),
+    quantity("proven_by", "why, or where it comes from"),
+    quantity("area_found", "area that the search found", range=AT_LEAST_0),
+    quantity("area_found_error", "error of that area", range=AT_LEAST_0),
+    quantity("area_outside", "area that the search found outside the region", range=AT_LEAST_0),
+    quantity(
+        "gap_max",
+        "largest distance from the boundary of the region to the curve",
+        range=AT_LEAST_0,
+        good="near 0",
+    ),
+    quantity("gap_expected", "what that distance should be, where it is known", range=AT_LEAST_0),
+    quantity("gap_proven", "whether that is proven; null where nothing is known"),
+)
+"""What a frontier adds to those of a region."""
 
 
 def pushed(

@@ -6,6 +6,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.fold import Fold, Statistics
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, STEP, quantity
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns
@@ -18,6 +19,51 @@ from birkhoff_cli.analyses.statistics.ranges import Ranges
 BANDS = ("row_max_p10", "row_max_p50", "row_max_p90")
 UNKNOWN = ("mass", "effective_streams")
 """What is not known of every matrix, as columns count it."""
+
+QUANTITIES = (
+    STEP,
+    quantity("row_max_p10", "10th percentile of the row maxima of all matrices"),
+    quantity("row_max_p50", "median of them; 1 at a permutation, 1/d at J/d"),
+    quantity("row_max_p90", "90th percentile of them"),
+    quantity(
+        "diagonal_fraction",
+        "share of matrices whose row maxima all lie on the diagonal alone",
+        range=SHARE,
+        good="below 1",
+    ),
+    quantity("identity_distance", "mean distance to the identity", range=AT_LEAST_0),
+    quantity("barycenter_distance", "mean distance to J/d", range=AT_LEAST_0),
+    quantity("permutation_distance", "mean distance to the nearest permutation", range=AT_LEAST_0),
+    quantity(
+        "off_diagonal_mass",
+        "mean share of the sum of moduli off the diagonal; null if it is known of no matrix",
+        range=SHARE,
+        good="above 0",
+    ),
+    quantity(
+        "column_concentration",
+        "mean share of the sum of moduli in the heaviest column: 1/d if all streams hand on alike",
+        range=SHARE,
+        good="near 1/d",
+    ),
+    quantity("negative_mass", "mean share of the sum of moduli of negative entries", range=SHARE),
+    quantity(
+        "effective_streams",
+        "mean number of streams that a row reads, exp(entropy): 1 copies one, d averages all",
+        range=AT_LEAST_0,
+    ),
+    quantity(
+        "mass_unknown", "matrices of zeros, left out of the shares", range=AT_LEAST_0, good="0"
+    ),
+    quantity(
+        "effective_streams_unknown",
+        "matrices left out of effective_streams: a negative entry, or a row of zeros",
+        range=AT_LEAST_0,
+        good="0",
+    ),
+    quantity("entry_min", "smallest entry of any matrix", good="0 or more"),
+)
+"""Numbers of all sites together."""
 
 MAX_ENTRIES = 40_000
 """Entries that one vectorised step works on: with what is computed from them they fit a cache."""

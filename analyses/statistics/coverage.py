@@ -4,10 +4,44 @@ from typing import Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, quantity
 from birkhoff_cli.analyses.geometry.region import Region
 
 OUTSIDE = 1e-9
 """An eigenvalue farther than this outside the region counts as outside; float64 stays below."""
+
+
+OUTSIDE_FACTOR = quantity(
+    "outside_factor_fraction",
+    "share of eigenvalues outside the region of the largest factor; Kronecker products only",
+    range=SHARE,
+)
+REGION = (
+    quantity("coverage", "share of the region's cells that hold an eigenvalue", range=SHARE),
+    quantity("outside_fraction", "share of eigenvalues outside the region", range=SHARE, good="0"),
+    quantity(
+        "outside_karpelevic_fraction",
+        "share of eigenvalues that no stochastic matrix has; null where that is not known",
+        range=SHARE,
+        good="0",
+    ),
+    quantity(
+        "outside_tolerance",
+        "distance from the region beyond which an eigenvalue is outside",
+        range=AT_LEAST_0,
+    ),
+    quantity("region", "name of the region that eigenvalues are held against"),
+    quantity("region_proven", "whether the region is proven or conjectured"),
+    quantity("area_reached", "area of the region that is reached", range=AT_LEAST_0),
+    quantity("area_region", "area of the region", range=AT_LEAST_0),
+)
+COUNTS = (
+    quantity("resolution", "cells along each side of [-1, 1]^2", range=AT_LEAST_0),
+    quantity("eigenvalues", "number of eigenvalues that were counted", range=AT_LEAST_0),
+    quantity("nonreal_fraction", "share of eigenvalues that are not real", range=SHARE),
+)
+QUANTITIES = (*REGION, OUTSIDE_FACTOR, *COUNTS)
+"""What `Coverage.summary` gives."""
 
 
 class Coverage:

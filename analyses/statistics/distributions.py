@@ -12,6 +12,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.statistics.buckets import Counts, buckets, edges
 from birkhoff_cli.analyses.statistics.moments import Moments
@@ -26,6 +27,14 @@ COLUMNS = (
     column("max", "float64", "largest value", nullable=True),
     column("unknown", "int64", "values that are not known, left out of the other statistics"),
 )
+QUANTILE_ERROR = quantity(
+    "quantile_error",
+    "bound on the error of percentiles, relative to the distance to 0 or 1, whichever is nearer; "
+    "0 where they are exact, null where one is next to 0 or infinite",
+    range=AT_LEAST_0,
+    good="0",
+)
+
 STATISTICS = tuple(c.name for c in COLUMNS[:-1])
 QUANTILES = (0.1, 0.5, 0.9)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
 from birkhoff_cli.analyses.core.fold import Statistics
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, Numbers, measure
 from birkhoff_cli.analyses.geometry.products import Blocks, blocks, times
 from birkhoff_cli.analyses.statistics.distributions import (
@@ -26,6 +27,23 @@ METRICS = PER_LINE | PER_MATRIX | ROOT_MEAN_SQUARE
 
 Chain = dict[str, Any]
 """Statistics of one metric by depth."""
+
+
+DECAYS = (
+    quantity(
+        "typical_decay",
+        "factor per layer of the geometric mean of ||P - J/d||, over the second half of the depth",
+        range=AT_LEAST_0,
+    ),
+    quantity("lambda_2_decay", "the same of the second eigenvalue", range=AT_LEAST_0),
+    quantity(
+        "mean_square_decay",
+        "factor per layer of the root mean square of ||P - J/d||, as deep as samples tell it",
+        range=AT_LEAST_0,
+    ),
+    quantity("mean_square_depth", "depth to which they do", range=AT_LEAST_0),
+)
+"""What `decays` gives."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,16 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
+
+ENTRY_MIN = quantity("entry_min", "smallest entry of any matrix", good="0 or more")
+ROW_ERROR = quantity(
+    "row_error_max", "largest |row sum - 1| of any matrix", range=AT_LEAST_0, good="near 0"
+)
+COLUMN_ERROR = quantity(
+    "column_error_max", "largest |column sum - 1| of any matrix", range=AT_LEAST_0, good="near 0"
+)
+SUM_ERRORS = (ROW_ERROR, COLUMN_ERROR)
 
 
 class Extremes:

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal
 
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, LAYERS, SITES, STEP, D, quantity
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_schema
@@ -30,6 +31,40 @@ SCHEMA = (
     *site_schema(),
     column("name", "string", "name of the site in the checkpoint"),
 )
+SUMMARY = (
+    quantity("format", "the file of birkhoff_cli/checkpoints that read it"),
+    quantity("method", "the parameterization that its matrices are of"),
+    D,
+    SITES,
+    LAYERS,
+    quantity("width", "channels of a stream", range=AT_LEAST_0),
+    STEP,
+    quantity("convention", "how the file stores the matrix, and what was turned"),
+    quantity("orientation", "the orientation of every matrix that birkhoff gives"),
+    quantity("inputs", "words of --inputs that this format can do"),
+    quantity(
+        "settings",
+        "what the matrices depend on",
+        rows=(
+            quantity("setting", "name, for --set"),
+            quantity("value", "its value"),
+            quantity("source", "stored, config, default (assumed) or set"),
+        ),
+    ),
+    quantity(
+        "dtypes",
+        "number formats of the mixing tensors",
+        rows=(
+            quantity("tensor", "kind of tensor"),
+            quantity("dtype", "in which it is stored", good="float32"),
+            quantity("count", "tensors of that kind in it", range=AT_LEAST_0),
+            quantity("first", "name of the first of them"),
+        ),
+    ),
+    quantity("wrappers", "segments of names that compilers and trainers added"),
+    quantity("assumptions", "what the file does not say, and what was taken instead", good="none"),
+)
+
 SHOWN = 3
 """Names of unread tensors in a message."""
 

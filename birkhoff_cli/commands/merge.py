@@ -9,8 +9,9 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-from birkhoff_cli import files, provenance, sweeps
+from birkhoff_cli import files, provenance, summaries, sweeps
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
@@ -19,6 +20,13 @@ from birkhoff_cli.tables import by_suffix, read
 EXAMPLES = ("birkhoff merge shard1.parquet shard2.parquet -o whole.parquet",)
 
 SCHEMA = ()
+
+
+SUMMARY = (
+    quantity("merged", "the file that was written"),
+    quantity("rows", "its rows", range=AT_LEAST_0),
+    *summaries.CELLS,
+)
 
 
 def run(

@@ -21,6 +21,7 @@ from birkhoff_cli.analyses.core.parameterization import (
     METHODS,
     Parameterization,
 )
+from birkhoff_cli.analyses.core.quantities import METHOD, of_columns, quantity
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.methods import fields, name_of, parse
@@ -45,6 +46,25 @@ SCHEMA = (
     column("package", "string", "who brings it: birkhoff, or another package and its version"),
 )
 
+SHOWN = ("method", "exact", "parameters", "learned", "flops", "draws", "options")
+"""Columns of the summary: distributions of the methods that are named, else options."""
+
+SUMMARY = (
+    quantity(
+        "methods", "the parameterizations", rows=of_columns(c for c in SCHEMA if c.name in SHOWN)
+    ),
+    quantity(
+        "options",
+        "options of the methods that were named",
+        rows=(
+            METHOD,
+            quantity("option", "as it is typed"),
+            quantity("default", "its value if nothing is given"),
+            quantity("about", "what it does"),
+        ),
+    ),
+)
+
 
 def run(
     names: Annotated[
@@ -65,7 +85,7 @@ def run(
         known = parameterizations.load_all()
     rows = [_row(name, cls, d, width) for name, cls in known.items()]
     columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
-    shown = ("method", "exact", "parameters", "learned", "flops", "draws" if names else "options")
+    shown = [name for name in SHOWN if name != ("options" if names else "draws")]
     summary: dict[str, Any] = {"methods": [{key: row[key] for key in shown} for row in rows]}
     if names:
         summary["options"] = [row for cls in known.values() for row in _options(cls)]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from birkhoff_cli import files, outputs, provenance, tables
 from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
@@ -20,6 +21,12 @@ EXAMPLES = (
 )
 
 SCHEMA = ()
+
+
+SUMMARY = (
+    quantity("figure", "the file that was drawn"),
+    quantity("rows", "rows of the table", range=AT_LEAST_0),
+)
 
 
 def run(

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from birkhoff_cli import files, matrices, members, outputs, provenance
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.quantities import quantity
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.binding import bind
@@ -35,6 +36,20 @@ EXAMPLES = (
 )
 
 SCHEMA = ()
+SUMMARY = (
+    quantity("report", "the page that was written"),
+    quantity("analyses", "analyses with a figure on it"),
+    quantity(
+        "refused",
+        "analyses that have nothing to say about this model",
+        rows=(quantity("analysis", "its name"), quantity("why", "the sentence that it refuses in")),
+    ),
+    quantity(
+        "verdicts",
+        "what analyses conclude in one word",
+        rows=(quantity("analysis", "its name"), quantity("verdict", "the word")),
+    ),
+)
 FIRST = ("degeneration", "depth-drift", "similarity", "heatmap", "sinkhorn", "spectrum")
 """What people ask first; everything else follows in order of names."""
 

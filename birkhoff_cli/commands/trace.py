@@ -11,10 +11,11 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
+from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, D
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
-from birkhoff_cli.analyses.statistics.extremes import SumErrors
+from birkhoff_cli.analyses.statistics.extremes import SUM_ERRORS, SumErrors
 
 EXAMPLES = (
     "birkhoff trace out/ckpt.pt --inputs gaussian -n 10000 -o trace.parquet",
@@ -26,6 +27,8 @@ SCHEMA = (
     *site_schema(),
     column("matrix", "matrix<float32>[4]", "H row by row: x_out[i] = sum_j H[i, j] x_in[j]; d x d"),
 )
+
+SUMMARY = (SAMPLES, SITES, D, *SUM_ERRORS)
 
 
 def run(trace: MixingTrace) -> Result:

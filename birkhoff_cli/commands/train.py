@@ -21,6 +21,7 @@ from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, quantity
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.training import folder
@@ -36,6 +37,27 @@ EXAMPLES = (
 )
 
 SCHEMA = ()
+
+
+SUMMARY = (
+    METHOD,
+    D,
+    quantity("updates", "steps of the optimizer", range=AT_LEAST_0),
+    quantity("parameters", "learned numbers of the model", range=AT_LEAST_0),
+    quantity("first_loss", "loss of the first batch", unit="nat", range=AT_LEAST_0),
+    quantity(
+        "learned_loss", "loss on text that it learns from, at the end", unit="nat", good="low"
+    ),
+    quantity("held_out_loss", "loss on text that it does not", unit="nat", good="low"),
+    *(
+        quantity(
+            f"{side}_error", f"largest |{side} sum - 1| at the end", range=AT_LEAST_0, good="near 0"
+        )
+        for side in ("row", "column")
+    ),
+    quantity("gradient_norm_max", "largest norm of the gradient", range=AT_LEAST_0),
+    quantity("directory", "where the checkpoints are"),
+)
 
 
 def run(
