@@ -1,0 +1,226 @@
+"""Contracts find a planted fault of every kind, and say what it is and how large."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from birkhoff_cli.analyses.core.arrays import like
+from birkhoff_cli.analyses.core.facts import Facts
+from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, ROWS
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
+from birkhoff_cli.testing import check_method
+from birkhoff_cli.testing.methods import gaussian
+
+
+@dataclass(frozen=True)
+class Sound(MHCLite):
+    """A softmax over the permutations of three streams."""
+
+    d: int = 3
+
+
+class Half(torch.autograd.Function):
+    """The identity, with half its gradient."""
+
+    @staticmethod
+    def forward(_, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(_, slope):
+        return slope / 2
+
+
+def number(h, change):
+    return h if isinstance(h, np.ndarray) else change(h)
+
+
+@dataclass(frozen=True)
+class ClaimsColumns(MHC):
+    exact = DOUBLY_STOCHASTIC
+
+
+@dataclass(frozen=True)
+class ClaimsRows(Sound):
+    def __call__(self, theta):
+        return super().__call__(theta) * (1 + 1e-9)
+
+
+@dataclass(frozen=True)
+class ClaimsSigns(Sound):
+    exact = frozenset({"rows", "nonnegative"})
+
+    def __call__(self, theta):
+        return 2 * super().__call__(theta) - 1 / 3
+
+
+@dataclass(frozen=True)
+class ClaimsMore(Sound):
+    exact = DOUBLY_STOCHASTIC | {"orthogonal"}
+
+
+@dataclass(frozen=True)
+class MixesRows(Sound):
+    def __call__(self, theta):
+        return super().__call__(theta - theta.reshape(-1, self.parameters).mean(0))
+
+
+@dataclass(frozen=True)
+class OneBatchAxis(Sound):
+    def __call__(self, theta):
+        return super().__call__(theta.reshape(-1, theta.shape[-1]))
+
+
+@dataclass(frozen=True)
+class AlwaysDouble(Sound):
+    def __call__(self, theta):
+        h = super().__call__(theta)
+        return h.astype(float) if isinstance(h, np.ndarray) else h.double()
+
+
+@dataclass(frozen=True)
+class IdleParameter(Sound):
+    @property
+    def parameters(self):
+        return super().parameters + 1
+
+    def __call__(self, theta):
+        return super().__call__(theta[..., :-1])
+
+
+@dataclass(frozen=True)
+class TooFewParameters(Sound):
+    @property
+    def parameters(self):
+        return super().parameters - 1
+
+
+@dataclass(frozen=True)
+class HalfGradient(Sound):
+    def __call__(self, theta):
+        return number(super().__call__(theta), Half.apply)
+
+
+@dataclass(frozen=True)
+class NoGradient(Sound):
+    def __call__(self, theta):
+        return number(super().__call__(theta), torch.detach)
+
+
+@dataclass(frozen=True)
+class WrongPullback(Sound):
+    def differentiable(self):
+        def evaluate(theta):
+            h, pullback = super(WrongPullback, self).differentiable()(theta)
+            return h, lambda slope: pullback(slope) + 1e-3
+
+        return evaluate
+
+
+@dataclass(frozen=True)
+class GradientWithoutEnd(Sound):
+    differentiable = Facts.differentiable
+
+    def __call__(self, theta):
+        off = theta - like(self.initial(), theta)
+        return super().__call__(theta + abs(off) ** 0.5)
+
+
+@dataclass(frozen=True)
+class TorchIsAnother(Sound):
+    def __call__(self, theta):
+        return super().__call__(theta if isinstance(theta, np.ndarray) else theta * 1.001)
+
+
+@dataclass(frozen=True)
+class InPlace(Sound):
+    def __call__(self, theta):
+        if isinstance(theta, np.ndarray) and theta.flags.writeable:
+            theta += 1
+        return super().__call__(theta)
+
+
+@dataclass(frozen=True)
+class ShortStart(Sound):
+    def initial(self):
+        return super().initial()[:-1]
+
+
+@dataclass(frozen=True)
+class SingleStart(Sound):
+    def initial(self):
+        return super().initial().astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Unseeded(Sound):
+    def theta(self, n, rng, how, scale=None):  # noqa: ARG002
+        return super().theta(n, np.random.default_rng(), how, scale)
+
+
+@dataclass(frozen=True)
+class Fixed(Sound):
+    def theta(self, n, rng, how, scale=None):  # noqa: ARG002
+        return super().theta(n, np.random.default_rng(0), how, scale)
+
+
+@dataclass(frozen=True)
+class CountsHalves(Sound):
+    def flops(self):
+        return 0.5
+
+
+@dataclass(frozen=True)
+class TakesNothing(Sound):
+    def __post_init__(self):
+        pass
+
+
+@dataclass
+class Mutable:
+    d: int = 3
+
+
+FAULTS = {
+    ClaimsColumns(3): r"exact columns, and a sum is off 1 by \d",
+    ClaimsRows(): r"exact rows, and a sum is off 1 by 1e-09; rounding explains",
+    ClaimsSigns(): r"claims to be nonnegative, and an entry is -\d",
+    ClaimsMore(): "exact is .*orthogonal.*; expected a frozenset of",
+    MixesRows(): r"row 0 of 5 beside itself alone: they differ by \d",
+    OneBatchAxis(): r"theta \(6,\): H is \(1, 3, 3\); expected \(3, 3\)",
+    AlwaysDouble(): "H is float64; expected float32",
+    IdleParameter(): r"parameters is 7, and 1 of them do not change H: \[6\]",
+    TooFewParameters(): "raises ValueError",
+    HalfGradient(): r"slope by torch and by differences: they differ by 0\.\d",
+    NoGradient(): "H of a torch tensor that requires a gradient has none",
+    WrongPullback(): r"slope by differentiable\(\) and by differences: they differ by 0\.00\d",
+    GradientWithoutEnd(): "the gradient 0 away from the start in torch.float32 is not finite",
+    TorchIsAnother(): "numpy and torch, parameters of size 0.1: they differ by",
+    InPlace(): "the map changes its argument|beside itself alone|differ by",
+    ShortStart(): r"initial\(\) is of shape \(5,\); expected \(6,\)",
+    SingleStart(): r"initial\(\) is float32; expected float64",
+    Unseeded(): "draw gaussian: the same seed draws other matrices",
+    Fixed(): "draw gaussian: another seed draws the same matrices",
+    CountsHalves(): "count and flops are no whole numbers",
+    TakesNothing(): "d = 0 is taken",
+}
+
+
+@pytest.mark.parametrize("method", FAULTS, ids=lambda m: type(m).__name__)
+def test_a_fault_of_a_method_is_found_and_named(method):
+    with pytest.raises(AssertionError, match=FAULTS[method]) as found:
+        check_method(method)
+    assert str(found.value).startswith(f"{method!r}, ") and "\n" not in str(found.value)
+
+
+def test_what_is_no_method_is_told_so():
+    with pytest.raises(AssertionError, match="Mutable is not derived from birkhoff's Param"):
+        check_method(Mutable())
+
+
+def test_a_sound_method_passes():
+    check_method(Sound())
+    assert ROWS in Sound.exact and gaussian(Sound()).shape == (3, 6)
