@@ -104,4 +104,4 @@ def test_its_contracts_follow(birkhoff):
     words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "Lazy or lazy")
     done = birkhoff(*words, "tests/test_parameterizations.py", "tests/test_facts.py")
     assert done.returncode == 0, done.stdout
-    assert int(done.stdout.split(" passed")[0].split()[-1]) > 60
+    assert int(done.stdout.split(" passed")[0].split()[-1]) > 40
