@@ -1,88 +1,51 @@
 """GGUF conversions of models with hyper-connections, by their architecture and never by names.
 
-``blk.N.hc_{attn,ffn}_{fn,base,scale}.weight`` are the tensors of DeepSeek-V4's site, and other
-architectures keep other mathematics under the same names and shapes: which it is, says the key
-``general.architecture``, and one that is not known here is refused. Blocks of multi-token
-prediction behind the trunk are left out.
+Several architectures keep other mathematics under the same names and shapes. Which it is, says the
+key ``general.architecture``; one that is not known here is refused. What a file holds is given the
+names that it has in the model that was converted, and is read as that model is. Blocks of
+multi-token prediction behind the trunk are left out.
 
 Source: ggml's GGUF specification; public converters, as measured on their files.
 """
 
 import re
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import inf
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
-from birkhoff_cli.checkpoints import Checkpoint, Setting
-from birkhoff_cli.checkpoints.modules import deepseek
-from birkhoff_cli.checkpoints.sites.depth import Places, anchored, by_depth, matches
+from birkhoff_cli.checkpoints import Checkpoint, Setting, architectures
+from birkhoff_cli.checkpoints.sites.config import CONFIG, LAYERS
+from birkhoff_cli.checkpoints.sites.depth import anchored
 from birkhoff_cli.checkpoints.sites.names import NamedStore
-from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
-from birkhoff_cli.checkpoints.sites.values import (
-    MAX_STREAMS,
-    agree,
-    at,
-    check_shapes,
-    connections,
-    dtypes,
-    shapes_at,
-    values,
-)
 from birkhoff_cli.containers import escape, where
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.networks.connection import Connection
+
+    Connect: TypeAlias = Callable[[NamedStore], Iterator[Connection]] | None
+
+View: TypeAlias = Callable[[NamedStore], NamedStore]
+"""From a file to its tensors under the names of another format."""
 
 CONTAINERS = ("gguf",)
 MARKS = ("hc_", "altup_", "mhc_")
-BRANCHES = ("attn", "mlp")
-CALLED = {"ffn": "mlp"}
-
-SITE = anchored(
-    r"blk\.(?P<layer>[0-9]{1,6})\.hc_(?P<branch>attn|ffn)_(?P<tensor>fn|base|scale)(?:\.weight)?"
+ASIDE = re.compile(
+    r"output_hc_(?:fn|base|scale)(?:\.weight)?|blk\.[0-9]+\.nextn\..*|altup_(?:un)?embd_proj\..*"
 )
-ASIDE = re.compile(r"output_hc_(?:fn|base|scale)(?:\.weight)?|blk\.[0-9]+\.nextn\..*")
-"""The sum of the streams at the end, and what only multi-token prediction has."""
+"""The sum of the streams at the end, what only multi-token prediction has, and AltUp's ends."""
 
-LIKE = re.compile(r"blk\.[0-9]{1,6}\.(?:m?hc_|altup_).*")
+LIKE = anchored(r"blk\.(?P<layer>[0-9]{1,6})\.(?:m?hc_|altup_).*")
 """Tensors of a residual connection of several streams, of whatever architecture."""
 
-
-class Kind(NamedTuple):
-    """What an architecture computes.
-
-    Attributes:
-        comb: whether a site has a mixing matrix.
-        norm: what is added to the mean square if no key says it.
-        about: a sentence on its gates, where they are not those of DeepSeek-V4.
-    """
-
-    comb: bool = True
-    norm: float = deepseek.EPS
-    about: str = ""
-
-
-ARCHITECTURES: Mapping[str, Kind] = {
-    "deepseek4": Kind(),
-    "deepseek41": Kind(about="H_pre of a site is computed one site before; H is not affected"),
-    "glm5-next": Kind(norm=1e-5),
-    "glm5next": Kind(norm=1e-5),
-    "hy_v4": Kind(comb=False, norm=1e-5),
-}
-"""Architectures that are read."""
-
-KNOWN = {
-    "xing4_0": "clamps its logits, normalises rows first and does not transpose",
-    "motif3": "clips its logits, normalises rows first and does not transpose",
-    "gemma3n": "mixes by AltUp, H = I + W m of the streams",
-    "qwen4exp": "does not mix its streams, H = I",
-}
-"""Architectures whose mathematics are known, and that are not read from GGUF."""
-
-SWEEPS = Number("iters", ("sinkhorn_iterations",), 20)
-EPS = Number("eps", ("epsilon",), deepseek.EPS, 0, 1)
-MAGNITUDE = Number("magnitude", ("magnitude",), deepseek.MAGNITUDE, 0, 1000)
+HYPER = ("hyper_connection.", "altup.")
+"""How keys begin that say something of such a connection."""
 
 
 def claims(store: NamedStore) -> set[str]:
@@ -91,81 +54,109 @@ def claims(store: NamedStore) -> set[str]:
 
 
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
-    """Check shapes and keys; then read one tensor per site."""
+    """Read the file as the model that was converted."""
     keys = store.config.get("gguf", {})
     kind = _kind(store, keys)
     trunk, left_out = _trunk(store, keys)
-    places = by_depth(store, SITE, BRANCHES, CALLED, trunk)
-    if not places:
-        raise BadInput(
-            f"{where(store.path)}: holds no block of the model itself, only of multi-token "
-            f"prediction; give the model's file"
-        )
-    layers = len(places) // len(BRANCHES)
-    n, width = _sizes(store, places, kind)
-    rows = n * (n + 2) if kind.comb else 2 * n
-    shapes = {"fn": (rows, n * width), "base": (rows,), "scale": (3 if kind.comb else 2,)}
-    check_shapes(store, places, shapes)
-    config = _config(keys)
-    for key, found in (("count", n), ("embedding_length", width)):
-        agree(store, config, key, found)
-    if trunk < inf:
-        agree(store, {"block_count": trunk}, "block_count", layers)
-    chosen = _chosen(store, config, settings, kind)
-    numbers = {s.name: s.value for s in chosen}
-    comb = kind.comb
-    return Checkpoint(
-        path=store.path,
+    config = _config(keys, kind, trunk)
+    view = _view(kind, trunk, config)
+    format = discover.member(checkpoints.__name__, kind.FORMAT)
+    found: Checkpoint = format.read(view(store), settings)
+    return replace(
+        found,
         format="gguf",
-        method="mhc" if comb else "identity",
-        map=deepseek.sinkhorn(n, numbers["iters"], numbers["eps"]) if comb else None,
-        theta=deepseek.theta(values(store, places, "base"), n)
-        if comb
-        else np.zeros((len(places), 0), np.float32),
-        sites=tuple(places),
-        d=n,
-        layers=layers,
-        width=width,
-        settings=(
-            Setting("architecture", keys.get("general.architecture"), "config"),
-            Setting("hc_mult", n, "stored"),
-            *chosen,
-        ),
-        convention=deepseek.CONVENTION if comb else deepseek.UNMIXED,
+        settings=(Setting("architecture", _architecture(keys), "config"), *found.settings),
         assumptions=(
-            *defaults(chosen, "the original model's"),
+            *found.assumptions,
             *left_out,
-            *filter(None, [kind.about]),
+            *filter(None, [getattr(kind, "ABOUT", "")]),
+            *_unused(keys, kind),
         ),
-        dtypes=dtypes(store, places, shapes),
-        inputs=(store.digest(),),
-        connect=partial(
-            connections,
-            places=places,
-            shapes=shapes,
-            make=partial(deepseek.connection, **numbers),
-        ),
+        connect=_connect(found.connect, view),
     )
 
 
-def _kind(store: NamedStore, keys: Mapping[str, Any]) -> Kind:
-    """What the architecture computes.
+def _connect(connect: "Connect", view: View) -> "Connect":
+    """The same of the file as it is opened again."""
+    return connect and (lambda store: connect(view(store)))
+
+
+class Renamed(NamedStore):
+    """A store whose tensors have the names of another format."""
+
+    def __init__(
+        self, named: NamedStore, rename: Callable[[str], str], config: Mapping[str, Any]
+    ) -> None:
+        """Keep the tensors that have a name there.
+
+        Args:
+            named: the file.
+            rename: from a name in the file to that in the format; empty if it has none.
+            config: what the format's ``config.json`` would say.
+        """
+        super().__init__(named.store, named.prefix)
+        old = {name: rename(name) for name in named.tensors}
+        self.stored, self.config = {}, {CONFIG: dict(config)}
+        for name, new in old.items():
+            if new and self.stored.setdefault(new, named.stored[name]) != named.stored[name]:
+                self._twice.setdefault(new, named.stored[name])
+        self.refuse_twice(self.stored)
+        self.tensors = {new: named.store.tensors[name] for new, name in self.stored.items()}
+
+
+def _view(kind: ModuleType, trunk: float, config: Mapping[str, Any]) -> View:
+    """From the file to its tensors of the trunk, under the names of the architecture's format.
 
     Raises:
-        Unsupported: it is not known, or known and not read.
+        BadInput: none of them is there.
     """
-    name = keys.get("general.architecture")
-    if kind := ARCHITECTURES.get(str(name)):
-        return kind
-    if name in KNOWN:
-        raise Unsupported(
-            f"{where(store.path)}: its architecture {name} {KNOWN[name]}, which this version does "
-            f"not read from GGUF; give the checkpoint that it was converted from"
-        )
+    patterns = [(re.compile(pattern), new) for pattern, new in kind.TENSORS.items()]
+
+    def rename(name: str) -> str:
+        block = LIKE.fullmatch(name)
+        if block is None or int(block["layer"]) >= trunk:
+            return ""
+        begin = name[: block.start("layer") - len("blk.")]
+        short = name.removeprefix(begin).removesuffix(".weight")
+        found = (m.expand(new) for pattern, new in patterns if (m := pattern.fullmatch(short)))
+        return next((begin + new for new in found), "")
+
+    def view(store: NamedStore) -> NamedStore:
+        renamed = Renamed(store, rename, config)
+        if not renamed.tensors:
+            held = "blocks of multi-token prediction alone" if trunk < inf else "none of its names"
+            raise BadInput(
+                f"{where(store.path)}: holds {held}, and no block of the model itself; give the "
+                f"model's file"
+            )
+        return renamed
+
+    return view
+
+
+def _architecture(keys: Mapping[str, Any]) -> str:
+    return str(keys.get("general.architecture"))
+
+
+def _kind(store: NamedStore, keys: Mapping[str, Any]) -> ModuleType:
+    """The member that knows the architecture.
+
+    Raises:
+        Unsupported: none does.
+    """
+    package, name = architectures.__name__, _architecture(keys)
+    known = {
+        word: member
+        for member in discover.members(package)
+        for word in discover.constant(package, member, "ARCHITECTURES")
+    }
+    if name in known:
+        found: ModuleType = discover.member(package, known[name])
+        return found
     raise Unsupported(
         f"{where(store.path)}: its architecture '{escape(name, 40)}' is not known here, and the "
-        f"same names hold other mathematics in others (known: {', '.join(ARCHITECTURES)}); give "
-        f"its matrices as numpy.save writes them"
+        f"same names hold other mathematics in others (known: {', '.join(known)}); say what its "
+        f"tensors hold by --set tensors='blk.{{layer}}.NAME' --set as=matrices"
     )
 
 
@@ -175,15 +166,16 @@ def _trunk(store: NamedStore, keys: Mapping[str, Any]) -> tuple[float, tuple[str
     The count of blocks includes them only if a tensor of such a block is there: converters do not
     agree about it.
     """
-    blocks = _whole(_key(keys, "block_count"))
-    if blocks is None:
+    blocks = _plain(_key(keys, "block_count"))
+    if type(blocks) is not int:
         return inf, ()
-    drafts = _whole(_key(keys, "nextn_predict_layers")) or 0
-    trunk = blocks - drafts
+    drafts = _plain(_key(keys, "nextn_predict_layers")) or 0
+    trunk = blocks - drafts if type(drafts) is int else blocks
     names = {f"blk.{trunk}.nextn.eh_proj.weight", f"blk.{trunk}.nextn.eh_proj"}
-    if not drafts or trunk < 0 or not names & set(store.tensors):
+    if trunk == blocks or trunk < 0 or not names & set(store.tensors):
         return blocks, ()
-    beyond = {m["layer"] for _, m in matches(store, SITE) if int(m["layer"]) >= trunk}
+    numbers = (m["layer"] for m in map(LIKE.fullmatch, store.tensors) if m)
+    beyond = {number for number in numbers if int(number) >= trunk}
     said = (
         f"{drafts} of {blocks} blocks ({len(beyond)} with sites) are multi-token prediction and "
         f"left out: the model's own depth does not pass through them"
@@ -191,51 +183,28 @@ def _trunk(store: NamedStore, keys: Mapping[str, Any]) -> tuple[float, tuple[str
     return trunk, (said,)
 
 
-def _sizes(store: NamedStore, places: Places, kind: Kind) -> tuple[int, int]:
-    """Streams and width, by the shape of ``fn`` at the first site."""
-    site, names = next(iter(places.items()))
-    fn = shapes_at(store, names).get("fn", ())
-    n = deepseek.streams(fn[0], kind.comb) if len(fn) == 2 else 0
-    if not 1 <= n <= MAX_STREAMS or fn[0] != (n * (n + 2) if kind.comb else 2 * n) or fn[1] % n:
-        raise BadInput(
-            f"{at(store, site)}: fn of shape {escape(fn, 40)} is that of no number of streams up "
-            f"to {MAX_STREAMS}; convert the model again"
-        )
-    return n, fn[1] // n
+def _config(keys: Mapping[str, Any], kind: ModuleType, trunk: float) -> dict[str, Any]:
+    """What the ``config.json`` of the model that was converted would say."""
+    found = {name: _plain(_key(keys, key)) for key, name in kind.KEYS.items()}
+    said = {name: value for name, value in found.items() if value is not None}
+    return {**kind.CONFIG, **said, **({} if trunk == inf else {LAYERS[0]: trunk})}
 
 
-def _chosen(
-    store: NamedStore, config: Mapping[str, Any], settings: Mapping[str, str], kind: Kind
-) -> tuple[Setting, ...]:
-    """What the site needs beyond its tensors, and where each comes from."""
-    known = [EPS, Number("rms_norm_eps", ("layer_norm_rms_epsilon",), kind.norm, 0, 1)]
-    known = [SWEEPS, *known] if kind.comb else [*known, MAGNITUDE]
-    refuse_unknown(settings, (of.name for of in known), "mhc" if kind.comb else "identity")
-    return tuple(number(store, config, settings, of) for of in known)
-
-
-def _config(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that count, by their last word; numbers of any type of GGUF."""
-    found = {
-        "sinkhorn_iterations": _whole(_key(keys, "hyper_connection.sinkhorn_iterations")),
-        "count": _whole(_key(keys, "hyper_connection.count")),
-        "embedding_length": _whole(_key(keys, "embedding_length")),
-        "epsilon": _real(_key(keys, "hyper_connection.epsilon")),
-        "magnitude": _real(_key(keys, "hyper_connection.magnitude")),
-        "layer_norm_rms_epsilon": _real(_key(keys, "attention.layer_norm_rms_epsilon")),
-    }
-    return {name: value for name, value in found.items() if value is not None}
+def _unused(keys: Mapping[str, Any], kind: ModuleType) -> Iterator[str]:
+    """A sentence for every key of hyper-connections that nothing takes."""
+    begin = f"{_architecture(keys)}."
+    for key, value in keys.items():
+        name = key.removeprefix(begin)
+        if key.startswith(begin) and name.startswith(HYPER) and name not in kind.KEYS:
+            yield f"{escape(key, 60)} = {escape(value, 40)} has no part in H as it is read"
 
 
 def _key(keys: Mapping[str, Any], name: str) -> Any:
-    return keys.get(f"{keys.get('general.architecture')}.{name}")
+    return keys.get(f"{_architecture(keys)}.{name}")
 
 
-def _whole(value: Any) -> Any:
-    """A whole number, also if it is kept as a float; anything else as it is."""
-    return int(value) if type(value) is float and value.is_integer() else value
-
-
-def _real(value: Any) -> Any:
-    """A number as it was written: GGUF keeps 1e-6 as the nearest float32."""
-    return float(str(np.float32(value))) if type(value) in (int, float) else value
+def _plain(value: Any) -> Any:
+    """A number as it was written, of whatever type it is kept in: of 1e-6 the nearest float32."""
+    if type(value) is not float:
+        return value
+    return int(value) if value.is_integer() else float(str(np.float32(value)))

@@ -1,5 +1,7 @@
 """Motif-3, as its release saves it: tensors for H_pre, H_post and H_res apart.
 
+Converters join them into one matrix, or keep one tensor for all scales.
+
 Every layer has two sites, ``mhc_attn`` and ``mhc_ffn``. Logits of H_res are clipped to [-20, 20],
 exponentiated and swept, rows first; the code applies ``x_out = M x_in``.
 
@@ -11,17 +13,19 @@ from collections.abc import Mapping
 from birkhoff_cli.analyses.networks.connection import Norm
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint, stacked
+from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint, sizes_of, stacked
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
-from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, matches
+from birkhoff_cli.checkpoints.sites.depth import Places, anchored, by_depth, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
+from birkhoff_cli.checkpoints.sites.values import shapes_at
 
 MARKS = (".mhc_attn.", ".mhc_ffn.")
 TENSORS = (
     r"mhc_(?P<branch>attn|ffn)\."
-    r"(?P<tensor>proj_(?:pre|post|res)\.weight|(?:bias|alpha)_(?:pre|post|res)|rms_norm\.weight)"
+    r"(?P<tensor>proj_(?:pre|post|res)\.weight|(?:bias|alpha)_(?:pre|post|res)|rms_norm\.weight"
+    r"|fn|base|scale|norm|(?:pre|post|res)(?:\.bias)?|alpha)"
 )
 SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 ANY_LAYER = anchored(rf"layers\.[^.]*\.{TENSORS}")
@@ -29,7 +33,7 @@ PROJECTIONS = tuple(f"proj_{kind}.weight" for kind in ("pre", "post", "res"))
 BIASES = ("bias_pre", "bias_post", "bias_res")
 SCALES = ("alpha_pre", "alpha_post", "alpha_res")
 GAIN = "rms_norm.weight"
-LAYOUT = Layout(
+APART = Layout(
     sizes=lambda found: (found[BIASES[0]][0], found[GAIN][0] // found[BIASES[0]][0]),
     shapes=lambda n, width: {
         **dict(zip(PROJECTIONS, ((k, n * width) for k in (n, n, n * n)), strict=True)),
@@ -42,10 +46,58 @@ LAYOUT = Layout(
     scale=lambda tensors: [tensors[name][0] for name in SCALES],
     base_from=BIASES,
 )
+SHORT = ("pre", "post", "res")
+NORM_GAIN = "norm"
+
+
+def _fused(gained: bool) -> Layout:
+    """One matrix of all logits, as some converters write it; the gain may be in its columns."""
+    return Layout(
+        sizes=lambda found: sizes_of(found["fn"]),
+        shapes=lambda n, width: {
+            **{"fn": (n * (n + 2), n * width), "base": (n * (n + 2),), "scale": (3,)},
+            **({NORM_GAIN: (n * width,)} if gained else {}),
+        },
+        fn=lambda tensors: tensors["fn"] * (tensors[NORM_GAIN] if gained else 1),
+        base=lambda tensors: tensors["base"],
+        scale=lambda tensors: tensors["scale"],
+        base_from=("base",),
+    )
+
+
+def _converted(gained: bool, square: bool) -> Layout:
+    """Three matrices with biases and one tensor of scales, as other converters write it."""
+    biases = tuple(f"{part}.bias" for part in SHORT)
+    return Layout(
+        sizes=lambda found: (found["pre"][0], found["pre"][1] // found["pre"][0]),
+        shapes=lambda n, width: {
+            **dict(zip(SHORT, ((k, n * width) for k in (n, n, n * n)), strict=True)),
+            **dict(zip(biases, ((n,), (n,), (n, n) if square else (n * n,)), strict=True)),
+            **{"alpha": (3,), **({NORM_GAIN: (n * width,)} if gained else {})},
+        },
+        fn=lambda tensors: (
+            stacked(*(tensors[part] for part in SHORT)) * (tensors[NORM_GAIN] if gained else 1)
+        ),
+        base=lambda tensors: stacked(*(tensors[name].reshape(-1) for name in biases)),
+        scale=lambda tensors: tensors["alpha"],
+        base_from=biases,
+    )
+
+
 SWEEPS = Number("iters", configured.ITERS, 20)
 NORM = Number("rms_norm_eps", configured.NORM, 1e-6, 0, 1)
 CLIP = 10.0
 """Largest argument of the sigmoids of H_pre and H_post."""
+
+
+def _layout(store: NamedStore, places: Places) -> Layout:
+    """That whose tensors the first site has."""
+    found = shapes_at(store, next(iter(places.values())))
+    if "fn" in found:
+        return _fused(NORM_GAIN in found)
+    if "pre" in found:
+        return _converted(NORM_GAIN in found, len(found.get("res.bias", ())) == 2)
+    return APART
 
 
 def claims(store: NamedStore) -> set[str]:
@@ -60,7 +112,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
     end = configured.trunk(store, SITE, config)
     places = by_depth(store, SITE, ("attn", "mlp"), {"ffn": "mlp"}, end)
-    n, width, _ = LAYOUT.measured(store, places)
+    layout = _layout(store, places)
+    n, width, _ = layout.measured(store, places)
     configured.agree_on(store, config, configured.STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)
     iters, eps = (number(store, config, settings, of) for of in (SWEEPS, NORM))
@@ -74,12 +127,12 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     return checkpoint(
         store,
         places,
-        LAYOUT,
+        layout,
         module,
         width,
         format="motif3",
         settings=(iters, eps),
-        convention="stores logits of M, bias_res, applies x_out = M x_in; as stored",
+        convention=f"stores logits of M, {layout.base_from[-1]}, applies x_out = M x_in; as stored",
         assumptions=(
             *defaults((iters, eps), "Motif-3's"),
             *configured.depth_of(store, SITE, len(places) // 2, config, end),

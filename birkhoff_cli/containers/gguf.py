@@ -30,15 +30,18 @@ from birkhoff_cli.containers.store import (
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
-MAX_HEADER = 1 << 30
+MAX_HEADER = 128 << 20
 """Bytes before the tensors: a vocabulary of some million words."""
 
-MAX_KEYS, MAX_TENSORS = 100_000, 1_000_000
+MAX_KEYS, MAX_TENSORS, MAX_TEXTS = 100_000, 200_000, 4_000_000
+"""Texts are those of one array: each costs 200 ns, however short it is."""
+
 MAX_NAME, MAX_AXES, MAX_NUMBER = 1024, 4, 1 << 48
+CHUNK = 1 << 20
 MAX_ALIGNMENT = 1 << 20
 MAX_PARTS = 1000
 MAX_TEXT = 10_000
-"""Characters of a value that are kept."""
+"""Bytes of a text that are kept; no name may have more."""
 
 PART = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})\.gguf", re.DOTALL)
 
@@ -92,7 +95,16 @@ class Part:
         self.keys: dict[str, Any] = {}
         self.tensors: dict[str, TensorInfo] = {}
         self.offsets: dict[str, int] = {}
-        self.header = b""
+        self.header = 0
+
+    def header_sha256(self) -> bytes:
+        """The sha256 of everything before the tensors."""
+        total, left = hashlib.sha256(), self.header
+        self.file.seek(0)
+        while left and (data := self.file.read(min(CHUNK, left))):
+            total.update(data)
+            left -= len(data)
+        return total.digest()
 
     def read_tensor(self, name: str, count: int) -> bytes:
         """The bytes of one tensor."""
@@ -150,8 +162,7 @@ def _join(path: Path, parts: list[Part]) -> Gguf:
     store.parts, store.homes, store.config = parts, {}, {"gguf": parts[0].keys}
     tensors: dict[str, TensorInfo] = {}
     for number, part in enumerate(parts):
-        store._note(f"header {number}", hashlib.sha256(part.header).digest(), len(part.header))
-        part.header = b""
+        store._note(f"header {number}", part.header_sha256(), part.header)
         for name, info in part.tensors.items():
             if name in tensors:
                 raise BadInput(f"{where(part.path)}: '{escape(name)}' is there twice; {DAMAGED}")
@@ -187,8 +198,7 @@ def _describe(part: Part) -> None:
                 f"{where(part.path)}: '{escape(name)}' lies outside the file; {INCOMPLETE}"
             )
         part.tensors[name], part.offsets[name] = info, start + offset
-    part.file.seek(0)
-    part.header = part.file.read(cursor.position)
+    part.header = cursor.position
 
 
 def _check_version(part: Part, cursor: "Cursor") -> None:
@@ -259,15 +269,24 @@ class Cursor:
         return struct.unpack(code, self.take(struct.calcsize(code)))[0]
 
     def text(self) -> str:
-        """Text behind its length; undecodable bytes are kept as escapes."""
-        return self.take(self.scalar("<Q")).decode("utf-8", "backslashreplace")
+        """A name behind its length; undecodable bytes are kept as escapes."""
+        if (size := self.scalar("<Q")) > MAX_TEXT:
+            raise BadInput(f"{where(self.part.path)}: has a name of {size:,} bytes; {DAMAGED}")
+        return self.take(size).decode("utf-8", "backslashreplace")
+
+    def beginning(self) -> str:
+        """The beginning of a text, which is passed over whole."""
+        size = self.scalar("<Q")
+        kept = self.take(min(size, MAX_TEXT)).decode("utf-8", "backslashreplace")
+        self.skip(size - min(size, MAX_TEXT))
+        return kept
 
     def value(self, kind: int) -> Any:
         """A value of a key; an array is passed over and given as None."""
         if kind in SCALARS:
             return self.scalar(SCALARS[kind])
         if kind == TEXT:
-            return self.text()[:MAX_TEXT]
+            return self.beginning()
         if kind == ARRAY:
             self.pass_array(self.scalar("<I"), self.scalar("<Q"))
             return None
@@ -278,7 +297,7 @@ class Cursor:
         if kind in SCALARS:
             self.skip(count * struct.calcsize(SCALARS[kind]))
             return
-        if kind != TEXT or count * 8 > self.limit - self.position:
+        if kind != TEXT or count > MAX_TEXTS or count * 8 > self.limit - self.position:
             raise BadInput(f"{where(self.part.path)}: has an array that cannot be; {DAMAGED}")
         self._pass_texts(count)
 
