@@ -47,13 +47,16 @@ class Invocation:
 
     @property
     def table_format(self) -> "TableFormat":
-        """``--format``, else by the output's suffix, else the default of standard output."""
+        """``--format``, else by the output's suffix, else the default of standard output.
+
+        It may be one that holds arrays and no table.
+        """
         from birkhoff_cli import tables  # a command that writes no table starts sooner without
 
         if self.format or self.output is None or self.output == STDOUT:
             return tables.load(self.format or tables.DEFAULT)
         try:
-            return tables.by_suffix(self.output)
+            return tables.by_suffix(self.output, arrays=True)
         except UsageError as error:
             figure = self.output.suffix.lower() in STAMP
             raise UsageError(

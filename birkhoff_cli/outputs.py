@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import files, report
 from birkhoff_cli.analyses.core import metadata
-from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge
+from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.invocation import STAMP, Invocation
+from birkhoff_cli.text import either
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,7 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     """
     invocation.check()
     result = run()
+    _check_format(result, invocation)
     result.steps = report.progress(result.steps, result.total, invocation)
     table = None
     if invocation.output is not None or invocation.plot is not None:
@@ -43,6 +45,19 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     report.show(summary, result, invocation)
     if failure := result.failed():
         raise CheckFailed(failure)
+
+
+def _check_format(result: Result, invocation: Invocation) -> None:
+    """Refuse a format of arrays for a result that is only a table."""
+    if invocation.output is None or invocation.table_format.writes or result.arrays is not None:
+        return
+    from birkhoff_cli import tables
+
+    suffixes = either([format.suffixes[0] for format in tables.writable()])
+    raise UsageError(
+        f"{invocation.output}: {invocation.table_format.name} holds arrays and "
+        f"'birkhoff {invocation.name}' makes a table here; use {suffixes}"
+    )
 
 
 def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
@@ -71,10 +86,13 @@ def write(result: Result, invocation: Invocation) -> "pa.Table | None":
         for _ in batches:
             pass
     else:
+        format = invocation.table_format
         with files.opened(invocation.output) as sink:
-            invocation.table_format.write(
-                batches, schema, sink, lambda: provenance.footer(result.summary)
-            )
+            if format.writes or result.arrays is None:
+                format.write(batches, schema, sink, lambda: provenance.footer(result.summary))
+            else:
+                notes = {k.decode(): v.decode() for k, v in stamp(invocation, result).items()}
+                format.write_arrays(result.arrays(), notes, sink)
     return pa.Table.from_batches(kept, schema) if invocation.plot else None
 
 

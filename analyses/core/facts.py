@@ -31,6 +31,11 @@ class Facts(ABC):
     def parameters(self) -> int:
         """Length p of the parameter vector of one matrix."""
 
+    @property
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Values of the options but d, by name."""
+
     @abstractmethod
     def __call__(self, theta: Array) -> Array:
         """Matrices ``(..., d, d)`` of parameters ``(..., p)``, differentiable, in their dtype."""
@@ -38,6 +43,10 @@ class Facts(ABC):
     @abstractmethod
     def simplified(self) -> "Parameterization":
         """A method of the same image, without products or averages that hold only one matrix."""
+
+    def resolved(self) -> Mapping[str, Any]:
+        """Every option but d, with what a variant sets in place of those that are not given."""
+        return self.options
 
     # ways to compute
 

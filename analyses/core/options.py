@@ -16,6 +16,15 @@ class With:
 
 
 @dataclass(frozen=True)
+class Idle:
+    """Options of an argument that have no effect beside a value of another option."""
+
+    option: str
+    value: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Offers:
     """Words that a shell offers for an option that takes several of them, or others."""
 

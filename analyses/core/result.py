@@ -10,6 +10,7 @@ from birkhoff_cli.analyses.core.table import Columns, Schema, arrow_schema, reco
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from birkhoff_cli.analyses.core.arrays import Array
     from birkhoff_cli.analyses.core.fold import Blocks, Fold
 
 Summary = Mapping[str, Any]
@@ -30,6 +31,8 @@ class Result:
             it after the last step. The command line says it once all is written, and exits 1.
         fold: the fold and the blocks it goes over (`birkhoff_cli.analyses.core.fold`), where the
             result is that of one: its ranges can be run elsewhere, and merged.
+        arrays: the same numbers as named arrays, for file formats that hold no tables; None where
+            a table is all there is.
     """
 
     schema: Schema
@@ -39,6 +42,7 @@ class Result:
     meta: dict[str, Any] = field(default_factory=dict)
     failed: Callable[[], str | None] = lambda: None
     fold: "tuple[Fold[Any, Any], Blocks[Any]] | None" = None
+    arrays: "Callable[[], Iterator[tuple[str, Array]]] | None" = None
 
     def batches(self, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
         """Take the steps, each as an Arrow record batch."""

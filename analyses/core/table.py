@@ -48,7 +48,8 @@ def arrow_schema(schema: Schema, metadata: dict[bytes, bytes] | None = None) -> 
 def record_batch(schema: "pa.Schema", columns: Columns) -> "pa.RecordBatch":
     """A record batch of exactly ``schema``; array columns broadcast and flatten in C order.
 
-    A ``matrix`` column takes an array with two more axes than the others, a ``vector`` one more.
+    A ``matrix`` column takes an array with two more axes than the others, a ``vector`` one more; a
+    ``list`` column takes an array of objects, each an array.
     """
     import pyarrow as pa
 
@@ -97,13 +98,15 @@ def _depth(kind: "pa.DataType") -> int:
 
 
 def _arrow_type(kind: str) -> "pa.DataType":
-    """``float64`` and the like; ``vector<int32>[4]`` is a list of 4.
+    """``float64`` and the like; ``vector<int32>[4]`` is a list of 4, ``list<int32>`` of any length.
 
     ``matrix<float64>[4]`` is the nested 4 x 4 list of a trace.
     """
     import pyarrow as pa
 
     word, _, rest = kind.partition("<")
+    if word == "list":
+        return pa.list_(pa.type_for_alias(rest.removesuffix(">")))
     if word not in ("vector", "matrix"):
         return pa.type_for_alias(kind)
     inner, _, size = rest.partition(">")

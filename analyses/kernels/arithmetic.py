@@ -18,11 +18,14 @@ class Arithmetic(NamedTuple):
         storage: format of what every operation gives.
         softmax: format in which the exponential and the first softmax are computed.
         eps_rounded: whether eps is a number of that storage too.
+        logarithms: whether a kernel without eps works on logarithms; the format in which it then
+            takes their sums is ``softmax``.
     """
 
     storage: str
     softmax: str
     eps_rounded: bool = True
+    logarithms: bool = False
 
 
 ARITHMETICS: Mapping[str, Arithmetic] = {
@@ -31,9 +34,13 @@ ARITHMETICS: Mapping[str, Arithmetic] = {
     "bf16": Arithmetic("bf16", "bf16", eps_rounded=False),
     "bf16, softmax in float32": Arithmetic("bf16", "float32", eps_rounded=False),
     "bf16, softmax in float32, eps in bf16": Arithmetic("bf16", "float32"),
+    "bf16, logarithms": Arithmetic("bf16", "bf16", logarithms=True),
+    "bf16, logarithms, sums in float32": Arithmetic("bf16", "float32", logarithms=True),
     "fp16": Arithmetic("fp16", "fp16", eps_rounded=False),
     "fp16, softmax in float32": Arithmetic("fp16", "float32", eps_rounded=False),
     "fp16, softmax in float32, eps in fp16": Arithmetic("fp16", "float32"),
+    "fp16, logarithms": Arithmetic("fp16", "fp16", logarithms=True),
+    "fp16, logarithms, sums in float32": Arithmetic("fp16", "float32", logarithms=True),
 }
 
 ULP: Mapping[str, float] = {

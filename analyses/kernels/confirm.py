@@ -44,7 +44,8 @@ def confirm(logits: Array, results: Array, fit: Fit, form: str, tolerance: float
     What rounding explains is taken from a second run in a neighbouring arithmetic: the largest
     difference it makes in a matrix, times `SLACK`. Without eps a kernel may work on logarithms too,
     which round in proportion to the spread of the logits. In bf16 or fp16 the order of operations
-    decides about single units: there a unit per normalisation is allowed for.
+    decides about single units, and what is rounded differently once goes on through all
+    normalisations: there a unit for each is allowed for, or what the format itself costs.
 
     Args:
         logits: ``(batch, n, n)``.
@@ -81,12 +82,13 @@ NEIGHBOUR = {"float64": "float32", "float32": "float64"}
 
 def _noise(logits: Array, run: Array, unit: Array, fit: Fit, form: str) -> Array:
     """Units of the last place that rounding explains, ``(batch, 1, 1)`` or a number."""
-    if fit.arithmetic not in NEIGHBOUR:
-        return np.float64(FLOOR_ULP + fit.recipe.normalisations)
-    other = round_to(_run(logits, fit, NEIGHBOUR[fit.arithmetic]), form)
+    other = round_to(_run(logits, fit, NEIGHBOUR.get(fit.arithmetic, "float64")), form)
     moved = np.abs(other - run) / unit
     moved[~np.isfinite(moved)] = 0
-    return SLACK * moved.max((1, 2), keepdims=True) + FLOOR_ULP
+    worst = moved.max((1, 2), keepdims=True)
+    if fit.arithmetic in NEIGHBOUR:
+        return SLACK * worst + FLOOR_ULP
+    return np.maximum(worst, fit.recipe.normalisations) + FLOOR_ULP
 
 
 def _spread(logits: Array, fit: Fit) -> Array:

@@ -19,8 +19,8 @@ TAUS = (1.0, 0.05)
 """Temperatures of the known code bases; others are fitted where neither will do."""
 
 EPS_GRID = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
-FEWEST = 8
-"""Matrices with all entries alive that are needed to say anything."""
+FEWEST = 4
+"""Numbers that no scaling changes, ``(n - 1)^2`` to a matrix, that are needed to say anything."""
 
 EXPLAINED = 0.02
 """Mean error of the logarithm below which a known temperature is taken as right."""
@@ -34,20 +34,39 @@ class Match(NamedTuple):
 
 
 def rank_frames(dump: Dump) -> list[Match]:
-    """Frames by their error, the best first; every one if too few matrices say anything."""
-    clamps = (np.inf, *(c for c in CLAMPS if c < np.abs(dump.logits).max()))
+    """Frames by their error, the best first; none if too few matrices say anything."""
+    clamps = _clamps(dump)
     alive = (dump.results > SMALLEST[dump.format]).all((0, 1))
-    if alive.sum() < FEWEST:
-        return [Match(1.0, Frame(t, c, tau)) for t in (False, True) for c in clamps for tau in TAUS]
+    if alive.sum() * (len(dump.logits) - 1) ** 2 < FEWEST:
+        return []
     z, log_h = dump.logits[..., alive], np.log(dump.results[..., alive])
     found = [m for c in clamps for m in _rank(z, log_h, c, TAUS)]
     if min(m.error for m in found) > EXPLAINED:
         free = tuple(np.geomspace(0.02, 5, 23))
         fitted = [m for c in clamps for m in _rank(z, log_h, c, free, True)]
         fitted += [_fit_clamp(z, log_h, tau) for tau in TAUS]
+        found += [m for fit in fitted for m in _round_numbers(z, log_h, fit)]
         # three times the error: a fitted number explains more than a given one
         found += [m._replace(error=FITTED * m.error) for m in fitted]
     return sorted(found, key=lambda m: m.error)
+
+
+def list_frames(dump: Dump) -> list[Frame]:
+    """Every orientation with every known temperature and clamp that acts."""
+    return [Frame(t, c, tau) for t in (False, True) for c in _clamps(dump) for tau in TAUS]
+
+
+def _clamps(dump: Dump) -> tuple[float, ...]:
+    return (np.inf, *(c for c in CLAMPS if c < np.abs(dump.logits).max()))
+
+
+def _round_numbers(z: Array, log_h: Array, fit: Match) -> Iterator[Match]:
+    """Frames near a fitted one whose clamp and temperature have one or two digits."""
+    old = fit.frame
+    for digits in (1, 2):
+        clamp, tau = (float(f"{x:.{digits}g}") for x in (old.clamp, old.tau))
+        ranked = _rank(z, log_h, clamp, (tau,))
+        yield from (m for m in ranked if m.frame.transposed == old.transposed)
 
 
 FITTED = 3.0

@@ -90,10 +90,13 @@ def _towards(dump: Dump, fit: Fit, known: Recipe, best: Array) -> Fit:
 
     A number that does keeps the fewest digits of its fitted value that explain as much.
     """
-    whole = fit._replace(recipe=known._replace(first=fit.recipe.first, iters=fit.recipe.iters))
+    ours = fit.recipe
+    whole = fit._replace(recipe=known._replace(first=ours.first, iters=ours.iters))
     whole = whole.change(eps=known.eps)  # the frame of its clamp and tau
-    if not is_worse(per_matrix(dump, whole), best, dump.format):
-        fit = whole
+    for tried in (whole, whole.change(tau=ours.tau), whole.change(tau=ours.tau, clamp=ours.clamp)):
+        if not is_worse(per_matrix(dump, tried), best, dump.format):
+            fit = tried
+            break
     for field in ("clamp", "tau", "eps", "iters"):
         if getattr(fit.recipe, field) == getattr(known, field):
             continue
@@ -106,10 +109,15 @@ def _towards(dump: Dump, fit: Fit, known: Recipe, best: Array) -> Fit:
 
 
 def _shorten(dump: Dump, fit: Fit, best: Array, field: str) -> Fit:
-    """The value of the fewest digits that is no worse."""
+    """The power of ten, or else the value of the fewest digits, that is no worse."""
     value = getattr(fit.recipe, field)
-    for digits in range(MAX_DIGITS if value < np.inf else 0):
-        tried = fit.change(**{field: float(f"{value:.{digits}e}")})
+    if not 0 < value < np.inf:
+        return fit
+    exponent = np.log10(value)
+    powers = sorted((np.floor(exponent), np.ceil(exponent)), key=lambda p: abs(p - exponent))
+    values = [float(f"1e{power:.0f}") for power in powers]
+    for near in [*values, *(float(f"{value:.{digits}e}") for digits in range(MAX_DIGITS))]:
+        tried = fit.change(**{field: near})
         if not is_worse(per_matrix(dump, tried), best, dump.format):
             return tried
     return fit
@@ -127,7 +135,9 @@ def is_worse(errors: Array, best: Array, form: str) -> bool:
     """
     off = errors - best
     mean = float(best.mean())
+    # of a single matrix the unit of the last place says nothing of a recipe, of many it does
     chance = max(4 * off.std() / np.sqrt(len(off)), max(0.02, len(off) ** -0.5) * mean)
+    chance += 2 * ULP[form] / len(off)
     return bool(off.mean() > chance or errors.max() > 4 * best.max() + ULP[form])
 
 

@@ -17,6 +17,10 @@ MAX_MISSES = 8
 SPANS = np.array([1e-3, 1e-2, 0.1, 0.5, 1.0])
 """Relative changes of eps that are tried, downwards and upwards."""
 
+MAX_EPS = 1.0
+HALVINGS = 5
+"""Times the decade in which an upper end of eps lies is halved."""
+
 
 class Miss(NamedTuple):
     """A recipe that was not run, and its largest difference from the dump.
@@ -159,7 +163,20 @@ def _eps(dump: Dump, fit: Fit, best: Array) -> Iterator[str]:
         ]
         spans.append(max(ends, default=0.0))
     if max(spans) >= 0.1:
-        yield f"eps {eps * (1 - spans[0]):.3g} to {eps * (1 + spans[1]):.3g}"
+        high = _highest(dump, fit, best, eps) if spans[1] == 1 else eps * (1 + spans[1])
+        yield f"eps {eps * (1 - spans[0]):.3g} to {high:.3g}"
+
+
+def _highest(dump: Dump, fit: Fit, best: Array, eps: float) -> float:
+    """The largest eps that is no worse: a floor that no sum falls below may be far larger."""
+    step = 10.0
+    while eps * step <= MAX_EPS and not is_worse(_errors(dump, fit, eps * step), best, dump.format):
+        eps *= step
+    for _ in range(HALVINGS):
+        step = step**0.5
+        if not is_worse(_errors(dump, fit, eps * step), best, dump.format):
+            eps *= step
+    return eps
 
 
 def _errors(dump: Dump, fit: Fit, eps: float) -> Array:
@@ -167,7 +184,9 @@ def _errors(dump: Dump, fit: Fit, eps: float) -> Array:
 
 
 def _arithmetic(dump: Dump, fit: Fit, best: Array) -> Iterator[str]:
-    for name in ARITHMETICS:
+    for name, kind in ARITHMETICS.items():
+        if kind.logarithms and fit.recipe.eps_on != "none":
+            continue  # there is no such kernel
         if name != fit.arithmetic and not is_worse(
             per_matrix(dump, fit._replace(arithmetic=name)), best, dump.format
         ):

@@ -6,7 +6,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.geometry.recipes import Recipe
-from birkhoff_cli.analyses.kernels.arithmetic import ARITHMETICS, round_to
+from birkhoff_cli.analyses.kernels.arithmetic import ARITHMETICS, Arithmetic, round_to
 
 
 def follow(z: Array, recipe: Recipe, eps: Array, arithmetic: str) -> Iterator[tuple[int, Array]]:
@@ -23,8 +23,10 @@ def follow(z: Array, recipe: Recipe, eps: Array, arithmetic: str) -> Iterator[tu
         next step overwrites.
     """
     kind = ARITHMETICS[arithmetic]
-    work = np.float64 if arithmetic == "float64" else np.float32
     first, last = (1, 0) if recipe.first == "rows" else (0, 1)
+    if kind.logarithms and recipe.eps_on == "none":
+        yield from _follow_logarithms(z, (first, last), kind)
+    work = np.float64 if arithmetic == "float64" else np.float32
     eps = np.asarray(eps, work)[:, None]
     eps = round_to(eps, kind.storage) if kind.eps_rounded else eps
     z = round_to(z.astype(work), kind.storage)
@@ -47,6 +49,23 @@ def follow(z: Array, recipe: Recipe, eps: Array, arithmetic: str) -> Iterator[tu
             total = round_to(total + eps, kind.storage)
         h /= total
         h = round_to(h, kind.storage)
+        count += 1
+
+
+def _follow_logarithms(
+    z: Array, axes: tuple[int, int], kind: Arithmetic
+) -> Iterator[tuple[int, Array]]:
+    """The same for ever on logarithms: ``logsumexp`` step by step, or in one rounding."""
+    z = round_to(z.astype(np.float32), kind.storage)
+    count = 0
+    while True:
+        yield count, round_to(np.exp(z), kind.storage)
+        axis = axes[count % 2]
+        top = z.max(axis, keepdims=True)
+        powers = round_to(np.exp(round_to(z - top, kind.softmax)), kind.softmax)
+        total = round_to(powers.sum(axis, keepdims=True), kind.softmax)
+        total = round_to(round_to(np.log(total), kind.softmax) + top, kind.softmax)
+        z = round_to(z - total, kind.storage)
         count += 1
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.geometry.recipes import PLANS, Recipe
 from birkhoff_cli.analyses.geometry.sinkhorn import Side
-from birkhoff_cli.analyses.kernels.arithmetic import ULP, round_to
+from birkhoff_cli.analyses.kernels.arithmetic import ARITHMETICS, ULP, round_to
 from birkhoff_cli.analyses.kernels.dump import Dump, Frame, Seen
-from birkhoff_cli.analyses.kernels.invariant import rank_frames
+from birkhoff_cli.analyses.kernels.invariant import list_frames, rank_frames
 from birkhoff_cli.analyses.kernels.run import follow
 
 MAX_NORMALISATIONS = 201
@@ -66,19 +66,34 @@ def search(dump: Dump) -> list[Fit]:
     """The best fits, the best first; narrow arithmetic only where float64 does not explain it."""
     part = np.random.default_rng(1).permutation(dump.logits.shape[-1])[:PART]
     small = dump.part(part)
-    frames = _alike(rank_frames(small))
     with np.errstate(all="ignore"):
+        frames = _alike(rank_frames(small)) or _screen(dump.part(part[:FEW]))
         fits = _fit(dump, small, ["float64"], frames[:3])
         if ULP[dump.format] / 1000 < fits[0].error < LOST:
             fits = _narrow(dump, small, fits, frames[:2])
     return fits
 
 
+FEW = 24
+"""Matrices on which every frame is tried where none can be told beforehand."""
+
+
 def _alike(ranked: Sequence[tuple[float, Frame]]) -> list[Frame]:
-    """Frames that explain as much as the best: without a clamp first, then of temperature 1."""
-    best = ranked[0][0]
+    """Frames that explain as much as the best.
+
+    Without a clamp first, then of temperature 1, then of numbers with few digits.
+    """
+    best = ranked[0][0] if ranked else 0.0
     frames = {frame for error, frame in ranked if error < 1.5 * best + 1e-9}
-    return sorted(frames, key=lambda f: (f.clamp < np.inf, f.tau != 1, f))
+    return sorted(
+        frames, key=lambda f: (f.clamp < np.inf, f.tau != 1, len(f"{f.clamp:g}{f.tau:g}"), f)
+    )
+
+
+def _screen(few: Dump) -> list[Frame]:
+    """Every frame, the one of the best recipe first."""
+    fits = sorted(_coarse(few, ["float64"], list_frames(few)), key=_error_of)
+    return list(dict.fromkeys(fit.frame for fit in fits))
 
 
 def _narrow(dump: Dump, small: Dump, fits: list[Fit], frames: Sequence[Frame]) -> list[Fit]:
@@ -87,8 +102,7 @@ def _narrow(dump: Dump, small: Dump, fits: list[Fit], frames: Sequence[Frame]) -
         fits = [*fits, measure(dump, fit._replace(arithmetic="float32"))]
     fits = sorted(fits, key=_error_of)
     if dump.format in ("bf16", "fp16") and fits[0].error > ULP[dump.format] / 500:
-        names = [dump.format, f"{dump.format}, softmax in float32"]
-        names.append(f"{names[1]}, eps in {dump.format}")
+        names = [name for name, kind in ARITHMETICS.items() if kind.storage == dump.format]
         fits = sorted([*fits, *_fit(dump, small, names, frames)], key=_error_of)
     return fits
 
@@ -111,7 +125,8 @@ def _coarse(dump: Dump, names: Sequence[str], frames: Sequence[Frame]) -> Iterat
     for frame in frames:
         seen = dump.seen(frame)
         for name in names:
-            for start, eps_on in PLANS:
+            linear = not ARITHMETICS[name].logarithms
+            for start, eps_on in (plan for plan in PLANS if linear or plan[1] == "none"):
                 for first in ("rows", "columns"):
                     side: Side = "rows" if first == "rows" else "columns"
                     recipe = Recipe(start, side, eps_on, 0.0, 0, frame.tau, frame.clamp)

@@ -20,7 +20,7 @@ Source: mHC, arXiv:2512.24880; the variants from their code, as measured on its 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -138,6 +138,10 @@ class MHC(Parameterization):
             preset = preset._replace(eps=EPS.get(str(self.guard), 0.0))
         given = {n: getattr(self, n, None) for n in Settings._fields}
         return preset._replace(**{n: v for n, v in given.items() if v is not None})
+
+    def resolved(self) -> Mapping[str, Any]:
+        """The variant with all that it sets."""
+        return {"variant": self.variant, **self.settings._asdict()}
 
     @property
     def exact(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from birkhoff_cli import methods, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.options import Idle
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.random_numbers import Seed
 from birkhoff_cli.analyses.core.source import Drawn, Draws
@@ -174,8 +175,28 @@ class DrawnMatrices(Method):
         return {**super().options(), "seed": SEED, **own}
 
     def used(self, request: Request) -> set[str]:
-        """With every option of the draws."""
-        return super().used(request) | {"seed", *field_options(draws_of(self.parameter), GROUP)}
+        """With every option of the draws, but those that are idle.
+
+        Raises:
+            UsageError: the method itself says one of those, as in ``mhc:d=3``.
+        """
+        every = {"seed", *field_options(draws_of(self.parameter), GROUP)} | super().used(request)
+        idle = {name for mark in self._idle(request) for name in mark.names}
+        for name in methods.parse(request["method"]).options if idle and request["method"] else ():
+            if name in idle:
+                raise UsageError(self.refusal(name, request))
+        return every - idle
+
+    def refusal(self, name: str, request: Request) -> str:
+        """It is idle, or the method has no such option."""
+        for mark in self._idle(request):
+            if name in mark.names:
+                return f"{dashes(name)} has no effect with {dashes(mark.option)} {mark.value}"
+        return super().refusal(name, request)
+
+    def _idle(self, request: Request) -> list[Idle]:
+        marks = [m for m in self.parameter.marks if isinstance(m, Idle)]
+        return [m for m in marks if request.get(m.option) == m.value]
 
     def read(self, request: Request, d: int | None) -> Any:
         """The draws of a method."""

@@ -61,14 +61,20 @@ def load(name: str) -> TableFormat:
     return next(format for format in formats() if format.name == name)
 
 
-def by_suffix(path: Path) -> TableFormat:
+def by_suffix(path: Path, arrays: bool = False) -> TableFormat:
     """What to write into a file, by its name.
+
+    Args:
+        path: the file.
+        arrays: whether a format that holds named arrays and no table will do too.
 
     Raises:
         UsageError: the name says nothing; those are listed that do.
     """
     known = {suffix: format for format in writable() for suffix in format.suffixes}
-    if format := known.get(path.suffix.lower()):
+    others = (format for format in formats() if arrays and format.writes_arrays)
+    every = {suffix: format for format in others for suffix in format.suffixes} | known
+    if format := every.get(path.suffix.lower()):
         return format
     raise UsageError(f"{path}: '{path.suffix}' names no table format; use {', '.join(known)}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
@@ -67,6 +68,11 @@ class TableFormat(ABC):
     def writes(self) -> bool:
         """Whether `write` is there."""
         return type(self).write is not TableFormat.write
+
+    @property
+    def writes_arrays(self) -> bool:
+        """Whether `write_arrays` is there."""
+        return type(self).write_arrays is not TableFormat.write_arrays
 
     @abstractmethod
     def recognises(self, head: bytes) -> bool:
@@ -132,3 +138,10 @@ class TableFormat(ABC):
         """Write every batch; ``sink`` need not be seekable."""
         del batches, schema, sink, footer
         raise Unsupported(f"{self.name} files are read and not written")
+
+    def write_arrays(
+        self, arrays: Iterable[tuple[str, Array]], notes: Mapping[str, str], sink: BinaryIO
+    ) -> None:
+        """Write named arrays, and what is to be said of them by key; the same bytes every time."""
+        del arrays, notes, sink
+        raise Unsupported(f"{self.name} files hold a table and no named arrays")

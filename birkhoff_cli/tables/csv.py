@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import INCOMPLETE
 from birkhoff_cli.content import Content
@@ -76,15 +76,22 @@ class Csv(TableFormat):
         sink: BinaryIO,
         footer: Footer,
     ) -> None:
-        """Every cell as it is; text is quoted."""
+        """Every cell as it is; text is quoted.
+
+        Raises:
+            UsageError: a column of lists of different lengths.
+        """
         import pyarrow as pa
         import pyarrow.csv
 
-        from birkhoff_cli.tables._flat import flatten
+        from birkhoff_cli.tables._flat import flatten, list_depth, list_sizes
         from birkhoff_cli.tables._groups import row_groups
         from birkhoff_cli.tables._sink import Sink
 
         del footer
+        for field in schema:
+            if list_depth(field.type) > len(list_sizes(field.type)):
+                raise UsageError(f"csv has no lists such as {field.name}; write parquet or ndjson")
         flat = flatten(pa.Table.from_batches([], schema)).schema
         with pa.csv.CSVWriter(Sink(sink), flat) as writer:
             for group in row_groups(batches, schema):

@@ -1,9 +1,15 @@
 """Several arrays as ``numpy.savez`` writes them: the one that holds mixing matrices is read."""
 
+import io
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.lib import format as npy_format
+
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
@@ -32,6 +38,23 @@ class Npz(TableFormat):
                 values = _arrays.read_values(content, file, header)
                 file.read()  # to the end, where the checksum is compared
         return _arrays.array_trace(label, values, facts)
+
+    def write_arrays(
+        self, arrays: Iterable[tuple[str, Array]], notes: Mapping[str, str], sink: BinaryIO
+    ) -> None:
+        """As ``numpy.savez`` does, and each note as an array that holds one text."""
+        texts = ((name, np.array(text)) for name, text in notes.items())
+        with zipfile.ZipFile(sink, "w") as archive:
+            for name, values in (*arrays, *texts):
+                # an entry without a time would have that of the clock
+                entry = zipfile.ZipInfo(f"{name}.npy", EPOCH)
+                data = io.BytesIO()
+                npy_format.write_array(data, np.asarray(values, order="C"), allow_pickle=False)
+                archive.writestr(entry, data.getvalue())
+
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The first time that a zip archive can hold."""
 
 
 def _entry(label: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -1,13 +1,19 @@
 """One tensor of a safetensors file, as people save matrices who have no model to save."""
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import Store, escape, open_store, where
 from birkhoff_cli.containers.kinds import kind
+from birkhoff_cli.containers.safetensors import DTYPES
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
@@ -57,6 +63,32 @@ class Safetensors(TableFormat):
             require_memory(8 * store.tensors[name].nbytes, where(label))
             values = store.read(name)
             return _arrays.array_trace(label, values, facts | {"inputs": [store.digest()]})
+
+    def write_arrays(
+        self, arrays: Iterable[tuple[str, Array]], notes: Mapping[str, str], sink: BinaryIO
+    ) -> None:
+        """A header with the notes as metadata, then all arrays in their order."""
+        header: dict[str, Any] = {"__metadata__": dict(notes)}
+        parts, end = [], 0
+        for name, values in arrays:
+            data = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
+            span = [end, end + len(data)]
+            shape = list(values.shape)
+            header[name] = {"dtype": CODES[values.dtype.name], "shape": shape, "data_offsets": span}
+            parts.append(data)
+            end = span[1]
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % ALIGNED)
+        sink.write(len(text).to_bytes(8, "little") + text)
+        for data in parts:
+            sink.write(data)
+
+
+ALIGNED = 8
+"""Bytes to a multiple of which a header is filled up."""
+
+CODES = {name: code for code, name in DTYPES.items()}
+"""A dtype as a header names it."""
 
 
 def _name(store: Store) -> str | None:
