@@ -42,7 +42,7 @@ RUNS = {
     "plot": [("table.parquet",)],
     "region": [("--d", "3"), ("--d", "3,4")],
     "report": [("small.npy",)],
-    "sample": [GO],
+    "sample": [GO, ("--method", "mhc-lite", "--table", "golden")],
     "similarity": [("model.pt", *TOKENS), (*MODELS, *TOKENS)],
     "sinkhorn": [("--method", "mhc", "--layers", "2", *FEW), STEPS],
     "slice": [(*GO, "--d", "3"), STEPS],
