@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
-from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.converters import Converter, Plain, converters_of
@@ -91,7 +91,18 @@ class Binding:
             BirkhoffError: something that is named cannot be read.
         """
         paths = request.get("path") or ()
-        if len(paths) < 2 or any(c.takes_series for c in self.converters):
+        if len(paths) < 2:
+            return partial(self.module.run, **self.arguments(request))
+        from birkhoff_cli import series
+
+        try:
+            return self._prepare_series(request, paths)
+        except Unsupported:
+            series.check_steps(paths)
+            raise
+
+    def _prepare_series(self, request: Request, paths: Sequence[Any]) -> Callable[[], Result]:
+        if any(c.takes_series for c in self.converters):
             return partial(self.module.run, **self.arguments(request))
         from birkhoff_cli import series
 

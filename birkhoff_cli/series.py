@@ -10,10 +10,11 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
-from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli import checkpoints
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.folders import first_parts
 from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
 from birkhoff_cli.steps import step_in_name, training_step
@@ -67,11 +68,35 @@ def order_by_step(models: Sequence[Model], paths: Sequence[Path]) -> list[tuple[
     pairs = list(zip(steps, models, strict=True))
     if len(pairs) == 1:
         return [*pairs]
-    names = ", ".join(where(path) for path in paths[:MAX_NAMES])
-    names += f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else ""
     if why := _why_no_series(steps, models, paths):
-        raise BadInput(f"{names}: are no series over training steps: {why}")
+        raise _no_series(paths, why)
     return sorted(pairs, key=lambda pair: pair[0] or 0)
+
+
+def check_steps(paths: Sequence[Path]) -> None:
+    """Hold that the step of every file is known, before it is asked what else it lacks.
+
+    Raises:
+        BadInput: the step of one is not, so these are several models.
+    """
+    for path in map(Path, paths):
+        try:
+            with open_store(path) as store:
+                step = training_step(path, checkpoints.stored_step(store.config))
+        except BirkhoffError:  # whoever reads it says what is wrong
+            continue
+        if step is None:
+            raise _no_series(paths, _unknown_step(path))
+
+
+def _no_series(paths: Sequence[Path], why: str) -> BadInput:
+    names = ", ".join(where(Path(path)) for path in paths[:MAX_NAMES])
+    names += f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else ""
+    return BadInput(f"{names}: are no series over training steps: {why}")
+
+
+def _unknown_step(path: Path) -> str:
+    return f"the step of {where(path)} is not known; call it ckpt_N, or give one of them"
 
 
 def _why_no_series(
@@ -79,8 +104,7 @@ def _why_no_series(
 ) -> str | None:
     """What speaks against it, and the way out."""
     if None in steps:
-        path = paths[steps.index(None)]
-        return f"the step of {where(path)} is not known; call it ckpt_N, or give one of them"
+        return _unknown_step(paths[steps.index(None)])
     first: dict[int | None, Path] = {}
     for step, path in zip(steps, paths, strict=True):
         if step in first:

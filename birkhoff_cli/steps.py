@@ -61,7 +61,7 @@ def _in_notes(folder: Path) -> int | None:
             step = None
         if type(step) is int:
             return step
-    return step_in_name(_text(folder / "latest") or "")
+    return step_in_name(_text(folder / "latest") or _text(folder / "latest_universal") or "")
 
 
 def _text(path: Path) -> str | None:

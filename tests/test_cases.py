@@ -81,3 +81,22 @@ def test_hy_v4_mixes_nothing(birkhoff):
     found = formats.read(CASES / "hyv4_release")
     np.testing.assert_array_equal(found.trace().matrices[0], [np.eye(4)] * 6)
     assert birkhoff("inspect", CASES / "hyv4_release").returncode == 0
+
+
+@there
+def test_gemma3n_is_altup_and_mixes_what_follows_its_streams(birkhoff):
+    path = CASES / "gemma3n_altup"
+    found = formats.read(path)
+    assert found.method == "altup" and "AltUp" in found.convention
+    np.testing.assert_array_equal(found.trace().matrices[0], [np.eye(4)] * 3)
+    run = birkhoff("depth-drift", path, "--inputs", "gaussian", "-n", "20", "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["row_error_max"] > 1e-3
+    run = birkhoff("inspect", path)
+    assert run.returncode == 0 and "altup" in run.stdout.lower()
+
+
+@there
+def test_a_file_of_a_model_and_its_average_that_are_the_same_is_read_and_said():
+    found = formats.read(CASES / "unet_h_res_logits" / "ema.pt", {"variant": "unet"})
+    assert any("'ema' is the same" in said for said in found.assumptions)

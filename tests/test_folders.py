@@ -1,6 +1,12 @@
 """Folders as trainers leave them: which files are the model, and what is said of the others."""
 
+import argparse
+import enum
 import json
+import signal
+import sys
+import types
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -129,3 +135,117 @@ def test_another_programs_folder_is_named(tmp_path):
     (tmp_path / "_METADATA").write_text("{}")
     with pytest.raises(Unsupported, match="an Orbax checkpoint, which is not read here"):
         checkpoints.read(tmp_path)
+
+
+AVERAGES = ("ema", "state_dict_ema", "model_ema", "module")
+
+
+@pytest.mark.parametrize("key", AVERAGES)
+@pytest.mark.parametrize("wrapper", ["", "module."])
+def test_two_models_in_one_file_are_both_named_with_how_to_choose(tmp_path, model, key, wrapper):
+    average = {f"{wrapper}{name}": tensor + 1 for name, tensor in in_torch(model).items()}
+    torch_save(tmp_path / "ckpt.pt", {"model": in_torch(model), key: average, "step": 3})
+    prefix = "" if key == "module" else key  # a wrapper's word tells nothing apart
+    if not prefix:
+        with pytest.raises(BadInput, match="are the same tensor; keep one of them"):
+            checkpoints.read(tmp_path / "ckpt.pt")
+        return
+    with pytest.raises(BadInput, match=f"holds 2 models.* give --set prefix= or .*={key}"):
+        checkpoints.read(tmp_path / "ckpt.pt")
+    alone = {"": model, prefix: {name: array + 1 for name, array in model.items()}}
+    for word, arrays in alone.items():
+        save_file(arrays, tmp_path / "alone.safetensors")
+        found = checkpoints.read(tmp_path / "ckpt.pt", {"prefix": word})
+        truth = checkpoints.read(tmp_path / "alone.safetensors")
+        np.testing.assert_array_equal(found.trace().matrices, truth.trace().matrices)
+        assert found.step == 3
+
+
+def test_a_trainers_own_tensors_are_no_second_model(tmp_path, model):
+    state = {
+        "model": in_torch(model),
+        "optimizer": {"exp_avg": in_torch(model)},
+        "optim_state": {"exp_avg": in_torch(model), "state": {0: {"step": torch.zeros(())}}},
+        "grads": in_torch(model),
+        "best_loss": torch.zeros(()),
+        "buffers": {"rope": torch.zeros(3)},
+    }
+    torch_save(tmp_path / "ckpt.pt", state)
+    same(tmp_path / "ckpt.pt", model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "keys", [("model", "language_model", "encoder"), ("params",), ("net", "g")]
+)
+def test_dictionaries_in_one_another_are_names(tmp_path, model, keys):
+    state = in_torch(model)
+    for key in reversed(keys):
+        state = {key: state}
+    torch_save(tmp_path / "ckpt.pt", {**state, "iteration": 5, "rng_state": [torch.zeros(2)]})
+    assert same(tmp_path / "ckpt.pt", model, tmp_path).step == 5
+
+
+def test_a_dictionary_that_holds_itself_ends(tmp_path):
+    inner = {f"k{k}": torch.zeros(1) for k in range(3)}
+    for name in "abcdef":
+        inner |= {f"{name}{k}": inner.copy() for k in range(3)}
+    inner["self"] = inner
+    torch_save(tmp_path / "ckpt.pt", {"model": inner})
+    with pytest.raises(BadInput, match="none that one of"):
+        checkpoints.read(tmp_path / "ckpt.pt")
+
+
+def test_megatrons_old_layout_with_its_objects(tmp_path, rng):
+    from test_formats_distributed import ARGS
+    from test_formats_distributed import model as megatron
+
+    tensors = {name: torch.from_numpy(array) for name, array in megatron(rng).items()}
+    kind = types.ModuleType("megatron.core.enums")
+    kind.ModelType = enum.Enum("ModelType", {"one": 1}, module=kind.__name__)
+    with mock.patch.dict(
+        sys.modules, {"megatron": kind, "megatron.core": kind, kind.__name__: kind}
+    ):
+        args = argparse.Namespace(**ARGS, model_type=kind.ModelType.one, exit=signal.SIGTERM)
+        state = {"model": tensors, "args": args, "iteration": 300, "checkpoint_version": 3.0}
+        for rank in range(2):
+            torch_save(tmp_path / "iter_0000300" / f"mp_rank_0{rank}" / "model_optim_rng.pt", state)
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("300")
+    found = checkpoints.read(tmp_path)
+    assert found.format == "megatron" and found.step == 300 and found.map.iters == 7
+    one = checkpoints.read(tmp_path / "iter_0000300" / "mp_rank_01" / "model_optim_rng.pt")
+    np.testing.assert_array_equal(found.trace().matrices, one.trace().matrices)
+
+
+def test_a_folder_of_two_models_says_so_before_what_each_of_them_lacks(birkhoff, tmp_path):
+    logits = {f"blocks.{k}.H_res_logits": torch.zeros(4, 4) for k in range(2)}
+    for name in ("model.pt", "ema.pt"):
+        torch_save(tmp_path / "two" / name, logits)
+    for command in ("inspect", "degeneration", "depth-drift"):
+        done = birkhoff(command, "two")
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+        assert "model.pt" in done.stderr and "ema.pt" in done.stderr
+    assert birkhoff("inspect", "two/ema.pt").returncode == 4
+
+
+def test_a_second_model_that_is_the_same_is_said(tmp_path, model):
+    torch_save(tmp_path / "ckpt.pt", {"model": in_torch(model), "ema": in_torch(model)})
+    found = same(tmp_path / "ckpt.pt", model, tmp_path)
+    assert "the model under 'ema' is the same, and read once" in found.assumptions
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(
+    "given", ["run", "run/global_step9_universal", "run/global_step9_universal/zero"]
+)
+def test_deepspeeds_universal_checkpoint_by_any_of_its_folders(tmp_path, model, alone, given):
+    step = tmp_path / "run" / "global_step9_universal"
+    for name, tensor in in_torch(model).items():
+        torch_save(step / "zero" / name / "fp32.pt", tensor if alone else {"param": tensor})
+        torch_save(step / "zero" / name / "exp_avg.pt", {"param": tensor + 1})
+    torch_save(step / "mp_rank_00_model_states.pt", {"module": None, "global_steps": 9})
+    (tmp_path / "run" / "latest_universal").write_text("global_step9_universal")
+    found = same(tmp_path / given, model, tmp_path)
+    assert len(found.inputs[0]["sha256"]) == 64
+    (step / "zero" / sorted(model)[0] / "fp32.pt").write_bytes(b"PK\3\4")
+    with pytest.raises(BadInput, match=r"fp32\.pt: does not end as a zip archive"):
+        checkpoints.read(tmp_path / given)

@@ -174,7 +174,7 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
         assumptions=(*found.assumptions, *left, *_about_names(named), *store.notes),
         prefix=named.prefix,
         wrappers=named.wrappers,
-        step=_step(store.config),
+        step=stored_step(store.config),
     )
 
 
@@ -274,7 +274,7 @@ def _about_names(store: "NamedStore") -> tuple[str, ...]:
     return (f"names are read without {', '.join(found)}",) if found else ()
 
 
-def _step(config: Mapping[str, Any]) -> int | None:
+def stored_step(config: Mapping[str, Any]) -> int | None:
     """Training step that the file stores."""
     for key in STEPS:
         if type(step := config.get(key)) is int and 0 <= step < MAX_STEP:

@@ -110,7 +110,7 @@ def _owners(store: NamedStore) -> dict[paths.Path, dict[str, str]]:
 
 def _places(store: NamedStore) -> Places:
     """Sites in the order of numbers in names, else of the file."""
-    found = _owners(store)
+    found = paths.in_one_model(store, _owners(store))
     owners = paths.ordered(list(found))
     return dict(zip(paths.named(owners), (found[owner] for owner in owners), strict=True))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.containers.names import TABLE, Name, Opaque, Storage, number
+from birkhoff_cli.containers.names import Name, Opaque, Storage, lookup, number
 from birkhoff_cli.containers.store import escape, where
 
 MAX_STEPS = 2_000_000
@@ -65,12 +65,12 @@ class Descriptor(pickle._Unpickler):
         self.stack: list[Any]
 
     def find_class(self, module: str, name: str) -> Name:
-        """Look the name up in `TABLE`.
+        """Look the name up in `birkhoff_cli.containers.names`.
 
         Raises:
             BadInput: the name is not there; what it would do is never found out.
         """
-        found = TABLE.get(f"{module}.{name}")
+        found = lookup(module, name)
         if found is None:
             raise BadInput(
                 f"{where(self.path)}: holds the Python object '{escape(f'{module}.{name}', 60)}', "

@@ -19,6 +19,7 @@ from birkhoff_cli.containers.kinds import (
 )
 from birkhoff_cli.containers.parts import MAX_PARTS, open_index, open_parts
 from birkhoff_cli.containers.store import INCOMPLETE, Store, escape, unreadable, where
+from birkhoff_cli.containers.universal import open_universal, root_of
 
 INDEX = ".index.json"
 MODELS = ("model.safetensors", "pytorch_model.bin", "consolidated.safetensors")
@@ -71,6 +72,8 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
     entries = _entries(folder)
     if foreign := next((FOREIGN[e.name] for e in entries if e.name in FOREIGN), ""):
         raise Unsupported(f"{where(folder)}: {not_read(foreign)}")
+    if parameters := root_of(folder):
+        return open_universal(folder, parameters)
     return _of_entries(folder, entries, depth)
 
 
@@ -250,9 +253,11 @@ def latest_of(folder: Path) -> Path:
         if word != "release" and not re.fullmatch("[0-9]{1,12}", word, re.ASCII):
             raise BadInput(f"{where(note)}: is not the number of an iteration; name its directory")
         return folder / ("release" if word == "release" else f"iter_{int(word):07}")
-    note = folder / "latest"
-    if not os.path.lexists(note) or is_folder(note):
+    notes = [folder / name for name in ("latest", "latest_universal")]
+    written = [note for note in notes if os.path.lexists(note) and not is_folder(note)]
+    if not written:
         return folder
+    note = written[0]
     word = _word(note)
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", word, re.ASCII):
         raise BadInput(f"{where(note)}: is not the name of a folder beside it; name the folder")

@@ -55,6 +55,24 @@ class Name(NamedTuple):
     dtype: str = ""
 
 
+PROGRAMS = (
+    *("megatron", "deepspeed", "lightning", "pytorch_lightning", "lightning_fabric", "omegaconf"),
+    *("transformers", "accelerate", "signal"),
+)
+"""Packages whose objects trainers keep beside the weights: arguments, enumerations, scalers."""
+
+
+def lookup(module: str, name: str) -> "Name | None":
+    """What a pickle may mention under a name; None if it may not.
+
+    What trainers define stays an inert record: it is not looked up, and no code of it runs.
+    """
+    full = f"{module}.{name}"
+    if full not in TABLE and module.partition(".")[0] in PROGRAMS:
+        return Name(full, lambda *arguments: Opaque(full, arguments))
+    return TABLE.get(full)
+
+
 def number(value: Any) -> int:
     """A size, stride or offset that memory could have."""
     if type(value) is not int or not 0 <= value < MAX_NUMBER:

@@ -1,5 +1,6 @@
 """The parts of a loaded checkpoint: its tensors by name, and the rest as plain data."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -14,25 +15,56 @@ Tensor = TypeVar("Tensor")
 STATE_DICTS = ("model", "state_dict", "model_state_dict", "module")
 """Keys under which training programs keep the weights."""
 
+NO_MODEL = re.compile(
+    r"optim|sched|scaler|rng|grad|moment|exp_avg|callback|loops?$|sampler|fragment", re.IGNORECASE
+)
+"""What the keys of a trainer's own state have in them, though tensors may be there by name."""
+
+MAX_VISITED = 200_000
+"""Values of dictionaries in one another that are looked at."""
+
 MAX_DEPTH, MAX_WIDTH, MAX_NODES, MAX_TEXT = 8, 1000, 10_000, 10_000
 """Bounds of the plain data: a pickle can describe a structure that unfolds without end."""
 
 CUT = "..."
+NUMBERED = re.compile(r"(?<![^.])[0-9]")
 
 
 def split(path: Path, root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of the state dict, and everything that is neither tensors nor an optimizer.
+
+    Other dictionaries of tensors in the same layers are other models, such as an average of the
+    weights: their names begin with their key.
 
     Raises:
         BadInput: ``root`` is not a dict.
     """
     if not isinstance(root, dict):
         raise BadInput(f"{where(path)}: holds no dictionary of tensors; save model.state_dict()")
-    found = {key: _tensors(root.get(key), kind) for key in STATE_DICTS}
-    chosen = next((key for key in STATE_DICTS if found[key]), "")
-    rest = {k: v for k, v in root.items() if k != "optimizer" and not isinstance(v, kind)}
-    rest.pop(chosen, None)
-    return found[chosen] if chosen else _tensors(root, kind), plain(rest)
+    budget = iter(range(MAX_VISITED))
+    parts = {
+        key: found
+        for key, value in root.items()
+        if isinstance(key, str) and isinstance(value, dict) and not NO_MODEL.search(key)
+        if (found := dict(_tensors(value, kind, "", MAX_DEPTH, budget)))
+    }
+    rest = {k: v for k, v in root.items() if k not in parts and not isinstance(v, kind)}
+    chosen = next((key for key in STATE_DICTS if key in parts), "")
+    tensors = parts.pop(chosen, None)
+    if tensors is None:  # no key says which are the weights
+        tensors = {k: v for k, v in root.items() if isinstance(k, str) and isinstance(v, kind)}
+    layers = {_in_layer(name) for name in tensors}
+    for key, other in parts.items():
+        if not chosen or not layers.isdisjoint(map(_in_layer, other)):  # another model
+            for name, tensor in other.items():
+                tensors.setdefault(f"{key}.{name}", tensor)
+    return tensors, plain({k: v for k, v in rest.items() if k != "optimizer"})
+
+
+def _in_layer(name: str) -> str:
+    """A name from its first number on: before it, copies of a model differ."""
+    found = NUMBERED.search(name)
+    return name[found.start() :] if found else name
 
 
 def plain(value: Any) -> Any:
@@ -40,10 +72,17 @@ def plain(value: Any) -> Any:
     return _plain(value, MAX_DEPTH, iter(range(MAX_NODES)))
 
 
-def _tensors(value: Any, kind: type[Tensor]) -> dict[str, Tensor]:
-    if not isinstance(value, dict):
-        return {}
-    return {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, kind)}
+def _tensors(
+    value: Any, kind: type[Tensor], begin: str, depth: int, budget: Iterator[int]
+) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of dictionaries in one another, by their keys joined with dots."""
+    for (key, inner), _ in zip(value.items(), budget, strict=False):
+        if not isinstance(key, str):
+            continue
+        if isinstance(inner, kind):
+            yield begin + key, inner
+        elif depth and isinstance(inner, dict):
+            yield from _tensors(inner, kind, f"{begin}{key}.", depth - 1, budget)
 
 
 def _plain(value: Any, depth: int, budget: Iterator[int]) -> Any:

@@ -32,7 +32,7 @@ def matches(store: NamedStore, pattern: re.Pattern[str]) -> Iterator[tuple[str, 
 
 
 def in_one_model(store: NamedStore, pattern: re.Pattern[str]) -> dict[str, re.Match[str]]:
-    """`matches` by name, all of which have one prefix.
+    """`matches` by name, all of which have one prefix; of models that are the same, one.
 
     Raises:
         BadInput: two models; it names a tensor of each and how to choose.
@@ -40,17 +40,20 @@ def in_one_model(store: NamedStore, pattern: re.Pattern[str]) -> dict[str, re.Ma
     found = dict(matches(store, pattern))
     if store.prefix == "":
         return {name: match for name, match in found.items() if not match["prefix"]}
-    first: dict[str, str] = {}
+    models: dict[str, dict[str, str]] = {}
     for name, match in found.items():
-        first.setdefault(match["prefix"] or "", name)
-    if len(first) > 1:
-        shown = [store.stored[name] for name in list(first.values())[:2]]
-        choices = [f"--set prefix={escape(prefix, 40)}" for prefix in list(first)[:2]]
-        raise BadInput(
-            f"{where(store.path)}: holds {len(first)} models, one with '{escape(shown[0])}' and "
-            f"one with '{escape(shown[1])}'; give {' or '.join(choices)}"
-        )
-    return found
+        prefix = match["prefix"] or ""
+        models.setdefault(prefix, {})[name.removeprefix(prefix and f"{prefix}.")] = name
+    if len(models) < 2:
+        return found
+    if store.are_copies(models):
+        return {name: found[name] for name in next(iter(models.values())).values()}
+    shown = [store.stored[next(iter(names.values()))] for names in list(models.values())[:2]]
+    choices = [f"--set prefix={escape(prefix, 40)}" for prefix in list(models)[:2]]
+    raise BadInput(
+        f"{where(store.path)}: holds {len(models)} models, one with '{escape(shown[0])}' and "
+        f"one with '{escape(shown[1])}'; give {' or '.join(choices)}"
+    )
 
 
 def by_depth(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
@@ -57,6 +58,7 @@ class NamedStore:
         self.stored: dict[str, str] = {}
         self._twice: dict[str, str] = {}
         self._segments: dict[str, None] = {}
+        self._copies: dict[tuple[str, ...], bool] = {}
         frozen = []
         for name in self._under(prefix):
             if FROZEN.search(name):
@@ -87,6 +89,29 @@ class NamedStore:
     def digest(self) -> dict[str, Any]:
         """Name, size and sha256 of what was read."""
         return self.store.digest()
+
+    def are_copies(self, models: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether models have the same tensors to the last bit, which is then noted.
+
+        Args:
+            models: bare names by the names that they have in a model, by the model's prefix.
+        """
+        key = tuple(models)
+        if key not in self._copies:
+            first, *others = models.values()
+            self._copies[key] = all(self._is_copy(first, other) for other in others)
+            if self._copies[key]:
+                words = " and ".join(f"'{escape(word, 40)}'" for word in key[1:])
+                self.store.notes.append(f"the model under {words} is the same, and read once")
+        return self._copies[key]
+
+    def _is_copy(self, one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+        if one.keys() != other.keys():
+            return False
+        pairs = [(name, other[tail]) for tail, name in one.items()]
+        if any(self.tensors[a] != self.tensors[b] for a, b in pairs):
+            return False
+        return all(np.array_equal(self.read(a), self.read(b), equal_nan=True) for a, b in pairs)
 
     def refuse_twice(self, names: Iterable[str]) -> None:
         """Hold that no two tensors of the file have one of these names.

@@ -1,13 +1,81 @@
 """Sites in anybody's model, by the paths of their modules."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site
-from birkhoff_cli.containers import escape
+from birkhoff_cli.checkpoints.sites.names import NamedStore
+from birkhoff_cli.containers import escape, where
 
 Path = tuple[str, ...]
 """Words of a module's name in its model."""
+
+Modules = Mapping[Path, dict[str, str]]
+"""Bare names of tensors by those in the code, by module."""
+
+
+COPY = re.compile(
+    r"(?:.*_)?(?:ema|shadow|swa|averaged?|teacher|student|target|draft|online|actor|critic)(?:_.*)?",
+    re.IGNORECASE,
+)
+"""Words for one of several models in a file."""
+
+
+def in_one_model(store: NamedStore, owners: Modules) -> dict[Path, dict[str, str]]:
+    """Modules of one model: those that ``--set prefix=`` leaves, if it is given.
+
+    The same modules below a word and beside it, or below two words of which one is that of a copy,
+    are two models. Below two other words, as of the halves of a U-Net, they are one.
+
+    Args:
+        store: the checkpoint.
+        owners: bare names of their tensors, by those in the code, by module.
+
+    Raises:
+        BadInput: two models; it names both and how to choose.
+    """
+    below: dict[str, set[Path]] = {}
+    for path in owners:
+        word = path[0] if len(path) > 1 and not _number(path[0]) else ""
+        below.setdefault(word, set()).add(path[1:] if word else path)
+    for word, inner in below.items():
+        copies = [w for w, others in below.items() if w != word and others == inner]
+        if word and inner <= owners.keys():
+            outer = {path: own for path, own in owners.items() if path[0] != word}
+            return _one_of(store, {"": outer, word: _under(owners, word)})
+        if copies and any(COPY.fullmatch(w) for w in (word, *copies)):
+            return _one_of(store, {w: _under(owners, w) for w in (word, *copies)})
+    return dict(owners)
+
+
+def _under(owners: Modules, word: str) -> dict[Path, dict[str, str]]:
+    return {path: own for path, own in owners.items() if path[0] == word}
+
+
+def _one_of(
+    store: NamedStore, models: Mapping[str, dict[Path, dict[str, str]]]
+) -> dict[Path, dict[str, str]]:
+    """The one that was chosen, or the first of those that are the same."""
+    first = next(iter(models))
+    if first == "" and store.prefix == "":
+        return models[first]
+    tails = {
+        word: {
+            ".".join((*path[bool(word) :], tensor)): name
+            for path, names in owners.items()
+            for tensor, name in names.items()
+        }
+        for word, owners in models.items()
+    }
+    if store.are_copies(tails):
+        return models[first]
+    choices = " or ".join(f"--set prefix={escape(word, 40)}" for word in models)
+    shown = " and one under ".join(f"'{escape(word, 40)}'" for word in models if word)
+    raise BadInput(
+        f"{where(store.path)}: holds {len(models)} models, one under {shown}"
+        f"{' and one beside it' if first == '' else ''}; give {choices}"
+    )
 
 
 def ordered(paths: Sequence[Path]) -> list[Path]:
