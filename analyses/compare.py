@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses import regions
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
@@ -77,6 +78,7 @@ SUMMARY = (
 )
 
 
+@analysis
 def run(
     methods: tuple[Parameterization, ...],
     *,

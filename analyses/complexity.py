@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
@@ -111,6 +112,7 @@ SITES = 2
 """Per layer: attention and MLP."""
 
 
+@analysis
 def run(
     methods: tuple[Parameterization, ...] = (),
     *,

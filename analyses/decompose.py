@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.options import With
@@ -111,6 +112,7 @@ Numbers = dict[str, Any]
 """Columns by name, a row per matrix."""
 
 
+@analysis
 def run(
     trace: MixingTrace,
     *,

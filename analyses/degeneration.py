@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D, quantity
@@ -111,6 +112,7 @@ SUMMARY = (
 SIZE = (10.0, 3.4)
 
 
+@analysis
 def run(
     series: tuple[MixingTrace, ...],
     *,

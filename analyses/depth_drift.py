@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Grouped, run_fold
+from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, LAYERS, SAMPLES, SITES, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws, Source
@@ -114,8 +116,9 @@ MAX_BYTES = 64e6
 """Of the matrices that are taken together, in float64."""
 
 
+@analysis
 def run(
-    source: Annotated[Source, Draws(samples=1000, layers=24)],
+    source: Annotated[Source, Draws(samples=1000, layers=24), ArrayAxis("sites")],
     *,
     from_each: Annotated[bool, "composites from every start, not only from the first site"] = False,
 ) -> Result:

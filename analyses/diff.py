@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.parameterization import require
@@ -74,6 +75,7 @@ SIZE = (6.4, 3.6)
 Verdict = Literal["equal", "transposed", "different"]
 
 
+@analysis
 def run(
     a: MixingTrace,
     b: MixingTrace | None = None,

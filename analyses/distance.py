@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, D, quantity
@@ -91,6 +92,7 @@ MEASURES = tuple(c.name for c in SCHEMA[4:])
 SIZE = (8.6, 4.6)
 
 
+@analysis
 def run(a: MixingTrace, b: MixingTrace) -> Result:
     """Every distance of every pair.
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, D, quantity
@@ -86,6 +87,7 @@ MATRICES = (
 )
 
 
+@analysis
 def run(
     *,
     trace: Annotated[

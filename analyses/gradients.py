@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.metadata import meta_of
@@ -100,6 +101,7 @@ SUMMARY = (
 PARTS = tuple(c.name for c in SCHEMA[11:])
 
 
+@analysis
 def run(
     methods: tuple[Parameterization, ...],
     *,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
@@ -86,6 +87,7 @@ MOMENTS = 64
 """Numbers kept for every entry: five at each of some twelve nodes of a tree over blocks."""
 
 
+@analysis
 def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
     """Means over samples and distributions of entries, of every site and of the composite.
 

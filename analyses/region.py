@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from birkhoff_cli.analyses import regions
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
@@ -68,6 +69,7 @@ MAX_SIDE = 100
 """Beyond, a region differs from the unit disk by less than 2e-4 of its area."""
 
 
+@analysis
 def run(
     *,
     kind: Annotated[

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import UsageError
@@ -64,6 +65,7 @@ GOLDEN = (
 IDLE = Idle("table", "golden", ("samples", "draw", "scale", "dtype", "device", "d"))
 
 
+@analysis
 def run(
     source: Annotated[Drawn, Draws(samples=1000), IDLE],
     *,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
@@ -95,6 +96,7 @@ KEPT = 2**29
 SIZE = (10.0, 3.4)
 
 
+@analysis
 def run(series: tuple[TokenRun, ...]) -> Result:
     """Measure how similar streams are, at every step, site and stage, with H and with I.
 

@@ -31,6 +31,7 @@ from birkhoff_cli.analyses.balancing.convergence import (
 )
 from birkhoff_cli.analyses.balancing.stage import Stage, open_stages
 from birkhoff_cli.analyses.balancing.tally import Key, Numbers, Tally
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.quantities import (
@@ -133,6 +134,7 @@ SUMMARY = (
 SIZE = (10.0, 6.4)
 
 
+@analysis
 def run(
     source: Annotated[Source, Draws(samples=1000, layers=24)],
 ) -> Result:

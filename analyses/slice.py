@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.fold import Blocks, Chained, Series, run_fold
 from birkhoff_cli.analyses.core.parameterization import require
@@ -111,6 +112,7 @@ SIZE = (8.6, 3.6)
 BINS = 300
 
 
+@analysis
 def run(
     source: Annotated[Source, Draws()],
     *,

@@ -13,6 +13,7 @@ Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from birkhoff_cli.analyses import regions
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.fold import run_fold
 from birkhoff_cli.analyses.core.metadata import meta_of
@@ -63,6 +64,7 @@ Way = Literal["sample", "targets", "frontier"]
 TARGETS, FRONTIER = With("probe", "targets"), With("probe", "frontier")
 
 
+@analysis
 def run(
     source: Annotated[Source, Draws()],
     *,

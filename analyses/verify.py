@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.quantities import (
     AT_LEAST_0,
@@ -114,6 +115,7 @@ SUMMARY = (
 SIZE = (7.2, 4.2)
 
 
+@analysis
 def run(
     dump: Annotated[Stack, "Matrices that a kernel made"],
     *,

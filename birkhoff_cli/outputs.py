@@ -1,13 +1,12 @@
 """A result becomes a table file, a figure, and a summary: in that order, each whole or not."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from birkhoff_cli import files, report
-from birkhoff_cli.analyses.core import metadata
+from birkhoff_cli.analyses.core import figure
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.invocation import STAMP, Invocation
@@ -15,15 +14,6 @@ from birkhoff_cli.text import either
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "savefig.dpi": 200,
-    "svg.hashsalt": "birkhoff",
-}
-SIZE = (4.8, 3.9)
 
 
 def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
@@ -39,7 +29,7 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     table = None
     if invocation.output is not None or invocation.plot is not None:
         table = write(result, invocation)
-    summary = result.summary
+    summary = result.finish()
     if table is not None and invocation.plot is not None:
         draw(table, invocation.module, invocation.plot)
     report.show(summary, result, invocation)
@@ -89,7 +79,7 @@ def write(result: Result, invocation: Invocation) -> "pa.Table | None":
         format = invocation.table_format
         with files.opened(invocation.output) as sink:
             if format.writes or result.arrays is None:
-                format.write(batches, schema, sink, lambda: provenance.footer(result.summary))
+                format.write(batches, schema, sink, lambda: provenance.footer(result.finish()))
             else:
                 notes = {k.decode(): v.decode() for k, v in stamp(invocation, result).items()}
                 format.write_arrays(result.arrays(), notes, sink)
@@ -113,37 +103,9 @@ def _keep(
         yield batch
 
 
-def _by_step(table: "pa.Table") -> "Iterator[pa.Table]":
-    """The tables of a series one by one, as each would be alone; else the table itself."""
-    facts = metadata.load(table.schema.metadata)
-    if "series" not in facts["meta"]:
-        yield table
-        return
-    import pyarrow.compute as pc
-
-    for step, meta in sorted(facts["meta"]["series"].items(), key=lambda item: int(item[0])):
-        rows = table.filter(pc.equal(table["step"], int(step))).drop_columns("step")
-        meta = meta | {"title": f"{meta.get('title', '')}, step {step}"}
-        yield rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta}))
-
-
 def draw(table: "pa.Table", module: ModuleType, path: Path) -> None:
-    """House style, one figure, one file; the painter sees only the table."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
+    """One figure, one file; the painter sees only the table."""
     suffix = path.suffix.lower()
-    with mpl.rc_context(), warnings.catch_warnings(action="ignore"):  # of letters no font has
-        mpl.rcdefaults()  # not what a matplotlibrc in the current directory says
-        mpl.rcParams.update(STYLE)
-        size = getattr(module, "SIZE", SIZE)
-        tables = list(_by_step(table))
-        figure = Figure(figsize=(size[0], size[1] * len(tables)), layout="constrained")
-        if len(tables) == 1:
-            module.draw(table, figure)
-        else:
-            parts: Any = figure.subfigures(len(tables))
-            for part, rows in zip(parts, tables, strict=True):
-                module.draw(rows, part)
-        with files.opened(path) as sink:
-            figure.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})
+    drawn = figure.figure_of(table, module)
+    with figure.house_style(), files.opened(path) as sink:
+        drawn.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})

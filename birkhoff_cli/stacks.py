@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from birkhoff_cli.analyses.core.array_trace import real
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.stack import Stack
@@ -73,7 +74,7 @@ def read(path: Path) -> Stack:
                 f"{where(file)}: has dtype {escape(entry.dtype, 40)}; save it as float32"
             )
         require_memory(6 * entry.size, where(file))
-        values = _arrays.real(entry.read()) if entry.dtype != "float64" else entry.read()
+        values = real(entry.read()) if entry.dtype != "float64" else entry.read()
         sha256 = content.digest.sha256
         facts = {"name": escape(file.name), "size": content.size, "sha256": sha256}
     square = values.reshape(_square(entry.shape) or ())

@@ -5,6 +5,7 @@ and has no effect is refused.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ class Idle:
     option: str
     value: str
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArrayAxis:
+    """What the first axis of an array ``(n, d, d)`` is to an analysis, if not samples."""
+
+    name: Literal["samples", "sites"] = "samples"
 
 
 @dataclass(frozen=True)

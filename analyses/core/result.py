@@ -1,29 +1,42 @@
 """What an analysis returns: rows that stream, and a few headline numbers."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core import metadata
+from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
+from birkhoff_cli.analyses.core.memory import available
 from birkhoff_cli.analyses.core.table import Columns, Schema, arrow_schema, record_batch
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
+    from matplotlib.figure import Figure
 
     from birkhoff_cli.analyses.core.arrays import Array
     from birkhoff_cli.analyses.core.fold import Blocks, Fold
 
 Summary = Mapping[str, Any]
 
+AGAIN = "run the analysis again"
 
-@dataclass
+
+@dataclass(repr=False)
 class Result:
     """Rows in steps, and the summary that is known once the last step was taken.
 
+    Nothing is computed before it is asked for. `table`, `summary` and all that is made of them
+    take every step once and keep the rows, so that they are the same however often and in
+    whatever order they are read. The command line takes `batches` and `finish` instead, which
+    keep nothing.
+
     Attributes:
         schema: the columns.
-        steps: an iterator over columns, one mapping per step of the work. Whoever takes the
-            steps decides whether to keep the rows: a summary alone needs no memory for them.
+        steps: an iterator over columns, one mapping per step of the work.
         summarise: the headline numbers; call it after the last step.
         total: number of steps, for a progress bar.
         meta: facts about the run that a picture needs and no column holds.
@@ -33,6 +46,7 @@ class Result:
             result is that of one: its ranges can be run elsewhere, and merged.
         arrays: the same numbers as named arrays, for file formats that hold no tables; None where
             a table is all there is.
+        module: name of the analysis's module, which draws the table and explains the summary.
     """
 
     schema: Schema
@@ -43,27 +57,156 @@ class Result:
     failed: Callable[[], str | None] = lambda: None
     fold: "tuple[Fold[Any, Any], Blocks[Any]] | None" = None
     arrays: "Callable[[], Iterator[tuple[str, Array]]] | None" = None
+    module: str | None = None
+    _read: "tuple[pa.Table | None, Summary] | None" = field(default=None, init=False)
+    _broken: Exception | None = field(default=None, init=False)
 
     def batches(self, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
-        """Take the steps, each as an Arrow record batch."""
+        """Take the steps, each as an Arrow record batch; the rows are not kept.
+
+        Raises:
+            UsageError: the steps were taken already, by whoever it was.
+        """
+        if self._broken or self._read:
+            raise self._broken or UsageError(f"the rows are in the table of this result; {AGAIN}")
+        self._broken = UsageError(f"the rows of this result were passed on; {AGAIN}")
         return (record_batch(schema, columns) for columns in self.steps if columns)
 
-    @property
-    def table(self) -> "pa.Table":
-        """Take every step and return all rows, with ``meta`` in the schema's metadata."""
-        import pyarrow as pa
-
-        schema = arrow_schema(self.schema, metadata.dump({"meta": self.meta}))
-        return pa.Table.from_batches(self.batches(schema), schema)
-
-    @property
-    def summary(self) -> Summary:
-        """Take every step that is left and return the headline numbers."""
+    def finish(self) -> Summary:
+        """Take every step that is left without keeping rows, and return the headline numbers."""
+        if self._read is not None:
+            return self.summary
+        self._broken = self._broken or UsageError(f"the rows were not kept; {AGAIN}")
         for _ in self.steps:
             pass
         return self.summarise()
+
+    @property
+    def table(self) -> "pa.Table":
+        """All rows, with ``meta`` in the schema's metadata.
+
+        Raises:
+            TooLarge: they take more than half of the memory there is; the summary is still known.
+            UsageError: they were passed on, or the run was stopped before its end.
+            BirkhoffError: what the analysis raises.
+        """
+        table, _ = self._all()
+        if table is None:
+            raise TooLarge(
+                "the rows exceed half of the memory there is; take fewer samples, or write them "
+                "with the command's -o"
+            )
+        return table
+
+    @property
+    def summary(self) -> Summary:
+        """The headline numbers.
+
+        Raises:
+            UsageError: the rows were passed on, or the run was stopped before its end.
+            BirkhoffError: what the analysis raises.
+        """
+        return self._all()[1]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The rows as a pandas table; a matrix is an array of arrays.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        _require("pandas")
+        return self.table.to_pandas()
+
+    def to_polars(self) -> "pl.DataFrame":
+        """The rows as a polars table; a matrix is a d x d array.
+
+        Raises:
+            ImportError: polars is not installed.
+        """
+        polars = _require("polars")
+        frame: pl.DataFrame = polars.from_arrow(self.table)
+        return frame
+
+    def plot(self) -> "Figure":
+        """The picture of the table, as ``--plot`` draws it.
+
+        Raises:
+            UsageError: this analysis draws none.
+        """
+        from birkhoff_cli.analyses.core.figure import figure_of
+
+        if self.author is None or "draw" not in vars(self.author):
+            raise UsageError(f"{self.name} draws no picture; take its table")
+        return figure_of(self.table, self.author)
+
+    @property
+    def author(self) -> ModuleType | None:
+        """The analysis's module, if it is known."""
+        return sys.modules.get(self.module or "")
+
+    @property
+    def name(self) -> str:
+        """The word for the analysis."""
+        return (self.module or "result").rpartition(".")[2].replace("_", "-")
+
+    def __repr__(self) -> str:
+        """Its name, and the first numbers if they are known already."""
+        if self._read is None:
+            return f"<{self.name}: {len(self.schema)} columns, not computed yet>"
+        table, summary = self._read
+        rows = "rows too many to keep" if table is None else f"{len(table):,} rows"
+        numbers = [f"{k} {v:.6g}" for k, v in summary.items() if type(v) in (int, float)]
+        return f"<{', '.join([f'{self.name}: {rows}', *numbers[:3]])}>"
+
+    def _repr_html_(self) -> str:
+        """The summary and the meaning of every number, for a notebook."""
+        from birkhoff_cli.analyses.core.page import page
+
+        return page(self)
+
+    def _all(self) -> "tuple[pa.Table | None, Summary]":
+        """Every row and the summary; an error is the same error whenever somebody asks."""
+        if self._broken is not None:
+            raise self._broken
+        if self._read is None:
+            self._broken = UsageError(f"the run was stopped before its end; {AGAIN}")
+            try:
+                self._read = self._kept(), dict(self.summarise())
+            except Exception as error:
+                self._broken = error
+                raise
+            self._broken = None
+        return self._read
+
+    def _kept(self) -> "pa.Table | None":
+        """The rows of all steps; None once they take too much memory."""
+        import pyarrow as pa
+
+        schema = arrow_schema(self.schema, metadata.dump({"meta": self.meta}))
+        kept: list[pa.RecordBatch] | None = []
+        limit, size = available() // 2, 0
+        for columns in self.steps:
+            if columns and kept is not None:
+                kept.append(record_batch(schema, columns))
+                size += kept[-1].nbytes
+                kept = kept if size <= limit else None
+        return None if kept is None else pa.Table.from_batches(kept, schema)
 
 
 def at_once(schema: Schema, columns: Columns, summary: Summary, **meta: Any) -> Result:
     """A result whose rows are all there already."""
     return Result(schema, iter((columns,)), lambda: summary, meta=meta)
+
+
+def _require(library: str) -> ModuleType:
+    """Import what only some users have.
+
+    Raises:
+        ImportError: saying how to get it.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(library)
+    except ImportError as error:
+        raise ImportError(f"{library} is not installed; pip install {library}") from error

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 from birkhoff_cli import files, matrices, members, outputs, provenance
-from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core import discover, figure
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.quantities import quantity
 from birkhoff_cli.analyses.core.result import Result
@@ -151,9 +151,9 @@ def _section(name: str, module: ModuleType, request: Request, folder: Path) -> d
         if table is not None:  # which it never is where a figure is wanted
             outputs.draw(table, module, picture)
         return section | {
-            "summary": finite(dict(found.summary)),
+            "summary": finite(dict(found.finish())),
             "figure": base64.b64encode(picture.read_bytes()).decode(),
-            "width": round(PIXELS * getattr(module, "SIZE", outputs.SIZE)[0]),
+            "width": round(PIXELS * getattr(module, "SIZE", figure.SIZE)[0]),
             "table": f"{folder.name}/{name}.parquet",
             "rows": 0 if table is None else len(table),
             "columns": [(c.name, c.about, c.unit) for c in found.schema],

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from birkhoff_cli.analyses.core.array_trace import ASSUMED, array_sites, four_axes, real
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
-from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
 from birkhoff_cli.containers import escape, where, zips
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
 from birkhoff_cli.content import COPIES, Content
@@ -28,9 +29,6 @@ HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
     (2, 0): npy_format.read_array_header_2_0,
 }
-ASSUMED = (
-    "rows are outputs, x_out[i] = sum_j H[i, j] x_in[j]: an array does not say; transpose it if not"
-)
 
 
 def only_name(names: Sequence[str]) -> str | None:
@@ -133,25 +131,10 @@ def read_exactly(file: IO[bytes], size: int) -> bytes:
 def array_trace(label: Path, array: NDArray[Any], facts: dict[str, Any]) -> MixingTrace:
     """The trace of an array of square matrices, whatever its axes are."""
     values = real(array).reshape(four_axes(array.shape))
-    return in_memory(values, array_sites(values.shape[1]), where(label), meta=assuming(facts))
-
-
-def four_axes(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """One sample, samples of one site, or samples of sites: ``(sample, site, d, d)``."""
-    samples, sites, *_ = (*shape[:-2], 1, 1)
-    return samples, sites, shape[-2], shape[-1]
-
-
-def array_sites(count: int) -> tuple[Site, ...]:
-    """Sites by number: an array has no names."""
-    return tuple(Site(k, "file", f"site {k}") for k in range(count))
+    sites = array_sites(values.shape[1], "file")
+    return in_memory(values, sites, where(label), meta=assuming(facts))
 
 
 def assuming(facts: dict[str, Any]) -> dict[str, Any]:
     """Provenance with what an array does not say."""
     return facts | {"assumptions": [ASSUMED]}
-
-
-def real(array: NDArray[Any]) -> NDArray[Any]:
-    """Native float32 as it is, everything else as float64."""
-    return array.astype(np.float32 if array.dtype.str[1:] == "f4" else np.float64, copy=False)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from birkhoff_cli.analyses.core.array_trace import real
 from birkhoff_cli.analyses.core.arrays import regrouped
 from birkhoff_cli.analyses.core.errors import TooLarge
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -20,7 +21,6 @@ from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.tables import _rows as rows
-from birkhoff_cli.tables._arrays import real
 from birkhoff_cli.tables._columns import gathered, trace_columns
 from birkhoff_cli.tables._format import Stored
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
+from birkhoff_cli.analyses.core.array_trace import real
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
-from birkhoff_cli.tables._arrays import real
 
 MAX_WORD = 1000
 """Bytes of the name of a branch."""

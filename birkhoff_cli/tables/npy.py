@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.array_trace import array_sites, four_axes, real
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
@@ -38,7 +39,7 @@ class Npy(TableFormat):
                 values = _arrays.read_values(content, file, header)
                 return _arrays.array_trace(label, values, facts)
             start = file.tell()
-        samples, *inner = _arrays.four_axes(header.shape)
+        samples, *inner = four_axes(header.shape)
 
         def read(block: int, first: int) -> Iterator[Array]:
             with refusing(label), content.open() as file:
@@ -46,14 +47,14 @@ class Npy(TableFormat):
                 for k in range(first, samples, block):
                     shape = (min(block, samples - k), *inner)
                     data = _arrays.read_exactly(file, prod(shape) * header.dtype.itemsize)
-                    yield _arrays.real(np.frombuffer(data, header.dtype)).reshape(shape)
+                    yield real(np.frombuffer(data, header.dtype)).reshape(shape)
 
         return MixingTrace(
             d=inner[-1],
             samples=samples,
-            sites=_arrays.array_sites(inner[0]),
+            sites=array_sites(inner[0], "file"),
             source=where(label),
             reader=read,
-            dtype=_arrays.real(np.empty(0, header.dtype)).dtype,
+            dtype=real(np.empty(0, header.dtype)).dtype,
             meta=_arrays.assuming(facts),
         )
