@@ -45,9 +45,22 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
 
 
 def _start_worker() -> None:
-    """Let SIGINT kill workers silently; the parent reports it."""
+    """Let SIGINT kill workers silently; the parent reports it, and none outlives the parent."""
+    import threading
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     process.keep_freed_memory()
+
+
+def _end_with_parent() -> None:
+    """End when the parent has: a worker holds both ends of its queue, and would wait for ever."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(128 + signal.SIGTERM)
 
 
 @contextmanager

@@ -1,8 +1,12 @@
 """How a table was made, in its metadata: written and read here and nowhere else."""
 
+import hashlib
 import json
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +38,28 @@ def program_version() -> str:
         return version("birkhoff-cli")
     except PackageNotFoundError:
         return "source"
+
+
+@cache
+def code_digest() -> str:
+    """Of every source file of this installation."""
+    total = hashlib.sha256()
+    for path in _own_sources():
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _own_sources() -> list[Path]:
+    """Every source file of the package, sorted; a checkout has part of it behind a link."""
+    folders = os.walk(Path(__file__).parent, followlinks=True)
+    every = (Path(folder, name) for folder, _, names in folders for name in names)
+    return sorted(path for path in every if path.suffix == ".py")
+
+
+def digest_of(facts: Any) -> str:
+    """The sha256 of what can be written as JSON."""
+    text = json.dumps(finite(facts), sort_keys=True, default=plain)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stamp(schema: str, meta: Mapping[str, Any], **facts: Any) -> dict[bytes, bytes]:

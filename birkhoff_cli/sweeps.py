@@ -1,23 +1,22 @@
 """A grid of runs of one command: every cell a file of its own, finished once and for all.
 
 A cell is a pure task: the command's name and the texts of its options. It writes its table when it
-is done, under a name made of all of them; a sweep that was killed goes on where it was, and shards
-of it on several machines need nothing from one another.
+is done, under a name made of them, of the bytes that it reads and of the code that reads them; a
+sweep that was killed goes on where it was, and shards of it on several machines need nothing from
+one another.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from birkhoff_cli import engines, files, members, outputs, packages, provenance, tables, values
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.binding import Binding, bind
@@ -80,13 +79,27 @@ class Sweep:
         value = text if values.many(option.kind) else option.read(text)
         return value if type(value) in COLUMN_TYPES else text
 
-    def cache_path(self, cell: Cell) -> Path:
-        """The file of a cell: hash of command, program version, options, and code of others."""
-        texts = self.request_of(cell).texts
-        key: list[Any] = [self.command, provenance.program_version(), texts]
-        key += packages.digests(self.command, [texts.get("method", ()), texts.get("sampler", ())])
-        text = json.dumps(key, sort_keys=True)
-        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.parquet"
+
+class Planned(NamedTuple):
+    """A cell, the file in which it is kept once it is done, and what that depends on.
+
+    Attributes:
+        number: in the whole grid.
+        cell: what varies.
+        path: where it is kept.
+        digests: of the code, and of what the run says of its inputs.
+    """
+
+    number: int
+    cell: Cell
+    path: Path
+    digests: tuple[str, str]
+
+
+def _code_digest(command: str, texts: Mapping[str, Text]) -> str:
+    """Of the installation, and of a command and methods from elsewhere."""
+    methods = [texts.get("method", ()), texts.get("sampler", ())]
+    return provenance.digest_of([provenance.code_digest(), packages.digests(command, methods)])
 
 
 def plan(command: str, request: Request, grid: Request, output: Path | None) -> Sweep:
@@ -177,8 +190,14 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
         raise UsageError(
             f"--shard {'/'.join(map(str, sweep.shard))} has no cells; use fewer shards"
         )
-    requests = (binding.narrow(sweep.request_of(cell)) for _, cell in cells)
-    schemas = {binding.prepare(request)().schema for request in requests}
+    planned, schemas = [], set()
+    for number, cell in cells:
+        request = sweep.request_of(cell)
+        result = binding.prepare(binding.narrow(request))()
+        digests = (_code_digest(sweep.command, request.texts), provenance.digest_of(result.meta))
+        key = provenance.digest_of([sweep.command, request.texts, *digests])
+        planned.append(Planned(number, cell, sweep.folder / f"{key[:32]}.parquet", digests))
+        schemas.add(result.schema)
     if len(schemas) > 1:
         raise UsageError("the tables of this sweep have different columns; sweep something else")
     schema = schemas.pop()
@@ -196,7 +215,7 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
             ),
             *schema,
         ),
-        steps=_steps(sweep, names, engine, results),
+        steps=_steps(sweep, planned, names, engine, results),
         summarise=lambda: {"cells": len(results), "results": results},
         total=len(cells),
         meta={"sweep": {axis: [*texts] for axis, texts in sweep.axes.items()}},
@@ -208,16 +227,20 @@ def _column_type(sweep: Sweep, axis: str) -> str:
 
 
 def _steps(
-    sweep: Sweep, names: Mapping[str, str], engine: str | None, results: list[dict[str, Any]]
+    sweep: Sweep,
+    planned: Sequence[Planned],
+    names: Mapping[str, str],
+    engine: str | None,
+    results: list[dict[str, Any]],
 ) -> Iterator[Columns]:
     with files.writing(str(sweep.folder)):
         sweep.folder.mkdir(exist_ok=True)
-    missing = [cell for _, cell in sweep.cells if not sweep.cache_path(cell).exists()]
-    yield from ({} for _ in range(len(sweep.cells) - len(missing)))
+    missing = [cell for cell in planned if not cell.path.exists()]
+    yield from ({} for _ in range(len(planned) - len(missing)))
     for _ in _finish(sweep, missing, engine):
         yield {}
-    for number, cell in sweep.cells:
-        table, _ = tables.read(path := sweep.cache_path(cell))
+    for number, cell, path, _ in planned:
+        table, _ = tables.read(path)
         front = {"cell": number, **{names[a]: sweep.value(a, text) for a, text in cell.items()}}
         results.append({**front, **_numbers(provenance.summary(table, path))})
         yield from _rows(table, front)
@@ -245,35 +268,57 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _finish(sweep: Sweep, missing: Sequence[Cell], engine: str | None) -> Iterator[None]:
+def _finish(sweep: Sweep, missing: Sequence[Planned], engine: str | None) -> Iterator[None]:
     """Run cells until all are done; each is written when it is."""
     if not missing:
         return
-    from concurrent.futures import as_completed
+    from concurrent.futures import BrokenExecutor, as_completed
 
     with engines.executor(engine, len(missing)) as pool:
         tasks = [
             pool.submit(
-                finish, sweep.command, sweep.request_of(cell).absolute(), sweep.cache_path(cell)
+                finish,
+                sweep.command,
+                sweep.request_of(each.cell).absolute(),
+                each.path,
+                each.digests,
             )
-            for cell in missing
+            for each in missing
         ]
-        for task in as_completed(tasks):
-            task.result()
-            yield
+        try:
+            for task in as_completed(tasks):
+                task.result()
+                yield
+        except BrokenExecutor as error:
+            raise TooLarge(
+                "a process of the sweep was killed, perhaps for want of memory; what is done is "
+                "kept: run it again, with fewer processes, --engine 1"
+            ) from error
 
 
-def finish(name: str, texts: Mapping[str, Text], path: Path) -> None:
+def finish(name: str, texts: Mapping[str, Text], path: Path, digests: tuple[str, str]) -> None:
     """Run one cell and write its table, whole or not at all.
 
     Args:
         name: of the command.
         texts: of its options.
         path: the cell's file.
+        digests: of the code, and of what the run says of its inputs, where the sweep was planned.
 
     Raises:
         BirkhoffError: what the command raises.
+        Unsupported: the code here is another.
+        BadInput: an input has changed since.
     """
     binding, request = bind(members.module_of(name), texts)
+    code, facts = digests
+    if _code_digest(name, texts) != code:
+        raise Unsupported(
+            "a worker of the sweep has other code than the one that planned it; "
+            "install the same version on both"
+        )
+    result = binding.prepare(request)()
+    if provenance.digest_of(result.meta) != facts:
+        raise BadInput("an input was changed while the sweep ran; run it again")
     invocation = Invocation(name, binding.module, request, output=path, format="parquet")
-    outputs.write(binding.prepare(request)(), invocation)
+    outputs.write(result, invocation)

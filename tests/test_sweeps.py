@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli import members, provenance, sweeps
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
+from birkhoff_cli.binding import bind
+from birkhoff_cli.command import SWEEP
 from birkhoff_cli.commands import merge
+from birkhoff_cli.request import Request
+from conftest import ROOT
 
 GRID = ("spectrum", "--method", "go-mhc", "-n", "40", "--sweep", "d=3,4", "--sweep", "s=1,2")
 
@@ -55,6 +61,60 @@ def test_a_finished_cell_is_never_run_again(birkhoff, tmp_path):
     assert (tmp_path / "grid.parquet").read_bytes() == first
     assert birkhoff(*GRID, "--seed", "1", "-o", "grid.parquet").returncode == 0
     assert len(list(cells.iterdir())) == 8  # another word, other cells
+
+
+def test_a_cell_of_another_file_at_the_same_path_is_run_again(birkhoff, tmp_path):
+    """Even if its size and its time are those of the old one."""
+    path = tmp_path / "ckpt.pt"
+    words = ("depth-drift", "ckpt.pt", "--sweep", "inputs=static,gaussian", "-o", "g.parquet")
+    answers = []
+    for step in (0, 600):
+        shutil.copy(ROOT / "examples" / "mhc" / f"ckpt_{step:06}.pt", path)
+        os.utime(path, ns=(0, 0))
+        done = birkhoff(*words, "--engine", "1", "--json")
+        assert done.returncode == 0, done.stderr
+        answers.append([r["composite_column_max"] for r in json.loads(done.stdout)["results"]])
+        alone = json.loads(birkhoff("depth-drift", "ckpt.pt", "--json").stdout)
+        assert answers[-1][0] == alone["composite_column_max"]
+    assert answers[0] != answers[1]
+    assert len([*(tmp_path / "g.parquet.cells").iterdir()]) == 4
+
+
+def test_a_cell_of_other_code_is_run_again_and_a_worker_with_other_code_is_refused(
+    tmp_path, monkeypatch
+):
+    module = members.module_of("region")
+    binding, request = bind(module, {"kind": "karpelevic"})
+    grid = Request({o.name: o for o in SWEEP}, {"sweep": ("d=2,3",)}, {})
+
+    def cells():
+        sweep = sweeps.plan("region", request, grid, tmp_path / "r.parquet")
+        assert sweeps.run(sweep, binding, "1").summary["cells"] == 2
+        return {path.name for path in (tmp_path / "r.parquet.cells").iterdir()}
+
+    first = cells()
+    assert cells() == first
+    monkeypatch.setattr(provenance, "code_digest", lambda: "other code")
+    with pytest.raises(Unsupported, match="other code than the one that planned it"):
+        cells()  # the workers are processes of their own, with the code that is installed
+    monkeypatch.undo()
+    assert cells() == first
+
+
+def test_a_killed_worker_is_a_lack_of_memory_and_no_bug(tmp_path, monkeypatch):
+    from concurrent.futures import ProcessPoolExecutor
+
+    class Fragile(ProcessPoolExecutor):
+        def submit(self, *words, **more):
+            del words, more
+            return super().submit(os._exit, 9)
+
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", Fragile)
+    binding, request = bind(members.module_of("region"), {"kind": "karpelevic"})
+    grid = Request({o.name: o for o in SWEEP}, {"sweep": ("d=2,3",)}, {})
+    sweep = sweeps.plan("region", request, grid, tmp_path / "r.parquet")
+    with pytest.raises(TooLarge, match="was killed, perhaps for want of memory"):
+        assert sweeps.run(sweep, binding, "1").summary
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
