@@ -1,6 +1,7 @@
 """The ``birkhoff`` command: one subcommand per file, imported on use; one contract for errors."""
 
 import contextlib
+import errno
 import os
 import sys
 from typing import Any, NoReturn
@@ -15,14 +16,8 @@ from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli.files import PipeClosed
 
 BUG = 70
-
-
-class Stopped(BaseException):
-    """A signal asked us to stop; everything on the way out cleans up after itself."""
-
-    def __init__(self, signum: int) -> None:
-        """Remember which one, for the exit code."""
-        self.exit_code = 128 + signum
+FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT}
+"""What the system says of a standard output that takes no more."""
 
 
 EXAMPLES = (
@@ -63,6 +58,7 @@ class CommandPerFile(TyperGroup):
         """Import the one module that is about to run."""
         if ctx.resilient_parsing and members.package_of(args[0]) is None:  # a shell completes
             return None, None, args
+        process.require_address_space()
         module = members.module_of(args[0])
         from birkhoff_cli.command import Subcommand
 
@@ -99,7 +95,7 @@ def birkhoff(
 
 def main() -> NoReturn:
     """Run; turn whatever happens into an exit code and at most one line on standard error."""
-    process.prepare(_stop)
+    process.prepare()
     code = _run()
     code = _flush(code)
     sys.exit(code)
@@ -110,7 +106,7 @@ def _run() -> int:
         code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
     except (BirkhoffError, TyperException) as error:
         return _say(error.exit_code, _sentence(error))
-    except (Stopped, PipeClosed) as end:
+    except (process.Stopped, PipeClosed) as end:
         return end.exit_code
     except MemoryError:
         return _say(6, "out of memory; use fewer samples or a smaller d")
@@ -120,7 +116,11 @@ def _run() -> int:
         lack = extras.explain(error)
         return _bug(error) if lack is None else _say(lack.exit_code, str(lack))
     except SystemExit as leave:
+        if isinstance(leave.__context__, BrokenPipeError):  # click makes it a 1
+            return PipeClosed.exit_code
         return leave.code if isinstance(leave.code, int) else 1
+    except OSError as error:
+        return _bug(error) if error.filename or error.errno not in FULL else _unwritten(error)
     except Exception as error:  # the last resort: a bug becomes a line and a log, not a traceback
         return _bug(error)
     return code if isinstance(code, int) else 0
@@ -158,8 +158,8 @@ def _bug(error: Exception) -> int:
     return _say(BUG, f"a bug of ours, {type(error).__name__}; please report it with {log.name}")
 
 
-def _stop(signum: int, _frame: Any) -> None:
-    raise Stopped(signum)
+def _unwritten(error: OSError) -> int:
+    return _say(5, f"standard output: {error.strerror}; the output is not complete")
 
 
 def _flush(code: int) -> int:
@@ -171,7 +171,7 @@ def _flush(code: int) -> int:
     except BrokenPipeError:
         code = PipeClosed.exit_code
     except OSError as error:
-        code = _say(5, f"standard output: {error.strerror}; nothing more could be written")
+        code = _unwritten(error)
     else:
         return code
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -3,8 +3,9 @@
 import gc
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
+
+from birkhoff_cli.analyses.core.errors import TooLarge
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that numerical libraries read when they are loaded."""
@@ -16,19 +17,52 @@ FREED = 30 << 20
 """Bytes: below glibc's largest threshold, 32 MiB, and above the temporaries of a step."""
 
 
-def prepare(stop: Callable[[int, Any], Any]) -> None:
-    """Set up the process of the command before anything large is imported.
+ADDRESS_SPACE = 600 << 20
+"""Bytes that Python, NumPy, Arrow and Matplotlib reserve, most of which they never touch."""
 
-    Args:
-        stop: called with the number of a signal that stops the command.
-    """
+
+class Stopped(BaseException):
+    """A signal asked us to stop; everything on the way out cleans up after itself."""
+
+    def __init__(self, signum: int) -> None:
+        """Remember which one, for the exit code."""
+        self.exit_code = 128 + signum
+
+
+def _stop(signum: int, _frame: Any) -> None:
+    raise Stopped(signum)
+
+
+def prepare() -> None:
+    """Set up the process of the command before anything large is imported."""
     gc.set_threshold(100_000)  # importing makes many objects and no garbage
     for name in THREADS:
         os.environ.setdefault(name, "1")  # our matrices are too small to share out: torch is up to
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
     for name in STOPPING:
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
+            signal.signal(getattr(signal, name), _stop)
+
+
+def require_address_space() -> None:
+    """Refuse to import numerical libraries where they cannot be.
+
+    Below the bound their loaders end the process in ways of their own: by abort, by a signal, by
+    an exception inside an exception.
+
+    Raises:
+        TooLarge: the limit is below the bound.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        raise TooLarge(
+            f"this process may use {limit >> 20} MB of address space and a command needs "
+            f"{ADDRESS_SPACE >> 20}; raise the limit, such as by ulimit -v unlimited"
+        )
 
 
 def keep_freed_memory() -> None:

@@ -7,6 +7,8 @@ import sys
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from birkhoff_cli.analyses.core import memory
 from birkhoff_cli.analyses.core.errors import TooLarge
@@ -127,3 +129,36 @@ def test_a_command_under_ulimit_is_refused_in_a_line(birkhoff):
     assert done.returncode == 6 and done.stderr.count("\n") == 1
     needed, allowed = map(float, re.findall(r"([0-9.]+) GiB", done.stderr))
     assert allowed <= 2.0 < needed
+
+
+@pytest.mark.parametrize("megabytes", [120, 200, 350, 450, 599])
+def test_too_little_address_space_is_refused_before_libraries_are_loaded(megabytes, birkhoff):
+    resource = pytest.importorskip("resource")
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+    done = birkhoff("spectrum", "--method", "go-mhc", preexec_fn=limited)
+    assert done.returncode == 6
+    assert done.stderr.startswith(f"birkhoff: this process may use {megabytes} MB of address space")
+    assert done.stderr.count("\n") == 1 and not done.stdout
+    assert birkhoff("--help", preexec_fn=limited).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["sample", "spectrum", "slice", "heatmap", "depth-drift", "compare"]
+)
+def test_a_refusal_says_sizes_that_no_float_can_hold(name, birkhoff):
+    done = birkhoff(name, "--method", "mhc-lite", "--d", "200")
+    assert done.returncode == 6 and done.stderr.count("\n") == 1
+    assert "more than 1e374 parameters would need more than 1e367 GiB" in done.stderr
+
+
+@given(st.integers(0, 10**400))
+def test_a_magnitude_is_right(number):
+    said = memory.magnitude(number)
+    if said.startswith("more than 1e"):
+        exponent = int(said.removeprefix("more than 1e"))
+        assert 10**exponent <= number < 10 ** (exponent + 2)
+    else:
+        assert int(said.replace(",", "")) == number

@@ -53,7 +53,7 @@ def test_the_command_uses_one_thread_unless_told_otherwise(monkeypatch):
     monkeypatch.setattr(process.gc, "set_threshold", lambda _: None)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    process.prepare(lambda *_: None)
+    process.prepare()
     assert (os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]) == ("1", "3")
 
 
@@ -65,8 +65,10 @@ def test_signals_that_a_system_does_not_have_are_left_out(missing, monkeypatch):
     expected = {getattr(signal, name) for name in process.STOPPING if name != missing}
     if missing:
         monkeypatch.delattr(signal, missing)
-    process.prepare(print)
-    assert handled == dict.fromkeys(expected, print)
+    process.prepare()
+    assert handled.keys() == expected and len({*handled.values()}) == 1
+    with pytest.raises(process.Stopped):
+        handled[signal.SIGINT](signal.SIGINT, None)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators differ")
@@ -164,3 +166,46 @@ def test_a_device_is_opened_as_binary_where_that_has_a_flag(tmp_path, monkeypatc
     with files.opened(type(tmp_path)(os.devnull)) as file:
         file.write(b"\n")
     assert flags == [os.O_WRONLY | 1 << 30]
+
+
+QUICK = ["--help", "--version", "methods", "spectrum --help", "region --kind karpelevic --json"]
+
+
+@pytest.mark.parametrize("words", QUICK)
+def test_text_into_a_closed_pipe_ends_quietly(words, birkhoff):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = birkhoff(*words.split(), stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", QUICK)
+def test_text_onto_a_full_disk_is_5_and_no_bug(words, birkhoff):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = birkhoff(*words.split(), stdout=full)
+        assert done.returncode == 5
+        assert done.stderr.startswith("birkhoff: standard output: No space left on device")
+        assert done.stderr.count("\n") == 1
+        assert birkhoff(*words.split(), stderr=full).returncode == 0
+
+
+def test_a_signal_while_libraries_are_imported_ends_quietly():
+    """The signal comes at every module in turn, from the first that the command imports."""
+    code = (
+        "import builtins, os, signal, sys\n"
+        "real, left = builtins.__import__, [int(sys.argv.pop(1))]\n"
+        "def counted(name, *rest, **more):\n"
+        "    if left[0] == 0: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    left[0] -= name.partition('.')[0] in ('typer', 'numpy', 'birkhoff_cli', 'rich')\n"
+        "    return real(name, *rest, **more)\n"
+        "from birkhoff_cli.__main__ import main\n"
+        "from birkhoff_cli import process\n"
+        "builtins.__import__ = counted\n"
+        "sys.argv[0] = 'birkhoff'\n"
+        "main()"
+    )
+    for number in (0, 1, 2, 5, 20, 60):
+        words = [sys.executable, "-c", code, str(number), "methods"]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        assert (done.returncode, done.stderr, done.stdout) == (143, "", ""), number

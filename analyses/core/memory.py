@@ -8,6 +8,12 @@ from birkhoff_cli.analyses.core.errors import TooLarge
 UNASKED = 1 << 20
 """Bytes that any machine has: to ask takes longer than to use them."""
 
+LARGEST_SAID = 10**21
+"""Numbers from here on are said by their magnitude."""
+
+LOG10_OF_2 = 0.30102999566398114
+"""Rounded down."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 """Where Linux says in which groups of processes this one is, and what they may use."""
@@ -35,9 +41,23 @@ def require_memory(size: float, what: str) -> None:
     limit = available() / 2
     if size > limit:
         raise TooLarge(
-            f"{what} would need {size / 2**30:,.1f} GiB and {limit / 2**30:,.1f} GiB may be used; "
+            f"{what} would need {gibibytes(size)} and {gibibytes(limit)} may be used; "
             f"make it smaller"
         )
+
+
+def gibibytes(size: float) -> str:
+    """A number of bytes, however large, in words."""
+    if size < LARGEST_SAID:
+        return f"{size / 2**30:,.1f} GiB"
+    return f"{magnitude(int(size) >> 30)} GiB"
+
+
+def magnitude(number: int) -> str:
+    """A whole number, however large, in words: a factorial has more digits than a line."""
+    if number < LARGEST_SAID:
+        return f"{number:,}"
+    return f"more than 1e{int((number.bit_length() - 1) * LOG10_OF_2)}"
 
 
 def _container_rooms() -> Iterator[int]:

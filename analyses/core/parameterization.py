@@ -11,7 +11,7 @@ from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.discover import unknown, word_for
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.facts import Facts
-from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.memory import magnitude, require_memory
 
 METHODS = "birkhoff_cli.analyses.parameterizations"
 """The folder of the members."""
@@ -146,9 +146,17 @@ class Parameterization(Facts):
     @property
     def lanes(self) -> int:
         """How many matrices to draw at a time, so that a step stays in cache or in memory."""
-        one = self.parameters + self.d**2
-        require_memory(32 * one, f"one matrix of d = {self.d} with {self.parameters:,} parameters")
-        return max(1, min(LANES, 2_000_000 // one))
+        self.require_memory()
+        return max(1, min(LANES, 2_000_000 // (self.parameters + self.d**2)))
+
+    def require_memory(self) -> None:
+        """Hold that a matrix and its parameters fit in memory.
+
+        Raises:
+            TooLarge: they do not.
+        """
+        size, parameters = 32 * (self.parameters + self.d**2), magnitude(self.parameters)
+        require_memory(size, f"one matrix of d = {self.d} with {parameters} parameters")
 
 
 def require(holds: bool, seen: str, expected: str) -> None:

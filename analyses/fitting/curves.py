@@ -6,7 +6,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BirkhoffError
-from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.memory import magnitude, require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, quantity
 from birkhoff_cli.analyses.core.result import Summary
@@ -84,7 +84,7 @@ class Fit:
         n = len(problem.floor)
         require_memory(
             64 * method.parameters * n + 8 * plan.epochs,
-            f"{n:,} fits of {method.parameters:,} numbers over {plan.epochs:,} epochs",
+            f"{n:,} fits of {magnitude(method.parameters)} numbers over {plan.epochs:,} epochs",
         )
         self.theta = method.theta(n, rng, plan.start, plan.spread)
         self.losses = np.zeros(plan.epochs + 1)  # summed over targets

@@ -7,7 +7,7 @@ point of the image, and so an upper bound.
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.memory import magnitude, require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.analyses.geometry.descent import MEMORY, minimise
@@ -37,7 +37,7 @@ class Image:
         size = max(len(SPREADS), min(POOL, POOL_NUMBERS // max(1, method.parameters)))
         require_memory(
             8 * method.parameters * (2 * size + 4 * MEMORY * starts),
-            f"{starts} descents in {method.parameters:,} parameters",
+            f"{starts} descents in {magnitude(method.parameters)} parameters",
         )
         each = -(-size // len(SPREADS))
         self.pool = np.concatenate([method.theta(each, rng, *spread) for spread in SPREADS])

@@ -86,9 +86,11 @@ def begin(plan: Plan, text: Text) -> Run:
 
     Raises:
         Unsupported: there is no such device here.
+        TooLarge: the parameters of a site do not fit in memory.
     """
     import torch
 
+    plan.map.require_memory()
     if plan.device == "cuda" and not torch.cuda.is_available():
         raise Unsupported("--device cuda: torch finds no GPU on this machine; use --device cpu")
     started = plan.network.start(plan.map, plan.sizes, plan.seed)
