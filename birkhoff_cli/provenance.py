@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
