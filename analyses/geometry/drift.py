@@ -193,12 +193,16 @@ def _lines(p: Array, precision: float, tolerance: Array | float) -> Numbers:
 def _entropy(p: Array, total: Array, precision: float) -> Array:
     """Entropy of every row of nonnegative lanes over its sum; as precise as the entries."""
     single = precision > np.finfo(np.float32).eps / 2
-    share = aligned(p.shape, np.float32 if single else float)
-    np.divide(p, total[:, None], out=share, casting="same_kind")
-    logs = np.log(share + share.dtype.type(TINY))
-    logs *= share
-    entropy: Array = -logs.sum(1, dtype=float)
-    return entropy
+    kind = np.float32 if single else float
+    share, logs = aligned(p.shape[1:], kind), aligned(p.shape[1:], kind)
+    entropy = np.empty(total.shape)
+    for i, row in enumerate(p):  # a row of all matrices at a time stays in cache
+        np.divide(row, total[i], out=share, casting="same_kind")
+        np.add(share, share.dtype.type(TINY), out=logs)
+        np.log(logs, out=logs)
+        logs *= share
+        logs.sum(0, dtype=float, out=entropy[i])
+    return np.negative(entropy, out=entropy)
 
 
 def _singular_values(x: Blocks, unit: Array, size: Array, precision: float) -> tuple[Array, Array]:

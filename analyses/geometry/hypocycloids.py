@@ -24,7 +24,6 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from birkhoff_cli.analyses.core.arrays import Array
 
@@ -145,6 +144,8 @@ def edge_coordinates(re: Array, im: Array, d: int) -> tuple[Array, Array]:
 
 def _gap_depth(along: Array, d: int, s: int) -> Array:
     """Depth of the arcs below an edge that is cut into s pieces."""
+    from numpy.polynomial import chebyshev  # numpy does not load it unasked
+
     piece = np.minimum(np.floor(along * s), s - 1)
     from_corner = np.sqrt(np.maximum(1 - np.abs(2 * (along * s - piece) - 1), 0))
     return chebyshev.chebval(2 * from_corner - 1, _arc(d)) / s
@@ -161,6 +162,8 @@ def _arc(d: int) -> Array:
     As a function of v on [0, 1]: ``1 - v^2`` is the distance from the middle of the edge, 1 at
     the corners. There depth and distance go with the square of the angle, so it is analytic.
     """
+    from numpy.polynomial import chebyshev
+
     size = 16
     while True:
         nodes = chebyshev.chebpts1(size)

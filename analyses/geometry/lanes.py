@@ -14,13 +14,14 @@ Where: TypeAlias = slice | Array
 
 def cases(*flags: Array) -> Iterator[tuple[Where, tuple[bool, ...]]]:
     """Lanes that agree in all of several flags ``(batch,)``: where they are, and the flags."""
-    if all(flag.all() or not flag.any() for flag in flags):
+    batch = len(flags[0])
+    if all(np.count_nonzero(flag) in (0, batch) for flag in flags):
         yield slice(None), tuple(bool(flag[0]) for flag in flags)
         return
-    code = np.zeros(len(flags[0]), np.uint8)
+    code = np.zeros(batch, np.uint8)
     for bit, flag in enumerate(flags):
-        code |= flag.astype(np.uint8) << bit
-    for value in np.unique(code).tolist():
+        code |= flag.view(np.uint8) << bit
+    for value in np.flatnonzero(np.bincount(code)).tolist():
         agreed = tuple(bool(value >> bit & 1) for bit in range(len(flags)))
         yield np.flatnonzero(code == value), agreed
 

@@ -10,7 +10,7 @@ Source: go-mHC, arXiv:2604.02309, eq. 6-9; Nechita et al., arXiv:2310.03436, the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
@@ -22,13 +22,15 @@ from birkhoff_cli.analyses.core.parameterization import (
     require,
 )
 from birkhoff_cli.analyses.core.pullback import Differentiable
-from birkhoff_cli.analyses.geometry.charts import Rotations
 from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.orthogonal import Field, orthostochastic, skew_parameters
 from birkhoff_cli.analyses.geometry.warm_cayley import WarmCayley
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Rotations
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -79,8 +81,10 @@ class GoMHC(Parameterization):
         n = self.d * self.s
         return round(8 * n**3 / 3) + 4 * n**2
 
-    def chart(self) -> Rotations | None:
+    def chart(self) -> "Rotations | None":
         """The rotation group itself, for real matrices."""
+        from birkhoff_cli.analyses.geometry.charts import Rotations
+
         return Rotations(self.d, self.s) if self.field == "real" and self.d > 1 else None
 
     def differentiable(self) -> Differentiable:

@@ -3,6 +3,8 @@
 A member states it in its `known_reach`; here are the sets that several of them have. Areas are of
 the eigenvalues other than the trivial 1, limits included, within the region that the method aims
 at. The arguments are in docs/mathematics.md, 0.1.
+
+Every method imports this file, and few commands ask it: what it needs is imported where it is used.
 """
 
 from typing import NamedTuple
@@ -10,11 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry import hypocycloids
-from birkhoff_cli.analyses.geometry.hulls import union_area
-from birkhoff_cli.analyses.geometry.permutations import matrices
-from birkhoff_cli.analyses.regions.doubly_stochastic import DoublyStochastic
-from birkhoff_cli.analyses.regions.perfect_mirsky import PerfectMirsky
 
 MAX_CORNERS = 200
 """Corners of all hulls together: every edge is crossed with every other."""
@@ -44,6 +41,8 @@ def real_only(because: str) -> Reach:
 
 def doubly_stochastic(d: int, because: str, scale: float = 1.0) -> Reach:
     """At least all doubly stochastic matrices, their eigenvalues other than 1 times ``scale``."""
+    from birkhoff_cli.analyses.regions.doubly_stochastic import DoublyStochastic
+
     region = DoublyStochastic(d)
     area, proven = region.area * scale**2, region.proven == "proven"
     if not proven:
@@ -54,6 +53,9 @@ def doubly_stochastic(d: int, because: str, scale: float = 1.0) -> Reach:
 
 def perfect_mirsky(d: int, because: str) -> Reach:
     """Doubly stochastic matrices that reach at least every k-gon, k <= d."""
+    from birkhoff_cli.analyses.regions.doubly_stochastic import DoublyStochastic
+    from birkhoff_cli.analyses.regions.perfect_mirsky import PerfectMirsky
+
     if d <= 4:
         return doubly_stochastic(d, because)
     area, region = PerfectMirsky(d).area, DoublyStochastic(d)
@@ -74,6 +76,8 @@ def scallops(d: int, s: int) -> Reach:
 
     Source: docs/mathematics.md, section 3.
     """
+    from birkhoff_cli.analyses.geometry import hypocycloids
+
     gap = float(np.cos(np.pi / d) - (d - 2) / d) / s
     if d != 3:
         return Reach(None, "", False, gap=gap)
@@ -97,6 +101,8 @@ def mixtures(permutations: Array) -> Reach | None:
     If they commute, the eigenvalue of a mixture on a joint eigenvector is the mixture of theirs.
     If the powers of a k-cycle are among them, mixtures of these fill the k-gon.
     """
+    from birkhoff_cli.analyses.geometry.hulls import union_area
+
     perms = np.asarray(permutations)
     if len(perms) <= 2:
         return Reach(0.0, "mixtures of two matrices are a line: their eigenvalues are curves")
@@ -127,6 +133,8 @@ def _cyclic_groups(perms: Array) -> set[int]:
 
 def _joint_eigenvalues(perms: Array) -> list[Array]:
     """Corners of the hull on every joint eigenvector, counterclockwise; lines left out."""
+    from birkhoff_cli.analyses.geometry.permutations import matrices
+
     k, d = perms.shape
     weights = 1 + (np.arange(1, k + 1) * (np.sqrt(5) - 1) / 2) % 1  # no two sums alike
     p = matrices(perms).astype(float)

@@ -6,6 +6,8 @@ distance wide wherever the number lies, over the whole range of float64. Exactly
 have buckets of their own. Only the range of buckets that numbers were found in takes memory.
 """
 
+import struct
+
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
@@ -63,7 +65,8 @@ def edges(bucket: int) -> tuple[float, float]:
 
 def _number(code: int) -> float:
     """The float64 with these leading bits, all others 0."""
-    return float(np.array(code << (32 + SHIFT), np.int64).view(np.float64))
+    number: float = struct.unpack("<d", struct.pack("<q", code << (32 + SHIFT)))[0]
+    return number
 
 
 _BIG_ENDIAN = not np.little_endian
@@ -123,9 +126,8 @@ class Counts:
 
     def ranks(self) -> tuple[Array, Array]:
         """The buckets that hold numbers, rising, and how many each holds."""
-        parts = [(self.below.first, self.below.counts), (0, np.array([self.zeros]))]
-        parts.append((self.above.first, self.above.counts))
-        every = [first + np.arange(len(counts)) for first, counts in parts]
-        counts = np.concatenate([counts for _, counts in parts])
-        held = np.flatnonzero(counts)
-        return np.concatenate(every)[held], counts[held]
+        windows = [(w.first, w.counts) for w in (self.below, self.above)]
+        windows.insert(1, (0, np.array([self.zeros])))
+        filled = [(first, counts, np.flatnonzero(counts)) for first, counts in windows]
+        codes = [first + where for first, _, where in filled]
+        return np.concatenate(codes), np.concatenate([c[where] for _, c, where in filled])

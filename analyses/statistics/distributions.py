@@ -6,6 +6,8 @@ the buckets that a percentile was read from bound its error. NaN stands for what
 sample: it is left out of every statistic, and counted.
 """
 
+from functools import lru_cache
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,7 @@ class Distributions:
         self._infinite = np.zeros((2, streams), np.int64)
         self._min, self._max = np.full(streams, np.inf), np.full(streams, -np.inf)
         self._moments = Moments(streams)
+        self._given = np.zeros(streams, np.int64)
         self._values: dict[int, Array] = {}
         self._done: tuple[Array, Array] | None = None
         self._counts = [] if self.exact else [Counts() for _ in range(streams)]
@@ -110,8 +113,9 @@ class Distributions:
 
     def _keep(self, number: int, values: Array, first: int) -> None:
         if number not in self._values:
-            self._values[number] = np.full((self.streams, values.shape[1]), np.nan, values.dtype)
+            self._values[number] = np.empty((self.streams, values.shape[1]), values.dtype)
         self._values[number][first : first + len(values)] = values
+        self._given[first : first + len(values)] += values.shape[1]
 
     def _count(self, values: Array, first: int) -> None:
         codes = buckets(values)
@@ -129,6 +133,7 @@ class Distributions:
         self._done = None
         self._moments.merge(other._moments)
         self._values |= other._values
+        self._given += other._given
         for mine, counts in zip(self._counts, other._counts, strict=True):
             mine.merge(counts)
         self.unknown += other.unknown
@@ -142,10 +147,11 @@ class Distributions:
         one._moments = self._moments.joined()
         one.unknown[:], one._infinite[:] = self.unknown.sum(), self._infinite.sum(1)[:, None]
         one._min[:], one._max[:] = self._min.min(), self._max.max()
-        if one.exact:
-            one._values = {k: values.reshape(1, -1) for k, values in self._values.items()}
-        elif self.exact:
-            for values in self._values.values():
+        one._given[:] = self._given.sum()
+        for number, values in self._values.items():
+            if one.exact:
+                one._values[number] = values.reshape(1, -1)
+            else:
                 one._count(values.reshape(1, -1).astype(np.float64), 0)
         for counts in self._counts:
             one._counts[0].merge(counts)
@@ -192,40 +198,54 @@ class Distributions:
     def _read_percentiles(self) -> tuple[Array, Array]:
         found = np.full((2, len(QUANTILES), self.streams), np.nan)
         found[1] = 0
-        for k in range(self.streams):
-            if self._min[k] <= self._max[k]:
-                found[..., k] = self._of_values(k) if self.exact else self._of_counts(k)
+        for k in np.flatnonzero(self._min <= self._max).tolist():
+            if self.exact:
+                found[0, :, k] = self._of_values(k)
+            else:
+                found[..., k] = self._of_counts(k, self._counts[k])
         return found[0], found[1]
 
-    def _of_values(self, k: int) -> Array:
-        ordered = np.sort(np.concatenate([block[k] for block in self._values.values()]))
-        n = int(np.searchsorted(ordered, np.nan))  # NaN is last
-        found = np.zeros((2, len(QUANTILES)))
-        found[0] = [_between(ordered[low], ordered[high], at) for low, high, at in _ranks(n)]
-        return found
+    def _of_values(self, k: int) -> list[float]:
+        ordered = np.concatenate([block[k] for block in self._values.values()])
+        if len(ordered) != self._given[k]:
+            raise ValueError(f"stream {k} was not given its numbers of every block")
+        between = _ranks(len(ordered) - int(self.unknown[k]))  # NaN is last
+        ordered.partition([rank for low, high, _ in between for rank in (low, high)])
+        return [_between(ordered[low], ordered[high], share) for low, high, share in between]
 
-    def _of_counts(self, k: int) -> Array:
-        held, counts = self._counts[k].ranks()
+    def _of_counts(self, k: int, stream: Counts) -> Array:
+        codes, counts = stream.ranks()
         ends = np.cumsum(counts)
-        found = np.zeros((2, len(QUANTILES)))
-        for p, (low, high, share) in enumerate(_ranks(int(ends[-1]))):
-            (a, a_error), (b, b_error) = (
-                self._at_rank(k, rank, held, counts, ends) for rank in (low, high)
-            )
+        between = _ranks(int(ends[-1]))
+        ranks = [rank for low, high, _ in between for rank in (low, high)]
+        places = ends.searchsorted(ranks, side="right")
+        columns = (x[places].tolist() for x in (codes, ends - counts, counts))
+        extremes = float(self._min[k]), float(self._max[k])
+        numbers = [
+            _in_bucket(code, (rank - before + 0.5) / count, *extremes)
+            for rank, code, before, count in zip(ranks, *columns, strict=True)
+        ]
+        found = np.empty((2, len(QUANTILES)))
+        for p, (_, _, share) in enumerate(between):
+            (a, a_error), (b, b_error) = numbers[2 * p : 2 * p + 2]
             found[:, p] = _between(a, b, share), max(a_error, b_error)
         return found
 
-    def _at_rank(
-        self, k: int, rank: int, held: Array, counts: Array, ends: Array
-    ) -> tuple[float, float]:
-        """The number of this rank, from 0, and the relative width of its bucket."""
-        at = int(np.searchsorted(ends, rank, side="right"))
-        low, high = (float(np.clip(e, self._min[k], self._max[k])) for e in edges(int(held[at])))
-        nearest = min(abs(low), abs(high), abs(low - 1), abs(high - 1))
-        width = high - low if high > low else 0.0
-        share = (rank - (ends[at] - counts[at]) + 0.5) / counts[at]
-        error = width / nearest if nearest else np.inf if width else 0.0
-        return _between(low, high, share), error
+
+def _in_bucket(bucket: int, share: float, least: float, greatest: float) -> tuple[float, float]:
+    """The number at a share of the way through a bucket, and the relative width of the bucket.
+
+    Args:
+        bucket: its code.
+        share: of the numbers in it that are less.
+        least: of all numbers.
+        greatest: of all numbers.
+    """
+    low, high = (min(max(edge, least), greatest) for edge in edges(bucket))
+    nearest = min(abs(low), abs(high), abs(low - 1), abs(high - 1))
+    width = high - low if high > low else 0.0
+    error = width / nearest if nearest else inf if width else 0.0
+    return _between(low, high, share), error
 
 
 def largest_error(*parts: Distributions) -> float | None:
@@ -235,6 +255,7 @@ def largest_error(*parts: Distributions) -> float | None:
     return max(known) if len(known) == len(errors) else None
 
 
+@lru_cache(maxsize=16)
 def _ranks(n: int) -> list[tuple[int, int, float]]:
     """The two ranks between which a percentile of n numbers lies, and where (Hyndman & Fan, 7)."""
     exact = [q * (n - 1) for q in QUANTILES]
@@ -246,6 +267,6 @@ def _between(low: float, high: float, share: float) -> float:
     if not share or low == high:
         return float(low)
     step = float(high) - float(low)
-    if np.isfinite(step):
+    if isfinite(step):
         return float(low) + share * step
     return float(low) * (1 - share) + float(high) * share
