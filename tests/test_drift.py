@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from birkhoff_cli.analyses.geometry import dominant
 from birkhoff_cli.analyses.geometry.drift import PER_LINE, PER_MATRIX, measure
-from birkhoff_cli.analyses.geometry.norms import accurate_singular_values
 from birkhoff_cli.analyses.geometry.products import blocks, times
+from birkhoff_cli.analyses.geometry.triangular_norms import accurate_singular_values
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.shc import SHC

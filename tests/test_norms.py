@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses.core.arrays import lanes
 from birkhoff_cli.analyses.geometry.norms import LARGEST_JACOBI, two_largest_singular_values
+from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
 
 EPS = np.finfo(float).eps
 
@@ -90,3 +91,26 @@ def test_any_matrix_lies_in_the_bracket(m):
 def test_nothing_gives_nothing():
     norm, second = two_largest_singular_values(np.empty((3, 3, 0)))
     assert norm.shape == second.shape == (0,)
+
+
+@pytest.mark.parametrize("apart", [0, 1e-15, 1e-12, 1e-8, 1e-6, 1e-5, 1e-3, 0.1])
+@pytest.mark.parametrize("alike", [1, 2, 3])
+def test_the_norm_alone_is_right_however_near_the_values_are(alike, apart, rng):
+    left, right = (np.linalg.qr(rng.normal(size=(2000, 3, 3)))[0] for _ in range(2))
+    values = rng.random((2000, 3))
+    values[:, :alike] = 1 + apart * rng.random((2000, alike))
+    m = np.einsum("nij,nj,nkj->nik", left, values, right)
+    m *= np.ldexp(1.0, rng.integers(-500, 500, 2000))[:, None, None]
+    m[:3] = 0
+    x = np.ascontiguousarray(lanes(m, 2))
+    norms = largest_singular_value(x, EPS)
+    np.testing.assert_allclose(norms, np.linalg.norm(m, 2, axis=(1, 2)), rtol=3e-13)
+    few = np.ascontiguousarray(x[..., 7:20])
+    assert np.array_equal(largest_singular_value(few, EPS), norms[7:20])
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, LARGEST_JACOBI + 1])
+def test_the_norm_alone_is_there_for_every_side(k, rng):
+    m = rng.normal(size=(50, k, k))
+    norms = largest_singular_value(np.ascontiguousarray(lanes(m, 2)), EPS)
+    np.testing.assert_allclose(norms, np.linalg.norm(m, 2, axis=(1, 2)), rtol=1e-13)

@@ -11,12 +11,12 @@ from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.geometry.dominant import SMALL, conditions, two_largest_moduli
 from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
 from birkhoff_cli.analyses.geometry.lanes import cases, dot, norm, select
-from birkhoff_cli.analyses.geometry.norms import (
+from birkhoff_cli.analyses.geometry.products import EPS, Blocks, reflected
+from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
+from birkhoff_cli.analyses.geometry.triangular_norms import (
     accurate_singular_values,
     triangular_singular_values,
-    two_largest_singular_values,
 )
-from birkhoff_cli.analyses.geometry.products import EPS, Blocks, reflected
 
 PER_LINE = {
     "row_sum": "sum of a row",
@@ -225,11 +225,12 @@ def _singular_values(x: Blocks, unit: Array, size: Array, precision: float) -> t
 
 def _beside_one(unit: Array, size: Array, precision: float) -> tuple[Array, Array]:
     """The two largest of 1 and the singular values of M, given at norm 1 and with its norm."""
-    first, second = two_largest_singular_values(unit, precision)
-    first = first * size
+    first = largest_singular_value(unit, precision) * size
+    second = np.minimum(first, 1)
     if len(where := np.flatnonzero(first > 1)):
-        second[where] = accurate_singular_values(select(unit, where), precision)[1]
-    return np.maximum(first, 1), np.maximum(np.minimum(first, 1), second * size)
+        following = accurate_singular_values(select(unit, where), precision)[1]
+        second[where] = np.maximum(following * size[where], 1)
+    return np.maximum(first, 1), second
 
 
 def _moduli(
