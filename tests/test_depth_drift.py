@@ -17,6 +17,7 @@ from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.analyses.parameterizations.shc import SHC
 from birkhoff_cli.analyses.statistics import distributions
+from birkhoff_cli.analyses.statistics.drift import METRICS
 
 
 def trace(matrices):
@@ -202,10 +203,14 @@ def test_one_pass_over_a_long_trace_gives_the_same(monkeypatch, rng):
     monkeypatch.setattr(distributions, "MAX_KEPT", 0)
     streamed = depth_drift.run(trace(h))
     assert exact.summary["quantile_error"] == 0 < streamed.summary["quantile_error"] < 0.02
-    for key, row in by_row(streamed.table).items():
-        for name in ("mean", "std", "min", "max"):
+    rows = by_row(streamed.table)
+    assert rows.keys() == kept.keys() and len(rows) == 4 * len(METRICS)
+    for key, row in rows.items():
+        null = {name for name, value in row.items() if value is None}
+        assert null == {name for name, value in kept[key].items() if value is None}
+        for name in {"mean", "std", "min", "max"} - null:
             assert row[name] == pytest.approx(kept[key][name], rel=1e-9, abs=1e-9)
-        for name in ("p10", "p50", "p90"):
+        for name in {"p10", "p50", "p90"} - null:
             true = kept[key][name]
             near = min(abs(true), abs(true - 1))
             assert abs(row[name] - true) <= 2 * streamed.summary["quantile_error"] * near + 1e-6
