@@ -306,6 +306,10 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
     rows = [r for r in result.to_pylist() if r["error_max"] is not None]
     axes = figure.subplots()
+    if not rows:  # two dumps were compared, or no difference is finite
+        axes.text(0.5, 0.5, "no recipe", transform=axes.transAxes, ha="center", color="0.4")
+        axes.set(xticks=[], yticks=[], title=meta["title"])
+        return
     words = [r["kernel"] or r["change"] for r in rows]
     errors = [max(r["error_max"], SHOWN_MIN) for r in rows]
     colours = ["#0072b2" if r["part"] != "near" else "0.7" for r in rows]

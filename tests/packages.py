@@ -92,15 +92,21 @@ from typing import Annotated
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.quantities import quantity
 from birkhoff_cli.analyses.core.result import Result, at_once
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
 
-EXAMPLES = ("birkhoff traces --method mhc --power 2",)
+EXAMPLES = ("birkhoff traces --method mhc --power 2", "birkhoff traces matrices.npy")
 
 SCHEMA = (
     column("sample", "int64", "number of the sample"),
     column("trace", "float64", "trace of the power of H"),
+)
+
+SUMMARY = (
+    quantity("samples", "matrices", range=(0, None)),
+    quantity("trace_max", "largest trace"),
 )
 
 

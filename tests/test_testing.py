@@ -1,6 +1,8 @@
 """Contracts find a planted fault of every kind, and say what it is and how large."""
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from birkhoff_cli.analyses.core.facts import Facts
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, ROWS
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
-from birkhoff_cli.testing import check_method
+from birkhoff_cli.testing import check_analysis, check_method
 from birkhoff_cli.testing.methods import gaussian
+from packages import TRACES
 
 
 @dataclass(frozen=True)
@@ -224,3 +227,87 @@ def test_what_is_no_method_is_told_so():
 def test_a_sound_method_passes():
     check_method(Sound())
     assert ROWS in Sound.exact and gaussian(Sound()).shape == (3, 6)
+
+
+def analysis(name, text):
+    """A module as somebody writes one, with changes to a sound text."""
+    module = ModuleType(name)
+    exec(compile(text, name, "exec"), vars(module))  # noqa: S102
+    sys.modules[name] = module
+    return module
+
+
+LINE = "    trace = np.trace(np.linalg.matrix_power(h, power), axis1=-2, axis2=-1)\n"
+COLUMN = '    column("trace", "float64", "trace of the power of H"),\n'
+ANALYSES = {
+    "a column that it never gives": (
+        ((COLUMN, f'{COLUMN}    column("ghost", "float64", "nothing", nullable=True),\n'),)
+        + (('"trace": trace}', '"trace": trace, "ghost": np.full(len(trace), np.nan)}'),),
+        "no example gives a value of ghost",
+    ),
+    "an unseeded generator": (
+        ((LINE, f"{LINE}    trace = trace + np.random.default_rng().normal(size=len(trace))\n"),),
+        "twice gives other values of trace; draw from the seed alone",
+    ),
+    "the generator of the process": (
+        ((LINE, f"{LINE}    trace = trace + np.random.random(len(trace))\n"),),  # noqa: NPY002
+        "twice gives other values of trace; draw from the seed alone",
+    ),
+    "a draw that reads a column that is not there": (
+        (('table["trace"]', 'table["ghost"]'),),
+        "draw reads .*ghost.*, and the table has",
+    ),
+    "a draw that reads what is not in the table": (
+        (('table["trace"].to_numpy()', "next(NUMBERS)"),)
+        + (("EXAMPLES = (", "NUMBERS = iter(range(1, 99))\nEXAMPLES = ("),),
+        "drawn twice the figure differs",
+    ),
+    "a column of no schema": (
+        ((COLUMN, ""),)
+        + (("return at_once(SCHEMA,", "return at_once(WIDE,"),)
+        + (("def run(", f"WIDE = (*SCHEMA,\n{COLUMN})\n\n\ndef run("),),
+        "has columns that SCHEMA does not: .'trace'",
+    ),
+    "a key that is not declared": (
+        (('"trace_max": float', '"most": float'),),
+        "sums up most, which SUMMARY does not declare",
+    ),
+    "a number out of its range": (
+        (("range=(0, None)", "range=(0, 0.5)"),),
+        r"samples is \d+, and its range 0 to 0.5",
+    ),
+    "samples that depend on one another": (
+        ((LINE, f"{LINE}    trace = trace - trace.mean()\n"),),
+        "rows of the first two samples of five are others than alone",
+    ),
+    "an edge that raises": (
+        ((LINE, f"{LINE}    trace = trace * (1 / (source.d - 1))\n"),),
+        "with one stream raises ZeroDivisionError",
+    ),
+    "an option without a sentence": (
+        (('Annotated[int, "power of H whose trace it is"]', "int"),),
+        "option power has no sentence",
+    ),
+    "an example of another": (
+        (("birkhoff traces m", "birkhoff trace m"),),
+        "is an example of another",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", ANALYSES)
+def test_a_fault_of_an_analysis_is_found_and_named(fault):
+    changes, said = ANALYSES[fault]
+    text = TRACES
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    with pytest.raises(AssertionError, match=said) as found:
+        check_analysis(analysis("faulty", text))
+    assert str(found.value).startswith("traces, ") and "\n" not in str(found.value)
+
+
+def test_a_sound_analysis_passes():
+    check_analysis(analysis("sound", TRACES))
+    with pytest.raises(AssertionError, match="empty defines no run and no SCHEMA and no SUMMARY"):
+        check_analysis(ModuleType("empty"))

@@ -79,6 +79,8 @@ def _scalars(values: Any, shape: tuple[int, ...], field: "pa.Field") -> "pa.Arra
         words = pa.array(values.ravel(), type=field.type, from_pandas=field.nullable)
         return words.take(pa.array(rows.ravel()))
     every = np.broadcast_to(values, shape).ravel()
+    if not every.size:  # no values have no type of their own: an empty list is one of numbers
+        return pa.array([], type=field.type)
     return pa.array(every, type=field.type, from_pandas=field.nullable)
 
 

@@ -11,6 +11,7 @@ with what does not hold and by how much::
 Beside every function stands ``CONTRACTS`` of its module, to run them one by one.
 """
 
+from birkhoff_cli.testing.analyses import check_analysis
 from birkhoff_cli.testing.methods import check_method
 
-__all__ = ["check_method"]
+__all__ = ["check_analysis", "check_method"]

@@ -1,0 +1,90 @@
+"""Small files in place of those that the examples of an analysis name.
+
+A file is told by what it holds, so that one array stands for every kind of table: random logits,
+and the matrices that mHC makes of them. Everything else is a language model of two layers with the
+same matrices, and tokens that it knows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+
+TOKENS = ".bin"
+MODELS = (".pt", ".pth", ".safetensors", "")
+"""Suffixes of files that hold a model; every other one holds matrices."""
+
+LOGITS = ("z", "logits", "cotangent", "gradient", "up", "down")
+"""Names, without their suffix, of files that hold what is no mixing matrix."""
+
+LAYERS, VOCABULARY, LENGTH = 2, 16, 8
+SITES = 2 * LAYERS
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much the files hold.
+
+    Attributes:
+        samples: of every site.
+        d: number of streams.
+    """
+
+    samples: int = 5
+    d: int = 4
+
+
+def logits(sizes: Sizes) -> Array:
+    """``(samples, sites, d, d)``, always the same."""
+    shape = (sizes.samples, SITES, sizes.d, sizes.d)
+    return np.random.default_rng(0).normal(size=shape)
+
+
+def matrices(sizes: Sizes) -> Array:
+    """What mHC makes of `logits`."""
+    found: Array = MHC(sizes.d)(logits(sizes).reshape(sizes.samples, SITES, sizes.d**2))
+    return found
+
+
+def write(path: Path, sizes: Sizes, only_arrays: bool = False) -> None:
+    """Write the file that an example names, unless it is there.
+
+    Args:
+        path: its name says what it holds; ``FILE#entry`` is an entry of an archive.
+        sizes: how much.
+        only_arrays: no file holds a model.
+    """
+    name, _, entry = path.name.partition("#")
+    path = path.with_name(name)
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stem = entry or path.stem
+    with path.open("wb") as file:
+        if path.suffix == TOKENS:
+            file.write(np.random.default_rng(0).integers(VOCABULARY, size=400, dtype="<u2").data)
+        elif path.suffix in MODELS and not only_arrays:
+            _write_model(file, sizes, step=int("".join(filter(str.isdecimal, stem)) or 0))
+        else:
+            values = (logits if stem in LOGITS else matrices)(sizes)
+            np.savez(file, **{entry: values}) if entry else np.save(file, values)
+
+
+def _write_model(file: Any, sizes: Sizes, step: int) -> None:
+    """As `birkhoff train` writes it, with every number moved a little."""
+    import torch
+
+    from birkhoff_cli.training import network
+
+    model = network.Sizes(LAYERS, heads=1, width=4, length=LENGTH, vocabulary=VOCABULARY)
+    map_ = MHC(sizes.d)
+    generator = torch.Generator().manual_seed(step)
+    state: Mapping[str, Any] = network.start(map_, model, seed=0)
+    moved = {k: v + 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
+    arguments = network.arguments(map_, model)
+    torch.save({"model": moved, "model_args": arguments, "iter_num": step}, file)
