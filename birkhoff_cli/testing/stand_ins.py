@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.parameterizations.mhc import MHC
+
+METHOD = "mhc"
+"""What the matrices are made with; its parameters are logits."""
 
 TOKENS = ".bin"
 MODELS = (".pt", ".pth", ".safetensors", "")
@@ -47,7 +50,9 @@ def logits(sizes: Sizes) -> Array:
 
 def matrices(sizes: Sizes) -> Array:
     """What mHC makes of `logits`."""
-    found: Array = MHC(sizes.d)(logits(sizes).reshape(sizes.samples, SITES, sizes.d**2))
+    found: Array = parameterizations.load(METHOD)(sizes.d)(
+        logits(sizes).reshape(sizes.samples, SITES, sizes.d**2)
+    )
     return found
 
 
@@ -82,7 +87,7 @@ def _write_model(file: Any, sizes: Sizes, step: int) -> None:
     from birkhoff_cli.training import network
 
     model = network.Sizes(LAYERS, heads=1, width=4, length=LENGTH, vocabulary=VOCABULARY)
-    map_ = MHC(sizes.d)
+    map_ = parameterizations.load(METHOD)(sizes.d)
     generator = torch.Generator().manual_seed(step)
     state: Mapping[str, Any] = network.start(map_, model, seed=0)
     moved = {k: v + 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}
