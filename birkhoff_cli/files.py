@@ -15,6 +15,10 @@ STDOUT = Path("-")
 BINARY = getattr(os, "O_BINARY", 0)
 """On Windows a descriptor would turn line ends around without it."""
 
+TEMPORARY = ".tmp"
+MAX_MARK = 200
+"""Bytes of a file's name in that of its temporary file."""
+
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 """What file systems say that cannot synchronise a folder: network and FUSE ones."""
 
@@ -97,10 +101,14 @@ def _straight(path: Path) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _renamed(path: Path) -> Iterator[BinaryIO]:
     final = path.resolve()  # through a link: what it points to is replaced, not the link
-    # a name that nobody else has: whatever interrupts, what is there is ours to remove
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    remove_stale(final)
+    temporary, file = _created(final)
     try:
-        with temporary.open("xb") as file:
+        with file:
+            with contextlib.suppress(FileNotFoundError):
+                mode = stat.S_IMODE(final.stat().st_mode)
+                if mode != stat.S_IMODE(os.fstat(file.fileno()).st_mode):
+                    temporary.chmod(mode)  # who may read the old file may read the new one
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -109,6 +117,87 @@ def _renamed(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(final.parent)
+
+
+@contextlib.contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A new directory that takes the place of ``folder`` when the block ends without an error.
+
+    Raises:
+        CannotWrite: with the system's reason.
+    """
+    import shutil
+
+    final = folder.resolve()
+    new, old = temporary_path(final), temporary_path(final)
+    with writing(str(folder)):
+        new.mkdir()
+    try:
+        yield new
+        with writing(str(folder)):
+            if final.exists():
+                final.rename(old)
+            new.rename(final)
+            _sync_folder(final.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def temporary_path(final: Path) -> Path:
+    """A name beside a file or a folder that nobody else has.
+
+    It holds random letters and no process id, which is the same in every container.
+    """
+    return final.with_name(f"{_mark(final)}{os.urandom(8).hex()}{TEMPORARY}")
+
+
+def remove_stale(final: Path) -> None:
+    """Remove what killed commands left beside a file: temporary files that nobody holds locked."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(final.parent):
+            ours = entry.name.startswith(_mark(final)) and entry.name.endswith(TEMPORARY)
+            if ours and entry.is_file(follow_symlinks=False) and _is_abandoned(Path(entry.path)):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _mark(final: Path) -> str:
+    """How the temporary names of a file begin; a long name is cut, for names have a limit."""
+    return f".{final.name.encode()[:MAX_MARK].decode(errors='ignore')}."
+
+
+def _created(final: Path) -> tuple[Path, BinaryIO]:
+    """A temporary file beside a file, locked as long as it is open."""
+    while True:
+        temporary = temporary_path(final)
+        file = temporary.open("xb")
+        _lock(file.fileno(), wait=True)
+        with contextlib.suppress(FileNotFoundError):  # taken for stale before it was locked
+            if os.path.samestat(os.fstat(file.fileno()), temporary.stat()):
+                return temporary, file
+        file.close()
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    """Lock a file as long as it is open; False where somebody else does, or none can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody writes a temporary file any more."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return _lock(handle, wait=False)
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -93,3 +93,40 @@ def test_names_that_no_file_can_have_are_refused(tmp_path):
     ):
         with pytest.raises(CannotWrite, match=said):
             files.check(tmp_path / name)
+
+
+def test_what_a_killed_command_left_is_removed_by_the_next_and_what_is_written_is_not(tmp_path):
+    """Names hold no process id: in a container it is the same every time."""
+    final = tmp_path / "a.parquet"
+    stale = [files.temporary_path(final) for _ in range(3)]
+    for path in stale:
+        path.write_bytes(b"half")
+    others = [tmp_path / ".b.parquet.0123456789abcdef.tmp", tmp_path / ".a.parquet.notes"]
+    for path in others:
+        path.write_bytes(b"of somebody else")
+    with files.opened(final) as first:
+        first.write(b"first")
+        assert not any(path.exists() for path in stale)
+        with files.opened(final) as second:  # both write the same file; the last one stays
+            second.write(b"second")
+            assert len([*tmp_path.glob(".a.parquet.*.tmp")]) == 2
+        assert final.read_bytes() == b"second"
+    assert final.read_bytes() == b"first"
+    assert sorted(tmp_path.iterdir()) == sorted([final, *others])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_mode_of_the_old_file_is_kept(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    path.chmod(0o640)
+    with files.opened(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new" and path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_name_as_long_as_names_may_be(tmp_path):
+    path = tmp_path / ("ü" * 120 + ".parquet")
+    with files.opened(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new" and [*tmp_path.iterdir()] == [path]

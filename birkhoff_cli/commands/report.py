@@ -1,21 +1,21 @@
 """One page about a model: what it is, verdicts, every figure with its numbers.
 
-The page is one HTML file that needs no network. Beside it, in a directory of the same name, lies
+The page is one HTML file that needs no network. Beside it, in report_files/ for report.html, lies
 the table behind every figure as Parquet, to draw again or to go on with. What an analysis cannot
-say about this model stands there in one line.
+say about this model stands there in one line. Page and tables appear together.
 """
 
 import base64
-import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from birkhoff_cli import files, matrices, members, outputs, provenance
 from birkhoff_cli.analyses.core import discover, figure
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.quantities import quantity
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns
@@ -54,6 +54,9 @@ FIRST = ("degeneration", "depth-drift", "similarity", "heatmap", "sinkhorn", "sp
 """What people ask first; everything else follows in order of names."""
 
 
+FILES = "_files"
+"""What the name of the directory ends in, as browsers name the files of a page they save."""
+
 PIXELS = 96
 """Of an inch of a figure on the page."""
 
@@ -61,20 +64,19 @@ PIXELS = 96
 def run(
     request: Request,
     *,
-    output: Annotated[Path, "The page; tables go to a directory of the same name."] = Path(
-        "report.html"
-    ),
+    output: Annotated[Path, "The page; tables go to a directory beside it."] = Path("report.html"),
 ) -> Result:
     """Run every analysis that can say something about a model, and write the page.
 
     Raises:
         UsageError: the page's name does not end in .html.
-        CannotWrite: the page or the directory cannot be written.
+        CannotWrite: the page or its directory cannot be written, or that holds other files.
         BadInput: the model cannot be read.
     """
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{output}: a report ends in .html")
     files.check(output, tuple(request["path"]))
+    _check_folder(_folder(output), request["path"])
     read_series(request["path"], request)  # a bad option or file is no fault of any analysis
     wanted = dict(_analyses(request))
     page: dict[str, Any] = {"sections": []}
@@ -110,22 +112,43 @@ def _steps(
     wanted: Mapping[str, ModuleType], request: Request, output: Path, page: dict[str, Any]
 ) -> Iterator[Columns]:
     page["model"] = _model(request)
-    folder = output.with_suffix("")
-    with files.writing(str(folder)):
-        folder.mkdir(exist_ok=True)
     yield {}
-    for name, module in wanted.items():
-        page["sections"].append(_section(name, module, request, folder))
-        yield {}
-    if all("refused" in section for section in page["sections"]):
-        with contextlib.suppress(OSError):  # it may hold an older report's tables
-            folder.rmdir()
-        raise BadInput(page["sections"][0]["refused"])
-    page["title"] = ", ".join(escape(path.name) for path in request["path"][:3])
-    page["version"] = provenance.program_version()
-    page["orientation"] = provenance.ORIENTATION
-    with files.opened(output) as file:
+    with files.opened(output) as file, files.replaced(_folder(output)) as folder:
+        for name, module in wanted.items():
+            page["sections"].append(_section(name, module, request, folder))
+            yield {}
+        if all("refused" in section for section in page["sections"]):
+            raise BadInput(page["sections"][0]["refused"])
+        page["title"] = ", ".join(escape(path.name) for path in request["path"][:3])
+        page["version"] = provenance.program_version()
+        page["orientation"] = provenance.ORIENTATION
+        page["folder"] = quote(_folder(output).name)
         file.write(_html(page).encode())
+
+
+def _folder(output: Path) -> Path:
+    """Where the tables of a page are."""
+    return output.with_name(f"{output.stem}{FILES}")
+
+
+def _check_folder(folder: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to replace what no report has written, or what is read.
+
+    Raises:
+        CannotWrite: it is no directory, holds anything else, or an input.
+    """
+    with files.writing(str(folder)):
+        if not folder.exists():
+            return
+        if any(folder.resolve() in path.resolve().parents for path in inputs):
+            raise CannotWrite(f"{folder}: holds the input as well; give the page another name")
+        names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
+    ours = {f"{name}{end}" for name in members.names() for end in (".parquet", ".png")}
+    if foreign := sorted(names - ours):
+        raise CannotWrite(
+            f"{folder}: holds {escape(foreign[0])}, which no report wrote; "
+            f"give the page another name, or move that away"
+        )
 
 
 def _model(request: Request) -> Mapping[str, Any]:
@@ -154,11 +177,13 @@ def _section(name: str, module: ModuleType, request: Request, folder: Path) -> d
             "summary": finite(dict(found.finish())),
             "figure": base64.b64encode(picture.read_bytes()).decode(),
             "width": round(PIXELS * getattr(module, "SIZE", figure.SIZE)[0]),
-            "table": f"{folder.name}/{name}.parquet",
+            "table": f"{name}.parquet",
             "rows": 0 if table is None else len(table),
             "columns": [(c.name, c.about, c.unit) for c in found.schema],
             "assumptions": found.meta.get("assumptions", ()),
         }
+    except CannotWrite:  # nothing that the model could answer for
+        raise
     except BirkhoffError as error:
         return section | {"refused": str(error)}
 
