@@ -18,6 +18,7 @@ from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import HEAD, STEP, Content, of_bytes, of_file
+from birkhoff_cli.tables._arrays import AXES, along
 from birkhoff_cli.text import either
 
 STDIN = Path("-")
@@ -44,11 +45,12 @@ def _format(head: bytes, path: Path | None) -> tables.TableFormat | None:
     return format if format is not None and format.may_hold_matrices(head, path) else None
 
 
-def read(path: Path) -> MixingTrace:
+def read(path: Path, axes: str | None = None) -> MixingTrace:
     """The matrices, in our orientation: row i says where output stream i comes from.
 
     Args:
         path: a regular file, or ``-`` for standard input.
+        axes: what an array (n, d, d) is, ``samples`` or ``sites``, which is then said.
 
     Raises:
         BadInput: no matrices of a known format; damaged, incomplete, not square. What is only
@@ -68,7 +70,8 @@ def read(path: Path) -> MixingTrace:
         trace = format.trace(content, {"format": format.name, "inputs": [facts]})
         assumptions = [*format.assumptions(content), *trace.meta.get("assumptions", ())]
         known = {"assumptions": assumptions} if assumptions else {}
-        return replace(trace, meta=trace.meta | known)
+        trace = replace(trace, meta=trace.meta | known)
+        return along(trace, axes) if axes and AXES in trace.meta else trace
 
 
 def _known_format(content: Content, path: Path | None) -> tables.TableFormat:

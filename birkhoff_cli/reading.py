@@ -9,11 +9,13 @@ from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import TENSORS, Checkpoint
+from birkhoff_cli.checkpoints.sites.settings import word
 from birkhoff_cli.converters.drawn import seed
 from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
 from birkhoff_cli.series import set_steps
 from birkhoff_cli.steps import training_step
+from birkhoff_cli.tables._arrays import AXES, OTHER
 from birkhoff_cli.text import escape
 
 
@@ -23,22 +25,35 @@ def holds_matrices(path: Path, request: Request) -> bool:
     return matrices.recognises(path) and TENSORS not in names
 
 
-def read_trace(path: Path, request: Request) -> MixingTrace:
-    """The matrices at a path; of a checkpoint those of the streams that were asked for."""
+def read_trace(path: Path, request: Request, axes: str = "samples") -> MixingTrace:
+    """The matrices at a path; of a checkpoint those of the streams that were asked for.
+
+    Args:
+        path: of the matrices or of a checkpoint.
+        request: what was asked for.
+        axes: what an array (n, d, d) is, where ``--set axes=`` does not say it.
+    """
     if holds_matrices(path, request):
-        trace = matrices.read(path)
+        said = axes_of(request)
+        trace = matrices.read(path, said or axes)
+        if said and AXES not in trace.meta:
+            raise UsageError(
+                f"--set {AXES}={said}: {escape(path)} holds no array (n, d, d); leave it out"
+            )
     else:
         trace = streams.trace(read_checkpoint(path, request), inputs_of(request), seed(request))
     return dataclasses.replace(trace, step=training_step(path, trace.step))
 
 
-def read_series(paths: Sequence[Path], request: Request) -> tuple[MixingTrace, ...]:
+def read_series(
+    paths: Sequence[Path], request: Request, axes: str = "samples"
+) -> tuple[MixingTrace, ...]:
     """The matrices at every path, in order of training steps.
 
     Raises:
         BadInput: they are no series.
     """
-    return set_steps([read_trace(path, request) for path in paths], paths)
+    return set_steps([read_trace(path, request, axes) for path in paths], paths)
 
 
 def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, ...]:
@@ -55,6 +70,18 @@ def _token_run(path: Path, request: Request) -> TokenRun:
         raise BadInput(f"{escape(path)}: holds matrices; to run tokens, give a checkpoint")
     checkpoint = read_checkpoint(path, request)
     return streams.token_run(checkpoint, inputs_of(request), seed(request))
+
+
+def axes_of(request: Request) -> str | None:
+    """What ``--set axes=`` says an array (n, d, d) is; None if nothing else is set, or not this.
+
+    Raises:
+        UsageError: it is neither samples nor sites.
+    """
+    pairs = [text.partition("=") for text in request["set"] or ()]
+    if len(pairs) != 1 or pairs[0][0] != AXES:
+        return None
+    return word({AXES: pairs[0][2]}, AXES, OTHER)
 
 
 def settings_of(request: Request) -> dict[str, str]:

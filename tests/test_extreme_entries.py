@@ -54,5 +54,11 @@ def test_distances_and_norms_follow_the_size(size, run):
     )
     for name in ("frobenius", "spectral"):
         assert scaled[name] / size == pytest.approx(plain[name], rel=1e-9)
-    norms = [run("depth-drift a.npy", s)["composite_spectral_norm_max"] for s in (1.0, size)]
+    alone = "depth-drift a.npy --set axes=samples"
+    norms = [run(alone, s)["composite_spectral_norm_max"] for s in (1.0, size)]
     assert norms[1] / size == pytest.approx(norms[0], rel=1e-9)
+
+
+def test_products_beyond_the_number_range_have_a_decay(run):
+    found = [run("depth-drift a.npy", size)["typical_decay"] / size for size in (1e50, 1e160)]
+    assert found[1] == pytest.approx(found[0], rel=1e-9)

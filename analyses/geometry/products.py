@@ -198,9 +198,21 @@ def _with_a_side(left: Blocks, right: Blocks) -> tuple[Array, Array, Array | int
 
 def _general(left: Blocks, right: Blocks) -> tuple[Array, Array, Array | int, Array]:
     """Neither side exact: everything carries the scale."""
-    left, right = _plain(left), _plain(right)
+    left, right = _near_one(_plain(left)), _near_one(_plain(right))
     whole = matmul(left.whole, right.whole)
-    return whole, _error(left, right), right.exponent, whole
+    return whole, _error(left, right), left.exponent + right.exponent, whole
+
+
+def _near_one(x: Blocks) -> Blocks:
+    """The same matrices with a scale, if their entries are so large or small that they need one.
+
+    Single matrices come without: their product is the first that could leave the number range.
+    """
+    step = _step(x.whole)
+    if step is None:
+        return x
+    whole, error = np.ldexp(x.whole, -step), np.ldexp(x.error, -step)
+    return Blocks(whole, x.rows, x.columns, error, x.exponent + step)
 
 
 def _plain(x: Blocks) -> Blocks:
@@ -237,12 +249,19 @@ def _direction(k: int) -> Any:
 
 def _renormalised(whole: Array, error: Array, exponent: Array | int, part: Array) -> Scaled:
     """Divide by powers of 2 where the next products could leave the number range."""
-    if not part.size:
+    step = _step(part)
+    if step is None:
         return whole, error, exponent
-    largest = np.abs(part).max((0, 1))
-    if NARROW[0] < largest.min() <= largest.max() < NARROW[1]:
-        return whole, error, exponent
-    step = np.where(largest > 0, np.frexp(largest)[1], 0)
     np.ldexp(part, -step, out=part)
     np.ldexp(error, -step, out=error)
     return whole, error, exponent + step
+
+
+def _step(part: Array) -> Array | None:
+    """Exponent of the largest entry of each matrix; None if all are near enough to 1."""
+    if not part.size:
+        return None
+    largest = np.abs(part).max((0, 1))
+    if NARROW[0] < largest.min() <= largest.max() < NARROW[1]:
+        return None
+    return np.where(largest > 0, np.frexp(largest)[1], 0)

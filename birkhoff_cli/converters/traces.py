@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.converters import drawn
@@ -73,7 +74,9 @@ class Trace(Converter):
         """Of checkpoints their options, those of streams as ``--inputs`` says; of matrices none."""
         used = {"seed", *(n for n, option in self.options().items() if option.positional)}
         if self._holds_matrices(request):
-            return used
+            from birkhoff_cli.reading import axes_of
+
+            return used | {"set"} if axes_of(request) else used
         return used | {"set", "inputs", *inputs_word(request).options}
 
     def refusal(self, name: str, request: Request) -> str:
@@ -88,7 +91,13 @@ class Trace(Converter):
         from birkhoff_cli.reading import read_trace
 
         del d
-        return read_trace(self.paths(request)[0], request)
+        return read_trace(self.paths(request)[0], request, self._axes)
+
+    @property
+    def _axes(self) -> str:
+        """What an array (n, d, d) is to this command."""
+        marks = (mark for mark in self.parameter.marks if isinstance(mark, ArrayAxis))
+        return next(marks, ArrayAxis()).name
 
     def _holds_matrices(self, request: Request) -> bool:
         """Whether there are paths, and all of them hold matrices."""
@@ -144,7 +153,7 @@ class Series(Trace):
         from birkhoff_cli.reading import read_series
 
         del d
-        return read_series(self.paths(request), request)
+        return read_series(self.paths(request), request, self._axes)
 
 
 class PathOrMethod(Trace):

@@ -56,5 +56,5 @@ class Npy(TableFormat):
             source=where(label),
             reader=read,
             dtype=real(np.empty(0, header.dtype)).dtype,
-            meta=_arrays.assuming(facts),
+            meta=_arrays.assuming(facts, header.shape),
         )
