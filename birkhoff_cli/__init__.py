@@ -1,11 +1,16 @@
-"""Command line of birkhoff: words in, tables and figures out; no mathematics.
+"""Geometry of the mixing matrices in hyper-connection networks: a command line, and this package.
 
-``from birkhoff_cli import record`` records what a torch model in your own process does.
+    import birkhoff_cli as birkhoff
+
+    birkhoff.spectrum(birkhoff.method("go-mhc", s=2), samples=1000).plot()
+    birkhoff.depth_drift(birkhoff.load("out/ckpt.pt")).summary
+
+Every analysis is a function here. `record` records what a torch model in your own process does.
 """
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # noqa: PTH112, PTH118, PTH120
     # pathlib would take a tenth of the time that --help has
@@ -14,13 +19,48 @@ if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # no
         "checkout did not keep. Run 'git config core.symlinks true', then 'git checkout .'"
     )
 
-RECORDING = {"Recorder": "recorder", "record": "record"}
-"""Module of `birkhoff_cli.recording` by the name that it lends to this package."""
+if TYPE_CHECKING:
+    from birkhoff_cli.front_door import load as load
+    from birkhoff_cli.front_door import method as method
+    from birkhoff_cli.recording.record import record as record
+    from birkhoff_cli.recording.recorder import Recorder as Recorder
+
+LENT = {
+    "Recorder": "recording.recorder",
+    "record": "recording.record",
+    "load": "front_door",
+    "method": "front_door",
+}
+"""Module here by the name that it lends to this package."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the recorder when it is asked for: no command needs it."""
-    if name not in RECORDING:
+    """Import what is asked for: no command needs it, and importing this package costs nothing."""
+    if name in LENT:
+        return getattr(import_module(f"birkhoff_cli.{LENT[name]}"), name)
+    if name.startswith("_") or _is_module(name) or not _is_analysis(name):
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    module = import_module(f"birkhoff_cli.recording.{RECORDING[name]}")
-    return getattr(module, name)
+    from birkhoff_cli.front_door import analysis
+
+    globals()[name] = found = analysis(name)
+    return found
+
+
+def __dir__() -> list[str]:
+    """What there is for a user: the front door and every analysis."""
+    from birkhoff_cli.analyses.core import discover
+
+    analyses = discover.members("birkhoff_cli.analyses")
+    return sorted([*LENT, *(name.replace("-", "_") for name in analyses)])
+
+
+def _is_module(name: str) -> bool:
+    """Whether it is a module of this package that is being imported, which is asked for first."""
+    path = os.path.join(os.path.dirname(__file__), name)  # noqa: PTH118, PTH120
+    return os.path.isfile(f"{path}.py") or os.path.isdir(path)  # noqa: PTH112, PTH113
+
+
+def _is_analysis(name: str) -> bool:
+    from birkhoff_cli.analyses.core import discover
+
+    return discover.has("birkhoff_cli.analyses", name.replace("_", "-"))

@@ -1,7 +1,7 @@
 """From a request to a run: options that have an effect, arguments, one run or one for each path."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
@@ -22,15 +22,17 @@ class Binding:
     Attributes:
         module: the command.
         methods: those that the command line names, whose options it has.
+        given: arguments that a caller in Python hands over itself, by name.
     """
 
     module: ModuleType
     methods: Sequence[Method] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def converters(self) -> list[Converter]:
         """One for every parameter, in order."""
-        return converters_of(self.module.run, self.methods)
+        return converters_of(self.module.run, self.methods, self.given)
 
     @cached_property
     def options(self) -> Mapping[str, Option]:

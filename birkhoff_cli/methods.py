@@ -9,13 +9,15 @@ in a file is looked up among the members, and is never a module.
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from birkhoff_cli import values
 from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import word_for
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.function_map import FunctionMap
 from birkhoff_cli.analyses.core.parameterization import METHODS, Parameterization
 from birkhoff_cli.named_class import load_class
 from birkhoff_cli.options import Option, dashes
@@ -81,6 +83,57 @@ def parse(text: str) -> Specification:
         else:
             raise UsageError(f"--method {text}: '{part}' is no option=value; say {word}:d=3")
     return Specification(text, _load(word), options)
+
+
+def make(
+    spec: "str | Parameterization | Method | Callable[[Array], Array]",
+    *,
+    d: int | None = None,
+    parameters: int | None = None,
+    **options: Any,
+) -> Parameterization:
+    """A map from parameters to mixing matrices.
+
+    ``method("go-mhc", s=2)``, ``method("go-mhc:s=2", d=3)``; and of a function of your own
+    ``method(function, parameters=9, d=3)``. A map has ``draw(n, seed=0)``, which gives the matrices
+    of ``birkhoff sample``; and ``map(theta)`` of parameters ``(..., map.parameters)``, numpy's or
+    torch's, gives matrices ``(..., d, d)``.
+
+    Args:
+        spec: as ``--method`` takes it; a class of parameterizations; or a function from
+            parameters ``(p,)`` or ``(n, p)`` to matrices ``(d, d)`` or ``(n, d, d)``.
+        d: number of streams; 4 for a method that is named.
+        parameters: p, of a function.
+        options: of the method, in Python or as they are typed.
+
+    Returns:
+        The map. Nothing is claimed of a function's matrices: `spectrum` and the others measure
+        them. Its derivatives are torch's if it takes torch tensors, else central differences.
+
+    Raises:
+        UsageError: no such method or option, one that is there twice, or a function whose matrices
+            are not ``d x d``.
+    """
+    if isinstance(spec, Parameterization) and d is parameters is None and not options:
+        return spec
+    if isinstance(spec, str):
+        if parameters is not None:
+            raise UsageError(f"parameters are those of a function and {spec} has its own; say d")
+        parsed, own = parse(spec), {n: v for n, v in options.items() if v is not None}
+        if twice := parsed.options.keys() & ({"d"} if d is not None else set()) | (
+            parsed.options.keys() & own.keys()
+        ):
+            raise UsageError(f"{spec} says {min(twice)} already; say it once")
+        texts = {name: values.text(value) for name, value in own.items()}
+        return dataclasses.replace(parsed, options={**parsed.options, **texts}).build(d)
+    if isinstance(spec, type):
+        made: Parameterization = spec(**({} if d is None else {"d": d}) | options)
+        return made
+    if not callable(spec) or d is None or parameters is None or options:
+        raise UsageError(
+            "a method is a name and its options, or method(function, parameters=9, d=3)"
+        )
+    return FunctionMap(d, spec, parameters)
 
 
 def word_of(text: str) -> str:

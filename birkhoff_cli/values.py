@@ -38,6 +38,18 @@ def read(kind: Any, text: str, label: str) -> Any:
     return _one(kind, text, label)
 
 
+def text(value: Any) -> str:
+    """A value of Python as it is typed: ``2x2`` for a tuple, ``name=value`` with commas for names.
+
+    Numbers become the same numbers again.
+    """
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={text(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ("x" if isinstance(value, tuple) else ",").join(map(text, value))
+    return str(value)
+
+
 def _one(kind: Any, text: str, label: str, hint: str = "") -> Any:
     try:
         return READERS.get(kind, kind)(text)

@@ -167,7 +167,7 @@ CONTRACTS = {
     "birkhoff_cli.analyses": ("run", "SCHEMA", "SUMMARY", "EXAMPLES"),
     "birkhoff_cli.commands": ("run", "SCHEMA", "SUMMARY", "EXAMPLES"),
     "birkhoff_cli.checkpoints": ("MARKS", "claims", "read"),
-    "birkhoff_cli.recording.libraries": ("ATTRIBUTES", "owns", "attach"),
+    "birkhoff_cli.recording.libraries": ("ATTRIBUTES", "owns", "attach", "feed"),
     "birkhoff_cli.analyses.parameterizations": ("EXAMPLES",),
 }
 """What a file of each folder defines."""

@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 
 from birkhoff_cli.analyses.core.array_trace import array_trace, is_array
+from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.parameterization import Parameterization
@@ -26,6 +27,7 @@ Mark = TypeVar("Mark")
 TRACES = (MixingTrace, MixingTrace | None, Source)
 SEVERAL_TRACES = tuple[MixingTrace, ...]
 STACKS = (Stack, Stack | None)
+SAMPLER = Sampler | None
 SEVERAL_METHODS = tuple[Parameterization, ...]
 
 DRAWS = tuple(f.name for f in dataclasses.fields(Draws))
@@ -88,6 +90,8 @@ def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
     if isinstance(value, Parameterization) and (draws := _mark(hint, Draws)):
         own = {name: value for name, value in how.items() if name != "seed"}
         return Drawn(value, dataclasses.replace(draws, **own), how.get("seed", 0))
+    if kind == SAMPLER and isinstance(value, Parameterization):
+        return value.draw
     if kind in STACKS and is_array(value):
         return _stack(value)
     axis = (_mark(hint, ArrayAxis) or ArrayAxis()).name

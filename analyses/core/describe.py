@@ -14,7 +14,7 @@ def specification(method: Parameterization) -> str:
     options = [
         f"{f.name.replace('_', '-')}={_word(value)}"
         for f in fields(method)
-        if f.name != "d" and _telling(value := getattr(method, f.name), f.default)
+        if f.name in method.options and _telling(value := method.options[f.name], f.default)
     ]
     return f"{method.name}:{','.join(options)}" if options else method.name
 

@@ -114,23 +114,33 @@ class Parameterization(Facts):
     def draw(
         self,
         n: int,
-        rng: np.random.Generator,
+        rng: np.random.Generator | None = None,
         how: str | None = None,
         scale: float | None = None,
         evaluate: Callable[["Parameterization", Array], Array] | None = None,
+        *,
+        seed: int = 0,
     ) -> Array:
         """Random matrices ``(n, d, d)``, float64.
 
         Args:
             n: how many.
-            rng: the only source of randomness.
+            rng: the only source of randomness; without one ``seed`` counts.
             how: one of `distributions`; `default_draw` if not given.
             scale: spread of the parameters, see `theta`.
             evaluate: how to apply the map, to run it on another device or in another dtype.
+            seed: of the matrices that ``birkhoff sample --seed`` draws.
 
         Raises:
             UsageError: this method has no such distribution.
+            TooLarge: they do not fit in memory.
         """
+        if rng is None:
+            from birkhoff_cli.analyses.core.source import Drawn, Draws
+
+            require_memory(8 * n * self.d**2, f"{n:,} matrices of d = {self.d}")
+            drawn = Drawn(self, Draws(samples=n, draw=how, scale=scale), seed)
+            return np.concatenate([block[:, 0] for block in drawn])
         how = how or self.default_draw
         if how not in self.distributions:
             raise UsageError(f"--draw {unknown(how, self.distributions, 'distributions here')}")

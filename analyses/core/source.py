@@ -5,7 +5,7 @@ can be drawn alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -244,7 +244,7 @@ class Drawn:
 
 def title_of(method: Parameterization) -> str:
     """The method with all its options, as pictures name it."""
-    values = {f.name: getattr(method, f.name) for f in fields(method)}
+    values = {"d": method.d, **method.options}
     return ", ".join(
         [method.name, *(f"{k} = {v}" for k, v in values.items() if v not in (None, ()))]
     )

@@ -4,8 +4,9 @@ A plain type is an option of the parameter's own name. For all others the module
 ``CONVERTERS`` are asked, the lightest first, so that a command imports no more than it needs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from birkhoff_cli import values
@@ -19,10 +20,31 @@ __all__ = ["Converter", "Plain", "converters_of"]
 MODULES = ("drawn", "stacks", "traces", "models")
 
 
-def converters_of(run: Callable[..., Any], methods: Sequence[Method] = ()) -> list[Converter]:
-    """A converter for every parameter of ``run``, in order."""
+def converters_of(
+    run: Callable[..., Any],
+    methods: Sequence[Method] = (),
+    ready: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Converter]:
+    """A converter for every parameter of ``run``, in order.
+
+    Args:
+        run: of a command.
+        methods: those that are named, whose options it has.
+        ready: arguments that are there already, by name.
+    """
     parameters = parameters_of(run)
-    return [_find(parameter, parameters)(parameter, tuple(methods)) for parameter in parameters]
+    return [
+        _take(parameter, tuple(methods), ready[parameter.name])
+        if parameter.name in ready
+        else _find(parameter, parameters)(parameter, tuple(methods))
+        for parameter in parameters
+    ]
+
+
+def _take(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
+    from birkhoff_cli.converters._given import given  # of use in Python only
+
+    return given(parameter, methods, value)
 
 
 def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:

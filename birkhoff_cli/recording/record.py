@@ -21,7 +21,7 @@ from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.checkpoints.sites import paths
 from birkhoff_cli.checkpoints.sites.names import bare
 from birkhoff_cli.recording import libraries
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, uncompiled
 from birkhoff_cli.recording.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class Place:
         detach: Detach = library.attach(self.module, give)
         return detach
 
+    def feed(self, fill: Fill) -> None:
+        """Call the module alone on one token's streams."""
+        discover.member(libraries.__name__, self.library).feed(self.module, fill)
+
 
 @contextmanager
 def record(model: "nn.Module", path: str | Path | None = None) -> Iterator[Recorder]:
@@ -64,11 +68,7 @@ def record(model: "nn.Module", path: str | Path | None = None) -> Iterator[Recor
         Unsupported: no known hyper-connection in the model, or a variant that is not known.
         BadInput: the last pass is not complete, or nothing was recorded.
     """
-    places = find(model)
-    if not places:
-        raise Unsupported(
-            f"{type(model).__name__} has no hyper-connections of {', '.join(LIBRARIES)}; {ADD}"
-        )
+    places = places_of(model)
     libraries = sorted({place.library for place in places})
     meta = {"model": type(model).__name__, "libraries": libraries}
     with Recorder(path, meta) as recorder, ExitStack() as attached:
@@ -80,6 +80,19 @@ def record(model: "nn.Module", path: str | Path | None = None) -> Iterator[Recor
         ):
             attached.callback(handle.remove)
         yield recorder
+
+
+def places_of(model: Module) -> list[Place]:
+    """Every known hyper-connection in a model that has some.
+
+    Raises:
+        Unsupported: it has none.
+    """
+    if places := find(model):
+        return places
+    raise Unsupported(
+        f"{type(model).__name__} has no hyper-connections of {', '.join(LIBRARIES)}; {ADD}"
+    )
 
 
 def find(model: Module) -> list[Place]:

@@ -99,7 +99,7 @@ class Recorder:
                     f"known; {ADD}"
                 )
             self._finish()
-        found = _numbers(site, matrices)
+        found = numbers(site, matrices)
         for before, other in self._pass.items():
             if other.shape != found.shape:
                 raise BadInput(
@@ -201,7 +201,7 @@ class Recorder:
             yield np.frombuffer(data, self._dtype).reshape(-1, *shape)
 
 
-def _numbers(site: Site, matrices: Array) -> NDArray[Any]:
+def numbers(site: Site, matrices: Array) -> NDArray[Any]:
     """Matrices ``(n, d, d)`` of numpy, float64 as they are and everything else in float32."""
     if hasattr(matrices, "detach"):
         there = matrices.detach().cpu()

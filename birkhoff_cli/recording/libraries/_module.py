@@ -12,6 +12,9 @@ Module: TypeAlias = Any
 Give: TypeAlias = Callable[[Array], None]
 Detach: TypeAlias = Callable[[], object]
 
+Fill: TypeAlias = Callable[[Array], Array]
+"""From empty streams, whose shape, dtype and device are right, to streams."""
+
 ADD = "hand its matrices over with Recorder.add"
 """What to do about code that is not known here."""
 

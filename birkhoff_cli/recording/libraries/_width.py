@@ -12,7 +12,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.checkpoints.modules.forks import Tensors
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, uncompiled
 
 MIXED = "residuals_mixed"
 """Where tokenbender's mHC keeps the mixed streams until the branch has been run."""
@@ -65,6 +65,13 @@ def attach(
 
     module.width_connection = uncompiled(width_connection)  # hides the method of the class
     return detach
+
+
+def feed(module: Module, width: int, fill: Fill) -> None:
+    """Mix the streams of one token, each ``width`` long."""
+    n, like = module.num_residual_streams, module.static_alpha
+    shape = (1, 1, n, width) if not hasattr(module, "channel_first") else (n, 1, width)
+    module.width_connection(fill(like.detach().new_empty(shape)))
 
 
 def _refuse_variants(module: Module) -> None:

@@ -13,7 +13,7 @@ from torch import finfo
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, uncompiled
 
 ATTRIBUTES = ("fn", "base", "scale", "hc_mult", "hc_eps", "input_norm")
 ROUNDINGS = 16
@@ -37,6 +37,12 @@ def attach(module: Module, give: Give) -> Detach:
 
     remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
     return remove
+
+
+def feed(module: Module, fill: Fill) -> None:
+    """Mix the streams of one token."""
+    n, like = module.hc_mult, module.fn
+    module(fill(like.detach().new_empty((1, 1, n, like.shape[1] // n))))
 
 
 def _applied(module: Module, streams: Array, output: Any) -> Array:

@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints.modules import forks
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
 from birkhoff_cli.recording.libraries import _width as width
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module
 
 ATTRIBUTES = ("width_connection", "static_alpha", "dynamic_alpha_fn")
 
@@ -38,6 +38,11 @@ def attach(module: Module, give: Give) -> Detach:
         return width.attach(module, connect, HC_NAMES, give)
     map_ = MHC(n, variant="lucidrains", iters=_iterations(module))
     return width.attach(module, partial(forks.apart, map_=map_), MHC_NAMES, give)
+
+
+def feed(module: Module, fill: Fill) -> None:
+    """Mix the streams of one token."""
+    width.feed(module, len(module.norm.gamma), fill)
 
 
 def _iterations(module: Module) -> int:

@@ -10,7 +10,7 @@ from functools import partial
 from birkhoff_cli.checkpoints.modules.forks import MHC_NAMES
 from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS, connection
 from birkhoff_cli.recording.libraries import _width as width
-from birkhoff_cli.recording.libraries._module import Detach, Give, Module
+from birkhoff_cli.recording.libraries._module import Detach, Fill, Give, Module
 
 ATTRIBUTES = ("width_connection", "static_alpha", "pre_branch_scale")
 TYPES = ("mhc", "mhc_lite", "kromhc")
@@ -30,6 +30,11 @@ def attach(module: Module, give: Give) -> Detach:
     map_ = KINDS[type_].map(module.num_residual_streams, getattr(module, "sinkhorn_iters", ITERS))
     connect = partial(connection, type_, map_=map_)
     return width.attach(module, connect, MHC_NAMES, give)
+
+
+def feed(module: Module, fill: Fill) -> None:
+    """Mix the streams of one token."""
+    width.feed(module, len(module.norm.gamma) // module.num_residual_streams, fill)
 
 
 def _type(module: Module) -> str | None:

@@ -13,7 +13,7 @@ from birkhoff_cli.analyses.parameterizations.orthostochastic import A, B, C, Ort
 from birkhoff_cli.checkpoints.modules import forks, tokenbender
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES
 from birkhoff_cli.recording.libraries import _width as width
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Give, Module
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module
 
 ATTRIBUTES = ("width_connection", "static_alpha", "mhc")
 MHC_NAMES = (tokenbender.LOGITS, tokenbender.PRE, tokenbender.POST)
@@ -32,6 +32,11 @@ def attach(module: Module, give: Give) -> Detach:
     features = len(module.norm.gamma)
     connect = partial(tokenbender.connection, map_=_map(module, n), width=features)
     return width.attach(module, connect, MHC_NAMES, give)
+
+
+def feed(module: Module, fill: Fill) -> None:
+    """Mix the streams of one token."""
+    width.feed(module, len(module.norm.gamma), fill)
 
 
 def _map(module: Module, n: int) -> Parameterization:

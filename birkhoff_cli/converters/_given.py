@@ -1,0 +1,65 @@
+"""What a caller in Python hands over itself, in place of what options would be read to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from birkhoff_cli.analyses.core.analysis import take
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.source import Drawn, Draws
+from birkhoff_cli.converters import drawn
+from birkhoff_cli.converters._converter import Converter, Parameter
+from birkhoff_cli.methods import Method
+from birkhoff_cli.options import Option
+from birkhoff_cli.request import Request
+
+
+class Ready(Option):
+    """An option whose value is there already, so that others can belong to it."""
+
+    def read(self, text: Any) -> Any:
+        """The value itself."""
+        return text
+
+
+@dataclass(frozen=True)
+class Given(Converter):
+    """An argument that is there already: a trace, an array, methods.
+
+    Attributes:
+        value: the argument.
+    """
+
+    value: Any = None
+
+    def options(self) -> Mapping[str, Option]:
+        """The argument itself, and the seed, which every command accepts."""
+        name = self.parameter.name
+        return {name: Ready(name, self.parameter.kind, ""), "seed": drawn.SEED}
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """It, an array as a trace."""
+        del request, d
+        return take(Annotated[self.parameter.kind, "", *self.parameter.marks], self.value, {})
+
+
+class GivenMethod(Given):
+    """A method whose draws are the matrices."""
+
+    def options(self) -> Mapping[str, Option]:
+        """How to draw."""
+        draws = drawn.draws_of(self.parameter)
+        return {**super().options(), **drawn.field_options(draws, drawn.GROUP)}
+
+    def read(self, request: Request, d: int | None) -> Drawn:
+        """Its draws."""
+        del d
+        draws = drawn.changed(drawn.draws_of(self.parameter), request)
+        return Drawn(self.value, draws, drawn.seed(request))
+
+
+def given(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
+    """The converter of a value that is there."""
+    draws = any(isinstance(mark, Draws) for mark in parameter.marks)
+    kind = GivenMethod if draws and isinstance(value, Parameterization) else Given
+    return kind(parameter, methods, value)

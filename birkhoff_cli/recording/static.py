@@ -1,0 +1,75 @@
+"""The static matrices of a live model: what its hyper-connections apply where streams say nothing.
+
+Every site is called twice on streams of its own: on random ones, so that a version that mixes
+otherwise is refused, and on zeros, whose matrix is the static one. No other part of the model runs.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
+from birkhoff_cli.recording.record import Place, places_of
+from birkhoff_cli.recording.recorder import numbers
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def static_trace(model: "nn.Module") -> MixingTrace:
+    """The trace of one sample that a checkpoint of the model has with ``--inputs static``.
+
+    Args:
+        model: a torch module with hyper-connections of a known library.
+
+    Raises:
+        Unsupported: no known hyper-connection in the model, or a variant that is not known.
+        BadInput: sites of different d, or matrices that are not finite.
+    """
+    places = sorted(places_of(model), key=_depth)
+    found = [_static(place) for place in places]
+    sides = sorted({h.shape[-1] for h in found})
+    if len(sides) > 1:
+        raise BadInput(
+            f"{type(model).__name__} has sites of d = {', '.join(map(str, sides))}; give the part "
+            f"of it that has one d"
+        )
+    meta = {
+        "format": "module",
+        "model": type(model).__name__,
+        "libraries": sorted({place.library for place in places}),
+        "assumptions": [],
+    }
+    sites = tuple(place.site for place in places)
+    return in_memory(np.stack(found)[None], sites, type(model).__name__, meta=meta)
+
+
+def _depth(place: Place) -> tuple[int, bool]:
+    """Attention before mlp, in whatever order a layer has its modules; else as they come."""
+    return place.site.layer, place.site.branch == "mlp"
+
+
+def _static(place: Place) -> NDArray[Any]:
+    """H ``(d, d)`` of zeros."""
+    import torch
+
+    given: list[Array] = []
+    detach = place.attach(given.append)
+    try:
+        with torch.no_grad():
+            for fill in (_random, torch.zeros_like):
+                place.feed(fill)
+    finally:
+        detach()
+    matrices: NDArray[Any] = numbers(place.site, given[-1])[0]
+    return matrices
+
+
+def _random(streams: Array) -> Array:
+    """Streams like these, the same in every call, without touching torch's own generator."""
+    values = np.random.default_rng(0).standard_normal(tuple(streams.shape))
+    random: Array = streams.new_tensor(values)
+    return random
