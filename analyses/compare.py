@@ -20,9 +20,10 @@ from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.quantities import METHOD, SHARE, quantity
+from birkhoff_cli.analyses.core.quantities import METHOD, SHARE, judged, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import share
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.drawing import plane
@@ -32,7 +33,7 @@ from birkhoff_cli.analyses.probes import Probe
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import sampled
 from birkhoff_cli.analyses.probes.targets import aimed
-from birkhoff_cli.analyses.statistics.coverage import QUANTITIES
+from birkhoff_cli.analyses.statistics.coverage import QUANTITIES, judge
 from birkhoff_cli.analyses.statistics.occupancy import Occupancy
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ SCHEMA = (
 
 
 SUMMARY = (
+    *judged(
+        "inside, or outside if an eigenvalue of a method lies outside its region",
+        "inside",
+        "share of eigenvalues outside the region that is allowed",
+    ),
     quantity(
         "methods",
         "numbers of `spectrum` and `slice` for every method",
@@ -119,10 +125,29 @@ def run(
     return Result(
         schema=SCHEMA,
         steps=(columns for panel in panels for columns in panel.steps()),
-        summarise=lambda: {"methods": [panel.summary() for panel in panels]},
+        summarise=lambda: _summary([panel.summary() for panel in panels]),
         total=sum(panel.total for panel in panels),
         meta={"methods": [panel.meta for panel in panels], "probe": probe},
     )
+
+
+def _summary(rows: list[Summary]) -> Summary:
+    outside = max(row["outside_fraction"] or 0 for row in rows)
+    return {**judge(outside), "methods": rows}
+
+
+def answer(summary: Summary) -> str:
+    """Which method reaches most of its region, and which least."""
+    rows = [row for row in summary["methods"] if row["coverage"] is not None]
+    if not rows:
+        return "No method has a region with an area."
+    order = sorted(rows, key=lambda row: -row["coverage"])
+    first, last = (
+        f"{row['method']} reaches {share(row['coverage'])}" for row in (order[0], order[-1])
+    )
+    if len(rows) == 1:
+        return f"{first} of its region."
+    return f"{first} of its region, the most of {len(rows)} methods; {last}, the least."
 
 
 class _Panel:

@@ -37,7 +37,7 @@ from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.quantities import METHOD, of_columns, quantity
+from birkhoff_cli.analyses.core.quantities import METHOD, judged, of_columns, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
@@ -81,6 +81,11 @@ SCHEMA = (*COUNTS, *SPEEDS)
 """Counts are floating point because d! leaves every integer type; they are exact to 2^53."""
 
 SUMMARY = (
+    *judged(
+        "feasible, or limited if the matrices of a method cannot be made at every d",
+        "feasible",
+        "largest d that was asked for",
+    ),
     quantity(
         "rows",
         "the table without reasons",
@@ -250,7 +255,29 @@ def _summary(rows: list[dict[str, Any]]) -> Summary:
         up_to = max((row["d"] for row in own if not row["reason"]), default=None)
         feasible.append({"method": name, "up_to": up_to, "reason": reason})
     shown = [{k: v for k, v in row.items() if k != "reason"} for row in rows]
-    return {"rows": shown, "feasible": feasible}
+    largest = max(row["d"] for row in rows)
+    limited = any(row["up_to"] != largest for row in feasible)
+    verdict = {"verdict": "limited" if limited else "feasible", "threshold": largest}
+    return {**verdict, "rows": shown, "feasible": feasible}
+
+
+def answer(summary: Summary) -> str:
+    """How far the methods can be made, and which needs fewest learned numbers there."""
+    largest, rows = summary["threshold"], summary["feasible"]
+    ends = [
+        f"{row['method']} ends at d = {row['up_to']}"
+        if row["up_to"]
+        else f"{row['method']} has none"
+        for row in rows
+        if row["up_to"] != largest
+    ]
+    made = {row["method"] for row in rows if row["up_to"] == largest}
+    at = [row for row in summary["rows"] if row["d"] == largest and row["method"] in made]
+    least = min(at, key=lambda row: row["learned"], default=None)
+    words = [f"{len(made)} of {len(rows)} methods can be made up to d = {largest}", *ends]
+    if least:
+        words.append(f"{least['method']} learns fewest numbers there, {least['learned']:,} a site")
+    return f"{'; '.join(words)}."
 
 
 STYLES = (

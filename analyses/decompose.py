@@ -20,9 +20,17 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, AT_LEAST_1, METHOD, D, quantity
+from birkhoff_cli.analyses.core.quantities import (
+    AT_LEAST_0,
+    AT_LEAST_1,
+    METHOD,
+    D,
+    judged,
+    quantity,
+)
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
@@ -70,7 +78,15 @@ SCHEMA = (
     ),
 )
 SIZE = (9.0, 3.6)
+TOLERANCE = 1e-5
+"""Distance from the polytope that rounding in float32 explains."""
+
 SUMMARY = (
+    *judged(
+        "inside, or outside if a matrix is not doubly stochastic",
+        "inside",
+        "distance from the nearest doubly stochastic matrix that is allowed",
+    ),
     quantity("matrices", "matrices that were decomposed", range=AT_LEAST_0),
     D,
     quantity("terms_bound", "(d - 1)^2 + 1: terms that every matrix needs at most"),
@@ -258,10 +274,23 @@ def _note(record: dict[str, Any], measured: Numbers) -> None:
 def _summary(count: int, d: int, method: Parameterization | None, record: Numbers) -> Summary:
     names = [*LARGEST_OF, *SMALLEST_OF]
     found = {name: record[name] for name in names if name != "image_distance_max"}
-    summary = {"matrices": count, "d": d, "terms_bound": terms_bound(d), **found}
+    inside = found["polytope_distance_max"] <= TOLERANCE
+    verdict = {"verdict": "inside" if inside else "outside", "threshold": TOLERANCE}
+    summary = {**verdict, "matrices": count, "d": d, "terms_bound": terms_bound(d), **found}
     if method is not None:
         summary |= {"method": method.name, "image_distance_max": record["image_distance_max"]}
     return summary
+
+
+def answer(summary: Summary) -> str:
+    """How far matrices are from the polytope, and how many permutations make one up."""
+    reached = summary.get("image_distance_max")
+    image = f", and {short(reached)} from what {summary['method']} reaches" if reached else ""
+    return (
+        f"The farthest of {summary['matrices']:,} matrices is "
+        f"{short(summary['polytope_distance_max'])} from a doubly stochastic one{image}; "
+        f"{summary['terms_max']} permutations are enough for each."
+    )
 
 
 BARS = 60

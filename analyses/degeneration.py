@@ -26,6 +26,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
@@ -93,7 +94,12 @@ SCHEMA = (
     column("step_diagonal_fraction", "float64", "diagonal_fraction of all sites of the step"),
 )
 VERDICT = quantity("verdict", "what the matrices of all sites are; null for d = 1", good="mixing")
-NUMBERS = (*QUANTITIES, QUANTILE_ERROR, VERDICT)
+NUMBERS = (
+    *QUANTITIES,
+    QUANTILE_ERROR,
+    VERDICT,
+    quantity("threshold", "distance up to which matrices are at I, a permutation, or J/d"),
+)
 SUMMARY = (
     D,
     SITES,
@@ -192,12 +198,33 @@ def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
         "sites": len(trace.sites),
         "samples": trace.samples,
         **known,
+        "threshold": NEAR * sqrt(trace.d - 1),
         "verdicts": [
             {"verdict": word, "sites": verdicts.count(word)}
             for word in dict.fromkeys(verdicts)
             if word
         ],
     }
+
+
+WORDS: dict[str | None, str] = {
+    "identity-degenerate": "Matrices sit at the identity",
+    "near-permutation": "Matrices sit at permutations",
+    "near-uniform": "Matrices average all streams alike",
+    "signed": "Matrices have negative entries",
+    "mixing": "Matrices mix",
+}
+
+
+def answer(summary: Summary) -> str:
+    """Whether the matrices mix, from their distances to I and to J/d."""
+    if summary["verdict"] not in WORDS:
+        return "A single stream has nothing to mix with."
+    return (
+        f"{WORDS[summary['verdict']]}: on average they are {short(summary['identity_distance'])} "
+        f"from I and {short(summary['barycenter_distance'])} from J/d, which are "
+        f"{short(sqrt(summary['d'] - 1))} apart."
+    )
 
 
 REFERENCES = {

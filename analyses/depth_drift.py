@@ -28,8 +28,23 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Grouped, run_fold
 from birkhoff_cli.analyses.core.options import ArrayAxis
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, LAYERS, SAMPLES, SITES, quantity
+from birkhoff_cli.analyses.core.quantities import (
+    AT_LEAST_0,
+    LAYERS,
+    SAMPLES,
+    SITES,
+    judged,
+    quantity,
+)
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import (
+    capitalise,
+    count,
+    halving,
+    near_one,
+    off_one,
+    short,
+)
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns
@@ -64,39 +79,56 @@ SCHEMA = (
     *COLUMNS,
 )
 
+THRESHOLD = 0.01
+"""Distance from 1 of a sum or gain of the composite that counts as drift."""
+
 SUMMARY = (
+    *judged(
+        "conserved, or drifts if a sum or gain of the composite leaves 1",
+        "conserved",
+        "distance from 1 up to which a sum, or a gain above 1, is conserved",
+    ),
     LAYERS,
     SITES,
     SAMPLES,
     COLUMN_ERROR,
     ROW_ERROR,
     *(
-        quantity(f"composite_{side}_{end}", f"{word} {side} sum of the composite", good="1")
+        quantity(
+            f"composite_{side}_{end}", f"{word} {side} sum of the composite", good="1", unity=True
+        )
         for side in ("column", "row")
         for end, word in (("min", "smallest"), ("max", "largest"))
     ),
     quantity(
-        "composite_spectral_norm_max", "largest singular value of the composite", good="1 or less"
+        "composite_spectral_norm_max",
+        "largest singular value of the composite",
+        good="1 or less",
+        unity=True,
     ),
     quantity(
         "composite_spectral_radius_max",
         "largest modulus of an eigenvalue of the composite",
         good="1 or less",
+        unity=True,
     ),
     quantity(
         "site_spectral_radius_max",
         "largest modulus of an eigenvalue of a single matrix",
         good="1 or less",
+        unity=True,
     ),
     quantity(
         "amax_forward_max",
         "Amax gain forward: largest absolute row sum of the composite",
         good="1 or less",
+        unity=True,
     ),
     quantity(
         "amax_backward_max",
         "Amax gain backward: largest absolute column sum of the composite",
         good="1 or less",
+        unity=True,
     ),
     *DECAYS,
     quantity(
@@ -191,12 +223,7 @@ class _DepthDrift(Fold[Drift, list[Array]]):
     def _summary(self, columns: dict[str, Array], quantile_error: float | None) -> Summary:
         single, chain = self._by_metric(columns)
         last = {m: {k: _known(v[-1]) for k, v in chain[m].items()} for m in METRICS}
-        return {
-            "layers": len({site.layer for site in self.sites}),
-            "sites": len(self.sites),
-            "samples": self.samples,
-            "column_error_max": _largest_error(single["column_sum"]),
-            "row_error_max": _largest_error(single["row_sum"]),
+        composite = {
             "composite_column_min": last["column_sum"]["min"],
             "composite_column_max": last["column_sum"]["max"],
             "composite_row_min": last["row_sum"]["min"],
@@ -206,6 +233,15 @@ class _DepthDrift(Fold[Drift, list[Array]]):
             "site_spectral_radius_max": _known(np.fmax.reduce(single["spectral_radius"]["max"])),
             "amax_forward_max": last["amax_forward"]["max"],
             "amax_backward_max": last["amax_backward"]["max"],
+        }
+        return {
+            **_verdict(composite),
+            "layers": len({site.layer for site in self.sites}),
+            "sites": len(self.sites),
+            "samples": self.samples,
+            "column_error_max": _largest_error(single["column_sum"]),
+            "row_error_max": _largest_error(single["row_sum"]),
+            **composite,
             **decays(chain, self.samples),
             "mean_square_decay_exact": None if self.factor is None else self.factor**0.5,
             "quantile_error": quantile_error,
@@ -219,6 +255,30 @@ class _DepthDrift(Fold[Drift, list[Array]]):
             for rows in (~composite, composite & (start == 0))
         )
         return single, chain
+
+
+def _verdict(numbers: Summary) -> Summary:
+    off = off_one(numbers[key] for key in (*COLUMN_SUMS, *ROW_SUMS, *GAINS))
+    word = None if off is None else "conserved" if off <= THRESHOLD else "drifts"
+    return {"verdict": word, "threshold": THRESHOLD}
+
+
+COLUMN_SUMS = ("composite_column_min", "composite_column_max")
+ROW_SUMS = ("composite_row_min", "composite_row_max")
+GAINS = ("amax_forward_max", "amax_backward_max")
+
+
+def answer(summary: Summary) -> str:
+    """Whether mass drifts, how fast streams flatten, and whether anything is amplified."""
+    columns, rows = (off_one(summary[key] for key in keys) for keys in (COLUMN_SUMS, ROW_SUMS))
+    gain = max((summary[key] for key in GAINS if summary[key] is not None), default=None)
+    gains = "gains are not known" if gain is None else f"gains up to {short(gain)}"
+    if gain is not None and gain <= 1 + ROUNDING:
+        gains = "no gain above 1"
+    return (
+        f"{capitalise(near_one(columns, rows))}, through "
+        f"{count(summary['sites'], 'site')}; {halving(summary['typical_decay'], 'site')}; {gains}."
+    )
 
 
 def _known(value: float) -> float | None:

@@ -22,6 +22,7 @@ from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
@@ -50,6 +51,7 @@ SCHEMA = (
 
 SUMMARY = (
     quantity("verdict", "equal, transposed or different, over all sites", good="equal"),
+    quantity("threshold", "difference up to which a matrix is equal", range=AT_LEAST_0),
     quantity("explanation", "the commonest mistake that explains what differs; null if none"),
     SAMPLES,
     SITES,
@@ -209,6 +211,7 @@ def _summary(a: MixingTrace, b: MixingTrace, record: _Record, ported: bool) -> S
     counts = {v: int((verdicts == v).sum()) for v in ("equal", "transposed", "different")}
     return {
         "verdict": _overall(counts),
+        "threshold": float(record.tolerance[0].max(initial=0)),
         "explanation": explain(a, b, record.tolerance[0]) if ported else None,
         "samples": record.samples,
         "sites": record.sites,
@@ -217,6 +220,20 @@ def _summary(a: MixingTrace, b: MixingTrace, record: _Record, ported: bool) -> S
         "difference_max": float(record.largest[0].max(initial=0)),
         "composite_difference_max": float(record.largest[1, -1]),
     }
+
+
+def answer(summary: Summary) -> str:
+    """How many sites are equal, and what explains the others."""
+    off = short(summary["difference_max"])
+    sites = count(summary["sites"], "site")
+    if summary["verdict"] == "equal":
+        return f"All of {sites} are equal; the largest difference is {off}."
+    turned, other = summary["sites_transposed"], summary["sites_different"]
+    why = f"; {summary['explanation']}" if summary["explanation"] else ""
+    return (
+        f"Of {sites} {other} are different and {turned} equal to the transpose, by up to {off}, "
+        f"the first is {summary['first_difference']}{why}."
+    )
 
 
 def _overall(counts: dict[str, int]) -> Verdict:

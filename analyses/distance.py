@@ -29,8 +29,9 @@ import numpy as np
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, D, quantity
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, D, judged, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
@@ -71,7 +72,15 @@ SCHEMA = (
     column("wasserstein", "float64", "2-Wasserstein distance of the spectra"),
 )
 
+SAME = 1e-6
+"""Frobenius distance that rounding in float32 explains."""
+
 SUMMARY = (
+    *judged(
+        "equal, or apart if a pair differs by more than rounding",
+        "equal",
+        "Frobenius distance up to which a pair is equal",
+    ),
     quantity("pairs", "pairs of matrices", range=AT_LEAST_0),
     D,
     SITES,
@@ -164,7 +173,10 @@ def _measure(a: Any, b: Any) -> dict[str, Any]:
 
 def _summary(a: MixingTrace, record: dict[str, list[Any]]) -> Summary:
     values = {name: np.concatenate(parts) for name, parts in record.items()}
+    equal = float(values["frobenius"].max(initial=0)) <= SAME
     return {
+        "verdict": "equal" if equal else "apart",
+        "threshold": SAME,
         "pairs": len(values["frobenius"]),
         "d": a.d,
         "sites": len(a.sites),
@@ -178,6 +190,17 @@ def _statistics(values: Any) -> dict[str, Any]:
     words = dict.fromkeys(("mean", "median", "max"))
     found = dict(zip(words, map(float, numbers), strict=False))
     return {**words, **found, "undefined": len(values) - len(known)}
+
+
+def answer(summary: Summary) -> str:
+    """How far the pairs are apart."""
+    far = summary["distances"][0]
+    if far["mean"] is None:
+        return "There are no pairs."
+    return (
+        f"{count(summary['pairs'], 'pair')} of matrices are {short(far['mean'])} apart in the mean "
+        f"and at most {short(far['max'])}, in the Frobenius norm."
+    )
 
 
 PANELS = (

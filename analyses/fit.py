@@ -14,6 +14,7 @@ less the curves show it.
 Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F.
 """
 
+from collections.abc import Sequence
 from itertools import chain, cycle
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,13 +23,14 @@ import numpy as np
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, D, quantity
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, D, judged, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
-from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.drawing import bands, palette
-from birkhoff_cli.analyses.fitting.curves import QUANTITIES, Fit, convergence
+from birkhoff_cli.analyses.fitting.curves import CONVERGED, QUANTITIES, Fit, convergence
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan
 from birkhoff_cli.analyses.fitting.problem import chosen_targets, common_d, posed
@@ -71,6 +73,11 @@ SCHEMA = (
     column("geodesic_start", "float64", "angle to the start", unit="rad", nullable=True),
 )
 SUMMARY = (
+    *judged(
+        "converged, or moving if a loss may still fall",
+        "converged",
+        "share of the last loss within which a converged curve stays",
+    ),
     quantity("targets", "matrices that were fitted", range=AT_LEAST_0),
     D,
     quantity("epochs", "steps of the optimizer", range=AT_LEAST_0),
@@ -171,12 +178,7 @@ def run(
     return Result(
         schema=SCHEMA if curves else _matrix_schema(d),
         steps=chain.from_iterable(tables),
-        summarise=lambda: {
-            "targets": len(goals),
-            "d": d,
-            "epochs": epochs,
-            "fits": [fit.summary() for fit in fits],
-        },
+        summarise=lambda: _summary(len(goals), d, epochs, fits),
         total=sum(fit.total for fit in fits),
         meta={**(trace.meta if trace else {}), "d": d},
     )
@@ -185,6 +187,25 @@ def run(
 def _matrix_schema(d: int) -> Schema:
     *places, matrix = MATRICES
     return (*places, matrix._replace(kind=f"matrix<float64>[{d}]"))
+
+
+def _summary(targets: int, d: int, epochs: int, fits: Sequence[Fit]) -> Summary:
+    rows = [fit.summary() for fit in fits]
+    moving = any(row["epochs_to_convergence"] is None for row in rows)
+    verdict = {"verdict": "moving" if moving else "converged", "threshold": CONVERGED}
+    return {**verdict, "targets": targets, "d": d, "epochs": epochs, "fits": rows}
+
+
+def answer(summary: Summary) -> str:
+    """Which method comes nearest to the targets, and how many have converged."""
+    rows = summary["fits"]
+    best = min(rows, key=lambda row: row["final_loss"])
+    done = sum(row["epochs_to_convergence"] is not None for row in rows)
+    return (
+        f"{best['method']} comes nearest to {count(summary['targets'], 'target')}, with a loss of "
+        f"{short(best['final_loss'])} over a floor of {short(best['floor'])}; {done} of "
+        f"{count(len(rows), 'method')} converged in {count(summary['epochs'], 'epoch')}."
+    )
 
 
 PANELS = {

@@ -30,9 +30,10 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, quantity
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, judged, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.drawing import captions, palette
@@ -71,6 +72,11 @@ SCHEMA = (
     column("logit_gradient", "float64", "dL/dlogit of the target", nullable=True),
 )
 SUMMARY = (
+    *judged(
+        "alive, or vanishing if a method has no gradient at its published start",
+        "alive",
+        "norm of the Jacobian at the start up to which it vanishes",
+    ),
     quantity(
         "methods",
         "the Jacobian of every method",
@@ -184,7 +190,18 @@ def _first_mixture(methods: tuple[Parameterization, ...]) -> str | None:
 
 def _summary(methods: tuple[Parameterization, ...], rows: list[Columns]) -> Summary:
     pairs = zip(methods, rows[::2], rows[1::2], strict=True)
-    return {"methods": [_outline(method, path, random) for method, path, random in pairs]}
+    rows = [_outline(method, path, random) for method, path, random in pairs]
+    dead = any(row["start_norm"] == 0 for row in rows)
+    return {"verdict": "vanishing" if dead else "alive", "threshold": 0.0, "methods": rows}
+
+
+def answer(summary: Summary) -> str:
+    """Which methods start without a gradient, and the rank of the others."""
+    rows = summary["methods"]
+    dead = [row["method"] for row in rows if row["start_norm"] == 0]
+    ranks = ", ".join(f"{row['method']} {row['dimension']} of {row['polytope']}" for row in rows)
+    start = f"{', '.join(dead)} start without a gradient" if dead else "every one starts with one"
+    return f"Of {count(len(rows), 'method')} {start}; dimensions reached: {ranks}."
 
 
 def _outline(method: Parameterization, path: Columns, random: Columns) -> dict[str, Any]:

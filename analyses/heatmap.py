@@ -18,8 +18,17 @@ from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.quantities import SAMPLES, SHARE, SITES, D, prefixed, quantity
+from birkhoff_cli.analyses.core.quantities import (
+    SAMPLES,
+    SHARE,
+    SITES,
+    D,
+    judged,
+    prefixed,
+    quantity,
+)
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, off_one, share, short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
@@ -63,12 +72,20 @@ SCHEMA = (
         "[-2, 2); those beyond are in the first and the last",
     ),
 )
+THRESHOLD = 0.01
+"""Distance from 1 of a sum of a mean matrix that counts as drift."""
+
 _SUMS = tuple(
-    quantity(f"{side}_sum_{end}", f"{word} {side} sum of a mean matrix", good="1")
+    quantity(f"{side}_sum_{end}", f"{word} {side} sum of a mean matrix", good="1", unity=True)
     for side in ("row", "column")
     for end, word in (("min", "smallest"), ("max", "largest"))
 )
 SUMMARY = (
+    *judged(
+        "conserved, or drifts if a sum of a mean matrix or of the mean composite leaves 1",
+        "conserved",
+        "distance from 1 up to which a sum is conserved",
+    ),
     D,
     SITES,
     SAMPLES,
@@ -203,7 +220,11 @@ class _Heatmap(Fold[_State, Array]):
             {"kind": "composite", **dict.fromkeys(where), **composite},
         )
         counts = single["histogram"]
+        sums = {**_extremes("", single), **_extremes("composite_", composite)}
+        drifts = (off_one(sums.values()) or 0) > THRESHOLD
         return rows, {
+            "verdict": "drifts" if drifts else "conserved",
+            "threshold": THRESHOLD,
             "d": self.source.d,
             "sites": len(self.source.sites),
             "samples": self.source.samples,
@@ -213,6 +234,19 @@ class _Heatmap(Fold[_State, Array]):
             "negative_fraction": float(counts[:, : BINS // 2].sum() / counts.sum()),
             **_extremes("composite_", composite),
         }
+
+
+def answer(summary: Summary) -> str:
+    """Where the sums and the entries of the mean matrices lie."""
+    sums = (
+        f"{side} sums {short(summary[f'{side}_sum_min'])} to {short(summary[f'{side}_sum_max'])}"
+        for side in ("row", "column")
+    )
+    return (
+        f"Mean matrices at {count(summary['sites'], 'site')} have {' and '.join(sums)}; entries "
+        f"lie between {short(summary['entry_min'])} and {short(summary['entry_max'])}, "
+        f"{share(summary['negative_fraction'])} of them below 0."
+    )
 
 
 def _extremes(prefix: str, columns: dict[str, Any]) -> Summary:

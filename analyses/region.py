@@ -27,6 +27,7 @@ from birkhoff_cli.analyses.core.options import Offers
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, AT_LEAST_1, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.drawing import captions, plane
 from birkhoff_cli.analyses.geometry.farey import fractions
@@ -154,6 +155,21 @@ def _facts(region: Region) -> dict[str, Any]:
         "proven_by": region.proven_by,
     }
 
+
+def answer(summary: Summary) -> str:
+    """The area, and whether the region is proven."""
+    rows = summary.get("regions") or [summary]
+    each = (
+        f"{row['kind']} of d = {row['d']} has the area {short(row['area'])}, "
+        f"{'proven' if row['proven'] else 'conjectured'}"
+        for row in rows[:SAID]
+    )
+    more = f"; and {len(rows) - SAID} more" if len(rows) > SAID else ""
+    return f"The region {'; '.join(each)}{more}."
+
+
+SAID = 3
+"""Regions in a sentence."""
 
 PANELS = 4
 """Panels in a row."""

@@ -25,14 +25,17 @@ from birkhoff_cli.analyses.core.options import Idle, With
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.quantities import METHOD, SAMPLES, D, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.sentences import near_one, short
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.kernels.golden import SIDES, Vectors, draw_vectors, nearest
 from birkhoff_cli.analyses.statistics.extremes import (
     ENTRY_MIN,
+    EXACT,
     SUM_ERRORS,
     Extremes,
     SumErrors,
+    judge_sums,
 )
 
 EXAMPLES = (
@@ -47,6 +50,7 @@ SCHEMA = (
 )
 
 SUMMARY = (
+    *EXACT,
     METHOD,
     D,
     SAMPLES,
@@ -198,4 +202,20 @@ class _Sample(Fold[_State, Array]):
     def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
         source = self.source
         facts = {"method": source.method_name, "d": source.d, "samples": source.samples}
-        return (), {**facts, **state.errors.summary(), **state.entries.summary()}
+        errors = state.errors.summary()
+        verdict = judge_sums(errors, source.d, float(np.finfo(source.dtype).eps))
+        return (), {**verdict, **facts, **errors, **state.entries.summary()}
+
+
+def answer(summary: Summary) -> str:
+    """How doubly stochastic the matrices are; of golden vectors how many there are."""
+    if "cases" in summary:
+        return (
+            f"{summary['samples']:,} golden vectors of {summary['method']} in "
+            f"{len(summary['cases'])} cases, in float64 and {summary['rounded']}."
+        )
+    sums = near_one(summary["column_error_max"], summary["row_error_max"])
+    return (
+        f"{summary['samples']:,} matrices of {summary['method']}: {sums}; the smallest entry is "
+        f"{short(summary['entry_min'])}."
+    )

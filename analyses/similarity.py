@@ -22,8 +22,9 @@ from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
-from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, STEP, quantity
+from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, STEP, judged, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
@@ -67,7 +68,15 @@ SCHEMA = (
     column("p90", "float64", f"90th percentile {OF}", nullable=True),
     column("max", "float64", f"largest {OF}", nullable=True),
 )
+ALIKE = 0.9
+"""Mean cosine similarity from which on streams count as alike."""
+
 SUMMARY = (
+    *judged(
+        "alike if streams point the same way after the last mixing, else distinct; null for d = 1",
+        "distinct",
+        "mean cosine similarity from which on streams are alike",
+    ),
     SITES,
     SAMPLES,
     STEP,
@@ -195,7 +204,12 @@ class _Similarity(Series):
     def summarise(self, summaries: list[Summary]) -> Summary:
         """The numbers of the last step, and those of every step."""
         steps = [
-            {"sites": len(run.sites), "samples": run.samples, **summary}
+            {
+                **_verdict(summary["similarity_last"]),
+                "sites": len(run.sites),
+                "samples": run.samples,
+                **summary,
+            }
             for run, summary in zip(self.series, summaries, strict=True)
         ]
         return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
@@ -246,6 +260,22 @@ def _headline(means: Array) -> dict[str, float | None]:
         for name, value in (("first", mean[0]), ("last", mean[-1]), ("mean", mean.mean())):
             found[f"similarity_{name}{word}"] = None if np.isnan(value) else float(value)
     return found
+
+
+def _verdict(last: float | None) -> Summary:
+    word = None if last is None else "alike" if last >= ALIKE else "distinct"
+    return {"verdict": word, "threshold": ALIKE}
+
+
+def answer(summary: Summary) -> str:
+    """Whether depth makes streams alike, with the mixing as trained and without."""
+    first, last, bare = (summary[f"similarity_{key}"] for key in ("first", "last", "last_identity"))
+    if last is None:
+        return "A single stream is similar to no other."
+    return (
+        f"After mixing, streams have a cosine similarity of {short(first)} at the first site and "
+        f"{short(last)} at the last; with H = I it is {short(bare)} there."
+    )
 
 
 COLOURS = {"actual": BLUE, "identity": ORANGE, "branch": GREEN}

@@ -40,9 +40,11 @@ from birkhoff_cli.analyses.core.quantities import (
     SITES,
     D,
     Quantities,
+    judged,
     quantity,
 )
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
@@ -91,7 +93,15 @@ def _changes(kind: str) -> Quantities:
     )
 
 
+CONVERGED = 1e-3
+"""Residual up to which matrices count as balanced."""
+
 SUMMARY = (
+    *judged(
+        "converged, or unconverged if a sum of a matrix as it is applied leaves 1",
+        "converged",
+        "residual up to which matrices are converged",
+    ),
     D,
     SITES,
     SAMPLES,
@@ -218,19 +228,35 @@ def _summary(source: Source, sites: Numbers, composite: Numbers) -> Summary:
         ]
         for part in ("variant", "rounding")
     }
+    residual = largest("applied", "residual")
     return {
+        "verdict": "converged" if (residual or 0) <= CONVERGED else "unconverged",
+        "threshold": CONVERGED,
         "d": source.d,
         "sites": len(source.sites),
         "samples": source.samples,
         "spread_max": largest("input", "spread"),
         "diameter_max": largest("input", "diameter"),
-        "residual_max": largest("applied", "residual"),
+        "residual_max": residual,
         **{
             f"sweeps_{key_of(word)}": None if k is None or k > MAX_SWEEPS else int(k)
             for word, k in needed.items()
         },
         **{f"{part}s": rows for part, rows in tables.items() if rows},
     }
+
+
+def answer(summary: Summary) -> str:
+    """How far sums are off as the matrices are applied, and how many sweeps they need."""
+    needed = (
+        f"{'more than ' + str(MAX_SWEEPS) if sweeps is None else sweeps} to {word}"
+        for word in TOLERANCES
+        for sweeps in (summary[f"sweeps_{key_of(word)}"],)
+    )
+    return (
+        f"Sums of the matrices are off by at most {short(summary['residual_max'])}; "
+        f"sweeps needed: {', '.join(needed)}."
+    )
 
 
 COLOURS = (BLUE, ORANGE, GREEN)

@@ -23,8 +23,17 @@ from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.fold import Blocks, Chained, Series, run_fold
 from birkhoff_cli.analyses.core.parameterization import require
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, SHARE, D, Quantity, quantity
+from birkhoff_cli.analyses.core.quantities import (
+    AT_LEAST_0,
+    METHOD,
+    SHARE,
+    D,
+    Quantity,
+    judged,
+    quantity,
+)
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import capitalise, count, share
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
@@ -75,6 +84,11 @@ def _kind(kind: str, of: str) -> tuple[Quantity, ...]:
 
 
 SUMMARY = (
+    *judged(
+        "inside, or outside if a point lies outside the polygon",
+        "inside",
+        "points outside the polygon that are allowed",
+    ),
     METHOD,
     D,
     quantity("s", "block size, of go-mHC", range=AT_LEAST_0),
@@ -197,7 +211,10 @@ class _Planes(Series):
         known = [count.beyond_exact for count in counts if count.exact]
         through = "a 3-cycle, equal to the slice at d = 3" if source.d > 3 else "the 3-cycle"
         errors = [found["extremes"].largest["alpha_sum_error_max"] for found in summaries]
+        outside = sum(count.beyond_polygon for count in counts)
         return {
+            "verdict": "outside" if outside else "inside",
+            "threshold": 0,
             "method": method.name if method else None,
             "d": source.d,
             "s": options.get("s"),
@@ -212,7 +229,7 @@ class _Planes(Series):
             "resolution": self.resolution,
             "cells": int(projected["count"].inside.sum()),
             "outside_exact": sum(known) if known else None,
-            "outside_polygon": sum(count.beyond_polygon for count in counts),
+            "outside_polygon": outside,
             "outside_tolerance": projected["count"].tolerance,
             "alpha_sum_error_max": max(errors),
             "plane_distance_mean": float(projected["distance"].mean[0]),
@@ -229,6 +246,19 @@ def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
         f"{kind}_proven": exact.proven if exact else None,
         f"{kind}_samples": count.total,
     }
+
+
+def answer(summary: Summary) -> str:
+    """How much of the polygon is filled, and whether anything leaves it."""
+    words = []
+    for kind, noun in (("projection", "projections"), ("slice", "matrices in the slice")):
+        if (hit := summary[f"{kind}_fraction"]) is not None:
+            exact = summary[f"{kind}_exact"]
+            known = "" if exact is None else f" (exactly {share(exact)} of its area)"
+            words.append(f"{noun} hit {share(hit)} of the polygon's cells{known}")
+    outside = summary["outside_polygon"]
+    words.append(f"{count(outside, 'point')} outside it" if outside else "none outside it")
+    return f"{capitalise(', '.join(words))}."
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -21,7 +21,8 @@ from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.quantities import METHOD
 from birkhoff_cli.analyses.core.random_numbers import generator
-from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, share, short
 from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.core.trace import site_schema
@@ -68,7 +69,7 @@ TARGETS, FRONTIER = With("probe", "targets"), With("probe", "frontier")
 def run(
     source: Annotated[Source, Draws()],
     *,
-    probe: Annotated[Way, "how to look for eigenvalues"] = "sample",
+    probe: Annotated[Way, "how to look"] = "sample",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2 for the coverage"] = 200,
     max_steps: Annotated[int, "targets: Gauss-Newton steps at most", TARGETS] = 100,
     history: Annotated[bool, "targets: keep the eigenvalues of all steps", TARGETS] = False,
@@ -159,6 +160,19 @@ def _movable(source: Source, probe: Way) -> Drawn:
 
 def _schema(names: tuple[str, ...]) -> Schema:
     return tuple(c for c in SCHEMA if c.name in names)
+
+
+def answer(summary: Summary) -> str:
+    """How much of the region is reached, and whether anything leaves it."""
+    reached = "nothing" if summary["coverage"] is None else share(summary["coverage"])
+    region = f"the {summary['region']} region ({summary['region_proven']})"
+    outside = summary["outside_fraction"]
+    beyond = f"{share(outside)} outside it" if outside else "none outside it"
+    if "gap_max" in summary:
+        gap = short(summary["gap_max"])
+        return f"The frontier holds {reached} of the area of {region}, at most {gap} from its edge."
+    eigenvalues = count(summary["eigenvalues"], "eigenvalue")
+    return f"{eigenvalues} reach {reached} of the cells of {region}; {beyond}."
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -29,16 +29,19 @@ from birkhoff_cli.analyses.core.quantities import (
     SAMPLES,
     SHARE,
     D,
+    judged,
     of_columns,
     quantity,
 )
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.sentences import share, short
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption
 from birkhoff_cli.analyses.geometry.recipes import OTHER, Recipe
 from birkhoff_cli.analyses.kernels.compare import (
     GRADIENTS,
+    SLACK,
     compare_gradients,
     compare_stacks,
 )
@@ -88,7 +91,11 @@ _ALSO = (
     quantity("changes", "what differs from that code base"),
 )
 SUMMARY = (
-    quantity("verdict", "match, no match or no information", good="match"),
+    *judged(
+        "match, no_match, or no_information",
+        "match",
+        "times the rounding of an own run, or units of the last place, that are allowed",
+    ),
     quantity("match", "name of the known code base that explains the dump; null if none"),
     quantity("changes", "what differs from that code base"),
     *of_columns(c for c in SCHEMA if c.name in SETTINGS),
@@ -210,10 +217,11 @@ def _mismatch(source: str, summary: Summary) -> str | None:
 
 
 def _summary(found: Identity, output: Stack) -> dict[str, Any]:
-    verdict = "match" if found.name else "no match" if found.informative else "no information"
+    verdict = "match" if found.name else "no_match" if found.informative else "no_information"
     sure = found.confirmation
     return {
         "verdict": verdict,
+        "threshold": SLACK,
         "match": found.name,
         "changes": list(found.changes) if found.name else [],
         "orientation": found.orientation,
@@ -235,6 +243,24 @@ def _summary(found: Identity, output: Stack) -> dict[str, Any]:
             for m in found.near
         ],
     }
+
+
+def answer(summary: Summary) -> str:
+    """Which known Sinkhorn made the matrices, and how far they are off."""
+    off = short(summary["error_max"])
+    if "near" not in summary:
+        return (
+            f"{share(summary['matching'])} of the matrices are equal, the largest is off by {off}."
+        )
+    if summary["verdict"] == "no_information":
+        return "These matrices tell nothing: every Sinkhorn makes them."
+    if summary["match"] is None:
+        return f"No known Sinkhorn made these matrices; the nearest is off by {off}."
+    changes = f", with {'; '.join(summary['changes'])}" if summary["changes"] else ""
+    return (
+        f"{share(summary['matching'])} of the matrices are those of {summary['match']}{changes}, "
+        f"off by at most {off}."
+    )
 
 
 def _also(kernel: str | None, orientation: str, changes: Sequence[str]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ TABLE = (
     _output("output", Path | None, "the table; - is standard output"),
     _output("format", str | None, "else as -o ends", choices=table_formats),
 )
+ROWS = (_output("table", bool, "show the rows themselves", default=False),)
 FIGURE = (_output("plot", Path | None, "the figure: png, svg or pdf"),)
 COMMON = (
     _output("json", bool, "the summary as one JSON object", default=False),
@@ -144,6 +145,7 @@ class Subcommand(TyperCommand):
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
         rest = self.options.keys() - self.binding.options.keys() - grid.options.keys() - {"debug"}
         outcome = {name: request[name] for name in rest}
+        outcome.setdefault("table", "table" in own.typed and outcome.get("output") is None)
         if grid.get("sweep"):
             from birkhoff_cli import sweeps
 
@@ -173,6 +175,7 @@ def _output_options(module: ModuleType) -> dict[str, Option]:
     """Those that make sense: of a table where there is one, of a figure where one is drawn."""
     options = (
         *(TABLE if module.SCHEMA else ()),
+        *(ROWS if module.SCHEMA else ()),
         *(FIGURE if hasattr(module, "draw") else ()),
         *COMMON,
         *(SWEEP if module.SCHEMA else ()),

@@ -30,6 +30,7 @@ class Invocation:
         output: file of the table, or standard output.
         format: of the table, if not as the file's name says.
         plot: file of the figure.
+        table: the rows are shown.
         json: the summary is one JSON object.
         quiet: no summary, no progress.
         verbose: every number is explained.
@@ -41,6 +42,7 @@ class Invocation:
     output: Path | None = None
     format: str | None = None
     plot: Path | None = None
+    table: bool = False
     json: bool = False
     quiet: bool = False
     verbose: bool = False
@@ -76,6 +78,9 @@ class Invocation:
             files.check(self.plot, inputs)
         if self.json and self.output == STDOUT:
             raise UsageError("--json and -o - both want standard output; give -o a file name")
+        if self.table and (self.json or self.output == STDOUT):
+            other = "--json" if self.json else "-o -"
+            raise UsageError(f"--table and {other} both want standard output; leave one out")
 
     def _check_table(self, output: Path) -> None:
         """Hold that the format is known, and that a terminal gets text."""

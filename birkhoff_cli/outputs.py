@@ -15,6 +15,8 @@ from birkhoff_cli.text import either
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from birkhoff_cli.preview import Preview
+
 
 def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     """Run, write the table, draw, and print the summary.
@@ -26,13 +28,17 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     result = run()
     _check_format(result, invocation)
     result.steps = report.progress(result.steps, result.total, invocation)
-    table = None
-    if invocation.output is not None or invocation.plot is not None:
-        table = write(result, invocation)
+    table, rows = None, None
+    if invocation.table:
+        from birkhoff_cli.preview import Preview
+
+        rows = Preview()
+    if rows is not None or invocation.output is not None or invocation.plot is not None:
+        table = write(result, invocation, rows)
     summary = result.finish()
     if table is not None and invocation.plot is not None:
         draw(table, invocation.module, invocation.plot)
-    report.show(summary, result, invocation)
+    report.show(summary, result, invocation, rows)
     if failure := result.failed():
         raise CheckFailed(failure)
 
@@ -62,8 +68,14 @@ def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
     )
 
 
-def write(result: Result, invocation: Invocation) -> "pa.Table | None":
-    """Write the table where it was wanted; return it if a figure needs it."""
+def write(
+    result: Result, invocation: Invocation, rows: "Preview | None" = None
+) -> "pa.Table | None":
+    """Write the table where it was wanted, show ``rows`` the first of it.
+
+    Returns:
+        The table if a figure needs it.
+    """
     import pyarrow as pa
 
     from birkhoff_cli import provenance
@@ -71,7 +83,11 @@ def write(result: Result, invocation: Invocation) -> "pa.Table | None":
 
     schema = arrow_schema(result.schema, stamp(invocation, result))
     kept: list[pa.RecordBatch] = []
-    batches = _keep(result.batches(schema), kept) if invocation.plot else result.batches(schema)
+    batches = result.batches(schema)
+    if rows is not None:
+        batches = rows.watch(batches)
+    if invocation.plot:
+        batches = _keep(batches, kept)
     if invocation.output is None:
         for _ in batches:
             pass

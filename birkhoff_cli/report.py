@@ -1,19 +1,20 @@
-"""What a person reads on the terminal: progress, notes, the summary."""
+"""What a person reads on the terminal: progress, notes, the answer, the numbers behind it."""
 
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from birkhoff_cli import layout, summaries
+from birkhoff_cli.analyses.core.quantities import by_name
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.files import STDOUT, writing
-from birkhoff_cli.text import escape, finite, plain
+from birkhoff_cli.text import escape, finite, is_rows, plain, word
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from birkhoff_cli.invocation import Invocation
+    from birkhoff_cli.preview import Preview
 
 
 def progress(steps: Iterator[Columns], total: int, invocation: "Invocation") -> Iterator[Columns]:
@@ -21,18 +22,21 @@ def progress(steps: Iterator[Columns], total: int, invocation: "Invocation") -> 
     if invocation.quiet or total < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield from steps
         return
+    from rich.console import Console
     from rich.progress import track
 
     yield from track(
         steps,
         total=total,
         description=invocation.name,
-        console=_console(sys.stderr),
+        console=Console(file=sys.stderr, highlight=False),
         transient=True,
     )
 
 
-def show(summary: Summary, result: Result, invocation: "Invocation") -> None:
+def show(
+    summary: Summary, result: Result, invocation: "Invocation", rows: "Preview | None" = None
+) -> None:
     """The summary where it was asked for; notes and the legend always on standard error."""
     _notes(result, invocation)
     stream = sys.stderr if invocation.output == STDOUT else sys.stdout
@@ -40,11 +44,11 @@ def show(summary: Summary, result: Result, invocation: "Invocation") -> None:
         return
     with writing("standard output"):
         if invocation.json:
-            print(json.dumps(finite(dict(summary)), ensure_ascii=False, default=plain))
-        elif not invocation.quiet:
-            _print(summary, invocation.name, _console(stream))
-            if invocation.verbose:
-                _explain(summary, invocation, stream)
+            told = summaries.with_answer(summary, invocation.module)
+            print(json.dumps(finite(told), ensure_ascii=False, default=plain))
+        else:
+            for line in _page(summary, invocation, layout.columns_of(stream), rows):
+                print(line, file=stream)
         stream.flush()
 
 
@@ -59,88 +63,124 @@ def _notes(result: Result, invocation: "Invocation") -> None:
             print(f"{column.name}: {column.about} [{column.unit}]", file=sys.stderr)
 
 
-def _explain(summary: Summary, invocation: "Invocation", stream: Any) -> None:
-    """A line for every key of ``--json``: the key, its value, its meaning; null ones too."""
-    from birkhoff_cli.summaries import explain
+def _page(
+    summary: Summary, invocation: "Invocation", width: int | None, rows: "Preview | None"
+) -> Iterator[str]:
+    """The answer, numbers, lists; with -v the meaning of every key; the rows of the table."""
+    if not invocation.quiet:
+        if sentence := summaries.answer(summary, invocation.module):
+            yield layout.wrap(escape(sentence), width)
+            yield ""
+        yield from (
+            _verbose(summary, invocation, width)
+            if invocation.verbose
+            else _numbers(summary, invocation, width)
+        )
+        yield from _lists(summary, width)
+    if rows is not None:
+        yield from _block("rows", rows.headings, rows.cells, width, "-o FILE has every column")
+        if rows.more:
+            yield f"{rows.more:,} more rows; -o FILE has them all"
 
-    lines = [
-        (key, _shown(values), q.legend) for key, values, q in explain(summary, invocation.module)
+
+EXACT = 5e-7
+"""Distance from 1 that six digits do not show."""
+
+
+def _numbers(summary: Summary, invocation: "Invocation", width: int | None) -> list[str]:
+    """A line for every number that is known; those that are 1 by construction in one."""
+    known = by_name(summaries.declared(invocation.module))
+    shown = {k: v for k, v in summary.items() if v is not None and not is_rows(v)}
+    exact = [
+        key
+        for key, value in shown.items()
+        if key in known and known[key].unity and abs(value - 1) <= EXACT
     ]
-    widths = [max(map(len, cells)) for cells in [*zip(*lines, strict=True)][:2]]
-    for key, value, legend in lines:
-        print(f"{key:{widths[0]}}  {value:{widths[1]}}  {legend}", file=stream)
+    lines = [(_head(key), word(value)) for key, value in shown.items() if key not in exact]
+    if exact:
+        lines.append(("1 by construction", ", ".join(map(_head, exact))))
+    return layout.pairs(lines, width)
+
+
+def _verbose(summary: Summary, invocation: "Invocation", width: int | None) -> list[str]:
+    """A line for every key of ``--json``: the key, its value, its meaning; null ones too."""
+    told = [
+        (key, _ends(values), q.legend)
+        for key, values, q in summaries.explain(summary, invocation.module)
+    ]
+    left = max(len(key) for key, *_ in told)
+    lines = [(f"{key:{left}}  {value}", legend) for key, value, legend in told]
+    return layout.pairs(lines, width)
 
 
 MAX_VALUE = 32
 """Letters of a value before its meaning."""
 
 
-def _shown(values: Sequence[Any]) -> str:
+def _ends(values: Sequence[Any]) -> str:
     """A value; of rows the first and the last."""
-    if any(_is_rows(value) and value for value in values):
+    if any(is_rows(value) and value for value in values):
         return f"{sum(map(len, values))} rows"
-    ends = values[:1] if len(values) == 1 else (values[0], values[-1])
-    text = " ... ".join(str(_word(value)) for value in ends)
+    text = " ... ".join(word(value) for value in (values[0], *values[1:][-1:]))
     return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 4]} ..."
 
 
-def _print(summary: Summary, title: str, console: "Console") -> None:
-    from rich.table import Table
-
-    scalars = {k: v for k, v in summary.items() if not _is_rows(v)}
-    if scalars:
-        table = Table("", title, box=None, header_style="bold", pad_edge=False)
-        for key, value in scalars.items():
-            table.add_row(key.replace("_", " "), _word(value))
-        console.print(table)
-    for key, rows in summary.items():
-        if _is_rows(rows):
-            console.print(_rows(key, rows))
+MAX_ACROSS = 8
+"""Rows that are shown as columns, where they have more keys than this."""
 
 
-WIDE = 8
+def _lists(summary: Summary, width: int | None) -> Iterator[str]:
+    """A table for every list of rows, without what is null in all of them."""
+    for title, rows in summary.items():
+        if not is_rows(rows) or not rows:
+            continue
+        keys = [
+            k for k in dict.fromkeys(k for row in rows for k in row) if _varies(k, rows, summary)
+        ]
+        cells = [[word(row.get(key)) for key in keys] for row in rows]
+        heads = list(map(_head, keys))
+        if len(keys) > MAX_ACROSS and len(rows) <= MAX_ACROSS:
+            across = layout.grid(
+                [heads[0], *(line[0] for line in cells)],
+                [[head, *column] for head, *column in zip(heads[1:], *_rest(cells), strict=True)],
+                width,
+            )
+            if not across.left_out:
+                yield from ("", _head(title), *across.lines)
+                continue
+        yield from _block(_head(title), heads, cells, width, "--json has every key")
 
 
-def _rows(title: str, rows: list[Mapping[str, Any]]) -> Any:
-    """A line per row; of rows with many numbers, which no terminal can hold, a column per row."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    keys = list(rows[0]) if rows else []
-    cells = [
-        [key.replace("_", " ") for key in keys],
-        *([_word(row[k]) for k in keys] for row in rows),
-    ]
-    if len(keys) > WIDE and len(rows) <= WIDE:
-        cells = [list(line) for line in zip(*cells, strict=True)]
-    for head in cells[0] if cells else ():
-        table.add_column(head, overflow="fold")
-    for line in cells[1:]:
-        table.add_row(*line)
-    return table
+def _rest(cells: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
+    return (line[1:] for line in cells)
 
 
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(row, Mapping) for row in value)
+def _varies(key: str, rows: Sequence[Mapping[str, Any]], summary: Summary) -> bool:
+    """Whether a key of rows says more than the summary above them."""
+    values = [row.get(key) for row in rows]
+    if all(value is None for value in values):
+        return False
+    return not (len(rows) > 1 and key in summary and all(v == summary[key] for v in values))
 
 
-def _word(value: Any) -> Any:
-    from rich.text import Text
+def _block(
+    title: str,
+    heads: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    width: int | None,
+    elsewhere: str,
+) -> Iterator[str]:
+    """A title, a table, and how many of its columns do not fit."""
+    table = layout.grid(heads, cells, width)
+    yield from ("", title, *table.lines)
+    if table.left_out:
+        names = ", ".join(table.left_out)
+        yield layout.wrap(
+            f"{len(table.left_out)} of {len(heads)} columns do not fit: {names}; "
+            f"COLUMNS={table.width} shows them, {elsewhere}",
+            width,
+        )
 
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        value = ", ".join(str(v) for v in value)
-    return Text(escape(str(value)))  # never markup: it may come from a file
 
-
-def _console(stream: Any) -> "Console":
-    from rich.console import Console
-
-    return Console(file=stream, highlight=False, soft_wrap=False)
+def _head(key: str) -> str:
+    return key.replace("_", " ")

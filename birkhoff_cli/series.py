@@ -147,7 +147,8 @@ def stack(results: Sequence[tuple[int | None, Result]]) -> Result:
         for step, result in results:
             for columns in result.steps:
                 yield {"step": step, **columns} if columns else columns
-            summaries.append({"step": step, **result.summarise()})
+            own = {k: v for k, v in result.summarise().items() if k != STEP.name}
+            summaries.append({STEP.name: step, **own})
 
     return Result(
         schema=(STEP, *schema),

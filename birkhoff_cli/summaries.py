@@ -15,6 +15,7 @@ from birkhoff_cli.analyses.core.quantities import (
 )
 from birkhoff_cli.binding import Binding
 
+ANSWER = quantity("answer", "the sentence that answers the command's question")
 CELLS = (
     quantity("cells", "runs of the sweep", range=AT_LEAST_0),
     quantity("results", "what was varied and the summary, for each of them"),
@@ -24,10 +25,28 @@ CELLS = (
 def declared(module: ModuleType) -> Quantities:
     """Every key that a command's summary can have; over a series those of every checkpoint too."""
     own: Quantities = getattr(module, "SUMMARY", ())  # of another package it may declare none
-    if not module.SCHEMA or "path" not in Binding(module).options:
+    if not getattr(module, "SCHEMA", ()) or "path" not in Binding(module).options:
         return own
     first = () if any(q.name == STEP.name for q in own) else (STEP,)
     return (*first, *own, steps_of(own))
+
+
+def answer(summary: Mapping[str, Any], module: ModuleType) -> str:
+    """The sentence that a command answers its question with; empty if it has none."""
+    if "results" in summary:
+        return f"{summary['cells']:,} runs are done; each has its numbers in a row below."
+    if not hasattr(module, "answer"):
+        return ""
+    sentence: str = module.answer(summary)
+    if (steps := summary.get("steps")) and len(steps) > 1:
+        return f"At step {summary['step']:,}, the last of {len(steps)} checkpoints: {sentence}"
+    return sentence
+
+
+def with_answer(summary: Mapping[str, Any], module: ModuleType) -> dict[str, Any]:
+    """The summary with its sentence, the sentence first."""
+    sentence = answer(summary, module)
+    return {**({ANSWER.name: sentence} if sentence else {}), **summary}
 
 
 def explain(
@@ -37,7 +56,7 @@ def explain(
 
     Keys of rows follow the key of their list and have a value in every row.
     """
-    return _explain([summary], (*declared(module), *CELLS), "")
+    return _explain([with_answer(summary, module)], (ANSWER, *declared(module), *CELLS), "")
 
 
 def _explain(

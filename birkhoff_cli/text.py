@@ -30,3 +30,27 @@ def finite(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """Numpy scalars as Python's."""
     return value.item() if hasattr(value, "item") else str(value)
+
+
+def is_rows(value: Any) -> bool:
+    """Whether a value is a list of rows, each with keys of its own."""
+    return isinstance(value, list) and bool(value) and all(isinstance(r, Mapping) for r in value)
+
+
+def word(value: Any) -> str:
+    """A value as a person reads it; text from a file is made safe."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if is_rows(value):
+        return f"{len(value)} rows"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(word, value)) or "none"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {word(v)}" for k, v in value.items())
+    return escape(value)

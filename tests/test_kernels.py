@@ -168,7 +168,7 @@ def test_random_matrices_have_no_match_and_the_nearest_is_told():
     z = logits()
     h = np.random.default_rng(1).dirichlet(np.ones(4), (300, 4)).astype(np.float32)
     summary = run(Stack(h, "random", "float32"), logits=Stack(z, "logits", "float32")).summary
-    assert summary["verdict"] == "no match" and summary["match"] is None
+    assert summary["verdict"] == "no_match" and summary["match"] is None
     assert summary["within_rounding"] is False and summary["matching"] == 0
     assert 0.5 < summary["error_max"] <= 1 and summary["near"][0]["change"] in KNOWN
 
@@ -176,7 +176,7 @@ def test_random_matrices_have_no_match_and_the_nearest_is_told():
 def test_logits_that_are_all_alike_say_nothing():
     z = np.zeros((50, 4, 4), np.float32)
     summary = run(Stack(made(v4, z), "h", "float32"), logits=Stack(z, "z", "float32")).summary
-    assert summary["verdict"] == "no information" and summary["match"] is None
+    assert summary["verdict"] == "no_information" and summary["match"] is None
 
 
 def test_settings_that_inputs_cannot_tell_are_said():

@@ -3,6 +3,7 @@
 import json
 import keyword
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from birkhoff_cli import members
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.command import Subcommand
-from birkhoff_cli.summaries import declared
+from birkhoff_cli.summaries import answer, declared, with_answer
 from conftest import ROOT
 
 FEW = ("-n", "6")
@@ -120,8 +121,12 @@ def test_keys_are_those_that_are_declared(name, folder, tmp_path, monkeypatch):
         pytest.importorskip("torch")
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    known = dict(declarations(declared(members.module_of(name))))
-    given = [pair for words in RUNS[name] for pair in paths(summary_of(name, words))]
+    module = members.module_of(name)
+    known = dict(declarations(declared(module)))
+    found = [summary_of(name, words) for words in RUNS[name]]
+    for summary in found:
+        hold_an_answer(summary, module)
+    given = [pair for summary in found for pair in paths(summary)]
     given = [(key, value) for key, value in given if not key.startswith("results.")]
     assert {key for key, _ in given} <= known.keys()
     assert {key for key in known if not key.startswith("steps.")} <= {key for key, _ in given}
@@ -131,6 +136,17 @@ def test_keys_are_those_that_are_declared(name, folder, tmp_path, monkeypatch):
             low, high = known[key].range
             assert low is None or value >= low - ROUNDING, key
             assert high is None or value <= high + ROUNDING, key
+
+
+def hold_an_answer(summary, module):
+    """A sentence comes first; a verdict is a word, and the number beside it says why."""
+    sentence = answer(summary, module)
+    assert sentence.endswith(".") and "\n" not in sentence
+    assert not re.search(r"\b(None|nan|inf)\b", sentence)
+    assert next(iter(with_answer(summary, module))) == "answer"
+    assert ("verdict" in summary) is ("threshold" in summary)
+    if verdict := summary.get("verdict"):
+        assert re.fullmatch("[a-z]+([-_][a-z]+)*", verdict)
 
 
 def is_identifier(key):
@@ -152,6 +168,7 @@ def test_verbose_gives_every_key_a_line(birkhoff):
     summary = json.loads(birkhoff(*words, "--json").stdout)
     shown = birkhoff(*words, "-v", env={"COLUMNS": "400"}).stdout.splitlines()
     legends = {q.name: q.legend for q in members.module_of("depth-drift").SUMMARY}
+    summary.pop("answer")
     for key, value in summary.items():
         lines = [line for line in shown if line.endswith(f"  {legends[key]}")]
         assert any(line.split()[0] == key for line in lines)

@@ -29,6 +29,7 @@ class Quantity:
         unit: of a number.
         range: of a number, whatever is measured.
         good: which values are wanted, in words; empty if none are better than others.
+        unity: whether it is exactly 1 where rows and columns sum to 1.
         rows: keys of the rows, if it is a list of these.
     """
 
@@ -37,6 +38,7 @@ class Quantity:
     unit: str = "1"
     range: Range = ANY
     good: str = ""
+    unity: bool = False
     rows: "Quantities" = ()
 
     @property
@@ -58,10 +60,11 @@ def quantity(
     unit: str = "1",
     range: Range = ANY,
     good: str = "",
+    unity: bool = False,
     rows: Quantities = (),
 ) -> Quantity:
     """The declaration of one key."""
-    return Quantity(name, about, unit, range, good, rows)
+    return Quantity(name, about, unit, range, good, unity, rows)
 
 
 def _words(range: Range) -> str:
@@ -85,6 +88,11 @@ def prefixed(prefix: str, quantities: Iterable[Quantity], of: str) -> Quantities
 def by_name(quantities: Iterable[Quantity]) -> Mapping[str, Quantity]:
     """The declarations by their keys."""
     return {q.name: q for q in quantities}
+
+
+def judged(about: str, good: str, threshold: str, unit: str = "1") -> Quantities:
+    """A verdict in one word, and the number that it was found by."""
+    return (quantity("verdict", about, good=good), quantity("threshold", threshold, unit=unit))
 
 
 def of_columns(columns: Iterable[Column]) -> Quantities:

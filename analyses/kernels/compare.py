@@ -47,7 +47,8 @@ def compare_stacks(a: Array, b: Array, tolerance: float) -> dict[str, Any]:
     unit = unit_of(other, form)
     close = (error <= np.maximum(SLACK * unit, tolerance)).all((1, 2))
     return {
-        "verdict": "match" if close.all() else "no match",
+        "verdict": "match" if close.all() else "no_match",
+        "threshold": SLACK,
         "match": None,
         "orientation": orientation,
         "dtype": form,

@@ -13,7 +13,7 @@ from birkhoff_cli.analyses.geometry import reach
 from birkhoff_cli.analyses.geometry.charts import chart_of
 from birkhoff_cli.analyses.probes import Probe
 from birkhoff_cli.analyses.regions._known_reach import Reach
-from birkhoff_cli.analyses.statistics.coverage import Coverage
+from birkhoff_cli.analyses.statistics.coverage import Coverage, judge
 
 REACHED = 1e-8
 """A point of the frontier is an eigenvalue to about this."""
@@ -96,9 +96,11 @@ def _summary(count: Coverage, angle: Any, halves: list[Any], known: Reach | None
         stated = Reach(None, SEARCHED, False, uncertainty, stated.gap)
     else:
         area, grid = stated.area, 0.0
+    outside = float((region.excess(re, im) > REACHED).mean())
     return {
+        **judge(outside),
         "coverage": area / region.area if region.area else None,
-        "outside_fraction": float((region.excess(re, im) > REACHED).mean()),
+        "outside_fraction": outside,
         "outside_karpelevic_fraction": float((count.widest.excess(re, im) > REACHED).mean()),
         "outside_tolerance": REACHED,
         "region": region.name,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, quantity
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, judged, quantity
 from birkhoff_cli.analyses.geometry.region import Region
 
 OUTSIDE = 1e-9
@@ -17,6 +17,11 @@ OUTSIDE_FACTOR = quantity(
     range=SHARE,
 )
 REGION = (
+    *judged(
+        "inside, or outside if an eigenvalue lies outside the region",
+        "inside",
+        "share of eigenvalues outside the region that is allowed",
+    ),
     quantity("coverage", "share of the region's cells that hold an eigenvalue", range=SHARE),
     quantity("outside_fraction", "share of eigenvalues outside the region", range=SHARE, good="0"),
     quantity(
@@ -42,6 +47,12 @@ COUNTS = (
 )
 QUANTITIES = (*REGION, OUTSIDE_FACTOR, *COUNTS)
 """What `Coverage.summary` gives."""
+
+
+def judge(outside: float | None) -> dict[str, Any]:
+    """The verdict on a share of eigenvalues outside the region."""
+    word = None if outside is None else "outside" if outside > 0 else "inside"
+    return {"verdict": word, "threshold": 0.0}
 
 
 class Coverage:
@@ -130,9 +141,11 @@ class Coverage:
         """Coverage, shares and areas."""
         inside = self.inside
         cells, reached = int(inside.sum()), int((self.seen.reshape(inside.shape) & inside).sum())
+        outside = self.outside / self.total if self.total else None
         return {
+            **judge(outside),
             "coverage": reached / cells if cells else None,
-            "outside_fraction": self.outside / self.total if self.total else None,
+            "outside_fraction": outside,
             "outside_karpelevic_fraction": self.outside_karpelevic_fraction,
             **(
                 {"outside_factor_fraction": self.outside_factor / self.total} if self.factor else {}

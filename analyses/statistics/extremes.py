@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, judged, quantity
 
 ENTRY_MIN = quantity("entry_min", "smallest entry of any matrix", good="0 or more")
 ROW_ERROR = quantity(
@@ -14,6 +14,11 @@ ROW_ERROR = quantity(
 )
 COLUMN_ERROR = quantity(
     "column_error_max", "largest |column sum - 1| of any matrix", range=AT_LEAST_0, good="near 0"
+)
+EXACT = judged(
+    "exact, or inexact if a row or column sum is off 1 by more than rounding",
+    "exact",
+    "|sum - 1| that rounding explains",
 )
 SUM_ERRORS = (ROW_ERROR, COLUMN_ERROR)
 
@@ -62,6 +67,18 @@ class Extremes:
     def summary(self) -> dict[str, Any]:
         """Every extreme by name; None without values."""
         return {name: None if np.isnan(v) else v for name, v in self.columns().items()}
+
+
+def judge_sums(errors: Mapping[str, float | None], d: int, eps: float) -> dict[str, Any]:
+    """The verdict on the largest errors of sums of d entries in this precision."""
+    known = [error for error in errors.values() if error is not None]
+    rounding = ROUNDINGS * d * eps
+    word = None if not known else "exact" if max(known) <= rounding else "inexact"
+    return {"verdict": word, "threshold": rounding}
+
+
+ROUNDINGS = 16
+"""Times ``d eps``: a sum that is off by less is off by rounding."""
 
 
 class SumErrors(Extremes):

@@ -11,8 +11,17 @@ from itertools import islice
 from typing import Annotated, Any, Literal
 
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, LAYERS, SITES, STEP, D, quantity
-from birkhoff_cli.analyses.core.result import Result, at_once
+from birkhoff_cli.analyses.core.quantities import (
+    AT_LEAST_0,
+    LAYERS,
+    SITES,
+    STEP,
+    D,
+    judged,
+    quantity,
+)
+from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.checkpoints import Checkpoint
@@ -32,6 +41,12 @@ SCHEMA = (
     column("name", "string", "name of the site in the checkpoint"),
 )
 SUMMARY = (
+    *judged(
+        "sound, narrow if a mixing tensor is stored in fewer bits, or mixed if dtypes differ",
+        "sound",
+        "bits that a mixing tensor has at least",
+        unit="bit",
+    ),
     quantity("format", "the file of birkhoff_cli/checkpoints that read it"),
     quantity("method", "the parameterization that its matrices are of"),
     D,
@@ -102,6 +117,8 @@ def run(
 
 def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
+        "verdict": _verdict(checkpoint),
+        "threshold": BITS["float32"],
         "format": checkpoint.format,
         "method": checkpoint.method,
         "d": checkpoint.d,
@@ -119,6 +136,23 @@ def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
         "wrappers": list(checkpoint.wrappers),
         "assumptions": list(checkpoint.assumptions),
     }
+
+
+def _verdict(checkpoint: Checkpoint) -> str:
+    kinds = {dtype for names in checkpoint.dtypes.values() for dtype in names.values()}
+    if any(BITS[dtype] < BITS["float32"] for dtype in kinds):
+        return "narrow"
+    return "mixed" if len(kinds) > 1 else "sound"
+
+
+def answer(summary: Summary) -> str:
+    """What the checkpoint is, in which precision, and how much had to be assumed."""
+    dtypes = ", ".join(dict.fromkeys(row["dtype"] for row in summary["dtypes"])) or "no tensors"
+    return (
+        f"{summary['format']}, {summary['method']} of d = {summary['d']}: "
+        f"{count(summary['sites'], 'site')} in {count(summary['layers'], 'layer')}, mixing tensors "
+        f"in {dtypes}; {count(len(summary['assumptions']), 'assumption')}."
+    )
 
 
 def _inputs(checkpoint: Checkpoint) -> list[str]:

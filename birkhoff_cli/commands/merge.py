@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from birkhoff_cli import files, provenance, summaries, sweeps
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
-from birkhoff_cli.analyses.core.result import Result, at_once
+from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.tables import by_suffix, read
@@ -58,6 +59,12 @@ def run(
     summary = {"merged": str(output), "rows": len(whole), **summary}
     assumptions = tuple(dict.fromkeys(chain(*assumed)))
     return at_once(SCHEMA, {}, summary, assumptions=assumptions)
+
+
+def answer(summary: Summary) -> str:
+    """How much was merged, and where it is."""
+    cells, rows = count(summary["cells"], "cell"), count(summary["rows"], "row")
+    return f"{cells}, {rows} in {summary['merged']}."
 
 
 def _results(path: Path, shard: Any) -> list[dict[str, Any]]:

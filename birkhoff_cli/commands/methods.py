@@ -22,7 +22,8 @@ from birkhoff_cli.analyses.core.parameterization import (
     Parameterization,
 )
 from birkhoff_cli.analyses.core.quantities import METHOD, of_columns, quantity
-from birkhoff_cli.analyses.core.result import Result, at_once
+from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.methods import fields, name_of, parse
 from birkhoff_cli.options import dashes
@@ -45,6 +46,8 @@ SCHEMA = (
     column("source", "string", "paper or code"),
     column("package", "string", "who brings it: birkhoff, or another package and its version"),
 )
+
+ALL_EXACT = "doubly stochastic"
 
 SHOWN = ("method", "exact", "parameters", "learned", "flops", "draws", "options")
 """Columns of the summary: distributions of the methods that are named, else options."""
@@ -94,6 +97,13 @@ def run(
     return at_once(SCHEMA, columns, summary)
 
 
+def answer(summary: Summary) -> str:
+    """How many methods there are, and how many are exact."""
+    rows = summary["methods"]
+    exact = sum(row["exact"] == ALL_EXACT for row in rows)
+    return f"{count(len(rows), 'method')}; {exact} exactly doubly stochastic for all parameters."
+
+
 def _options(cls: type[Parameterization]) -> Iterator[dict[str, Any]]:
     """The options of a method as rows."""
     defaults = {f.name: f.default for f in dataclasses.fields(cls)}
@@ -141,7 +151,7 @@ def _counted(number: int) -> int | None:
 
 def _exact(exact: frozenset[str]) -> str:
     if exact == DOUBLY_STOCHASTIC:
-        return "doubly stochastic"
+        return ALL_EXACT
     return ", ".join(sorted(exact)) or "nothing"
 
 

@@ -9,7 +9,8 @@ from typing import Annotated
 from birkhoff_cli import files, outputs, provenance, tables
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
-from birkhoff_cli.analyses.core.result import Result, at_once
+from birkhoff_cli.analyses.core.result import Result, Summary, at_once
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import refusing
@@ -56,3 +57,8 @@ def run(
         outputs.draw(rows, module, target)
     summary = {"figure": str(target), "rows": len(rows)}
     return at_once(SCHEMA, {}, summary, assumptions=assumptions)
+
+
+def answer(summary: Summary) -> str:
+    """What was drawn."""
+    return f"{summary['figure']} shows {count(summary['rows'], 'row')}."

@@ -6,18 +6,18 @@ say about this model stands there in one line. Page and tables appear together.
 """
 
 import base64
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from birkhoff_cli import files, matrices, members, outputs, provenance
+from birkhoff_cli import files, matrices, members, outputs, provenance, summaries
 from birkhoff_cli.analyses.core import discover, figure
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.quantities import quantity
-from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.binding import bind
 from birkhoff_cli.converters import converters_of
@@ -27,7 +27,7 @@ from birkhoff_cli.converters.traces import NamedTrace, PathOrMethod, Series, Tra
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.reading import read_series
 from birkhoff_cli.request import Request
-from birkhoff_cli.text import escape, finite, plain
+from birkhoff_cli.text import escape, finite, is_rows, word
 
 EXAMPLES = (
     "birkhoff report ckpt.pt -o report.html",
@@ -174,6 +174,7 @@ def _section(name: str, module: ModuleType, request: Request, folder: Path) -> d
         if table is not None:  # which it never is where a figure is wanted
             outputs.draw(table, module, picture)
         return section | {
+            "answer": summaries.answer(found.finish(), module),
             "summary": finite(dict(found.finish())),
             "figure": base64.b64encode(picture.read_bytes()).decode(),
             "width": round(PIXELS * getattr(module, "SIZE", figure.SIZE)[0]),
@@ -193,8 +194,8 @@ def _html(page: Mapping[str, Any]) -> str:
 
     template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["word"] = _word
-    environment.tests["rows"] = _is_rows
+    environment.filters["word"] = word
+    environment.tests["rows"] = is_rows
     return environment.from_string(template).render({**page, "verdicts": list(_verdicts(page))})
 
 
@@ -203,25 +204,6 @@ def _verdicts(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for section in page["sections"]:
         if verdict := section.get("summary", {}).get("verdict"):
             yield section["name"], verdict
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(r, Mapping) for r in value)
-
-
-def _word(value: Any) -> str:
-    """A value as a person reads it."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_word, value)) or "-"
-    return escape(value if isinstance(value, str) else json.dumps(value, default=plain))
 
 
 def _summary(output: Path, page: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,3 +216,10 @@ def _summary(output: Path, page: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "verdicts": [{"analysis": name, "verdict": word} for name, word in _verdicts(page)],
     }
+
+
+def answer(summary: Summary) -> str:
+    """What stands on the page."""
+    shown, refused = len(summary["analyses"]), len(summary["refused"])
+    words = f"{shown} of {count(shown + refused, 'analysis')}".replace("analysiss", "analyses")
+    return f"{summary['report']} shows {words}."

@@ -13,9 +13,10 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
 from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, D
 from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, near_one
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
-from birkhoff_cli.analyses.statistics.extremes import SUM_ERRORS, SumErrors
+from birkhoff_cli.analyses.statistics.extremes import EXACT, SUM_ERRORS, SumErrors, judge_sums
 
 EXAMPLES = (
     "birkhoff trace out/ckpt.pt --inputs gaussian -n 10000 -o trace.parquet",
@@ -28,7 +29,7 @@ SCHEMA = (
     column("matrix", "matrix<float32>[4]", "H row by row: x_out[i] = sum_j H[i, j] x_in[j]; d x d"),
 )
 
-SUMMARY = (SAMPLES, SITES, D, *SUM_ERRORS)
+SUMMARY = (*EXACT, SAMPLES, SITES, D, *SUM_ERRORS)
 
 
 def run(trace: MixingTrace) -> Result:
@@ -67,4 +68,12 @@ class _Trace(Fold[SumErrors, Array]):
     def finish(self, state: SumErrors) -> tuple[Iterable[Columns], Summary]:
         trace = self.trace
         counts = {"samples": trace.samples, "sites": len(trace.sites), "d": trace.d}
-        return (), counts | state.summary()
+        errors = state.summary()
+        verdict = judge_sums(errors, trace.d, float(np.finfo(trace.dtype).eps))
+        return (), verdict | counts | errors
+
+
+def answer(summary: Summary) -> str:
+    """How many matrices there are, and how doubly stochastic."""
+    sums = near_one(summary["column_error_max"], summary["row_error_max"])
+    return f"{count(summary['samples'], 'sample')} of {count(summary['sites'], 'site')}: {sums}."

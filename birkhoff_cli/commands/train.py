@@ -22,7 +22,8 @@ from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.options import With
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, quantity
-from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.result import Result, Summary
+from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.training import folder
 from birkhoff_cli.training import text as texts
@@ -135,3 +136,12 @@ def _summary(target: Path, run: Run) -> dict[str, Any]:
         "gradient_norm_max": max(row["gradient_norm"] for row in run.log),
         "directory": str(target),
     }
+
+
+def answer(summary: Summary) -> str:
+    """How far the loss fell, and where the checkpoints are."""
+    return (
+        f"The loss fell from {short(summary['first_loss'])} to {short(summary['learned_loss'])} "
+        f"({short(summary['held_out_loss'])} on text held out) in "
+        f"{count(summary['updates'], 'update')}; checkpoints are in {summary['directory']}."
+    )

@@ -1,0 +1,58 @@
+"""Numbers in the sentence that answers a command's question."""
+
+from collections.abc import Iterable
+from math import log
+
+SAME = 1e-9
+"""Distance from 1 that is rounding of a sum."""
+
+
+def short(value: float) -> str:
+    """Three digits: ``0.25``, ``1.5e-7``, ``12,300``."""
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+    head, e, exponent = text.partition("e")
+    return f"{head}e{int(exponent)}" if e else text
+
+
+def count(number: int, noun: str) -> str:
+    """``1 site``, ``1,200 sites``."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def capitalise(text: str) -> str:
+    """Text with a capital at its beginning, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def share(value: float) -> str:
+    """A share in percent."""
+    return f"{100 * value:.3g} %"
+
+
+def off_one(values: Iterable[float | None]) -> float | None:
+    """The largest distance from 1 of what is known; None if nothing is."""
+    return max((abs(value - 1) for value in values if value is not None), default=None)
+
+
+def near_one(columns: float | None, rows: float | None) -> str:
+    """How far the sums of columns and of rows stay from 1."""
+    return f"column sums stay {_within(columns)}, row sums {_within(rows)}"
+
+
+def _within(error: float | None) -> str:
+    if error is None:
+        return "unknown"
+    return "1 exactly" if error == 0 else f"within {short(error)} of 1"
+
+
+def halving(factor: float | None, place: str) -> str:
+    """How fast streams forget their differences, from the factor at each place."""
+    if factor is None:
+        return "how fast streams flatten is not known"
+    if factor >= 1 - SAME:
+        return "streams keep their differences"
+    if factor <= 0.5:
+        return f"streams lose {share(1 - factor)} of their differences at every {place}"
+    return (
+        f"streams forget half of their differences every {short(log(0.5) / log(factor))} {place}s"
+    )
