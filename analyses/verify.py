@@ -195,8 +195,7 @@ def _meta(source: str, stacks: Sequence[Stack]) -> dict[str, Any]:
 
 def _compared(output: Stack, against: Stack, tolerance: float, fail_on: str | None) -> Result:
     summary = compare_stacks(output.values, against.values, tolerance)
-    empty: Columns = {c.name: [] for c in SCHEMA}
-    result = at_once(SCHEMA, empty, summary, **_meta(output.source, [output, against]))
+    result = at_once(SCHEMA, {}, summary, **_meta(output.source, [output, against]))
     if fail_on and not summary["within_rounding"]:
         off = summary["error_max"]
         result.failed = lambda: f"{output.source} and {against.source} differ by {off:.3g}"
