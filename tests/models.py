@@ -1,49 +1,10 @@
 """Small checkpoints of every format, as stores in memory."""
 
-import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from math import factorial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.containers.store import Store, TensorInfo
-
-
-@dataclass
-class Held(Store):
-    """A store whose tensors are arrays."""
-
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-
-    def _values(self, name):
-        return self.arrays[name].copy()
-
-
-@dataclass(frozen=True)
-class Model:
-    """A checkpoint: tensors by name, and what stands beside them."""
-
-    arrays: Mapping[str, np.ndarray]
-    config: Mapping[str, Any] = field(default_factory=dict)
-    container: str = "safetensors"
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    def store(self, change: Callable[[dict], dict] = lambda arrays: arrays, config=None) -> Held:
-        """It opened, with other tensors or with another configuration."""
-        arrays = change(dict(self.arrays))
-        store = Held(
-            Path("model"),
-            io.BytesIO(),
-            0,
-            {name: TensorInfo(a.shape, str(a.dtype)) for name, a in arrays.items()},
-            self.config if config is None else config,
-            arrays=arrays,
-        )
-        store.container = self.container
-        return store
+from birkhoff_cli.testing.stores import Model
 
 
 def built(shapes, config=None, container="safetensors", settings=None) -> Model:

@@ -43,42 +43,48 @@ class Theirs(Parameterization):
 EXAMPLES = (Theirs(4), Theirs(3, speed=2.0))
 '''
 
-ROTATIONS = '''"""Rotations of two streams, one angle a layer."""
+ROTATIONS = '''"""Cells of two streams, as a throw-away trainer saves them.
 
-import numpy as np
+A cell has logits and a scale, ``H = sinkhorn(scale * logits)``, and applies ``x_out = H x_in``.
+"""
+
+from collections.abc import Mapping
 
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, matches
+from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, depth_facts, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
-from birkhoff_cli.checkpoints.sites.values import dtypes, values
+from birkhoff_cli.checkpoints.sites.values import check_shapes, dtypes, values
 
 MARKS = (".throwaway_",)
-SITE = anchored(r"cells\\.(?P<layer>[0-9]+)\\.throwaway_(?P<tensor>logits)")
+SITE = anchored(r"cells\\.(?P<layer>[0-9]+)\\.throwaway_(?P<tensor>logits|scale)")
+SHAPES = {"logits": (2, 2), "scale": (1,)}
 
 
 def claims(store: NamedStore) -> set[str]:
-    """Logits of cells."""
+    """Logits and scales of cells."""
     return {name for name, _ in matches(store, SITE)}
 
 
-def read(store, settings) -> Checkpoint:
-    """Read one tensor per cell."""
+def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
+    """Check every site, and read its tensors."""
     places = by_depth(store, SITE, ("cell",))
-    theta = values(store, places, "logits")
+    check_shapes(store, places, SHAPES)
+    logits, scale = values(store, places, "logits"), values(store, places, "scale")
     return Checkpoint(
         path=store.path,
         format="rotations",
         method="mhc",
         map=MHC(2),
-        theta=theta.reshape(len(theta), 4),
+        theta=logits.reshape(-1, 4) * scale,
         sites=tuple(places),
         d=2,
         layers=len(places),
         width=0,
         settings=(),
-        convention="as stored",
-        dtypes=dtypes(store, places, ("logits",)),
+        convention="stores logits, applies x_out = H x_in; as stored",
+        assumptions=depth_facts(store, SITE, len(places), store.config, ("cells",)),
+        dtypes=dtypes(store, places, SHAPES),
         inputs=(store.digest(),),
     )
 '''

@@ -13,16 +13,16 @@ from safetensors.numpy import save_file
 
 from birkhoff_cli import checkpoints as formats
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.containers import open_store
+from birkhoff_cli.testing.formats import CONTRACTS, Case, hold_same
+from birkhoff_cli.testing.stores import Model
 from conftest import ROOT, SHARED
-from models import MODELS, Model
+from models import MODELS
 
 PACKAGE = formats.__name__
 RECORDED = sorted(p for f in SHARED.glob("*") for p in (sorted(f.glob("*.pt")) or [f]))
-SAID = ("how many", "no site at", "fewer sites at")
-"""What the sentence about layers that may be missing has in it."""
 
 
 @cache
@@ -45,134 +45,17 @@ def model(request):
     return MODELS.get(request.param) or recorded(SHARED / request.param)
 
 
-def read(model, change=lambda arrays: arrays, config=None):
-    return formats.interpret(model.store(change, config), model.settings)
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.__name__)
+def test_it_keeps(contract, model):
+    contract(Case(model, formats.interpret))
 
 
-def sites_of(model):
-    """Bare names of the mixing tensors by what stands before the tensor's own name, in order."""
-    found = read(model)
-    sites: dict[str, list[str]] = {}
-    for tensor, names in found.dtypes.items():
-        for name in names:
-            sites.setdefault(name.removesuffix(tensor), []).append(name)
-    return sites
-
-
-def without(names):
-    return lambda arrays: {k: v for k, v in arrays.items() if k not in names}
-
-
-def some(items):
-    """The first, the middle and the last."""
-    items = list(items)
-    return [items[k] for k in sorted({0, len(items) // 2, len(items) - 1})]
-
-
-def refused_or_said(model, change, config=None):
-    """No smaller model in silence: refused, said, or all the same matrices."""
-    whole = read(model, config=config)
-    try:
-        found = read(model, change, config)
-    except BirkhoffError as error:
-        assert "\n" not in str(error)
-        return
-    if len(found.sites) == len(whole.sites):
-        np.testing.assert_array_equal(found.trace().matrices, whole.trace().matrices)
-    else:
-        assert any(word in a for a in found.assumptions for word in SAID), found.assumptions
-
-
-def configs(model):
-    """All that the file says; and nothing, where the format can do without."""
-    yield model.config
-    try:
-        read(model, config={})
-    except BirkhoffError:
-        return
-    yield {}
-
-
-def test_every_tensor_of_a_site_is_needed_or_has_no_effect(model):
-    sites = sites_of(model)
-    for config in configs(model):
-        for site in some(sites):
-            for name in sites[site]:
-                refused_or_said(model, without({name}), config)
-
-
-def test_a_layer_that_is_missing_is_refused_or_said(model):
-    layers: dict[str, list[str]] = {}
-    for site, names in sites_of(model).items():
-        number = next((w for w in site.split(".") if w.isdecimal()), site)
-        layers.setdefault(number, []).extend(names)
-    for config in configs(model):
-        for layer in some(layers):
-            refused_or_said(model, without(layers[layer]), config)
-
-
-def test_half_of_the_tensors_are_refused_or_said(model):
-    names = [name for site in sites_of(model).values() for name in site]
-    rng = np.random.default_rng(0)
-    halves = [names[: len(names) // 2], names[len(names) // 2 :], names[::2]]
-    halves += [list(rng.choice(names, len(names) // 2, replace=False)) for _ in range(3)]
-    for config in configs(model):
-        for half in halves:
-            refused_or_said(model, without(half), config)
-
-
-WRAPPERS = (
-    *("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "model"),
-    *("base_model.model", "module._orig_mod", "model.model", "modules_to_save.default"),
-    "original_module",
-)
-
-
-def renamed(change):
-    return lambda arrays: {change(name): array for name, array in arrays.items()}
+def read(model, change=lambda arrays: arrays):
+    return Case(model, formats.interpret).read(change)
 
 
 def same(found, whole):
-    assert (found.format, found.d, found.layers) == (whole.format, whole.d, whole.layers)
-    assert [s[:2] for s in found.sites] == [s[:2] for s in whole.sites]
-    np.testing.assert_array_equal(found.trace().matrices, whole.trace().matrices)
-
-
-@pytest.mark.parametrize("wrapper", WRAPPERS)
-def test_a_wrapper_anywhere_in_the_names_changes_no_matrix(model, wrapper):
-    whole = read(model)
-    first = lambda name: f"{wrapper}.{name}"  # noqa: E731
-    last = lambda name: ".".join((*name.split(".")[:-1], wrapper, name.split(".")[-1]))  # noqa: E731
-    for change in (first, last, lambda name: first(last(name))):
-        found = read(model, renamed(change))
-        same(found, whole)
-        assert found.wrappers and set(".".join(found.wrappers).split(".")) >= {*wrapper.split(".")}
-
-
-def test_a_prefix_before_the_layers_changes_no_matrix(model):
-    whole = read(model)
-    if model.container in formats.CONTAINERS:  # converters write no name but their own
-        same(read(model, renamed(lambda name: f"policy.student.{name}")), whole)
-
-
-def test_what_peft_trained_counts_and_its_frozen_copy_does_not(model):
-    whole = read(model)
-
-    def both(arrays):
-        mixed = {}
-        for name, array in arrays.items():
-            *path, last = name.split(".")
-            mixed[".".join((*path, "original_module", last))] = np.zeros_like(array)
-            mixed[".".join((*path, "modules_to_save.default", last))] = array
-        return mixed
-
-    same(read(model, both), whole)
-
-
-def test_two_names_of_one_tensor_are_refused(model):
-    copies = lambda arrays: arrays | {f"_orig_mod.{k}": v + 1 for k, v in arrays.items()}  # noqa: E731
-    with pytest.raises(BadInput, match="are the same tensor; keep one of them"):
-        read(model, copies)
+    hold_same(found, whole, "the model that was chosen")
 
 
 ANCHORED = [name for name in MODELS if name not in ("notebook", "gemma3n")]

@@ -58,7 +58,9 @@ def installed(tmp_path_factory, run):  # noqa: ARG001 (whose path it changes)
 
 
 def logits(path):
-    save_file({f"net.cells.{k}.throwaway_logits": np.eye(2, dtype="f4") for k in range(3)}, path)
+    tensors = {"throwaway_logits": np.eye(2, dtype="f4"), "throwaway_scale": np.ones(1, "f4")}
+    cells = {f"net.cells.{k}.{name}": value for k in range(3) for name, value in tensors.items()}
+    save_file(cells, path)
     return path
 
 

@@ -7,15 +7,17 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from birkhoff_cli.analyses.core.arrays import like
 from birkhoff_cli.analyses.core.facts import Facts
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, ROWS
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
-from birkhoff_cli.testing import check_analysis, check_method
+from birkhoff_cli.testing import check_analysis, check_format, check_method
 from birkhoff_cli.testing.methods import gaussian
-from packages import TRACES
+from birkhoff_cli.testing.stores import Model
+from packages import ROTATIONS, TRACES
 
 
 @dataclass(frozen=True)
@@ -229,12 +231,12 @@ def test_a_sound_method_passes():
     assert ROWS in Sound.exact and gaussian(Sound()).shape == (3, 6)
 
 
-def analysis(name, text):
+def module(name, text):
     """A module as somebody writes one, with changes to a sound text."""
-    module = ModuleType(name)
-    exec(compile(text, name, "exec"), vars(module))  # noqa: S102
-    sys.modules[name] = module
-    return module
+    made = ModuleType(name)
+    exec(compile(text, name, "exec"), vars(made))  # noqa: S102
+    sys.modules[name] = made
+    return made
 
 
 LINE = "    trace = np.trace(np.linalg.matrix_power(h, power), axis1=-2, axis2=-1)\n"
@@ -303,11 +305,82 @@ def test_a_fault_of_an_analysis_is_found_and_named(fault):
         assert old in text
         text = text.replace(old, new)
     with pytest.raises(AssertionError, match=said) as found:
-        check_analysis(analysis("faulty", text))
+        check_analysis(module("faulty", text))
     assert str(found.value).startswith("traces, ") and "\n" not in str(found.value)
 
 
 def test_a_sound_analysis_passes():
-    check_analysis(analysis("sound", TRACES))
+    check_analysis(module("sound", TRACES))
     with pytest.raises(AssertionError, match="empty defines no run and no SCHEMA and no SUMMARY"):
         check_analysis(ModuleType("empty"))
+
+
+def layers():
+    """A checkpoint of the throw-away format."""
+    rng, shapes = np.random.default_rng(0), {"throwaway_logits": (2, 2), "throwaway_scale": (1,)}
+    return Model(
+        {
+            f"net.cells.{k}.{name}": rng.normal(size=shape).astype(np.float32)
+            for k in range(3)
+            for name, shape in shapes.items()
+        }
+    )
+
+
+CHECK = "    check_shapes(store, places, SHAPES)\n"
+FORMATS = {
+    "a site with a tensor missing is taken": (
+        {
+            CHECK: CHECK.replace("SHAPES", '{"logits": (2, 2)}'),
+            'values(store, places, "scale")': """np.array(
+        [store.read(n["scale"]) if "scale" in n else [1.0] for n in places.values()]
+    )""",
+            "dtypes(store, places, SHAPES)": """{
+            t: {store.stored[n[t]]: "float32" for n in places.values() if t in n} for t in SHAPES
+        }""",
+            "MARKS =": "import numpy as np\n\nMARKS =",
+        },
+        "without 'net.cells.0.throwaway_scale': all 3 sites are taken as if it were there",
+    ),
+    "a site with a tensor missing is left out": (
+        {CHECK: "    places = {site: n for site, n in places.items() if len(n) == len(SHAPES)}\n"}
+        | {'depth_facts(store, SITE, len(places), store.config, ("cells",))': "()"},
+        "without 'net.cells.0.throwaway_.*': 2 of 3 sites are read, and nothing says so",
+    ),
+    "a layer that is missing at the end is not said": (
+        {'depth_facts(store, SITE, len(places), store.config, ("cells",))': "()"},
+        "without layer 2: 2 of 3 sites are read, and nothing says so",
+    ),
+    "names of wrappers change a matrix": (
+        {
+            "theta=logits.reshape(-1, 4) * scale": "theta=logits.reshape(-1, 4) * scale"
+            " * (1 + len(store.wrappers))"
+        },
+        "names with _orig_mod: matrices differ by",
+    ),
+    "no tensor has a mark": (
+        {'(".throwaway_",)': '(".thrown_away",)'},
+        r"no tensor's name holds one of MARKS \('.thrown_away',\)",
+    ),
+    "a claim of what is not there": (
+        {"return {name for": 'return {"nothing"} | {name for'},
+        r"claims has names that the store does not: \['nothing'\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FORMATS)
+def test_a_fault_of_a_format_is_found_and_named(fault):
+    changes, said = FORMATS[fault]
+    text = ROTATIONS
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    with pytest.raises(AssertionError, match=said):
+        check_format(module("faulty", text), layers())
+
+
+def test_a_sound_format_passes(tmp_path):
+    save_file(dict(layers().arrays), tmp_path / "their.safetensors")
+    check_format(module("sound", ROTATIONS), tmp_path / "their.safetensors")
+    check_format(module("sound", ROTATIONS), layers())

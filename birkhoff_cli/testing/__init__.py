@@ -12,6 +12,7 @@ Beside every function stands ``CONTRACTS`` of its module, to run them one by one
 """
 
 from birkhoff_cli.testing.analyses import check_analysis
+from birkhoff_cli.testing.formats import check_format
 from birkhoff_cli.testing.methods import check_method
 
-__all__ = ["check_analysis", "check_method"]
+__all__ = ["check_analysis", "check_format", "check_method"]
