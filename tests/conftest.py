@@ -27,7 +27,7 @@ def birkhoff(tmp_path):
         command = [sys.executable, "-m", "birkhoff_cli", *map(str, words)]
         environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": str(ROOT), **(env or {})}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path, **more}
-        return subprocess.run(command, text=text, env=environment, timeout=120, **options)
+        return subprocess.run(command, text=text, env=environment, timeout=600, **options)
 
     return run
 

@@ -35,7 +35,7 @@ def page(tmp_path_factory):
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout)
@@ -80,7 +80,7 @@ def test_a_browser_shows_it_without_an_error_or_another_request(page, tmp_path):
         options += [f"--user-data-dir={tmp_path}", "--window-size=1000,1400"]
         shot = tmp_path / "shot.png"
         done = subprocess.run(
-            [CHROMIUM, *options, f"--screenshot={shot}", url], capture_output=True, timeout=120
+            [CHROMIUM, *options, f"--screenshot={shot}", url], capture_output=True, timeout=600
         )
         server.shutdown()
     assert shot.stat().st_size > 20_000

@@ -5,8 +5,6 @@ The variance of an entry is estimated by the mean of ``(H_ij - 1/d)^2``; its sta
 from the sample itself, one number per matrix (per chain for hit-and-run).
 """
 
-import time
-
 import numpy as np
 import pytest
 
@@ -129,10 +127,3 @@ def test_the_simplices_do_not_overlap(rng):
     for h in polytope.dirichlet(50, 4, rng).reshape(-1, 16):
         weights = np.concatenate([h[rows], [1.0]]) @ inverse
         assert (weights.min(axis=1) > 1e-12).sum() == 1
-
-
-def test_the_triangulation_is_quick():
-    polytope.triangulation.cache_clear()
-    start = time.process_time()
-    polytope.triangulation(4)
-    assert time.process_time() - start < 1

@@ -133,7 +133,7 @@ def test_a_killed_sweep_loses_only_the_cells_in_progress(kill, birkhoff, tmp_pat
     else:
         os.killpg(process.pid, kill)
     said = process.stderr.read()
-    process.wait(timeout=20)
+    process.wait(timeout=300)
     process.stderr.close()
     assert process.returncode == (-9 if kill == signal.SIGKILL else 128 + kill)
     assert b"Traceback" not in said

@@ -2,19 +2,20 @@
 
 import os
 import pickle
-import random
+import signal
 import struct
 import subprocess
 import sys
-import time
 import warnings
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import files
+import fuzz
 from birkhoff_cli import checkpoints
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli.containers import escape, open_store
@@ -33,10 +34,8 @@ def read_all(path):
 
 def refused(path, match=None):
     """Hold that it is refused as our users are promised; returns the message."""
-    start = time.process_time()
     with pytest.raises(BirkhoffError, match=match) as error:
         read_all(path)
-    assert time.process_time() - start < 2
     message = str(error.value)
     assert message.startswith(f"{path}: ")
     assert len(message) <= 300, len(message)
@@ -383,21 +382,18 @@ SLOW = {
 
 
 @pytest.mark.parametrize("case", [case for case in SLOW if "endless" not in case])
-def test_costly_programs_are_refused_in_time(tmp_path, case):
+def test_costly_programs_are_refused(tmp_path, case):
+    """How long each takes is printed by tests/benchmarks/refusals.py."""
     path = files.torch_file(tmp_path / "f", body=SLOW[case])
-    start = time.process_time()
     with pytest.raises(BirkhoffError) as error:
         read_all(path)
     assert len(str(error.value)) <= 300
-    assert time.process_time() - start < 4
 
 
 @pytest.mark.parametrize("body", [nested(50_000), doubling(30), b")" + b"\x85" * 50_000])
 def test_a_configuration_without_end_is_cut_short(tmp_path, body):
     path = files.torch_file(tmp_path / "f", extra={"config": body})
-    start = time.process_time()
     assert read_all(path).d == 2
-    assert time.process_time() - start < 2
     with open_store(path) as store:
         assert len(str(store.config)) < 1_000_000
 
@@ -414,12 +410,11 @@ def test_no_bad_file_takes_much_memory(tmp_path):
     paths += [ZIPS[case](tmp_path / f"z{i}") for i, case in enumerate(ZIPS)]
     paths += [lists_header(tmp_path / "header")]
     code = """
-import sys, time
+import sys
 from pathlib import Path
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 from birkhoff_cli import checkpoints
 for path in map(Path, sys.argv[1:]):
-    start = time.process_time()
     try:
         checkpoints.read(path)
         raise SystemExit(f"{path} was read")
@@ -427,7 +422,7 @@ for path in map(Path, sys.argv[1:]):
         pass
     with open("/proc/self/status") as status:
         peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
-    print(path.name, round(time.process_time() - start, 2), int(peak) // 1024)
+    print(path.name, int(peak) // 1024)
 """
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, paths)], cwd=ROOT, capture_output=True, text=True
@@ -435,9 +430,7 @@ for path in map(Path, sys.argv[1:]):
     assert run.returncode == 0, run.stderr
     rows = [line.split() for line in run.stdout.splitlines()]
     assert len(rows) == len(paths)
-    assert max(float(seconds) for _, seconds, _ in rows) < 5, run.stdout
-    assert max(int(peak) for _, _, peak in rows) < 500, run.stdout
-    print(run.stdout)
+    assert max(int(peak) for _, peak in rows) < 500, run.stdout
 
 
 # safetensors.
@@ -525,22 +518,12 @@ def test_a_header_of_any_length_is_a_header(tmp_path):
 
 @pytest.mark.parametrize("container", ["torch", "safetensors", "legacy"])
 def test_a_file_cut_anywhere_is_refused(tmp_path, container):
-    sound = {"torch": lambda p: files.torch_file(p).read_bytes(), "legacy": legacy_bytes}.get(
-        container, lambda _: files.safetensors_bytes(files.arrays(files.model_shapes()))
-    )(tmp_path / "sound")
+    sound, _ = fuzz.sound(container)
     for percent in range(0, 100, 5):
         path = files.written(tmp_path / "f", sound[: len(sound) * percent // 100])
         message = refused(path)
         if percent >= 5 and container != "legacy":
             assert "incomplete download or interrupted copy" in message
-
-
-def legacy_bytes(path):
-    import torch
-
-    model = {k: torch.from_numpy(v) for k, v in files.arrays(files.model_shapes()).items()}
-    torch.save({"model": model}, path, _use_new_zipfile_serialization=False)
-    return path.read_bytes()
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/urandom", "/proc/self/mem"])
@@ -574,57 +557,36 @@ def test_a_path_cannot_write_to_the_terminal(tmp_path):
 # Mutations.
 
 
-def mutated(data, rng):
-    """One to four bytes flipped, a piece cut, doubled, zeroed, or moved from elsewhere."""
-    data = bytearray(data)
-    match rng.randrange(6):
-        case 0 | 1 | 2:
-            # The end of a zip, and the beginning of everything, are where the structure is.
-            low, high = rng.choice([(0, len(data)), (0, 400), (len(data) - 2500, len(data))])
-            for _ in range(rng.randint(1, 4)):
-                data[rng.randrange(max(0, low), min(high, len(data)))] = rng.randrange(256)
-        case 3:
-            start = rng.randrange(len(data))
-            del data[start : start + rng.randint(1, 200)]
-        case 4:
-            start = rng.randrange(len(data))
-            data[start:start] = data[rng.randrange(len(data)) :][: rng.randint(1, 200)]
-        case 5:
-            start, source = rng.randrange(len(data)), rng.randrange(len(data))
-            piece = data[source : source + rng.randint(1, 60)]
-            data[start : start + len(piece)] = rng.choice([piece, bytes(len(piece))])
-    return bytes(data)
+@pytest.mark.parametrize("kind", fuzz.KINDS)
+def test_mutated_files_are_read_or_refused(kind):
+    """2,000 in all; tests/fuzz.py makes more, in processes that may crash."""
+    count = 2_000 // len(fuzz.KINDS) + 1
+    total = Counter(outcome for _, _, outcome in fuzz.outcomes(kind, count, seed=0))
+    assert {*total} <= {"read", "refused"}, total
+    assert total["refused"] > count // 3
 
 
-def pickle_mutated(data, rng):
-    """A mutated pickle inside a sound archive: what no CRC catches."""
-    with zipfile.ZipFile(data) as archive:
-        return mutated(archive.read("ckpt/data.pkl"), rng)
+def test_a_mutation_that_is_read_as_something_else_is_found(tmp_path, monkeypatch):
+    """Otherwise the checks above would mean nothing."""
+    data, _ = fuzz.sound("csv")
+    other = data.replace(b"0.", b"0.1", 1)
+    assert fuzz.attempt("csv", other, tmp_path) in ("read", "refused")
+    monkeypatch.setitem(fuzz.KINDS, "csv", fuzz.KINDS["csv"]._replace(checked=True))
+    monkeypatch.setitem(fuzz.KINDS, "csv", fuzz.KINDS["csv"]._replace(read=lambda _: np.ones(1)))
+    with pytest.raises(AssertionError, match="read as something else"):
+        fuzz.attempt("csv", data, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("container", "count"), [("torch", 800), ("pickle", 800), ("safetensors", 400), ("legacy", 200)]
-)
-def test_mutated_files_are_read_or_refused(tmp_path, container, count):
-    rng = random.Random(0)
-    sound = tmp_path / "sound"
-    files.torch_file(sound)
-    data = {
-        "torch": lambda: sound.read_bytes(),
-        "pickle": lambda: None,
-        "safetensors": lambda: files.safetensors_bytes(files.arrays(files.model_shapes())),
-        "legacy": lambda: legacy_bytes(tmp_path / "legacy"),
-    }[container]()
-    refusals = 0
-    for _ in range(count):
-        path = tmp_path / "f"
-        if container == "pickle":
-            files.torch_file(path, records={"data.pkl": pickle_mutated(sound, rng)})
-        else:
-            files.written(path, mutated(data, rng))
-        try:
-            read_all(path)
-        except BirkhoffError as error:
-            refusals += 1
-            assert len(str(error)) <= 300 and str(error).isprintable()
-    assert refusals > count // 3
+def test_a_worker_that_crashes_or_does_not_end_is_a_fault(monkeypatch):
+    kind = fuzz.KINDS["config"]
+
+    def crash(path):
+        if path.read_bytes()[:1] != b"{":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return kind.read(path)
+
+    fuzz.sound("config")
+    monkeypatch.setitem(fuzz.KINDS, "config", kind._replace(read=crash))
+    total, faults = fuzz.run("config", 60, 0)
+    assert faults and all("the process ended with -9" in fault for fault in faults)
+    assert total.total() + len(faults) == 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.containers.plain import split
 from birkhoff_cli.containers.store import CODES, DAMAGED, Store, TensorInfo, escape, refusing, where
 
@@ -66,6 +66,11 @@ def _load(path: Path, file: BinaryIO) -> Any:
         raise BadInput(
             f"{where(path)}: torch refuses this old file, which is damaged or holds more than "
             f"tensors; in its own environment save the state_dict tensors alone, as safetensors"
+        ) from error
+    except MemoryError as error:  # the sizes stand in a pickle that only torch reads
+        raise TooLarge(
+            f"{where(path)}: what this old file says it holds does not fit in memory; "
+            f"allow more, or save it again with a newer torch"
         ) from error
 
 
