@@ -26,13 +26,13 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.sentences import short
+from birkhoff_cli.analyses.core.sentences import capitalise, short
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.sites.step import BANDS, QUANTITIES, Step
-from birkhoff_cli.analyses.sites.verdict import NEAR, Numbers, Verdict
+from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Numbers, Verdict
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
 
 if TYPE_CHECKING:
@@ -207,23 +207,15 @@ def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
     }
 
 
-WORDS: dict[str | None, str] = {
-    "identity-degenerate": "Matrices sit at the identity",
-    "near-permutation": "Matrices sit at permutations",
-    "near-uniform": "Matrices average all streams alike",
-    "signed": "Matrices have negative entries",
-    "mixing": "Matrices mix",
-}
-
-
 def answer(summary: Summary) -> str:
     """Whether the matrices mix, from their distances to I and to J/d."""
-    if summary["verdict"] not in WORDS:
+    if summary["verdict"] is None:
         return "A single stream has nothing to mix with."
+    words = capitalise(WORDS[summary["verdict"]])
+    near, far = short(summary["identity_distance"]), short(summary["barycenter_distance"])
+    apart = short(sqrt(summary["d"] - 1))
     return (
-        f"{WORDS[summary['verdict']]}: on average they are {short(summary['identity_distance'])} "
-        f"from I and {short(summary['barycenter_distance'])} from J/d, which are "
-        f"{short(sqrt(summary['d'] - 1))} apart."
+        f"{words}: on average they are {near} from I and {far} from J/d, which are {apart} apart."
     )
 
 

@@ -53,7 +53,16 @@ from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION
 from birkhoff_cli.analyses.geometry.norms import EPS
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
 from birkhoff_cli.analyses.statistics.distributions import COLUMNS, QUANTILE_ERROR, STATISTICS
-from birkhoff_cli.analyses.statistics.drift import DECAYS, METRICS, Chain, Drift, Spans, decays
+from birkhoff_cli.analyses.statistics.drift import (
+    CONSERVED,
+    DECAYS,
+    METRICS,
+    Chain,
+    Drift,
+    Spans,
+    decays,
+    judge_drift,
+)
 from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ROW_ERROR
 
 if TYPE_CHECKING:
@@ -78,9 +87,6 @@ SCHEMA = (
     column("metric", "string", "what the numbers of the row are; see the command's help"),
     *COLUMNS,
 )
-
-THRESHOLD = 0.01
-"""Distance from 1 of a sum or gain of the composite that counts as drift."""
 
 SUMMARY = (
     *judged(
@@ -259,8 +265,7 @@ class _DepthDrift(Fold[Drift, list[Array]]):
 
 def _verdict(numbers: Summary) -> Summary:
     off = off_one(numbers[key] for key in (*COLUMN_SUMS, *ROW_SUMS, *GAINS))
-    word = None if off is None else "conserved" if off <= THRESHOLD else "drifts"
-    return {"verdict": word, "threshold": THRESHOLD}
+    return {"verdict": judge_drift(off), "threshold": CONSERVED}
 
 
 COLUMN_SUMS = ("composite_column_min", "composite_column_max")

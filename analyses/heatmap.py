@@ -35,6 +35,7 @@ from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.geometry.lanes import matmul
+from birkhoff_cli.analyses.statistics.drift import CONSERVED, judge_drift
 from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN
 from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.ranges import Ranges
@@ -72,9 +73,6 @@ SCHEMA = (
         "[-2, 2); those beyond are in the first and the last",
     ),
 )
-THRESHOLD = 0.01
-"""Distance from 1 of a sum of a mean matrix that counts as drift."""
-
 _SUMS = tuple(
     quantity(f"{side}_sum_{end}", f"{word} {side} sum of a mean matrix", good="1", unity=True)
     for side in ("row", "column")
@@ -221,10 +219,9 @@ class _Heatmap(Fold[_State, Array]):
         )
         counts = single["histogram"]
         sums = {**_extremes("", single), **_extremes("composite_", composite)}
-        drifts = (off_one(sums.values()) or 0) > THRESHOLD
         return rows, {
-            "verdict": "drifts" if drifts else "conserved",
-            "threshold": THRESHOLD,
+            "verdict": judge_drift(off_one(sums.values())),
+            "threshold": CONSERVED,
             "d": self.source.d,
             "sites": len(self.source.sites),
             "samples": self.source.samples,

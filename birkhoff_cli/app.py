@@ -22,7 +22,7 @@ FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT}
 
 EXAMPLES = (
     "birkhoff spectrum --method go-mhc --s 2 --plot reach.png",
-    "birkhoff inspect out/ckpt.pt",
+    "birkhoff check out/ckpt.pt",
     "birkhoff depth-drift out/ckpt.pt --plot drift.png",
     "birkhoff report out/ckpt.pt -o report.html",
 )

@@ -38,7 +38,7 @@ def show(
     summary: Summary, result: Result, invocation: "Invocation", rows: "Preview | None" = None
 ) -> None:
     """The summary where it was asked for; notes and the legend always on standard error."""
-    _notes(result, invocation)
+    _notes(summary, result, invocation)
     stream = sys.stderr if invocation.output == STDOUT else sys.stdout
     if stream is None:
         return
@@ -52,11 +52,13 @@ def show(
         stream.flush()
 
 
-def _notes(result: Result, invocation: "Invocation") -> None:
+def _notes(summary: Summary, result: Result, invocation: "Invocation") -> None:
     if sys.stderr is None or invocation.quiet:
         return
     metas = (result.meta, *result.meta.get("series", {}).values())
-    for assumption in dict.fromkeys(a for meta in metas for a in meta.get("assumptions", ())):
+    assumed = dict.fromkeys(a for meta in metas for a in meta.get("assumptions", ()))
+    told = not invocation.json and "assumptions" in summary  # the numbers say it already
+    for assumption in () if told else assumed:
         print(f"birkhoff: assumed: {escape(assumption)}", file=sys.stderr)
     if invocation.verbose:
         for column in result.schema:
@@ -90,7 +92,11 @@ EXACT = 5e-7
 def _numbers(summary: Summary, invocation: "Invocation", width: int | None) -> list[str]:
     """A line for every number that is known; those that are 1 by construction in one."""
     known = by_name(summaries.declared(invocation.module))
-    shown = {k: v for k, v in summary.items() if v is not None and not is_rows(v)}
+    shown = {
+        key: value
+        for key, value in summary.items()
+        if value is not None and not is_rows(value) and not (key in known and known[key].detail)
+    }
     exact = [
         key
         for key, value in shown.items()

@@ -27,6 +27,7 @@ STEPS = ("ckpt_1.npy", "ckpt_2.npy")
 MODELS = ("ckpt_000000.pt", "ckpt_000150.pt")
 GRADIENT = ("--logits", "z.npy", "--cotangent", "up.npy", "--gradient", "down.npy")
 RUNS = {
+    "check": [("h.npy",), ("model.pt",), MODELS],
     "compare": [("--method", "go-mhc", "--d", "3", *FEW)],
     "complexity": [("--method", "mhc", "--d", "2", "--measure", *FEW)],
     "decompose": [("h.npy", "--method", "mhc-lite", "--starts", "1"), STEPS],

@@ -29,6 +29,7 @@ class Quantity:
         unit: of a number.
         range: of a number, whatever is measured.
         good: which values are wanted, in words; empty if none are better than others.
+        detail: whether only -v shows it.
         unity: whether it is exactly 1 where rows and columns sum to 1.
         rows: keys of the rows, if it is a list of these.
     """
@@ -39,6 +40,7 @@ class Quantity:
     range: Range = ANY
     good: str = ""
     unity: bool = False
+    detail: bool = False
     rows: "Quantities" = ()
 
     @property
@@ -61,10 +63,11 @@ def quantity(
     range: Range = ANY,
     good: str = "",
     unity: bool = False,
+    detail: bool = False,
     rows: Quantities = (),
 ) -> Quantity:
     """The declaration of one key."""
-    return Quantity(name, about, unit, range, good, unity, rows)
+    return Quantity(name, about, unit, range, good, unity, detail, rows)
 
 
 def _words(range: Range) -> str:

@@ -6,6 +6,15 @@ from typing import Any, Literal
 import numpy as np
 
 Verdict = Literal["identity-degenerate", "near-permutation", "near-uniform", "signed", "mixing"]
+WORDS: dict[str | None, str] = {
+    "identity-degenerate": "matrices sit at the identity",
+    "near-permutation": "matrices sit at permutations",
+    "near-uniform": "matrices average all streams alike",
+    "signed": "matrices have negative entries",
+    "mixing": "matrices mix",
+}
+"""What a verdict says, in words."""
+
 NEAR, SIGNED = 0.2, 0.01
 """Distance over ``sqrt(d - 1)`` up to which matrices are near; share of mass to be signed."""
 

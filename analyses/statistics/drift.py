@@ -29,6 +29,9 @@ Chain = dict[str, Any]
 """Statistics of one metric by depth."""
 
 
+CONSERVED = 0.01
+"""Distance from 1 of a sum or gain of a product up to which it is conserved."""
+
 DECAYS = (
     quantity(
         "typical_decay",
@@ -44,6 +47,11 @@ DECAYS = (
     quantity("mean_square_depth", "depth to which they do", range=AT_LEAST_0),
 )
 """What `decays` gives."""
+
+
+def judge_drift(off: float | None) -> str | None:
+    """The verdict on the largest distance from 1 of the sums of a product; None if not known."""
+    return None if off is None else "conserved" if off <= CONSERVED else "drifts"
 
 
 @dataclass(frozen=True)

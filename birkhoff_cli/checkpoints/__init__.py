@@ -139,6 +139,7 @@ class Checkpoint:
             "settings": {s.name: {"value": s.value, "source": s.source} for s in self.settings},
             "assumptions": list(self.assumptions),
             "convention": self.convention,
+            "dtypes": sorted({d for names in self.dtypes.values() for d in names.values()}),
             "inputs": [dict(found) for found in self.inputs],
         }
 
