@@ -114,7 +114,7 @@ def _run() -> int:
         from birkhoff_cli import extras
 
         lack = extras.explain(error)
-        return _bug(error) if lack is None else _say(lack.exit_code, str(lack))
+        return _say(lack.exit_code, str(lack))
     except SystemExit as leave:
         if isinstance(leave.__context__, BrokenPipeError):  # click makes it a 1
             return PipeClosed.exit_code

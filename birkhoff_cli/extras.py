@@ -9,19 +9,19 @@ NO_MEMORY = ("cannot allocate memory", "failed to map segment")
 """What the loader of shared libraries says where a process may not have more memory."""
 
 
-def explain(error: ImportError) -> BirkhoffError | None:
-    """What a library that could not be imported means for the user; None if it is a bug of ours.
+def explain(error: ImportError) -> BirkhoffError:
+    """What a library that could not be imported means for the user.
 
     Args:
         error: as Python raised it.
     """
-    module = (error.name or "").partition(".")[0]
+    module = (error.name or "a library").partition(".")[0]
     if any(words in str(error).lower() for words in NO_MEMORY):
-        return TooLarge(f"out of memory while {module or 'a library'} was loaded; allow more")
-    if not isinstance(error, ModuleNotFoundError):
-        return None
+        return TooLarge(f"out of memory while {module} was loaded; allow more")
+    if not isinstance(error, ModuleNotFoundError) or module == __package__:
+        return Unsupported(
+            f"{module} is installed, and part of it cannot be imported; install it again"
+        )
     if module in EXTRAS:
         return Unsupported(f"this needs {module}; pip install 'birkhoff-cli[{EXTRAS[module]}]'")
-    if module and not module.startswith("birkhoff"):
-        return Unsupported(f"this needs {module}, which is not installed; pip install {module}")
-    return None
+    return Unsupported(f"this needs {module}, which is not installed; pip install {module}")

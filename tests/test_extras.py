@@ -60,5 +60,7 @@ def test_what_a_failed_import_means():
     assert other.exit_code == 4 and "pip install polars" in str(other)
     mapping = "libtorch.so: failed to map segment from shared object"
     assert extras.explain(ImportError(mapping, name="torch")).exit_code == 6
-    assert extras.explain(ImportError("cannot import name 'x'", name="birkhoff_cli.app")) is None
-    assert extras.explain(ModuleNotFoundError("x", name="birkhoff_cli.x")) is None
+    ours = extras.explain(ModuleNotFoundError("x", name="birkhoff_cli.x"))
+    assert ours.exit_code == 4 and "install it again" in str(ours)
+    broken = extras.explain(ImportError("cannot import name 'x'", name="numpy"))
+    assert broken.exit_code == 4 and "numpy is installed, and part of it" in str(broken)
