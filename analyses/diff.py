@@ -4,7 +4,9 @@ A and B are checkpoints or traces of the same sites; one sample is compared with
 the other. A port of a model that applies H^T instead of H shows at once, and the first site that
 differs is named, and so is the commonest mistake that explains what differs: H transposed, rows and
 columns of the logits exchanged, other iterations or another eps, sites exchanged or shifted. Equal
-means: up to rounding of the coarser of the two number formats, or --tolerance.
+means: up to rounding of the coarser of the two number formats, or --tolerance. The format is told
+by the numbers: what was rounded to bf16 and saved as float32 counts as bf16. --set-a and --set-b
+are --set for one of the two.
 
 With --against identity instead of B: what the residual mixing contributes, at every site and in
 the product over depth.
@@ -28,6 +30,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.kernels.ports import explain
+from birkhoff_cli.analyses.kernels.storage import storage_rounding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "birkhoff diff ckpt.pt trace.parquet",
     "birkhoff diff ours.pt theirs.pt --fail-on different",
+    "birkhoff diff ours.pt theirs.pt --set-b iters=19",
     "birkhoff diff ckpt.pt --against identity --plot contribution.png",
 )
 
@@ -114,7 +118,11 @@ def run(
     other = _identity(a) if b is None else b
     refuse_unlike(a, other)
     require(tolerance is None or tolerance >= 0, f"--tolerance {tolerance}", "0 or more")
-    record = _Record(len(a.sites), _rounding(a, other), tolerance)
+    rounding = _rounding(a, other)
+    if b is not None:
+        stored = storage_rounding(a, b)
+        rounding = rounding + np.stack([stored, stored.cumsum()])
+    record = _Record(len(a.sites), rounding, tolerance)
     return Result(
         schema=SCHEMA,
         steps=_steps(a, other, record),

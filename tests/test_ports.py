@@ -8,6 +8,7 @@ import pytest
 
 from birkhoff_cli.analyses import diff
 from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.kernels.arithmetic import ULP, round_to
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from conftest import ROOT
 
@@ -107,3 +108,48 @@ def test_recorded_pair(birkhoff):
     assert done.returncode == 1
     explanation = json.loads(done.stdout)["explanation"]
     assert explanation == "rows and columns of the logits are exchanged at 6 of 6 sites"
+
+
+def test_settings_of_one_side(birkhoff):
+    if not CASES.is_dir():
+        pytest.skip("the recorded cases (../shared/cases) are not on this machine")
+    pair = (CASES / "logits_original", CASES / "logits_original")
+    done = birkhoff("diff", *pair, "--set-b", "iters=2", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["verdict"] == "different" and "iterations at" in said["explanation"]
+    both = ("--set", "iters=3", "--set-b", "iters=2", "--set-a", "iters=2")
+    assert json.loads(birkhoff("diff", *pair, *both, "--json").stdout)["verdict"] == "equal"
+    matrices = CASES / "logits_original.H_static.npy"
+    done = birkhoff("diff", pair[0], matrices, "--set-b", "iters=2")
+    assert done.returncode == 2 and "--set-b is for checkpoints" in done.stderr
+    done = birkhoff("diff", pair[0], "--against", "identity", "--set-b", "iters=2")
+    assert done.returncode == 2 and "--set-b is for checkpoints and there is none" in done.stderr
+
+
+def rounded(values, form):
+    return round_to(values.astype(np.float32), form)
+
+
+@pytest.mark.parametrize("form", ["bf16", "fp16"])
+def test_the_coarser_format_decides_what_is_equal(theta, form):
+    a = model(theta)
+    dump = in_memory(rounded(a.matrices, form), sites(), "dump")
+    assert told(a, dump)["verdict"] == told(dump, a)["verdict"] == "equal"
+    moved = a.matrices.copy()
+    moved[0, 2, 0, 0] += 4 * ULP[form]
+    said = told(in_memory(moved, sites(), "moved"), dump)
+    assert (said["sites_equal"], said["sites_different"]) == (7, 1)
+    logits = model(rounded(theta, form))
+    assert told(logits, a)["verdict"] == told(a, logits)["verdict"] == "equal"
+    other = theta.copy()
+    other[3, 0] += 0.5
+    said = told(logits, model(other))
+    assert (said["sites_equal"], said["sites_different"]) == (7, 1)
+
+
+def test_simple_numbers_are_not_taken_for_a_narrow_format():
+    eye = np.broadcast_to(np.eye(4, dtype=np.float32), (1, 2 * LAYERS, 4, 4))
+    near = eye + np.float32(1e-3)
+    said = told(in_memory(eye, sites(), "eye"), in_memory(near, sites(), "near"))
+    assert said["verdict"] == "different"

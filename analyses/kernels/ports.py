@@ -46,7 +46,7 @@ def explain(first: MixingTrace, second: MixingTrace, tolerance: Array) -> str | 
         second: the other, of the same sites and streams.
         tolerance: ``(sites,)``, the largest difference that rounding explains.
     """
-    a, b = (_first_samples(trace) for trace in (first, second))
+    a, b = (first_samples(trace) for trace in (first, second))
     models = Models(first.sites, a, b, tolerance)
     differs = ~models.equal(a, b)
     if not differs.any():
@@ -65,7 +65,8 @@ def explain(first: MixingTrace, second: MixingTrace, tolerance: Array) -> str | 
     return f"{what} at {int(here.sum())} of {len(models.sites)} sites{more}"
 
 
-def _first_samples(trace: MixingTrace) -> Array:
+def first_samples(trace: MixingTrace) -> Array:
+    """At most `MAX_COMPARED` samples ``(samples, sites, d, d)``, float64."""
     block = next(iter(trace.read(range(1))))
     return np.asarray(block[:MAX_COMPARED], np.float64)
 

@@ -49,9 +49,9 @@ def _take(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Conv
 
 def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:
     if _is_trace(parameter) and (parameter.kind is not MixingTrace or _several(beside)):
-        from birkhoff_cli.converters.traces import NamedTrace
+        from birkhoff_cli.converters.traces import NamedTrace, SideTrace
 
-        return NamedTrace
+        return SideTrace if _several(beside) else NamedTrace
     if values.is_plain(parameter.kind):
         return Plain
     for name in MODULES:

@@ -143,6 +143,43 @@ class NamedTrace(Trace):
         return super().read(request, d) if self.paths(request) else None
 
 
+class SideTrace(NamedTrace):
+    """One of several, whose settings may differ from those of the others: ``--set-a``."""
+
+    @property
+    def own(self) -> str:
+        """The option for settings of this path alone."""
+        return f"set_{self.parameter.name}"
+
+    def options(self) -> Mapping[str, Option]:
+        """With its own settings."""
+        note = f"--set for {self.parameter.name.upper()} alone"
+        return {
+            **super().options(),
+            self.own: dataclasses.replace(SETTINGS, name=self.own, note=note),
+        }
+
+    def used(self, request: Request) -> set[str]:
+        """Its own settings wherever settings have an effect."""
+        used = super().used(self._merged(request))
+        return used | {self.own} if "set" in used else used
+
+    def refusal(self, name: str, request: Request) -> str:
+        """As without settings of its own."""
+        return super().refusal(name, self._merged(request))
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """The matrices under the settings of all, where it has none of that name itself."""
+        return super().read(self._merged(request), d)
+
+    def _merged(self, request: Request) -> Request:
+        own = request[self.own] or []
+        names = {text.partition("=")[0] for text in own}
+        every = (request["set"] or []) if own else []
+        shared = (text for text in every if text.partition("=")[0] not in names)
+        return request.typing(set=(*shared, *own)) if own else request
+
+
 class Series(Trace):
     """The matrices at every path, in order of training steps."""
 
