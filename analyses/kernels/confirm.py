@@ -87,7 +87,8 @@ def _noise(logits: Array, run: Array, unit: Array, fit: Fit, form: str) -> Array
     moved[~np.isfinite(moved)] = 0
     worst = moved.max((1, 2), keepdims=True)
     if fit.arithmetic in NEIGHBOUR:
-        return SLACK * worst + FLOOR_ULP
+        # by chance two runs of a matrix may agree: single roundings add up like a random walk
+        return SLACK * worst + FLOOR_ULP + fit.recipe.normalisations**0.5
     return np.maximum(worst, fit.recipe.normalisations) + FLOOR_ULP
 
 
