@@ -30,6 +30,7 @@ def exp_and_divide(z, first, iters, eps, floor, maximum=True):
 
 
 def logarithms(z, first, iters, eps):
+    assert not eps
     for k in range(round(2 * iters)):
         z = z - z.logsumexp(first if k % 2 == 0 else ROWS + COLUMNS - first, keepdim=True)
     return z.exp()
@@ -59,7 +60,6 @@ KERNELS = {
     "tokenbender": (logarithms, ROWS, 10, 0, None, 0.05),
 }
 CHANGES = {
-    "none": {},
     "iterations 19": {"iters": 19},
     "iterations 4.5": {"iters": 4.5},
     "eps 1e-8": {"eps": 1e-8},
@@ -121,6 +121,7 @@ CASES = [
     for name in DISTINCT
     for change, settings in CHANGES.items()
     if KERNELS[name][3] or "eps" not in settings
+    if name == "deepseek-v4" or "eps" in settings or len(settings) == 1
 ]
 
 
