@@ -5,7 +5,7 @@ import runpy
 
 from conftest import ROOT
 
-TEXT = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs/kernels.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|python)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 MORE = "..."
 """Stands for lines that are left out."""
