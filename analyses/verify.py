@@ -270,16 +270,16 @@ def _settings(recipe: Recipe, orientation: str, clamp_acts: bool) -> dict[str, A
     """A recipe's settings; a recipe runs on the dump's logits, and sides are the kernel's own."""
     if orientation == LOGITS:
         recipe = recipe._replace(first=OTHER[recipe.first])
-    iters = recipe.iters
+    iters = float(recipe.iters)
     return {
-        "iters": int(iters) if float(iters).is_integer() else iters,
-        "eps": recipe.eps if recipe.eps_on != "none" else None,
+        "iters": int(iters) if iters.is_integer() else iters,
+        "eps": float(recipe.eps) if recipe.eps_on != "none" else None,
         "eps_on": recipe.eps_on,
         "start": recipe.start,
         "first": recipe.first,
         "last": recipe.last,
-        "clamp": recipe.clamp if clamp_acts else None,
-        "tau": recipe.tau,
+        "clamp": float(recipe.clamp) if clamp_acts else None,
+        "tau": float(recipe.tau),
     }
 
 

@@ -179,6 +179,13 @@ def test_logits_that_are_all_alike_say_nothing():
     assert summary["verdict"] == "no_information" and summary["match"] is None
 
 
+def test_uniform_matrices_say_nothing_whatever_the_logits():
+    z = logits()
+    h = np.full_like(z, 0.25)
+    summary = run(Stack(h, "h", "float32"), logits=Stack(z, "z", "float32")).summary
+    assert summary["verdict"] == "no information" and summary["match"] is None
+
+
 def test_settings_that_inputs_cannot_tell_are_said():
     z = logits(0.3)
     summary = run(Stack(made(v4, z), "h", "float32"), logits=Stack(z, "z", "float32")).summary
