@@ -183,7 +183,7 @@ def test_uniform_matrices_say_nothing_whatever_the_logits():
     z = logits()
     h = np.full_like(z, 0.25)
     summary = run(Stack(h, "h", "float32"), logits=Stack(z, "z", "float32")).summary
-    assert summary["verdict"] == "no information" and summary["match"] is None
+    assert summary["verdict"] == "no_information" and summary["match"] is None
 
 
 def test_settings_that_inputs_cannot_tell_are_said():
