@@ -100,8 +100,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     end = configured.trunk(store, SITE, config, drafts=_is_glm(config))
     places = by_depth(store, SITE, BRANCHES, CALLED, end)
     layers = len(places) // len(BRANCHES)
-    drafts = {(m["layer"], m["branch"]) for m in map(MTP.fullmatch, store.tensors) if m}
-    deep = configured.depth_of(store, SITE, layers, config, end)
+    deep = configured.depth_of(store, SITE, layers, config, end, [MTP])
     sizes = _sizes(store, places, config)
     check_shapes(store, places, sizes.shapes)
     configured.agree_on(store, config, configured.STREAMS, sizes.streams)
@@ -122,7 +121,6 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         convention=deepseek.CONVENTION if sizes.comb else deepseek.UNMIXED,
         assumptions=(
             *defaults(chosen, "transformers'"),
-            *configured.left_out(len(drafts)),
             *deep,
             *_padding(sizes),
             *_family(config),

@@ -206,7 +206,7 @@ def _refuse_unread(checkpoint: Checkpoint) -> None:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise BadInput(
             f"{where(checkpoint.path)}: no site has {', '.join(shown)}{more}, and the names look "
-            f"like a hyper-connection's; rename them, or leave --strict out"
+            f"like a hyper-connection's; check what they hold, or leave --strict out"
         )
 
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.checkpoints.sites.depth import depth_facts, in_one_model, matches
+from birkhoff_cli.checkpoints.sites.depth import depth_facts, in_one_model, is_draft, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.values import NOT_ITS_CODE, agree
 from birkhoff_cli.containers import escape, where
@@ -15,9 +15,14 @@ CONFIG = "config.json"
 PARTS = ("text_config", "llm_config", "language_config")
 """Where a model of several parts says what its language model is."""
 
+MAX_NESTED = 4
+"""Depth of a part in parts."""
+
 ITERS = (
     *("hc_sinkhorn_iters", "mhc_sinkhorn_iterations", "mhc_sinkhorn_iters", "mhc_recur_norm"),
-    "sinkhorn_iterations",
+    *("sinkhorn_iterations", "sinkhorn_iters", "hc_sinkhorn_iterations", "num_sinkhorn_iters"),
+    *("num_sinkhorn_iterations", "mhc_num_sinkhorn_iters", "hc_iters", "mhc_iters"),
+    *("hyper_connection_sinkhorn_iters", "hyper_connection_sinkhorn_iterations"),
 )
 STREAMS = (
     *("hc_mult", "mhc_num_residual_streams", "num_residual_streams", "mhc_expansion_rate"),
@@ -41,12 +46,30 @@ DRAFT_TENSOR = re.compile(r"(?:eh_proj|enorm|hnorm|shared_head)(?:\..*)?")
 
 
 def model_config(store: NamedStore) -> Mapping[str, Any]:
-    """``config.json``; of a model of several parts, the part about text."""
+    """``config.json``; of a model of several parts, the part about text.
+
+    What is said of hyper-connections outside of that part is of the whole model, and counts too.
+    """
     config = store.config.get(CONFIG)
     if not isinstance(config, dict):
         return {}
-    part = next((config[key] for key in PARTS if isinstance(config.get(key), dict)), config)
-    return {**part, "model_type": part.get("model_type", config.get("model_type", ""))}
+    part = _text_part(config)
+    outside = {key: value for key, value in config.items() if SETTING.search(key)}
+    return {**outside, **part, "model_type": part.get("model_type", config.get("model_type", ""))}
+
+
+def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part by its name, else the first that has a setting of hyper-connections, else all."""
+    for key in PARTS:
+        if isinstance(part := config.get(key), dict):
+            return part
+    level: list[Mapping[str, Any]] = [config]
+    for _ in range(MAX_NESTED):
+        for part in level:
+            if any(SETTING.search(key) for key in part):
+                return part
+        level = [inner for part in level for inner in part.values() if isinstance(inner, dict)]
+    return config
 
 
 def agree_on(store: NamedStore, config: Mapping[str, Any], keys: Iterable[str], found: int) -> None:
@@ -64,7 +87,8 @@ def unknown_settings(config: Mapping[str, Any], known: Iterable[str]) -> tuple[s
     """
     used = {*known, *STREAMS}
     return tuple(
-        f"{escape(key, 40)} = {escape(value, 40)} of config.json has no part in H as it is read"
+        f"{escape(key, 40)} = {escape(value, 40)} of config.json is a setting that is not known "
+        f"here: it has no part in H as it is read"
         for key, value in config.items()
         if SETTING.search(key) and key not in used and not SWITCHES.fullmatch(key)
     )
@@ -98,7 +122,12 @@ def trunk(
 
 
 def depth_of(
-    store: NamedStore, pattern: re.Pattern[str], layers: int, config: Mapping[str, Any], end: float
+    store: NamedStore,
+    pattern: re.Pattern[str],
+    layers: int,
+    config: Mapping[str, Any],
+    end: float,
+    more: Iterable[re.Pattern[str]] = (),
 ) -> tuple[str, ...]:
     """What is assumed about the number of layers, and what is said of multi-token prediction.
 
@@ -108,12 +137,19 @@ def depth_of(
         layers: those with sites, of the model itself.
         config: of the model.
         end: what `trunk` gives.
+        more: patterns of sites of multi-token prediction.
     """
     facts = depth_facts(store, pattern, layers, config, LAYERS, end)
     beyond = {
         name[: match.start("tensor")]
         for name, match in matches(store, pattern)
         if int(match["layer"]) >= end
+    }
+    beyond |= {
+        name[: match.start("tensor")]
+        for name in store.tensors
+        for form in (pattern, *more)
+        if (match := form.fullmatch(name)) and (form is not pattern or is_draft(match))
     }
     return (*left_out(len(beyond)), *facts)
 

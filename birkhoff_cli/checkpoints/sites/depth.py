@@ -27,8 +27,13 @@ def anchored(pattern: str) -> re.Pattern[str]:
 def matches(store: NamedStore, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:
     """Bare names that an `anchored` pattern describes; those of multi-token prediction are none."""
     for name in store.tensors:
-        if (found := pattern.fullmatch(name)) and not DRAFT.search(found["prefix"] or ""):
+        if (found := pattern.fullmatch(name)) and not is_draft(found):
             yield name, found
+
+
+def is_draft(match: re.Match[str]) -> bool:
+    """Whether what stands before the layers says that they are of multi-token prediction."""
+    return DRAFT.search(match["prefix"] or "") is not None
 
 
 def in_one_model(store: NamedStore, pattern: re.Pattern[str]) -> dict[str, re.Match[str]]:

@@ -54,7 +54,7 @@ class Number(NamedTuple):
 
     def holds(self, value: Any) -> bool:
         """Whether a value can be this number."""
-        if type(value) is int and self.whole:
+        if self.whole and (type(value) is int or (type(value) is float and value.is_integer())):
             return self.least <= value <= self.most
         return type(value) in (int, float) and not self.whole and self.least <= value < self.most
 
@@ -70,7 +70,7 @@ def number(
     """
     if (word := settings.get(of.name)) is not None:
         return Setting(of.name, _parsed(word, of), "set")
-    said = {key: config[key] for key in of.keys if key in config}
+    said = {key: config[key] for key in of.keys if config.get(key) is not None}
     if not said:
         return Setting(of.name, of.default, "default")
     for key, value in said.items():
@@ -86,7 +86,7 @@ def number(
             f"number; give --set {of.name}=VALUE"
         )
     value = next(iter(said.values()))
-    return Setting(of.name, value if of.whole else float(value), "config")
+    return Setting(of.name, int(value) if of.whole else float(value), "config")
 
 
 def _parsed(word: str, of: Number) -> float:

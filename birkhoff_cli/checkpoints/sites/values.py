@@ -23,7 +23,10 @@ Shapes: TypeAlias = Mapping[str, Shape]
 
 FLOATING = ("float16", "bfloat16", "float32", "float64", "q8_0")
 MAX_STREAMS = 1024
-NOT_ITS_CODE = "no code saves it so; save the checkpoint again"
+NOT_ITS_CODE = (
+    "no layout that is known here has it so; give the whole checkpoint, or say what its tensors "
+    "hold by --set tensors= and --set as="
+)
 
 
 def at(store: NamedStore, site: Site) -> str:
@@ -77,7 +80,7 @@ def agree(store: NamedStore, config: Mapping[str, Any], key: str, found: int) ->
     if key in config and config[key] != found:
         raise BadInput(
             f"{where(store.path)}: its configuration says {key} = {escape(repr(config[key]), 20)}, "
-            f"its tensors say {found}; {NOT_ITS_CODE}"
+            f"its tensors say {found}; give the configuration of this model, and all of its tensors"
         )
 
 
