@@ -10,8 +10,8 @@ from safetensors.numpy import save_file
 
 from birkhoff_cli import checkpoints as formats
 from birkhoff_cli.containers import open_store
+from birkhoff_cli.testing.formats import WRAPPERS
 from conftest import ROOT, SHARED
-from test_checkpoint_contract import WRAPPERS
 
 torch = pytest.importorskip("torch")
 
