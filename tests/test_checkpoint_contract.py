@@ -20,6 +20,7 @@ from birkhoff_cli.testing.formats import CONTRACTS, Case, hold_same
 from birkhoff_cli.testing.stores import Model
 from conftest import ROOT, SHARED
 from models import MODELS
+from packages import ROTATIONS
 
 PACKAGE = formats.__name__
 RECORDED = sorted(p for f in SHARED.glob("*") for p in (sorted(f.glob("*.pt")) or [f]))
@@ -123,49 +124,12 @@ def test_formats_that_cannot_claim_a_file_are_not_imported(tmp_path):
     assert imported == {"deepseek_v4"}
 
 
-THROWAWAY = '''"""Rotations of two streams, one angle a layer."""
-
-import numpy as np
-
-from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.checkpoints import Checkpoint
-from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, matches
-from birkhoff_cli.checkpoints.sites.values import dtypes, values
-
-MARKS = (".throwaway_",)
-SITE = anchored(r"cells\\.(?P<layer>[0-9]+)\\.throwaway_(?P<tensor>logits)")
-
-
-def claims(store):
-    return {name for name, _ in matches(store, SITE)}
-
-
-def read(store, settings):
-    places = by_depth(store, SITE, ("cell",))
-    theta = values(store, places, "logits")
-    return Checkpoint(
-        path=store.path,
-        format="throwaway",
-        method="mhc",
-        map=MHC(2),
-        theta=theta.reshape(len(theta), 4),
-        sites=tuple(places),
-        d=2,
-        layers=len(places),
-        width=0,
-        settings=(),
-        convention="as stored",
-        dtypes=dtypes(store, places, ("logits",)),
-        inputs=(store.digest(),),
-    )
-'''
-
-
 def test_a_new_format_is_one_file_and_every_command_follows(tmp_path):
     shutil.copytree(ROOT / "birkhoff_cli", tmp_path / "birkhoff_cli")
-    (tmp_path / "birkhoff_cli" / "checkpoints" / "throwaway.py").write_text(THROWAWAY)
-    logits = {f"net.cells.{k}.throwaway_logits": np.zeros((2, 2), np.float32) for k in range(3)}
-    save_file(logits, tmp_path / "new.safetensors")
+    (tmp_path / "birkhoff_cli" / "checkpoints" / "throwaway.py").write_text(ROTATIONS)
+    tensors = {"logits": np.zeros((2, 2), np.float32), "scale": np.ones(1, np.float32)}
+    cells = {f"net.cells.{k}.throwaway_{t}": v for k in range(3) for t, v in tensors.items()}
+    save_file(cells, tmp_path / "new.safetensors")
     save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "unknown.safetensors")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 

@@ -14,5 +14,6 @@ Beside every function stands ``CONTRACTS`` of its module, to run them one by one
 from birkhoff_cli.testing.analyses import check_analysis
 from birkhoff_cli.testing.formats import check_format
 from birkhoff_cli.testing.methods import check_method
+from birkhoff_cli.testing.regions import check_region
 
-__all__ = ["check_analysis", "check_format", "check_method"]
+__all__ = ["check_analysis", "check_format", "check_method", "check_region"]
