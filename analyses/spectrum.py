@@ -12,6 +12,8 @@ Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
+
 from birkhoff_cli.analyses import regions
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
@@ -29,6 +31,7 @@ from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.analyses.drawing import plane
 from birkhoff_cli.analyses.drawing.palette import BLUE, SKY
 from birkhoff_cli.analyses.geometry.region import Region
+from birkhoff_cli.analyses.geometry.sectors import Sectors
 from birkhoff_cli.analyses.probes import frontier, targets
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import Sampled
@@ -52,6 +55,8 @@ SCHEMA = (
     column("sample", "int64", "index of the matrix, of the target, or of the direction"),
     column("step", "int32", "step at which it was recorded; targets only"),
     column("angle", "float64", "direction; frontier only", unit="rad"),
+    column("interval", "int32", "0 is the outermost interval of the direction; frontier only"),
+    column("inner", "float64", "radius at which the interval begins; frontier only"),
     *site_schema("; a path only"),
     column("index", "int32", "0 is the eigenvalue 1 (or nearest to it); the rest in no order"),
     column("re", "float64", "real part of the eigenvalue"),
@@ -181,12 +186,20 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     region = regions.load(meta["region"])(meta["d"])
     axes = figure.subplots()
     if meta.get("probe") == "frontier":
-        axes.fill(result["re"], result["im"], color=SKY, alpha=0.6, lw=0)
-        axes.plot(result["re"], result["im"], color=BLUE, lw=1, label="reached")
+        _reached(result, axes)
     else:
         _points(result, figure, axes)
     _outline(axes, region)
     axes.set_title(meta["title"], fontsize="medium")
+
+
+def _reached(result: "pa.Table", axes: "Axes") -> None:
+    """All intervals of all directions, filled from one direction to the next."""
+    names = ("sample", "interval", "angle", "inner", "re", "im")
+    ray, interval, angle, inner, re, im = (result[name].to_numpy() for name in names)
+    reached = Sectors.of_rows(ray, interval, angle, inner, np.hypot(re, im)).round()
+    plane.cells(axes, reached.cells(), color=SKY)
+    plane.lines(axes, *reached.lines(), color=BLUE, lw=1, label="reached")
 
 
 def _points(result: "pa.Table", figure: "Figure", axes: "Axes") -> None:

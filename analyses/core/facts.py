@@ -100,11 +100,6 @@ class Facts(ABC):
         """Sides of the factors, if matrices are Kronecker products or averages of these."""
         return ()
 
-    @property
-    def edge_pieces(self) -> int:
-        """Equal pieces of the edges of the k-gons between which a frontier may have cusps."""
-        return 1
-
     def balancing(self) -> "Balancing | None":
         """How Sinkhorn-Knopp makes a matrix of the logits ``theta``, row by row; else None."""
         return None

@@ -46,6 +46,24 @@ def outline(axes: "Axes", x: "Array", y: "Array", width: float, **more: Any) -> 
     axes.plot(x, y, color=VERMILION, lw=width, **more)
 
 
+def cells(axes: "Axes", corners: "Array", color: str) -> None:
+    """Areas of one colour; ``corners`` are complex, ``(cells, corners)``."""
+    from matplotlib.collections import PolyCollection
+
+    areas = np.stack([corners.real, corners.imag], -1)
+    axes.add_collection(
+        PolyCollection(list(areas), facecolors=color, alpha=0.6, lw=0, antialiased=False)
+    )
+
+
+def lines(axes: "Axes", begin: "Array", end: "Array", **style: Any) -> None:
+    """Straight lines between complex points ``(n,)``."""
+    from matplotlib.collections import LineCollection
+
+    ends = np.stack([begin, end], -1)
+    axes.add_collection(LineCollection(list(np.stack([ends.real, ends.imag], -1)), **style))
+
+
 def unit_circle(axes: "Axes", **style: Any) -> None:
     """The circle of radius 1 about 0."""
     angle = np.linspace(0, 2 * np.pi, 361)

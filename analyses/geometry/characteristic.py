@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.geometry.lanes import matmul
+
+MAX_SIDE = 11
+"""Side up to which the coefficients of the polynomial are computed, beyond, LAPACK is faster."""
 
 
 def residual(h: Array, z: Array) -> tuple[Array, Array]:
@@ -67,7 +71,7 @@ def _determinant(g: Array, z: Array) -> tuple[Array, Array]:
         return m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0], adjugate
     if len(m) == 3:
         return _three(m)
-    return _by_eigenvectors(g, z)
+    return _by_coefficients(g, z) if len(m) <= MAX_SIDE else _by_eigenvectors(g, z)
 
 
 def _three(m: Array) -> tuple[Array, Array]:
@@ -78,6 +82,26 @@ def _three(m: Array) -> tuple[Array, Array]:
             c, e = (i + 1) % 3, (i + 2) % 3
             adjugate[i, j] = m[a, c] * m[b, e] - m[a, e] * m[b, c]
     return m[0, 0] * adjugate[0, 0] + m[0, 1] * adjugate[1, 0] + m[0, 2] * adjugate[2, 0], adjugate
+
+
+def _by_coefficients(g: Array, z: Array) -> tuple[Array, Array]:
+    """By Faddeev and LeVerrier: ``adj(z I - G) = sum_k z^(n-1-k) M_k``, all M_k real.
+
+    ``M_0 = I``, and ``M_k = G M_(k-1) + c_k I`` with the k-th coefficient of the polynomial.
+    """
+    n = len(g)
+    m = np.repeat(np.eye(n)[..., None], g.shape[-1], -1)
+    determinant, adjugate = np.ones(len(z), complex), m.astype(complex)
+    for k in range(1, n + 1):
+        m = matmul(g, m)
+        diagonal = np.einsum("ii...->i...", m)  # a view
+        coefficient = diagonal.sum(0) / -k
+        determinant = determinant * z + coefficient
+        if k < n:
+            diagonal += coefficient
+            adjugate *= z
+            adjugate += m
+    return determinant, adjugate
 
 
 def _by_eigenvectors(g: Array, z: Array) -> tuple[Array, Array]:

@@ -1,108 +1,109 @@
-"""Ways to move a matrix within the image of a map: over rotations, or over parameters.
+"""Ways to move a matrix within the image of a map: over rotations, over weights, or parameters.
 
-A chart has a state for a batch of matrices. ``matrices(state)`` are lanes ``(d, d, batch)``;
-``move(state, gradient, r)`` takes the shortest step that, to first order, makes the complex number
-r vanish whose derivative in H is ``gradient``: a Gauss-Newton step of two real equations, so one
-2 x 2 system a matrix, whatever the number of parameters.
+A chart has a state for a batch of matrices, an array whose last axis is the batch. A move takes
+the shortest step that, to first order, makes the complex number r vanish whose derivative in H is
+``gradient``: a Gauss-Newton step of two real equations, so one 2 x 2 system a matrix, whatever the
+number of parameters.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import reduce
-from operator import iadd
-from typing import Protocol
+from functools import cached_property
+from math import prod
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.geometry.lanes import matmul
-from birkhoff_cli.analyses.geometry.orthogonal import block_norms, haar, leading_inverse
+from birkhoff_cli.analyses.core.pullback import Differentiable
+
+ROUNDS = 8
+"""Solutions of a step, each without the directions that the last one found barred."""
 
 
-class Chart(Protocol):
-    """What `birkhoff_cli.analyses.geometry.reach` needs of a way to move."""
+class Chart(ABC):
+    """A way to move: tangent directions of a state, and where a step along them leads."""
 
+    longest: float
+    """Longest step, in the norm of the tangent directions."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Axes of a state before the batch."""
+
+    @property
+    def directions(self) -> int:
+        """Tangent directions; as many as the state has numbers, unless a chart knows better."""
+        return prod(self.shape)
+
+    @abstractmethod
     def start(self, n: int, rng: np.random.Generator) -> Array:
-        """Random states, the batch axis last."""
+        """Random states ``(..., n)``."""
 
+    @abstractmethod
     def matrices(self, state: Array) -> Array:
         """Lanes ``(d, d, batch)``."""
 
-    def move(self, state: Array, gradient: Array, r: Array) -> Array:
-        """The state after one step of bounded length."""
+    @abstractmethod
+    def slopes(self, state: Array, gradient: Array) -> Array:
+        """Derivative of r along every tangent direction, for the gradient ``(d, d, batch)``.
 
-
-@dataclass(frozen=True)
-class Rotations:
-    """Block norms of orthogonal matrices; the state is Q, lanes ``(d s, d s, batch)``.
-
-    Moves on the rotation group itself, not in the parameters of Cayley's map: the derivative
-    along Q exp(W) needs no solve, and no part of the group is far away.
-    """
-
-    d: int
-    s: int
-    longest = 1.0
-    """Longest step, in radians."""
-
-    def start(self, n: int, rng: np.random.Generator) -> Array:
-        """Haar's measure."""
-        return np.ascontiguousarray(lanes(haar(n, self.d * self.s, rng), 2))
-
-    def matrices(self, state: Array) -> Array:
-        """Squared block norms over s."""
-        return lanes(block_norms(batch_first(state, 2), self.s), 2)
-
-    def move(self, state: Array, gradient: Array, r: Array) -> Array:
-        """Q times Cayley's map of the shortest rotation W."""
-        n, s = self.d * self.s, self.s
-        pairs = [(a, b) for a in range(self.d) for b in range(a + 1, self.d)]
-        re, im = self._derivatives(state, gradient, pairs)
-        step = _shortest(re, im, r, self.longest / np.sqrt(2))
-        step *= -0.5
-        minus = np.zeros((n, n, state.shape[2]))  # I - W/2
-        for (a, b), block in zip(pairs, step, strict=True):
-            minus[a * s : (a + 1) * s, b * s : (b + 1) * s] = block
-            minus[b * s : (b + 1) * s, a * s : (a + 1) * s] = -block.swapaxes(0, 1)
-        diagonal = np.einsum("ii...->i...", minus)
-        diagonal += 1
-        turn = lanes(leading_inverse(batch_first(minus, 2), n), 2)
-        turn *= 2
-        diagonal = np.einsum("ii...->i...", turn)
-        diagonal -= 1
-        return matmul(state, turn)
-
-    def _derivatives(
-        self, q: Array, gradient: Array, pairs: list[tuple[int, int]]
-    ) -> tuple[Array, Array]:
-        """dr/dW above the diagonal, real and imaginary part, ``(pairs, s, s, batch)``.
-
-        Rotations within a block of columns change no block norm.
+        Returns:
+            ``(2, directions, batch)``: of the real and of the imaginary part.
         """
-        d, s, batch = self.d, self.s, q.shape[2]
-        columns = q.reshape(d * s, d, s, batch)
-        product = aligned((d * s, s, s, batch), float)
-        inner = aligned((len(pairs), d, s, s, batch), float)
-        for k, (a, b) in enumerate(pairs):
-            np.multiply(columns[:, a, :, None], columns[:, b, None], out=product)
-            inner[k] = reduce(iadd, (product[row::s] for row in range(s)))
-        first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-        parts = np.stack([gradient.real, gradient.imag]) * (2 / s)
-        weight = (parts[:, :, second] - parts[:, :, first]).swapaxes(1, 2)[..., None, None, :]
-        total = inner[:, 0] * weight[:, :, 0]
-        term = aligned(total.shape, float)
-        for i in range(1, d):
-            total += np.multiply(inner[:, i], weight[:, :, i], out=term)
-        return total[0], total[1]
+
+    @abstractmethod
+    def moved(self, state: Array, step: Array) -> Array:
+        """The state after a step ``(directions, batch)``."""
+
+    def blend(self, first: Array, second: Array, share: Array) -> Array:  # noqa: ARG002
+        """States between two, of which ``share`` is the first; any, where there are none."""
+        return second
+
+    def lowest(self, state: Array) -> Array | None:  # noqa: ARG002 (some have walls)
+        """The farthest that a step may go down in every direction; None: there are no walls."""
+        return None
+
+    def move(self, state: Array, gradient: Array, r: Array) -> Array:
+        """The state after the shortest step of bounded length that makes r vanish.
+
+        Directions in which that step runs into a wall go as far as the wall, and the rest of the
+        step is solved for again.
+        """
+        slopes = self.slopes(state, gradient)
+        step = _shortest(slopes, r, self.longest)
+        lowest = self.lowest(state)
+        if lowest is not None:
+            barred = np.zeros(step.shape, bool)
+            for _ in range(ROUNDS):
+                beyond = step < lowest
+                if not beyond.any():
+                    break
+                barred |= beyond
+                walls = np.where(barred, lowest, 0)
+                ahead = np.einsum("xkb,kb->xb", slopes, walls)
+                free = np.where(barred, 0, slopes)
+                step = walls + _shortest(free, r + ahead[0] + 1j * ahead[1], self.longest)
+        return self.moved(state, step)
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """Any parameterization; the state is theta, lanes ``(p, batch)``; torch finds the gradient."""
+class Parameters(Chart):
+    """Any parameterization; the state is theta, lanes ``(p, batch)``."""
 
     map: Parameterization
     longest = 4.0
     """Longest step, in units of the parameters: a logit must go far to reach a vertex."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Every parameter."""
+        return (self.map.parameters,)
+
+    @cached_property
+    def _differentiable(self) -> Differentiable:
+        return self.map.differentiable()
 
     def start(self, n: int, rng: np.random.Generator) -> Array:
         """Gaussian parameters, of a spread that is itself random: some near the vertices."""
@@ -113,18 +114,70 @@ class Parameters:
         """The map itself."""
         return lanes(self.map(state.T), 2)
 
-    def move(self, state: Array, gradient: Array, r: Array) -> Array:
-        """Parameters plus the shortest step."""
-        import torch
+    def slopes(self, state: Array, gradient: Array) -> Array:
+        """By the gradient of the map, of two copies: for the real and for the imaginary part."""
+        _, pullback = self._differentiable(np.concatenate([state.T, state.T]))
+        both = np.concatenate([gradient.real, gradient.imag], -1)
+        slopes = pullback(np.ascontiguousarray(batch_first(both, 2)))
+        return slopes.reshape(2, -1, self.map.parameters).swapaxes(1, 2)
 
-        theta = torch.from_numpy(np.ascontiguousarray(state.T)).requires_grad_()
-        h = self.map(theta)
-        weights = torch.from_numpy(np.ascontiguousarray(batch_first(gradient, 2)))
-        rows = [
-            torch.autograd.grad(h, theta, weight, retain_graph=True)[0].numpy().T
-            for weight in (weights.real.contiguous(), weights.imag.contiguous())
-        ]
-        return state + _shortest(rows[0], rows[1], r, self.longest)
+    def moved(self, state: Array, step: Array) -> Array:
+        """Parameters plus the step."""
+        return state + step
+
+
+@dataclass(frozen=True)
+class Fixed(Chart):
+    """One matrix, ``(d, d)``, that cannot be moved; the state has no rows."""
+
+    matrix: Array
+    longest = 1.0
+    shape = (0,)
+
+    def start(self, n: int, rng: np.random.Generator) -> Array:  # noqa: ARG002
+        """Nothing to choose."""
+        return np.zeros((0, n))
+
+    def matrices(self, state: Array) -> Array:
+        """The matrix again and again."""
+        return np.repeat(self.matrix[..., None], state.shape[-1], -1)
+
+    def slopes(self, state: Array, gradient: Array) -> Array:  # noqa: ARG002
+        """No direction."""
+        return np.zeros((2, *state.shape))
+
+    def moved(self, state: Array, step: Array) -> Array:  # noqa: ARG002
+        """Where it was."""
+        return state
+
+
+@dataclass(frozen=True)
+class Entries(Chart):
+    """All real matrices; the state is H."""
+
+    d: int
+    longest = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return (self.d, self.d)
+
+    def start(self, n: int, rng: np.random.Generator) -> Array:
+        """Gaussian entries, of spectral radius about 1."""
+        return rng.standard_normal((self.d, self.d, n)) / np.sqrt(self.d)
+
+    def matrices(self, state: Array) -> Array:
+        """The state."""
+        return state
+
+    def slopes(self, state: Array, gradient: Array) -> Array:  # noqa: ARG002
+        """The gradient."""
+        return split(gradient)
+
+    def moved(self, state: Array, step: Array) -> Array:
+        """Entries plus the step."""
+        return state + step.reshape(state.shape)
 
 
 def chart_of(method: Parameterization) -> Chart:
@@ -133,17 +186,29 @@ def chart_of(method: Parameterization) -> Chart:
     return own or Parameters(method)
 
 
-def _shortest(re: Array, im: Array, r: Array, longest: float) -> Array:
-    """The shortest solution of re . x = -Re r, im . x = -Im r, or as much of it as is allowed.
+def open_chart_of(method: Parameterization) -> Chart:
+    """The same, unless it has walls: along these steps are many and short."""
+    own = chart_of(method)
+    walled = own.lowest(own.start(1, np.random.default_rng(0))) is not None
+    return Parameters(method) if walled else own
+
+
+def split(values: Array) -> Array:
+    """Complex ``(..., batch)`` as real rows ``(2, n, batch)``, real part first."""
+    flat = values.reshape(-1, values.shape[-1])
+    return np.stack([flat.real, flat.imag])
+
+
+def _shortest(slopes: Array, r: Array, longest: float) -> Array:
+    """The shortest solution x of re . x = -Re r, im . x = -Im r, or as much of it as is allowed.
 
     Args:
-        re: rows ``(..., batch)``.
-        im: the other rows, same shape.
+        slopes: ``(2, n, batch)``, re and im.
         r: ``(batch,)`` complex.
         longest: largest norm of x.
     """
-    rows = (re.reshape(-1, len(r)), im.reshape(-1, len(r)))
-    a, b, c = (_dot(rows[i], rows[j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+    re, im = slopes
+    a, b, c = _dot(re, re), _dot(re, im), _dot(im, im)
     damping = 1e-9 * (a + c) + np.finfo(float).tiny
     a += damping
     c += damping
@@ -153,10 +218,9 @@ def _shortest(re: Array, im: Array, r: Array, longest: float) -> Array:
         np.divide(numerator, determinant, out=np.zeros(len(r)), where=movable)
         for numerator in (b * r.imag - c * r.real, b * r.real - a * r.imag)
     )
-    step = re * x
+    step: Array = re * x
     step += im * y
-    flat = step.reshape(-1, len(r))
-    norm = np.sqrt(_dot(flat, flat))
+    norm = np.sqrt(_dot(step, step))
     step *= longest / np.maximum(norm, longest)
     return step
 

@@ -9,17 +9,21 @@ from functools import reduce
 from itertools import accumulate, groupby
 from math import prod
 from operator import mul
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.geometry import ensembles
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
-from birkhoff_cli.analyses.geometry.ensembles import Kronecker
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import kron, vectors
 from birkhoff_cli.analyses.geometry.permutations import prime_factors
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 class KroneckerProduct(Parameterization):
@@ -78,9 +82,18 @@ class KroneckerProduct(Parameterization):
         products: Array = reduce(_products, roots)
         return products
 
+    def chart(self) -> "Chart | None":
+        """Those of all factors that are more than a number, if they have any."""
+        from birkhoff_cli.analyses.geometry.composites import Kronecker
+
+        charts = [part.chart() for part in self.parts if part.d > 1]
+        if not charts or None in charts:
+            return None
+        return Kronecker(tuple(charts)) if len(charts) > 1 else charts[0]
+
     def ensemble(self, how: str) -> Ensemble:
         """Products of independent matrices that every factor draws alike."""
-        return Kronecker(tuple(part.samplers()[how] for part in self.parts))
+        return ensembles.Kronecker(tuple(part.samplers()[how] for part in self.parts))
 
 
 def resolve_sides(d: int, factors: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ Source: go-mHC, arXiv:2604.02309, H.1.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from birkhoff_cli.analyses.parameterizations._kronecker import apply_each
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,12 @@ class AveragedGoMHC(Parameterization):
         terms = [start * (1 - t / self.s) for t in range(self.s)]
         return np.concatenate([*terms, np.zeros(self.s)])
 
+    def chart(self) -> "Chart":
+        """The groups of all terms, and the weights."""
+        from birkhoff_cli.analyses.geometry.composites import average as average_chart
+
+        return average_chart((self.term.chart(),) * self.s)
+
     def known_reach(self) -> Reach | None:
         """Two terms reach every k-gon: means of two points of a connected curve (Fenchel, Bunt)."""
         if self.s == 1:
@@ -88,11 +97,6 @@ class AveragedGoMHC(Parameterization):
     def simplified(self) -> Parameterization:
         """The only term, if there is one."""
         return self.term if self.s == 1 else self
-
-    @property
-    def edge_pieces(self) -> int:
-        """As of go-mHC with as many terms."""
-        return self.s
 
     def projection_support(self) -> Support | None:
         """The polygon, of two terms or more.

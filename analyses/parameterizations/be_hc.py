@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import factorial, gcd
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_table, table
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 Basis = Literal["random", "local-shift", "structured"]
 
@@ -85,6 +88,12 @@ class BEHC(Parameterization):
     def count(self, width: int) -> int:  # noqa: ARG002
         """K static logits, at any width."""
         return self.parameters
+
+    def chart(self) -> "Chart":
+        """The weights themselves."""
+        from birkhoff_cli.analyses.geometry.mixtures import Mixture
+
+        return Mixture(table(self.permutations).astype(float))
 
     def known_reach(self) -> Reach | None:
         """All of the polytope with all permutations; of fewer, what they have in common."""

@@ -30,7 +30,7 @@ from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
-    from birkhoff_cli.analyses.geometry.charts import Rotations
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -81,11 +81,11 @@ class GoMHC(Parameterization):
         n = self.d * self.s
         return round(8 * n**3 / 3) + 4 * n**2
 
-    def chart(self) -> "Rotations | None":
-        """The rotation group itself, for real matrices."""
-        from birkhoff_cli.analyses.geometry.charts import Rotations
+    def chart(self) -> "Chart":
+        """The orthogonal or unitary group itself."""
+        from birkhoff_cli.analyses.geometry.rotations import Rotations
 
-        return Rotations(self.d, self.s) if self.field == "real" and self.d > 1 else None
+        return Rotations(self.d, self.s, self.field)
 
     def differentiable(self) -> Differentiable:
         """Written out for real matrices, with an inverse that is carried along."""
@@ -96,11 +96,6 @@ class GoMHC(Parameterization):
     def samplers(self) -> Mapping[str, Ensemble]:
         """Haar: block norms of Haar's measure on O(ds) or U(ds)."""
         return {"haar": HaarBlocks(self.d, self.s, self.field)}
-
-    @property
-    def edge_pieces(self) -> int:
-        """An edge is touched where it is cut into s pieces (docs/mathematics.md 5.3)."""
-        return self.s
 
     def projection_support(self) -> Support | None:
         """Means of s points of the hypocycloid; beyond s = 1 found for d = 3, 4 only."""

@@ -7,7 +7,7 @@ Source: Hyper-Connections, arXiv:2409.19606; gate and start as in its code.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ class HC(Parameterization):
         Static alpha d(d+1) and beta d, dynamic alpha C(d+1) and beta C, two scales, gain C.
         """
         return self.d * (self.d + 2) + width * (self.d + 3) + 2
+
+    def chart(self) -> "Chart":
+        """The entries: the static part alone reaches every matrix."""
+        from birkhoff_cli.analyses.geometry.charts import Entries
+
+        return Entries(self.d)
 
     def known_reach(self) -> Reach:
         """Every matrix, and so every eigenvalue."""

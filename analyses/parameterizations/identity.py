@@ -7,7 +7,7 @@ Source: He et al., arXiv:1512.03385.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Param
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Identity(Parameterization):
     def count(self, width: int) -> int:
         """The pre and the post map with their two gates, as in Table 1 of go-mHC; no mixing."""
         return 2 * self.d**2 * width + 2 * self.d + 2
+
+    def chart(self) -> "Chart":
+        """The identity."""
+        from birkhoff_cli.analyses.geometry.charts import Fixed
+
+        return Fixed(np.eye(self.d))
 
     def known_reach(self) -> Reach:
         """The eigenvalue 1 alone."""

@@ -39,11 +39,6 @@ class KromGoMHC(KroneckerProduct):
             GoMHC(side, self.s, self.field) for side in resolve_sides(self.d, self.factors)
         )
 
-    @property
-    def edge_pieces(self) -> int:
-        """As of every factor."""
-        return self.s
-
     def known_reach(self) -> Reach | None:
         """That of the only factor; of 2 x 2 factors, the segment [-1, 1]."""
         parts = [part for part in self.parts if part.d > 1]

@@ -8,7 +8,7 @@ Source: go-mHC, arXiv:2604.02309, H.2.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
 from birkhoff_cli.analyses.parameterizations._kronecker import apply_each
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ class KromSum(Parameterization):
         """As for every method, refused before numbers are drawn for an impossible factor."""
         self.term.theta(0, rng, how)
         return super().theta(n, rng, how, scale)
+
+    def chart(self) -> "Chart | None":
+        """The weights of all factors of all terms, and those of the terms."""
+        from birkhoff_cli.analyses.geometry.composites import average as average_chart
+
+        term = self.term.chart()
+        return average_chart((term,) * self.terms) if term else None
 
     def known_reach(self) -> Reach | None:
         """A mixture of doubly stochastic matrices is one; of symmetric matrices, symmetric."""

@@ -20,7 +20,7 @@ Source: mHC, arXiv:2512.24880; the variants from their code, as measured on its 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -50,6 +50,9 @@ from birkhoff_cli.analyses.geometry.sinkhorn import (
 )
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 Start = Literal["usual", "shifted", "powers"]
 
@@ -188,6 +191,22 @@ class MHC(Parameterization):
         """Table 1 of go-mHC; tokenbender's logits are static: d^2 + 2d."""
         return self.d * (self.d + 2) if self.variant == "tokenbender" else super().count(width)
 
+    def chart(self) -> "Chart | None":
+        """The powers of the logits; without sweeps there is nothing better than theta.
+
+        What is summed first may be scaled: a clip bounds only the ratios of its entries. Powers
+        that are swept as they are reach down from the largest there is.
+        """
+        from birkhoff_cli.analyses.geometry.balances import SMALLEST, Balanced
+
+        s = self.settings
+        if not s.iters:
+            return None
+        largest = min(math.exp(s.clip), 1 / SMALLEST) if s.start == "powers" else None
+        soft = s.guard == "add" and s.start == "usual"
+        least = max(math.exp(-2 * s.clip), SMALLEST)
+        return Balanced(self.d, self._axes * s.iters, s.guard, s.eps, soft, largest, least)
+
     def known_reach(self) -> Reach | None:
         """Doubly stochastic matrices are fixed points of every sweep, up to a guard.
 
@@ -202,6 +221,8 @@ class MHC(Parameterization):
                 scale /= total + s.eps
                 total /= total + s.eps
         if s.clip < math.inf or (s.guard == "floor" and (s.eps > 1 or not s.iters)):
+            return None
+        if s.guard == "add" and s.start != "usual":  # the first sums are not all alike
             return None
         because = "doubly stochastic matrices are fixed, up to the guards of their sums"
         return known_reach.doubly_stochastic(self.d, because, scale)

@@ -8,7 +8,7 @@ Source: go-mHC, arXiv:2604.02309, B.9, Algorithm 1.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.sinkhorn import sweep
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,13 @@ class MHCLinear(Parameterization):
     def initial(self) -> Array:
         """The exponential of mHC's start: at 0 the absolute value has no derivative."""
         return np.exp(8 * np.eye(self.d).ravel() - 8)
+
+    def chart(self) -> "Chart | None":
+        """The weights, so large that the first sum is far above eps."""
+        from birkhoff_cli.analyses.geometry.balances import SMALLEST, Balanced
+
+        axes = (1, 0) * self.iters
+        return Balanced(self.d, axes, "add", self.eps, largest=1 / SMALLEST) if axes else None
 
     def known_reach(self) -> Reach:
         """Large multiples of doubly stochastic matrices: a sweep changes only their scale."""

@@ -11,7 +11,7 @@ Source: mHC-lite, arXiv:2601.05732.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import factorial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from birkhoff_cli.analyses.geometry.permutations import (
 )
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,12 @@ class MHCLite(Parameterization):
         """As for every method, refused before d! numbers are drawn."""
         refuse_too_many(self.d)
         return super().theta(n, rng, how, scale)
+
+    def chart(self) -> "Chart":
+        """The weights themselves."""
+        from birkhoff_cli.analyses.geometry.mixtures import Mixture
+
+        return Mixture(vertices(self.d).astype(float))
 
     def known_reach(self) -> Reach:
         """Every doubly stochastic matrix, by Birkhoff's theorem."""

@@ -14,9 +14,10 @@ from typing import Annotated
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, Parameterization, require
+from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
@@ -57,6 +58,31 @@ class Orthostochastic(Parameterization):
             x = A * x + matmul(B * gram + C * matmul(gram, gram), x)
         return batch_first(x * x, 2)
 
+    def differentiable(self) -> Differentiable:
+        """Written out, through every step."""
+
+        def evaluate(theta: Array) -> tuple[Array, Pullback]:
+            flat = vectors(theta)
+            norm = np.sqrt((flat * flat).sum(0))
+            x = (flat / (norm + self.eps)).reshape(self.d, self.d, -1)
+            xs = [x]
+            for _ in range(self.steps):
+                gram = matmul(x, x.swapaxes(0, 1))
+                x = A * x + matmul(B * gram + C * matmul(gram, gram), x)
+                xs.append(x)
+
+            def pullback(gradient: Array) -> Array:
+                slope = 2 * x * lanes(gradient, 2)
+                for before in reversed(xs[:-1]):
+                    slope = _step_pullback(before, slope)
+                slope = slope.reshape(flat.shape) / (norm + self.eps)
+                along = (slope * flat).sum(0) / (norm * (norm + self.eps))
+                return batch_first(slope - flat * along * (norm > 0), 1)
+
+            return batch_first(x * x, 2), pullback
+
+        return evaluate
+
     def initial(self) -> Array:
         """0 on and -8 off the diagonal, as for mHC."""
         return 8 * np.eye(self.d).ravel() - 8
@@ -77,6 +103,16 @@ class Orthostochastic(Parameterization):
     def tied_parameters(self) -> Array:
         """Entries along every shifted diagonal."""
         return tied_entries(self.d)
+
+
+def _step_pullback(x: Array, slope: Array) -> Array:
+    """The gradient before ``X -> a X + (b S + c S^2) X``, S = X X^T, from that after it."""
+    gram = matmul(x, x.swapaxes(0, 1))
+    inner = B * gram + C * matmul(gram, gram)
+    outer = matmul(slope, x.swapaxes(0, 1))
+    both = outer + outer.swapaxes(0, 1)  # S is symmetric: its gradient, and the transpose of it
+    through = B * both + C * (matmul(gram, both) + matmul(both, gram))
+    return A * slope + matmul(inner, slope) + matmul(through, x)
 
 
 EXAMPLES = (Orthostochastic(4), Orthostochastic(3, steps=2), Orthostochastic(1))

@@ -10,7 +10,7 @@ Source: sHC, arXiv:2603.20896, eq. 8-9 and appendix G.
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import cayley, skew
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ class SHC(Parameterization):
     def count(self, width: int) -> int:
         """Eq. 8: W and b of (d-1)^2 outputs, tau x 3, gamma x 2; pre and post as in mHC."""
         return super().count(width) + 4  # three tau and two gamma in place of one gate
+
+    def chart(self) -> "Chart | None":
+        """The singular values and vectors together, unless their angles are bounded."""
+        from birkhoff_cli.analyses.geometry.contractions import Contractions
+
+        return Contractions(helmert(self.d)) if abs(self.gamma) >= 1 else None
 
     def known_reach(self) -> Reach | None:
         """The unit disk, if no angle is out of reach: Cayley's map needs entries up to 1 only."""

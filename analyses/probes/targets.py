@@ -14,7 +14,7 @@ from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, quantity
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
-from birkhoff_cli.analyses.geometry.charts import chart_of
+from birkhoff_cli.analyses.geometry.charts import open_chart_of
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
 from birkhoff_cli.analyses.probes import Probe
 from birkhoff_cli.analyses.statistics.coverage import Coverage
@@ -61,7 +61,7 @@ class _Hunt:
     def __init__(
         self, method: Parameterization, n: int, count: Coverage, rng: np.random.Generator
     ) -> None:
-        self.d, self.chart, self.count, self.rng = method.d, chart_of(method), count, rng
+        self.d, self.chart, self.count, self.rng = method.d, open_chart_of(method), count, rng
         self.target = rng.uniform(-1, 1, n) + 1j * rng.uniform(-1, 1, n)
         self.hits, self.row_error, self.column_error = 0, 0.0, 0.0
 

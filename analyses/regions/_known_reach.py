@@ -65,8 +65,10 @@ def perfect_mirsky(d: int, because: str) -> Reach:
 
 def unit_disk() -> Reach:
     """Every matrix of norm below 1 on the vectors of sum 0."""
+    from birkhoff_cli.analyses.regions.unit_disk import UnitDisk
+
     because = "every matrix of norm below 1 on the vectors of sum 0 is reached"
-    return Reach(float(np.pi), because, gap=0.0, gap_proven=True)
+    return Reach(UnitDisk(3).area, because, gap=0.0, gap_proven=True)
 
 
 def scallops(d: int, s: int) -> Reach:

@@ -1,0 +1,80 @@
+"""More rays where the reached set has corners and cusps."""
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.charts import Chart
+from birkhoff_cli.analyses.geometry.intervals import Intervals, unite
+from birkhoff_cli.analyses.geometry.rays import IN, OUT, Effort, Offers, accept, joined, spread
+from birkhoff_cli.analyses.geometry.region import Region
+from birkhoff_cli.analyses.geometry.walks import LONGEST, walk
+
+DEPTH = 0.02
+"""How far within an end its state is taken for a new ray."""
+
+DOUBTFUL = 0.99
+"""A new ray with less than this share of both its neighbours' areas was lost, and is left out."""
+
+PASSES = 2
+"""Over the neighbours of new rays: between known ones, what is far off is soon found."""
+
+
+def refine(
+    chart: Chart,
+    region: Region,
+    angle: Array,
+    found: Intervals,
+    effort: Effort,
+    tolerance: float,
+) -> tuple[Array, Intervals]:
+    """Halve the angles beside rays that still change the area, once.
+
+    Args:
+        chart: how to move.
+        region: within which area counts.
+        angle: of the rays, in order.
+        found: what is known.
+        effort: how hard to push the new rays.
+        tolerance: area that a ray may change.
+
+    Returns:
+        The angles of all rays, and what is known of them.
+    """
+    corner = np.flatnonzero(found.sectors(angle).closed().within(region).corners > tolerance)
+    cells = np.unique([corner, corner + 1])
+    edges = np.concatenate([[0.0], angle, [np.pi]])
+    middle = 0.5 * (edges[cells] + edges[cells + 1])
+    every = np.sort(np.concatenate([angle, middle]))
+    new, known = (np.asarray(np.searchsorted(every, x)) for x in (middle, angle))
+    found = found._replace(ray=known[found.ray])
+    offers = _from_within(chart, every, found, new, effort.stride)
+    found = unite(found, accept(chart, every, offers, LONGEST, effort.stride))
+    active = np.zeros(len(every), bool)
+    active[np.clip([new - 1, new, new + 1], 0, len(every) - 1)] = True
+    found = spread(chart, every, found, effort, active, PASSES)
+    return _without_lost(every, found, new)
+
+
+def _from_within(chart: Chart, angle: Array, found: Intervals, new: Array, least: float) -> Offers:
+    """States for new rays: those of the rays beside them, somewhat within their upper ends.
+
+    At an end itself no step leads inwards, to first order: hence tiny strides at first.
+    """
+    found = found.take(np.isin(found.ray + 1, new) | np.isin(found.ray - 1, new))
+    goal = np.maximum(found.high - DEPTH, 0.5 * (found.low + found.high))
+    ray = angle[found.ray]
+    radius, state = walk(chart, found.at_high, ray, found.high, goal, 3 * least, least)
+    offers = []
+    for hop in (1, -1):
+        k = np.flatnonzero(np.isin(found.ray + hop, new))
+        goal, back = (np.full(len(k), way) for way in (OUT, IN))
+        offers.append(Offers(found.ray[k] + hop, radius[k], goal, back, state[..., k]))
+    return joined(offers)
+
+
+def _without_lost(angle: Array, found: Intervals, new: Array) -> tuple[Array, Intervals]:
+    size = np.concatenate([[np.inf], found.sizes(len(angle)), [np.inf]])
+    lost = new[size[new + 1] < DOUBTFUL * np.minimum(size[new], size[new + 2])]
+    keep = np.delete(np.arange(len(angle)), lost)
+    found = found.take(np.isin(found.ray, keep))
+    return angle[keep], found._replace(ray=np.searchsorted(keep, found.ray))

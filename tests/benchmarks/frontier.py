@@ -1,0 +1,94 @@
+"""The frontier of every method: a Markdown table of areas, their errors and CPU seconds.
+
+    python tests/benchmarks/frontier.py [sides] [words]
+
+``sides`` such as 3,4 (3,4,5); only methods that contain one of the words, if any are given. CPU
+seconds (user and system) are those of whole processes. ``area_found`` is what the search alone
+found; it is compared with the exact area where one is known: ``off`` is the difference as a
+multiple of the stated error, and should be between -1 and 1.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+METHODS = (
+    "identity",
+    "hc",
+    "mhc",
+    "mhc:iters=3",
+    "mhc:variant=tokenbender",
+    "mhc:variant=lucidrains",
+    "mhc:variant=deepseek-v4",
+    "mhc:variant=xing",
+    "mhc:variant=motif",
+    "mhc-linear",
+    "mhc-lite",
+    "kromhc",
+    "krom-sum",
+    "krom-go-mhc",
+    "go-mhc:s=1",
+    "go-mhc:s=2",
+    "go-mhc:s=3",
+    "go-mhc:s=1,field=complex",
+    "go-mhc:s=2,field=complex",
+    "averaged-go-mhc:s=2",
+    "averaged-go-mhc:s=3",
+    "averaged-go-mhc:s=2,field=complex",
+    "shc",
+    "shc:gamma=0.5",
+    "be-hc",
+    "be-hc:k=3",
+    "be-hc:k=3,basis=local-shift",
+    "be-hc:basis=local-shift",
+    "be-hc:basis=structured",
+    "orthostochastic",
+)
+HEADER = "| method | d | area | error | exact by | area found | its error | off | CPU s |"
+
+
+def run(method, d):
+    """Summary of a frontier, and the CPU seconds of the whole process."""
+    name, _, options = method.partition(":")
+    words = [word for option in options.split(",") if option for word in ("--" + option).split("=")]
+    command = (sys.executable, "-m", "birkhoff_cli", "spectrum", "--method", name, "--d", str(d))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        (*command, *words, "--probe", "frontier", "--json", "-q"),
+        check=True,
+        capture_output=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return json.loads(done.stdout), seconds
+
+
+def row(method, d):
+    """One line of the table."""
+    s, seconds = run(method, d)
+    searched = s["proven_by"].startswith("a search")
+    error = s["area_discretisation"] + s["area_uncertainty"]
+    by = "" if searched else "proof" if s["proven"] else "observation"
+    missed, allowed = s["area_reached"] - s["area_found"], s["area_found_error"]
+    off = "" if searched else f"{missed / allowed if missed else 0:.2f}"
+    numbers = f"{s['area_reached']:.6f} | {error:.1e} | {by} | {s['area_found']:.6f}"
+    return f"| {method} | {d} | {numbers} | {allowed:.1e} | {off} | {seconds:.1f} |"
+
+
+def main():
+    words = sys.argv[1:]
+    sides = (3, 4, 5)
+    if words and words[0].replace(",", "").isdigit():
+        sides = tuple(map(int, words.pop(0).split(",")))
+    print(HEADER, "|" + "---|" * 9, sep="\n", flush=True)
+    for method in METHODS:
+        for d in sides:
+            if not words or any(word in method for word in words):
+                print(row(method, d), flush=True)
+
+
+if __name__ == "__main__":
+    main()
