@@ -194,7 +194,14 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
 
 
 def _reached(result: "pa.Table", axes: "Axes") -> None:
-    """All intervals of all directions, filled from one direction to the next."""
+    """All intervals of all directions, filled from one direction to the next.
+
+    A table of version 0.1 has one interval from 0 in every direction, and none of the columns.
+    """
+    if "interval" not in result.column_names:
+        axes.fill(result["re"], result["im"], color=SKY, alpha=0.6, lw=0)
+        axes.plot(result["re"], result["im"], color=BLUE, lw=1, label="reached")
+        return
     names = ("sample", "interval", "angle", "inner", "re", "im")
     ray, interval, angle, inner, re, im = (result[name].to_numpy() for name in names)
     reached = Sectors.of_rows(ray, interval, angle, inner, np.hypot(re, im)).round()
