@@ -202,7 +202,9 @@ def test_what_is_simple_stays_so(method):
         assert method.slice_support() == simple.slice_support()
 
 
-@those(lambda m: m.d == 3 and m.options.get("s", 1) > 1)
+@pytest.mark.parametrize(
+    "method", [m for m in METHODS if m.d == 3 and m.options.get("s", 1) > 1], ids=repr
+)
 def test_edges_are_reached_between_their_pieces(method, rng):
     s, cycle = method.s, np.roll(np.eye(3), 1, axis=1)
     share = np.arange(s + 1)[:, None, None] / s
