@@ -249,3 +249,57 @@ def test_deepspeeds_universal_checkpoint_by_any_of_its_folders(tmp_path, model, 
     (step / "zero" / sorted(model)[0] / "fp32.pt").write_bytes(b"PK\3\4")
     with pytest.raises(BadInput, match=r"fp32\.pt: does not end as a zip archive"):
         checkpoints.read(tmp_path / given)
+
+
+def iterations(path):
+    found = checkpoints.read(path)
+    return found.map.iters, {s.name: s.source for s in found.settings}["iters"]
+
+
+@pytest.mark.parametrize("key", ["config", "hparams", "hyper_parameters", "model_config", "args"])
+def test_settings_that_a_torch_file_holds_itself(tmp_path, model, key):
+    said = argparse.Namespace(**CONFIG) if key == "args" else {"model": CONFIG, "lr": 1e-3}
+    torch_save(tmp_path / "ckpt.pt", {"state_dict": in_torch(model), key: said})
+    assert iterations(tmp_path / "ckpt.pt") == (7, "config")
+
+
+def test_settings_between_the_folder_that_is_named_and_the_weights(tmp_path, model):
+    deep = tmp_path / "run" / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    save_file(model, deep / "model.safetensors")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "hc_sinkhorn_iters": 9}))
+    assert iterations(tmp_path / "run") == (7, "config")
+    assert iterations(deep) == (20, "default")
+
+
+def test_what_a_trainer_goes_on_from_gives_way_to_the_model_beside_it(tmp_path, model):
+    folder = tmp_path / "checkpoint-500"
+    torch_save(folder / "global_step500" / "zero_pp_rank_0_mp_rank_00_model_states.pt", {})
+    (folder / "latest").write_text("global_step500")
+    save_file(model, folder / "model.safetensors")
+    found = same(folder, model, tmp_path)
+    assert any("global_step500 beside it is not read" in said for said in found.assumptions)
+
+
+def test_a_model_beside_its_steps_says_so(tmp_path, model):
+    for step in (5, 10):
+        (tmp_path / "run" / f"checkpoint-{step}").mkdir(parents=True)
+    save_file(model, tmp_path / "run" / "model.safetensors")
+    found = same(tmp_path / "run", model, tmp_path)
+    assert any("checkpoint-10, checkpoint-5 beside it" in said for said in found.assumptions)
+
+
+def test_layers_of_a_pipeline_say_what_to_do(tmp_path):
+    torch_save(tmp_path / "layer_00-model_00-model_states.pt", {"hc_attn_base": torch.zeros(3)})
+    torch_save(tmp_path / "mp_rank_00_model_states.pt", {"module": None})
+    with pytest.raises(Unsupported, match=r"convert it with ds_to_universal\.py"):
+        checkpoints.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pdparams", "model.msgpack"])
+def test_a_folder_of_another_program_gets_the_same_sentence_as_its_file(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x08\x07\x12\x07")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(Unsupported, match="which is not read here; export the model as"):
+            checkpoints.read(path)

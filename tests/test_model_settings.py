@@ -65,7 +65,9 @@ def test_nothing_said_under_a_name_is_nothing_said(tmp_path, model):
 )
 def test_a_setting_that_is_not_known_is_named(tmp_path, model, key):
     found = read(tmp_path / "m", model, {**CONFIG, key: 0.5})
-    assert any(f"{key} = 0.5 of config.json is a setting" in said for said in found.assumptions)
+    assert any(
+        f"{key} = 0.5 of the configuration is a setting" in said for said in found.assumptions
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_iterations_are_those_of_the_configuration_beside(tmp_path, rng):
     np.testing.assert_allclose(found.trace().matrices[0], truth, atol=1e-6)
     assert {s.name: s.source for s in found.settings}["iters"] == "config"
     assert any(
-        "mhc_tau = 0.5 of config.json is a setting that is not known" in said
+        "mhc_tau = 0.5 of the configuration is a setting that is not known" in said
         for said in found.assumptions
     )
     assert read(tmp_path / "model.safetensors", as_="logits", iters=4).map.iters == 4

@@ -35,11 +35,21 @@ def add_configuration(store: Store, given: Path) -> None:
         else:
             store.path = folder if given.is_dir() else store.path
     else:
-        _add_from_above(store, folder.absolute().parent)
+        for above in _above(folder.absolute(), given.absolute()):
+            if _add_from_above(store, above):
+                return
 
 
-def _add_from_above(store: Store, folder: Path) -> None:
-    """The configuration of the folder above, if it is that of a model."""
+def _above(folder: Path, given: Path) -> list[Path]:
+    """The folder above the weights, and those between it and the folder that was given."""
+    found = [folder.parent]
+    while given.is_dir() and found[-1] != given and found[-1].is_relative_to(given):
+        found.append(found[-1].parent)
+    return found
+
+
+def _add_from_above(store: Store, folder: Path) -> bool:
+    """The configuration of a folder above, if it is that of a model; whether it was."""
     before = store.config
     try:
         _add(store, folder, CONFIG)
@@ -48,8 +58,9 @@ def _add_from_above(store: Store, folder: Path) -> None:
     if store.config is not before:
         if {"model_type", "architectures", "text_config"} & store.config[CONFIG].keys():
             store.notes.append("config.json is that of the folder above")
-        else:
-            store.config = before
+            return True
+        store.config = before
+    return False
 
 
 def _add(store: Store, folder: Path, name: str) -> None:

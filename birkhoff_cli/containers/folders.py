@@ -9,6 +9,7 @@ from pathlib import Path
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import (
     BESIDE,
+    ELSEWHERE,
     HEAD,
     MAX_ENTRIES,
     check_regular,
@@ -20,6 +21,7 @@ from birkhoff_cli.containers.kinds import (
 from birkhoff_cli.containers.parts import MAX_PARTS, open_index, open_parts
 from birkhoff_cli.containers.store import INCOMPLETE, Store, escape, unreadable, where
 from birkhoff_cli.containers.universal import open_universal, root_of
+from birkhoff_cli.steps import step_in_name
 
 INDEX = ".index.json"
 MODELS = ("model.safetensors", "pytorch_model.bin", "consolidated.safetensors")
@@ -37,6 +39,7 @@ RANK_FILE = ("model_optim_rng.pt", "model_rng.pt")
 """Megatron's old layout: one folder for every rank."""
 
 ZERO3 = re.compile(r"zero_pp_rank_[0-9]+_mp_rank_[0-9]+_model_states\.pt")
+PIPELINE = re.compile(r"layer_[0-9]+-model_[0-9]+-model_states\.pt")
 PART = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})(?P<suffix>\.[^.]*)")
 FOREIGN = {
     "_METADATA": "an Orbax checkpoint",
@@ -59,7 +62,9 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
         BadInput: none, or several; the message names them.
         Unsupported: one that another program wrote in a way that is not read here.
     """
-    noted = latest_of(snapshot_of(folder))
+    snapshot = snapshot_of(folder)
+    # what a trainer keeps to go on from lies beside the model that it wrote
+    noted = snapshot if _has_model(snapshot) else latest_of(snapshot)
     if noted != folder:
         return open_folder(noted, depth)
     if os.path.lexists(folder / DISTRIBUTED):
@@ -77,6 +82,12 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
     return _of_entries(folder, entries, depth)
 
 
+def _has_model(folder: Path) -> bool:
+    """Whether a model lies there under one of the names of `MODELS`."""
+    names = (name + end for name in MODELS for end in ("", INDEX))
+    return any(os.path.lexists(folder / name) for name in names)
+
+
 def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     """Ranks, an index, the one file or the one of several by convention, or the one folder."""
     if ranks := _ranks(entries):
@@ -87,11 +98,16 @@ def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
         return open_index(_only(folder, indices, "indices of shards"))
     by_convention = [e for name in MODELS for e in files if e.name == name]
     if by_convention and len(by_convention) == len(files):
-        return _noting(opener(by_convention[0])(by_convention[0]), by_convention[1:] + indices)
+        steps = [e for e in entries if step_in_name(e.name) is not None and e.is_dir()]
+        others = by_convention[1:] + indices + steps
+        return _noting(opener(by_convention[0])(by_convention[0]), others)
     if len(files) == 1:
         return open_file(files[0])
     if not files and depth and (folders := _folders(entries)):
         return open_folder(_only(folder, folders, "folders and no file of weights"), depth - 1)
+    if not files and (elsewhere := [e for e in entries if e.suffix.lower() in ELSEWHERE]):
+        what = ELSEWHERE[elsewhere[0].suffix.lower()]
+        raise Unsupported(f"{where(elsewhere[0])}: {not_read(what)}")
     raise BadInput(_none_or_several(folder, entries, files))
 
 
@@ -142,7 +158,9 @@ def _variants(folder: Path, name: str) -> list[str]:
 def _noting(store: Store, others: Iterable[Path]) -> Store:
     names = [escape(other.name, 60) for other in others]
     if names:
-        store.notes.append(f"{', '.join(names)} beside it is not read; name it to read it")
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        shown = ", ".join(names[:SHOWN]) + more
+        store.notes.append(f"{shown} beside it is not read; name it to read it")
     return store
 
 
@@ -153,6 +171,12 @@ def _ranks(entries: list[Path]) -> list[str]:
         BadInput: ranks that hold different layers.
         Unsupported: weights that are cut into pieces of no shape.
     """
+    if any(PIPELINE.fullmatch(entry.name) for entry in entries):
+        raise Unsupported(
+            f"{where(entries[0].parent)}: DeepSpeed's pipeline has a file for every layer, which "
+            f"does not say its number in the model; convert it with ds_to_universal.py, and give "
+            f"what that writes"
+        )
     for pattern in RANKS:
         if found := [entry.name for entry in entries if pattern.fullmatch(entry.name)]:
             return found

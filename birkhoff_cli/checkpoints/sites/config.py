@@ -11,7 +11,7 @@ from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.values import NOT_ITS_CODE, agree
 from birkhoff_cli.containers import escape, where
 
-CONFIG = "config.json"
+CONFIG, BESIDE = "config.json", ("adapter_config.json", "gguf")
 PARTS = ("text_config", "llm_config", "language_config")
 """Where a model of several parts says what its language model is."""
 
@@ -52,8 +52,12 @@ def model_config(store: NamedStore) -> Mapping[str, Any]:
     """
     config = store.config.get(CONFIG)
     if not isinstance(config, dict):
-        return {}
-    part = _text_part(config)
+        config = {}
+    if not _speaks(part := _text_part(config)):  # a torch file may hold what it was trained with
+        held = {k: v for k, v in store.config.items() if isinstance(v, dict) and k not in BESIDE}
+        inside = _text_part(held)
+        if _speaks(inside):
+            config, part = inside, {**config, **inside}
     outside = {key: value for key, value in config.items() if SETTING.search(key)}
     return {**outside, **part, "model_type": part.get("model_type", config.get("model_type", ""))}
 
@@ -66,10 +70,15 @@ def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
     level: list[Mapping[str, Any]] = [config]
     for _ in range(MAX_NESTED):
         for part in level:
-            if any(SETTING.search(key) for key in part):
+            if _speaks(part):
                 return part
         level = [inner for part in level for inner in part.values() if isinstance(inner, dict)]
     return config
+
+
+def _speaks(config: Mapping[str, Any]) -> bool:
+    """Whether it has a setting of hyper-connections."""
+    return any(SETTING.search(key) and not isinstance(config[key], dict) for key in config)
 
 
 def agree_on(store: NamedStore, config: Mapping[str, Any], keys: Iterable[str], found: int) -> None:
@@ -87,8 +96,8 @@ def unknown_settings(config: Mapping[str, Any], known: Iterable[str]) -> tuple[s
     """
     used = {*known, *STREAMS}
     return tuple(
-        f"{escape(key, 40)} = {escape(value, 40)} of config.json is a setting that is not known "
-        f"here: it has no part in H as it is read"
+        f"{escape(key, 40)} = {escape(value, 40)} of the configuration is a setting that is not "
+        f"known here: it has no part in H as it is read"
         for key, value in config.items()
         if SETTING.search(key) and key not in used and not SWITCHES.fullmatch(key)
     )
