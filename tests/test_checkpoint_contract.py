@@ -20,7 +20,7 @@ from birkhoff_cli.testing.formats import CONTRACTS, Case, hold_same
 from birkhoff_cli.testing.stores import Model
 from conftest import ROOT, SHARED
 from models import MODELS
-from packages import ROTATIONS
+from packages import CELLS
 
 PACKAGE = formats.__name__
 RECORDED = sorted(p for f in SHARED.glob("*") for p in (sorted(f.glob("*.pt")) or [f]))
@@ -126,9 +126,9 @@ def test_formats_that_cannot_claim_a_file_are_not_imported(tmp_path):
 
 def test_a_new_format_is_one_file_and_every_command_follows(tmp_path):
     shutil.copytree(ROOT / "birkhoff_cli", tmp_path / "birkhoff_cli")
-    (tmp_path / "birkhoff_cli" / "checkpoints" / "throwaway.py").write_text(ROTATIONS)
+    (tmp_path / "birkhoff_cli" / "checkpoints" / "throwaway.py").write_text(CELLS)
     tensors = {"logits": np.zeros((2, 2), np.float32), "scale": np.ones(1, np.float32)}
-    cells = {f"net.cells.{k}.throwaway_{t}": v for k in range(3) for t, v in tensors.items()}
+    cells = {f"net.cells.{k}.mixer_{t}": v for k in range(3) for t, v in tensors.items()}
     save_file(cells, tmp_path / "new.safetensors")
     save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "unknown.safetensors")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -13,7 +13,7 @@ from birkhoff_cli import app
 from conftest import ROOT
 from packages import ENTRY_POINTS, FILES, MAPS, install
 
-BROKEN = '"""It needs what is not there."""\n\nMARKS = (".throwaway_",)\n\nimport no_such_module\n'
+BROKEN = '"""It needs what is not there."""\n\nMARKS = (".mixer_",)\n\nimport no_such_module\n'
 ABSTRACT = '"""It says nothing."""\nfrom birkhoff_cli.analyses.core.parameterization import *\n'
 ABSTRACT += "class Mute(Parameterization):\n    pass\n"
 SEEN = "throwaway is imported"
@@ -58,7 +58,7 @@ def installed(tmp_path_factory, run):  # noqa: ARG001 (whose path it changes)
 
 
 def logits(path):
-    tensors = {"throwaway_logits": np.eye(2, dtype="f4"), "throwaway_scale": np.ones(1, "f4")}
+    tensors = {"mixer_logits": np.eye(2, dtype="f4"), "mixer_scale": np.ones(1, "f4")}
     cells = {f"net.cells.{k}.{name}": value for k in range(3) for name, value in tensors.items()}
     save_file(cells, path)
     return path
@@ -71,12 +71,12 @@ def test_a_method_a_format_and_an_analysis_come_and_go(run, installed, tmp_path)
     found = json.loads(out)
     assert "theirs" in [row["method"] for row in found["methods"]]
     assert {(row["member"], row["package"], row["state"]) for row in found["packages"]} == {
-        (name, "throwaway 1.2", "ready") for name in ("theirs", "rotations", "traces")
+        (name, "throwaway 1.2", "ready") for name in ("theirs", "cells", "traces")
     }
     code, out, _ = run("spectrum", "--method", "Theirs", "--speed", "2", "-n", "20", "--json")
     assert code == 0 and json.loads(out)["method"] == "theirs"
     code, out, err = run("inspect", path, "--json")
-    assert code == 0 and json.loads(out)["format"] == "rotations", err
+    assert code == 0 and json.loads(out)["format"] == "cells", err
     code, out, _ = run("traces", "--help")
     assert code == 0 and "--power N" in out and "[throwaway 1.2]" in run("--help")[1]
     words = ("--method", "theirs", "-n", "5", "-o", "t.parquet", "--plot", "first.png")
@@ -157,10 +157,10 @@ def test_a_format_that_fails_leaves_the_files_of_others(run, installed, tmp_path
     claims = "def claims(store):\n    raise KeyError('theirs')\n"
     installed(
         entry_points={"birkhoff.checkpoints": {"a-torn": "throwaway.torn", **FORMAT}},
-        files=FILES | {"torn": f'"""Torn."""\n\nMARKS = (".throwaway_",)\n{claims}\nread = 1\n'},
+        files=FILES | {"torn": f'"""Torn."""\n\nMARKS = (".mixer_",)\n{claims}\nread = 1\n'},
     )
     code, out, err = run("inspect", path, "--json")
-    assert code == 0 and json.loads(out)["format"] == "rotations"
+    assert code == 0 and json.loads(out)["format"] == "cells"
     assert "assumed: 'a-torn' of throwaway 1.2 (throwaway.torn) cannot be used: KeyError" in err
 
 

@@ -17,7 +17,7 @@ from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.testing import check_analysis, check_format, check_method
 from birkhoff_cli.testing.methods import gaussian
 from birkhoff_cli.testing.stores import Model
-from packages import ROTATIONS, TRACES
+from packages import CELLS, TRACES
 
 
 @dataclass(frozen=True)
@@ -317,7 +317,7 @@ def test_a_sound_analysis_passes():
 
 def layers():
     """A checkpoint of the throw-away format."""
-    rng, shapes = np.random.default_rng(0), {"throwaway_logits": (2, 2), "throwaway_scale": (1,)}
+    rng, shapes = np.random.default_rng(0), {"mixer_logits": (2, 2), "mixer_scale": (1,)}
     return Model(
         {
             f"net.cells.{k}.{name}": rng.normal(size=shape).astype(np.float32)
@@ -340,12 +340,12 @@ FORMATS = {
         }""",
             "MARKS =": "import numpy as np\n\nMARKS =",
         },
-        "without 'net.cells.0.throwaway_scale': all 3 sites are taken as if it were there",
+        "without 'net.cells.0.mixer_scale': all 3 sites are taken as if it were there",
     ),
     "a site with a tensor missing is left out": (
         {CHECK: "    places = {site: n for site, n in places.items() if len(n) == len(SHAPES)}\n"}
         | {'depth_facts(store, SITE, len(places), store.config, ("cells",))': "()"},
-        "without 'net.cells.0.throwaway_.*': 2 of 3 sites are read, and nothing says so",
+        "without 'net.cells.0.mixer_.*': 2 of 3 sites are read, and nothing says so",
     ),
     "a layer that is missing at the end is not said": (
         {'depth_facts(store, SITE, len(places), store.config, ("cells",))': "()"},
@@ -359,8 +359,8 @@ FORMATS = {
         "names with _orig_mod: matrices differ by",
     ),
     "no tensor has a mark": (
-        {'(".throwaway_",)': '(".thrown_away",)'},
-        r"no tensor's name holds one of MARKS \('.thrown_away',\)",
+        {'(".mixer_",)': '(".blender",)'},
+        r"no tensor's name holds one of MARKS \('.blender',\)",
     ),
     "a claim of what is not there": (
         {"return {name for": 'return {"nothing"} | {name for'},
@@ -372,7 +372,7 @@ FORMATS = {
 @pytest.mark.parametrize("fault", FORMATS)
 def test_a_fault_of_a_format_is_found_and_named(fault):
     changes, said = FORMATS[fault]
-    text = ROTATIONS
+    text = CELLS
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
@@ -382,5 +382,5 @@ def test_a_fault_of_a_format_is_found_and_named(fault):
 
 def test_a_sound_format_passes(tmp_path):
     save_file(dict(layers().arrays), tmp_path / "their.safetensors")
-    check_format(module("sound", ROTATIONS), tmp_path / "their.safetensors")
-    check_format(module("sound", ROTATIONS), layers())
+    check_format(module("sound", CELLS), tmp_path / "their.safetensors")
+    check_format(module("sound", CELLS), layers())
