@@ -12,13 +12,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from birkhoff_cli import members, methods, values
-from birkhoff_cli.analyses.core.array_trace import array_trace
+from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, along, array_trace, is_array
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.binding import Binding
@@ -49,10 +50,12 @@ def load(
     Args:
         source: what a command takes as its path: a checkpoint, a trace, an array in a file. Or a
             ``torch.nn.Module`` with hyper-connections of a known library, whose static matrices
-            these are; or an array ``(d, d)``, ``(n, d, d)`` or ``(samples, sites, d, d)``.
+            these are; or an array ``(d, d)``, ``(n, d, d)`` or ``(samples, sites, d, d)``. What n
+            is says the analysis: sites to `depth_drift`, samples to all others.
         inputs: what the streams of a checkpoint carry: ``static``, ``gaussian`` or
             ``tokens=FILE``.
-        set: other values of settings that were assumed, by name.
+        set: other values of settings that were assumed, by name; of an array (n, d, d)
+            ``{"axes": "samples"}`` or ``{"axes": "sites"}``.
         seed: of gaussian streams, and of places in a text.
         samples: streams of ``gaussian``; 1000 if not given.
         sequences: sequences of ``tokens`` to run; 4 if not given.
@@ -73,6 +76,8 @@ def load(
     if _is_word(source):
         traces = _read({"path": source, **given})
         return traces if len(traces) > 1 else traces[0]
+    axes = (set or {}).get(AXES) if is_array(source) else None
+    given |= {"set": None} if axes else {}
     if idle := [name for name, value in given.items() if value not in (None, False, 0)]:
         raise UsageError(f"{idle[0]} is for checkpoints in files; leave it out")
     model: Any = source
@@ -80,13 +85,21 @@ def load(
         from birkhoff_cli.recording.static import static_trace
 
         return static_trace(model)
-    return array_trace(model)
+    return array_trace(model) if axes is None else _along(array_trace(model), axes)
+
+
+def _along(trace: MixingTrace, axes: str) -> MixingTrace:
+    """An array with what its first axis was set to."""
+    for axis in OTHER.values():
+        if axis == axes and AXES in trace.meta:
+            return along(trace, axis)
+    raise UsageError(f"axes={axes} is for an array (n, d, d), and samples or sites; give that")
 
 
 def _read(options: Mapping[str, Any]) -> tuple[MixingTrace, ...]:
     """The traces at paths."""
 
-    def run(series: tuple[MixingTrace, ...]) -> None:
+    def run(series: Annotated[tuple[MixingTrace, ...], "", ArrayAxis(None)]) -> None:
         """Read them, and nothing else."""
 
     module: Any = SimpleNamespace(run=run)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from birkhoff_cli import tables
+from birkhoff_cli.analyses.core.array_trace import AXES, Axis, along
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -18,7 +19,6 @@ from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import HEAD, STEP, Content, of_bytes, of_file
-from birkhoff_cli.tables._arrays import AXES, along
 from birkhoff_cli.text import either
 
 STDIN = Path("-")
@@ -45,12 +45,12 @@ def _format(head: bytes, path: Path | None) -> tables.TableFormat | None:
     return format if format is not None and format.may_hold_matrices(head, path) else None
 
 
-def read(path: Path, axes: str | None = None) -> MixingTrace:
+def read(path: Path, axes: Axis | None = None) -> MixingTrace:
     """The matrices, in our orientation: row i says where output stream i comes from.
 
     Args:
         path: a regular file, or ``-`` for standard input.
-        axes: what an array (n, d, d) is, ``samples`` or ``sites``, which is then said.
+        axes: what an array (n, d, d) is, which is then said; None leaves it open.
 
     Raises:
         BadInput: no matrices of a known format; damaged, incomplete, not square. What is only

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from birkhoff_cli import checkpoints, matrices, streams
+from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, Axis
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
@@ -15,7 +16,6 @@ from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
 from birkhoff_cli.series import set_steps
 from birkhoff_cli.steps import training_step
-from birkhoff_cli.tables._arrays import AXES, OTHER
 from birkhoff_cli.text import escape
 
 
@@ -25,13 +25,13 @@ def holds_matrices(path: Path, request: Request) -> bool:
     return matrices.recognises(path) and TENSORS not in names
 
 
-def read_trace(path: Path, request: Request, axes: str = "samples") -> MixingTrace:
+def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> MixingTrace:
     """The matrices at a path; of a checkpoint those of the streams that were asked for.
 
     Args:
         path: of the matrices or of a checkpoint.
         request: what was asked for.
-        axes: what an array (n, d, d) is, where ``--set axes=`` does not say it.
+        axes: what an array (n, d, d) is, unless ``--set axes=`` says it; None leaves it open.
     """
     if holds_matrices(path, request):
         said = axes_of(request)
@@ -46,7 +46,7 @@ def read_trace(path: Path, request: Request, axes: str = "samples") -> MixingTra
 
 
 def read_series(
-    paths: Sequence[Path], request: Request, axes: str = "samples"
+    paths: Sequence[Path], request: Request, axes: Axis | None = "samples"
 ) -> tuple[MixingTrace, ...]:
     """The matrices at every path, in order of training steps.
 
@@ -72,7 +72,7 @@ def _token_run(path: Path, request: Request) -> TokenRun:
     return streams.token_run(checkpoint, inputs_of(request), seed(request))
 
 
-def axes_of(request: Request) -> str | None:
+def axes_of(request: Request) -> Axis | None:
     """What ``--set axes=`` says an array (n, d, d) is; None if nothing else is set, or not this.
 
     Raises:
@@ -81,7 +81,8 @@ def axes_of(request: Request) -> str | None:
     pairs = [text.partition("=") for text in request["set"] or ()]
     if len(pairs) != 1 or pairs[0][0] != AXES:
         return None
-    return word({AXES: pairs[0][2]}, AXES, OTHER)
+    said = word({AXES: pairs[0][2]}, AXES, OTHER)
+    return next((axis for axis in OTHER.values() if axis == said), None)
 
 
 def settings_of(request: Request) -> dict[str, str]:

@@ -403,3 +403,19 @@ def test_analyses_work_on_a_function(function):
 def test_a_function_that_gives_no_matrices_is_refused(function, sentence):
     with pytest.raises(UsageError, match=f"function gives no 3 x 3 matrix of 9.*{sentence}"):
         birkhoff.method(function, parameters=9, d=3)
+
+
+def test_what_the_first_axis_of_an_array_is_says_the_analysis(tmp_path, rng):
+    h = birkhoff.method("go-mhc", d=3).draw(5, rng)
+    np.save(tmp_path / "h.npy", h)
+    for source in (h, birkhoff.load(h), tmp_path / "h.npy", birkhoff.load(tmp_path / "h.npy")):
+        for _ in range(2):
+            assert birkhoff.depth_drift(source).summary["sites"] == 5
+            assert birkhoff.degeneration(source).summary["samples"] == 5
+    for source in (h, tmp_path / "h.npy"):
+        samples, sites = (birkhoff.load(source, set={"axes": a}) for a in ("samples", "sites"))
+        assert birkhoff.depth_drift(samples).summary["sites"] == 1
+        assert birkhoff.degeneration(sites).summary["samples"] == 1
+    for wrong in (h[None], np.eye(3)):
+        with pytest.raises(UsageError, match="axes=sites is for an array"):
+            birkhoff.load(wrong, set={"axes": "sites"})

@@ -159,7 +159,7 @@ def test_an_array_is_a_trace_wherever_one_is_taken():
     assert depth_drift.run(h[:, None]).summary["sites"] == 1
     assert depth_drift.run(h[None]).summary == depth_drift.run(h).summary
     said = depth_drift.run(h).meta["assumptions"]
-    assert any("n sites in order of depth" in sentence for sentence in said)
+    assert any("n sites of one sample, in order of depth" in sentence for sentence in said)
     half = array_trace(torch.from_numpy(h).bfloat16())
     assert half.dtype == np.float32
     assert np.array_equal(half.matrices[:, 0], torch.from_numpy(h).bfloat16().float().numpy())

@@ -11,7 +11,7 @@ from functools import cache, wraps
 from os import PathLike
 from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin
 
-from birkhoff_cli.analyses.core.array_trace import array_trace, is_array
+from birkhoff_cli.analyses.core.array_trace import Axis, array_trace, is_array, settled
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.options import ArrayAxis
@@ -95,12 +95,16 @@ def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
     if kind in STACKS and is_array(value):
         return _stack(value)
     axis = (_mark(hint, ArrayAxis) or ArrayAxis()).name
-    if kind in (*TRACES, SEVERAL_TRACES) and is_array(value):
-        value = array_trace(value, axis)
     if kind in (SEVERAL_TRACES, SEVERAL_METHODS):
         several = value if isinstance(value, list | tuple) else (value,)
-        return tuple(array_trace(v, axis) if is_array(v) else v for v in several)
-    return value
+        return tuple(_settled(v, axis) for v in several)
+    return _settled(value, axis) if kind in TRACES else value
+
+
+def _settled(value: Any, axis: Axis | None) -> Any:
+    """A trace whose axes are known, of a trace or an array; anything else as it is."""
+    trace = array_trace(value) if is_array(value) else value
+    return settled(trace, axis) if axis and isinstance(trace, MixingTrace) else trace
 
 
 def _mark(hint: Any, kind: type[Mark]) -> Mark | None:

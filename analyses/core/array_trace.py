@@ -1,5 +1,7 @@
 """An array of square matrices as a trace: what its axes mean, and what it does not say."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -7,18 +9,23 @@ from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 
 Axis: TypeAlias = Literal["samples", "sites"]
 """What the first axis of an array ``(n, d, d)`` is."""
 
+AXES = "axes"
+"""Key in ``meta`` for that axis, of such arrays only; None until an analysis says what it is."""
+
+WHAT = {
+    "samples": "n samples of one site",
+    "sites": "n sites of one sample, in order of depth",
+}
+OTHER: dict[str, Axis] = {"samples": "sites", "sites": "samples"}
 ASSUMED = (
     "rows are outputs, x_out[i] = sum_j H[i, j] x_in[j]: an array does not say; transpose it if not"
 )
-AXES = {
-    "samples": "n samples of one site; give (1, n, d, d) for n sites",
-    "sites": "n sites in order of depth; give (n, 1, d, d) for n samples",
-}
 
 
 @runtime_checkable
@@ -33,13 +40,13 @@ def is_array(value: Any) -> bool:
     return isinstance(value, _Numbers)
 
 
-def array_trace(array: Array, axis: Axis = "samples") -> MixingTrace:
+def array_trace(array: Array) -> MixingTrace:
     """The trace of an array in memory.
 
     Args:
         array: ``(d, d)``, ``(n, d, d)`` or ``(samples, sites, d, d)`` real numbers, in our
-            orientation; of any library. float32 stays, all else becomes float64.
-        axis: what n is.
+            orientation; of any library. float32 stays, all else becomes float64. What n is says
+            the analysis that takes the trace.
 
     Raises:
         BadInput: other axes, or no matrix.
@@ -52,13 +59,41 @@ def array_trace(array: Array, axis: Axis = "samples") -> MixingTrace:
             f"an array of shape {shape}: expected square matrices, and at least one: (d, d), "
             f"(n, d, d) or (samples, sites, d, d)"
         )
-    assumptions = [ASSUMED]
-    if len(shape) == 3:
-        assumptions.append(f"an array (n, d, d) is {AXES[axis]}")
-    whole = values[None] if len(shape) == 3 and axis == "sites" else values
-    whole = whole.reshape(four_axes(whole.shape))
-    facts = {"assumptions": assumptions}
-    return in_memory(whole, array_sites(whole.shape[1], "array"), "array", meta=facts)
+    whole = values.reshape(four_axes(shape))
+    sites = array_sites(whole.shape[1], "array")
+    return in_memory(whole, sites, "array", meta=assuming({}, shape))
+
+
+def assuming(facts: dict[str, Any], shape: Sequence[int]) -> dict[str, Any]:
+    """Provenance with what an array of this shape does not say."""
+    axes = {AXES: None} if len(shape) == 3 and shape[0] > 1 else {}
+    return facts | axes | {"assumptions": [ASSUMED]}
+
+
+def settled(trace: MixingTrace, axes: Axis) -> MixingTrace:
+    """A trace whose axes are known: if nobody has said yet what n is, it is what ``axes`` says."""
+    return along(trace, axes) if trace.meta.get(AXES, "") is None else trace
+
+
+def along(trace: MixingTrace, axes: Axis) -> MixingTrace:
+    """An array (n, d, d) as it was read, or with its n matrices as sites in order of depth.
+
+    Raises:
+        TooLarge: so many sites do not fit in memory.
+    """
+    said = f"an array (n, d, d) is {WHAT[axes]}; --set {AXES}={OTHER[axes]} if it is not"
+    meta = trace.meta | {AXES: axes, "assumptions": [*trace.meta["assumptions"], said]}
+    if axes == "samples":
+        return replace(trace, meta=meta)
+
+    def read(block: int, first: int) -> Iterator[Array]:
+        del block
+        for matrices in trace.reader(trace.samples, 0) if first == 0 else iter(()):
+            yield matrices.swapaxes(0, 1)
+
+    require_memory(trace.samples * trace.d**2 * trace.dtype.itemsize, trace.source)
+    sites = array_sites(trace.samples, trace.sites[0].branch)
+    return replace(trace, samples=1, sites=sites, reader=read, meta=meta)
 
 
 def four_axes(shape: tuple[int, ...]) -> tuple[int, int, int, int]:

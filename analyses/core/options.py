@@ -27,9 +27,9 @@ class Idle:
 
 @dataclass(frozen=True)
 class ArrayAxis:
-    """What the first axis of an array ``(n, d, d)`` is to an analysis, if not samples."""
+    """What the first axis of an array ``(n, d, d)`` is to an analysis; None leaves it open."""
 
-    name: Literal["samples", "sites"] = "samples"
+    name: Literal["samples", "sites"] | None = "samples"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from birkhoff_cli.analyses.core.array_trace import Axis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.source import Source
@@ -94,7 +95,7 @@ class Trace(Converter):
         return read_trace(self.paths(request)[0], request, self._axes)
 
     @property
-    def _axes(self) -> str:
+    def _axes(self) -> Axis | None:
         """What an array (n, d, d) is to this command."""
         marks = (mark for mark in self.parameter.marks if isinstance(mark, ArrayAxis))
         return next(marks, ArrayAxis()).name

@@ -6,8 +6,7 @@ Source: the .npy format, numpy.lib.format.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -16,10 +15,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from birkhoff_cli.analyses.core.array_trace import ASSUMED, array_sites, four_axes, real
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.array_trace import array_sites, assuming, four_axes, real
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
 from birkhoff_cli.containers import escape, where, zips
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
@@ -32,14 +29,6 @@ HEADERS = {
     (1, 0): npy_format.read_array_header_1_0,
     (2, 0): npy_format.read_array_header_2_0,
 }
-AXES = "axes"
-"""Key in ``meta`` for what the first axis of an array (n, d, d) is; there of such arrays only."""
-
-WHAT = {
-    "samples": "n samples of one site",
-    "sites": "n sites of one sample, in order of depth",
-}
-OTHER = {"samples": "sites", "sites": "samples"}
 
 
 def only_name(names: Sequence[str]) -> str | None:
@@ -144,26 +133,3 @@ def array_trace(label: Path, array: NDArray[Any], facts: dict[str, Any]) -> Mixi
     values = real(array).reshape(four_axes(array.shape))
     sites = array_sites(values.shape[1], "file")
     return in_memory(values, sites, where(label), meta=assuming(facts, array.shape))
-
-
-def assuming(facts: dict[str, Any], shape: Sequence[int]) -> dict[str, Any]:
-    """Provenance with what an array of this shape does not say."""
-    axes = {AXES: "samples"} if len(shape) == 3 and shape[0] > 1 else {}
-    return facts | axes | {"assumptions": [ASSUMED]}
-
-
-def along(trace: MixingTrace, axes: str) -> MixingTrace:
-    """An array (n, d, d) as it was read, or with its n matrices as sites in order of depth."""
-    said = f"an array (n, d, d) is {WHAT[axes]}; --set {AXES}={OTHER[axes]} if it is not"
-    meta = trace.meta | {AXES: axes, "assumptions": [*trace.meta["assumptions"], said]}
-    if axes == "samples":
-        return replace(trace, meta=meta)
-
-    def read(block: int, first: int) -> Iterator[Array]:
-        del block
-        for matrices in trace.reader(trace.samples, 0) if first == 0 else iter(()):
-            yield matrices.swapaxes(0, 1)
-
-    require_memory(trace.samples * trace.d**2 * trace.dtype.itemsize, trace.source)
-    sites = array_sites(trace.samples, "file")
-    return replace(trace, samples=1, sites=sites, reader=read, meta=meta)

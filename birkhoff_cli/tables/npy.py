@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.array_trace import array_sites, four_axes, real
+from birkhoff_cli.analyses.core.array_trace import array_sites, assuming, four_axes, real
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
@@ -56,5 +56,5 @@ class Npy(TableFormat):
             source=where(label),
             reader=read,
             dtype=real(np.empty(0, header.dtype)).dtype,
-            meta=_arrays.assuming(facts, header.shape),
+            meta=assuming(facts, header.shape),
         )
