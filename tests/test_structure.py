@@ -290,6 +290,7 @@ def test_a_wheel_and_a_source_distribution_bring_one_package(tmp_path):
     files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert {name.partition("/")[0] for name in files} == {"birkhoff_cli"}
     assert "birkhoff_cli/analyses/spectrum.py" in files
+    assert "birkhoff_cli/py.typed" in files
     (source,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
