@@ -8,7 +8,7 @@ import pytest
 from birkhoff_cli.analyses.core.threads import one_thread
 from conftest import ROOT
 
-PAGE = ROOT / "docs" / "python.md"
+PAGE = ROOT / "docs/python.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
