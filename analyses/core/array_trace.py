@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 
 Axis: TypeAlias = Literal["samples", "sites"]
@@ -40,7 +41,7 @@ def is_array(value: Any) -> bool:
     return isinstance(value, _Numbers)
 
 
-def array_trace(array: Array) -> MixingTrace:
+def array_trace(array: Shaped[Array, "*axes d d"]) -> MixingTrace:
     """The trace of an array in memory.
 
     Args:

@@ -15,6 +15,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.ensemble import Circulants, Ensemble
 from birkhoff_cli.analyses.core.pullback import Differentiable, by_torch
+from birkhoff_cli.analyses.core.shapes import Shaped
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.core.parameterization import Parameterization
@@ -37,7 +38,7 @@ class Facts(ABC):
         """Values of the options but d, by name."""
 
     @abstractmethod
-    def __call__(self, theta: Array) -> Array:
+    def __call__(self, theta: Shaped[Array, "*batch p"]) -> Shaped[Array, "*batch d d"]:
         """Matrices ``(..., d, d)`` of parameters ``(..., p)``, differentiable, in their dtype."""
 
     @abstractmethod
@@ -56,16 +57,20 @@ class Facts(ABC):
             return lambda theta: (self(theta), lambda _: np.zeros_like(theta))
         return by_torch(self)
 
-    def mix(self, theta: Array, streams: Array) -> Array:
+    def mix(
+        self, theta: Shaped[Array, " p"], streams: Shaped[Array, "d width"]
+    ) -> Shaped[Array, "d width"]:
         """``H @ streams`` for the parameters of one matrix and streams ``(d, width)``."""
         return self(theta) @ streams
 
-    def eigenvalues(self, theta: Array) -> Array | None:
+    def eigenvalues(self, theta: Shaped[Array, "*batch p"]) -> Shaped[Array, "*batch d"] | None:
         """Eigenvalues ``(..., d)`` of the matrices of numpy parameters, if there is a formula."""
         del theta
         return None
 
-    def transpose_parameters(self, theta: Array) -> Array | None:
+    def transpose_parameters(
+        self, theta: Shaped[Array, "*batch p"]
+    ) -> Shaped[Array, "*batch p"] | None:
         """Parameters ``(..., p)`` with the rows and columns of their logits exchanged.
 
         None where parameters are not those of entries.

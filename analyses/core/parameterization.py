@@ -12,6 +12,7 @@ from birkhoff_cli.analyses.core.discover import unknown, word_for
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.facts import Facts
 from birkhoff_cli.analyses.core.memory import magnitude, require_memory
+from birkhoff_cli.analyses.core.shapes import Shaped
 
 METHODS = "birkhoff_cli.analyses.parameterizations"
 """The folder of the members."""
@@ -61,7 +62,7 @@ class Parameterization(Facts):
         """What holds up to rounding for all parameters: a subset of `DOUBLY_STOCHASTIC`."""
 
     @abstractmethod
-    def initial(self) -> Array:
+    def initial(self) -> Shaped[Array, " p"]:
         """The published start, ``(p,)`` float64."""
 
     def simplified(self) -> "Parameterization":
@@ -89,7 +90,7 @@ class Parameterization(Facts):
 
     def theta(
         self, n: int, rng: np.random.Generator, how: str, scale: float | None = None
-    ) -> Array:
+    ) -> Shaped[Array, "n p"]:
         """Random parameters ``(n, p)``.
 
         Args:
@@ -120,7 +121,7 @@ class Parameterization(Facts):
         evaluate: Callable[["Parameterization", Array], Array] | None = None,
         *,
         seed: int = 0,
-    ) -> Array:
+    ) -> Shaped[Array, "n d d"]:
         """Random matrices ``(n, d, d)``, float64.
 
         Args:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.geometry.permutations import all_permutations
 
 TABLED = 5
@@ -26,7 +27,7 @@ def terms_bound(d: int) -> int:
     return (d - 1) ** 2 + 1
 
 
-def decompose(x: Array) -> tuple[Array, Array]:
+def decompose(x: Shaped[Array, "n d d"]) -> tuple[Shaped[Array, "n k"], Shaped[Array, "n k d"]]:
     """Weights and permutations of doubly stochastic ``(n, d, d)`` matrices.
 
     Args:
@@ -35,6 +36,9 @@ def decompose(x: Array) -> tuple[Array, Array]:
     Returns:
         ``(n, k)`` weights that sum to 1 and do not rise, 0 behind a matrix's last term, and
         ``(n, k, d)`` permutations, for the largest number k of terms that one of them needs.
+
+    Source: Birkhoff, Univ. Nac. Tucuman Rev. A 5 (1946) 147-151; Marcus & Ree, Q. J. Math. 10
+        (1959) 296-302, for the bound on k.
     """
     n, d = x.shape[:2]
     dust = 4 * d * EPS  # what subtracting leaves where exact arithmetic leaves 0
@@ -54,8 +58,16 @@ def decompose(x: Array) -> tuple[Array, Array]:
     return weights_of / weights_of.sum(1, keepdims=True), perms_of
 
 
-def rebuild(weights: Array, perms: Array) -> Array:
-    """The mixtures ``(n, d, d)`` of what `decompose` returns."""
+def rebuild(weights: Shaped[Array, "n k"], perms: Shaped[Array, "n k d"]) -> Shaped[Array, "n d d"]:
+    """The matrices that are mixed of permutations.
+
+    Args:
+        weights: ``(n, k)``, of each permutation.
+        perms: ``(n, k, d)``: ``P[i, perms[i]] = 1``.
+
+    Returns:
+        ``(n, d, d)``; of what `decompose` returns its matrices again, to rounding.
+    """
     n, k, d = perms.shape
     x = np.zeros((n, d, d))
     rows = np.arange(d)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, lanes
+from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.geometry.assignment import least_assignment
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
 from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm, power_of_two
@@ -29,18 +30,24 @@ ROOM = 4_000_000
 """Numbers that one step of a search may hold."""
 
 
-def frobenius(a: Array, b: Array) -> Array:
-    """``||A - B||_F``: ``(..., d, d)`` twice to ``(...)``."""
+def frobenius(
+    a: Shaped[Array, "*#batch d d"], b: Shaped[Array, "*#batch d d"]
+) -> Shaped[Array, "..."]:
+    """``||A - B||_F``: ``(..., d, d)`` twice, whose batches broadcast, to ``(...)``."""
     return frobenius_norm(a - b)
 
 
-def spectral(a: Array, b: Array) -> Array:
+def spectral(
+    a: Shaped[Array, "*#batch d d"], b: Shaped[Array, "*#batch d d"]
+) -> Shaped[Array, "..."]:
     """``||A - B||_2``, the largest singular value: ``(...)``."""
     norm: Array = np.linalg.norm(a - b, ord=2, axis=(-2, -1))
     return norm
 
 
-def divergence(target: Array, learned: Array, axis: int = -1) -> Array:
+def divergence(
+    target: Shaped[Array, "*#batch d d"], learned: Shaped[Array, "*#batch d d"], axis: int = -1
+) -> Shaped[Array, "..."]:
     """Mean over rows of the Kullback-Leibler divergence of the target's from the learned.
 
     ``KL(p || q) = sum_j p_j log(p_j / q_j)`` of rows divided by their sums. Of doubly stochastic
@@ -63,7 +70,9 @@ def divergence(target: Array, learned: Array, axis: int = -1) -> Array:
     return total
 
 
-def spectral_wasserstein(a: Array, b: Array) -> Array:
+def spectral_wasserstein(
+    a: Shaped[Array, "*#batch d d"], b: Shaped[Array, "*#batch d d"]
+) -> Shaped[Array, "..."]:
     """2-Wasserstein distance of the spectra, every eigenvalue of mass 1/d: ``(...)``.
 
     ``sqrt(min over pairings of mean |lambda_i - mu_i|^2)`` in the complex plane. For normal
@@ -77,7 +86,7 @@ def spectral_wasserstein(a: Array, b: Array) -> Array:
     return np.sqrt(least / d).reshape(batch) * scale[..., 0, 0]
 
 
-def rotations(h: Array) -> Array:
+def rotations(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch d d"]:
     """Orthogonal R with ``R_ij^2`` near ``h_ij``, up to the signs of rows and columns.
 
     The signs S are those for which the rows of ``S * sqrt(H)`` are most nearly orthogonal (least
@@ -109,7 +118,9 @@ def rotations(h: Array) -> Array:
     return r
 
 
-def geodesic(r: Array, s: Array) -> Array:
+def geodesic(
+    r: Shaped[Array, "*#batch d d"], s: Shaped[Array, "*#batch d d"]
+) -> Shaped[Array, "..."]:
     """``min ||log(R^T D S D')||_F / sqrt(2)`` over sign matrices D and D': ``(...)`` in radians.
 
     The length of the shortest path in SO(d) between `rotations`, whatever the signs of their rows

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
+from birkhoff_cli.analyses.core.shapes import Shaped
 
 ACCURACY = 1e-12
 """Largest error of an eigenvalue that is not itself ill-conditioned."""
@@ -36,7 +37,7 @@ CLOSED_FORM = 4
 """Largest d that has a closed form here."""
 
 
-def eigenvalues(h: Array) -> Array:
+def eigenvalues(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch d"]:
     """Eigenvalues of real matrices.
 
     Args:
@@ -51,7 +52,9 @@ def eigenvalues(h: Array) -> Array:
     return re + 1j * im
 
 
-def eigenvalue_parts(h: Array) -> tuple[Array, Array]:
+def eigenvalue_parts(
+    h: Shaped[Array, "*batch d d"],
+) -> tuple[Shaped[Array, "*batch d"], Shaped[Array, "*batch d"]]:
     """Real and imaginary parts of `eigenvalues`, ``(..., d)`` each; views of lanes."""
     d = h.shape[-1]
     batch = h.shape[:-2]

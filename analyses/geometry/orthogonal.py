@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.shapes import Shaped
 
 Field = Literal["real", "complex"]
 
@@ -27,7 +28,9 @@ def skew_parameters(n: int, field: Field = "real") -> int:
     return n * (n - 1) // 2 if field == "real" else n * n
 
 
-def skew(theta: Array, n: int, field: Field = "real", shift: float = 0.0) -> Array:
+def skew(
+    theta: Shaped[Array, "*batch p"], n: int, field: Field = "real", shift: float = 0.0
+) -> Shaped[Array, "*batch n n"]:
     """Skew-symmetric or skew-Hermitian matrices, plus a multiple of the identity.
 
     Args:
@@ -63,7 +66,7 @@ def _places(n: int) -> tuple[Any, Any, Any]:
     return (*np.tril_indices(n, -1), np.arange(n))
 
 
-def cayley(a: Array) -> Array:
+def cayley(a: Shaped[Array, "*batch n n"]) -> Shaped[Array, "*batch n n"]:
     """The orthogonal (unitary) matrix ``(I - A)(I + A)^-1`` of a skew-symmetric (-Hermitian) A.
 
     Args:
@@ -83,7 +86,9 @@ def cayley(a: Array) -> Array:
     return q
 
 
-def orthostochastic(theta: Array, d: int, s: int, field: Field = "real") -> Array:
+def orthostochastic(
+    theta: Shaped[Array, "*batch p"], d: int, s: int, field: Field = "real"
+) -> Shaped[Array, "*batch d d"]:
     """Doubly stochastic ``(1/s) ||Q_ij||_F^2`` over s x s blocks of ``Q = cayley(skew(theta))``.
 
     For a numpy array the last row and column come from the unit sums, so that only the leading
@@ -107,7 +112,7 @@ def orthostochastic(theta: Array, d: int, s: int, field: Field = "real") -> Arra
     return batch_first(_complete(_block_sums(squares, s, iadd)), 2)
 
 
-def block_norms(q: Array, s: int) -> Array:
+def block_norms(q: Shaped[Array, "*batch n n"], s: int) -> Shaped[Array, "*batch d d"]:
     """``(1/s) ||Q_ij||_F^2`` over s x s blocks: ``(..., d s, d s) -> (..., d, d)``."""
     xp = namespace(q)
     x = lanes(q, 2)
@@ -158,7 +163,9 @@ def leading_inverse(matrix: Array, m: int) -> Array:
     return batch_first(x, 2)
 
 
-def haar(n: int, side: int, rng: np.random.Generator, field: Field = "real") -> Array:
+def haar(
+    n: int, side: int, rng: np.random.Generator, field: Field = "real"
+) -> Shaped[Array, "n side side"]:
     """Matrices of Haar's measure on O(side) or U(side).
 
     A product of reflections: the first takes the first axis to a uniform direction, the next

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.geometry.permutations import all_permutations, mixture, table, vertices
 from birkhoff_cli.analyses.geometry.sinkhorn import sweep
 
@@ -30,7 +31,7 @@ correlation with itself below 0.02 after 5 d steps.
 """
 
 
-def uniform(n: int, d: int, rng: np.random.Generator) -> Array:
+def uniform(n: int, d: int, rng: np.random.Generator) -> Shaped[Array, "n d d"]:
     """Uniform on the Birkhoff polytope.
 
     Args:
@@ -54,7 +55,7 @@ def uniform(n: int, d: int, rng: np.random.Generator) -> Array:
     return batch_first(mixture(weights, vertices(d)), 2)
 
 
-def dirichlet(n: int, perms: Any, rng: np.random.Generator) -> Array:
+def dirichlet(n: int, perms: Any, rng: np.random.Generator) -> Shaped[Array, "n d d"]:
     """Permutation matrices mixed with Dirichlet(1, ..., 1) weights, ``(n, d, d)``.
 
     Args:
@@ -67,7 +68,7 @@ def dirichlet(n: int, perms: Any, rng: np.random.Generator) -> Array:
     return batch_first(mixture(weights, columns), 2)
 
 
-def sinkhorn_uniform(n: int, d: int, rng: np.random.Generator) -> Array:
+def sinkhorn_uniform(n: int, d: int, rng: np.random.Generator) -> Shaped[Array, "n d d"]:
     """Independent U(0, 1) entries, columns and rows normalised until both hold to rounding.
 
     Returns:

@@ -12,6 +12,7 @@ Birkhoff polytope; Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016), for sc
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.shapes import Shaped
 
 LARGEST = 1e6
 """Entries beyond it leave nothing of 1 in rounding."""
@@ -24,15 +25,25 @@ STEPS = 1000
 HALVINGS = 60
 
 
-def nearest_permutation(h: Array) -> Array:
-    """Permutations ``(n, d)`` whose matrices are nearest to ``(n, d, d)``: one assignment each."""
+def nearest_permutation(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d"]:
+    """The permutations whose matrices are nearest: one assignment each.
+
+    Args:
+        h: ``(n, d, d)``, finite.
+
+    Returns:
+        ``(n, d)``: the nearest matrix has ``P[i, perm[i]] = 1``.
+
+    Raises:
+        ValueError: an entry that is not finite.
+    """
     from scipy.optimize import linear_sum_assignment
 
     found = [linear_sum_assignment(matrix, maximize=True)[1] for matrix in h]
     return np.array(found, dtype=np.int64).reshape(h.shape[:2])
 
 
-def nearest_doubly_stochastic(h: Array) -> Array:
+def nearest_doubly_stochastic(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d"]:
     """The projection of ``(n, d, d)`` matrices onto the Birkhoff polytope.
 
     The first pass knows the sums only to rounding of the largest entry. The second starts from

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from birkhoff_cli import files, provenance, tables
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.recording.libraries._module import ADD
 
@@ -74,7 +75,7 @@ class Recorder:
             if self.path is not None:
                 _write(trace, self.path)
 
-    def add(self, layer: int, branch: str, matrices: Array) -> None:
+    def add(self, layer: int, branch: str, matrices: Shaped[Array, "*batch d d"]) -> None:
         """Hand over what one site applied to a batch.
 
         A site that comes again begins a new pass; every pass meets the same sites in order.
