@@ -33,14 +33,33 @@ ROOM = 4_000_000
 def frobenius(
     a: Shaped[Array, "*#batch d d"], b: Shaped[Array, "*#batch d d"]
 ) -> Shaped[Array, "..."]:
-    """``||A - B||_F``: ``(..., d, d)`` twice, whose batches broadcast, to ``(...)``."""
+    """Frobenius distance ``||A - B||_F``.
+
+    Args:
+        a: ``(..., d, d)``.
+        b: the same; batches broadcast.
+
+    Returns:
+        ``(...)``, at least 0.
+    """
     return frobenius_norm(a - b)
 
 
 def spectral(
     a: Shaped[Array, "*#batch d d"], b: Shaped[Array, "*#batch d d"]
 ) -> Shaped[Array, "..."]:
-    """``||A - B||_2``, the largest singular value: ``(...)``."""
+    """Spectral distance ``||A - B||_2``, the largest singular value of the difference.
+
+    Args:
+        a: ``(..., d, d)``, finite.
+        b: the same; batches broadcast.
+
+    Returns:
+        ``(...)``, at least 0.
+
+    Raises:
+        LinAlgError: the iteration for a matrix does not converge.
+    """
     norm: Array = np.linalg.norm(a - b, ord=2, axis=(-2, -1))
     return norm
 
@@ -76,7 +95,16 @@ def spectral_wasserstein(
     """2-Wasserstein distance of the spectra, every eigenvalue of mass 1/d: ``(...)``.
 
     ``sqrt(min over pairings of mean |lambda_i - mu_i|^2)`` in the complex plane. For normal
-    matrices at most ``frobenius / sqrt(d)`` (Hoffman-Wielandt).
+    matrices at most ``frobenius / sqrt(d)``.
+
+    Args:
+        a: ``(..., d, d)``, finite.
+        b: the same; batches broadcast.
+
+    Returns:
+        ``(...)``, at least 0.
+
+    Source: Hoffman & Wielandt, Duke Math. J. 20 (1953) 37-39, for the bound.
     """
     apart = np.abs(eigenvalues(a)[..., :, None] - eigenvalues(b)[..., None, :])
     scale = power_of_two(apart, (-2, -1))

@@ -55,7 +55,14 @@ def eigenvalues(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch d"]:
 def eigenvalue_parts(
     h: Shaped[Array, "*batch d d"],
 ) -> tuple[Shaped[Array, "*batch d"], Shaped[Array, "*batch d"]]:
-    """Real and imaginary parts of `eigenvalues`, ``(..., d)`` each; views of lanes."""
+    """Real and imaginary parts of `eigenvalues`.
+
+    Args:
+        h: ``(..., d, d)``, finite.
+
+    Returns:
+        ``(..., d)`` float64 each, in the order of `eigenvalues`; views of lanes.
+    """
     d = h.shape[-1]
     batch = h.shape[:-2]
     x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)

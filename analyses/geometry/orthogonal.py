@@ -113,7 +113,17 @@ def orthostochastic(
 
 
 def block_norms(q: Shaped[Array, "*batch n n"], s: int) -> Shaped[Array, "*batch d d"]:
-    """``(1/s) ||Q_ij||_F^2`` over s x s blocks: ``(..., d s, d s) -> (..., d, d)``."""
+    """Squared norms of blocks over s, ``(1/s) ||Q_ij||_F^2``.
+
+    Args:
+        q: ``(..., d s, d s)``, real or complex.
+        s: side of a block.
+
+    Returns:
+        ``(..., d, d)``; doubly stochastic if q is orthogonal or unitary.
+
+    Source: go-mHC, arXiv:2604.02309, eq. 6; Nechita et al., arXiv:2310.03436.
+    """
     xp = namespace(q)
     x = lanes(q, 2)
     return batch_first(_block_sums(_squares(x, xp), s), 2)
@@ -170,6 +180,12 @@ def haar(
 
     A product of reflections: the first takes the first axis to a uniform direction, the next
     does so in the space that is left. Exact, and orthogonal to rounding.
+
+    Args:
+        n: how many.
+        side: of the matrices.
+        rng: the only source of randomness.
+        field: ``real`` or ``complex``.
 
     Returns:
         ``(n, side, side)``.

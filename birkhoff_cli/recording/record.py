@@ -1,8 +1,8 @@
 """Record the mixing matrices of a torch model in your own process, while it runs.
 
-    with record(model, "trace.parquet") as recorder:
+    with birkhoff.record(model, "trace.parquet") as recorder:
         model(tokens)
-    spectrum.run(recorder.trace)
+    birkhoff.spectrum(recorder.trace).summary
 
 Known hyper-connections are found in the model by what they are, not by where they were imported
 from; the files of `libraries` know them.
