@@ -1,9 +1,11 @@
-"""What several tests need: the command as typed, and real checkpoints if they are there."""
+"""What several tests need: the command as typed, and what was recorded of real code."""
 
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hypothesis
 import numpy as np
@@ -16,7 +18,10 @@ hypothesis.settings.load_profile("birkhoff")
 # no deadline: how fast a shared machine is today says nothing of the code
 
 ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "checkpoints"
+SHARED = ROOT.parent / "shared"
+DATA = ROOT / "tests" / "data"
+WITHOUT_SHARED = "TESTS_WITHOUT_SHARED"
+"""Environment variable: if it is set, the tests are those of a clone that stands alone."""
 
 
 @pytest.fixture
@@ -32,11 +37,32 @@ def birkhoff(tmp_path):
     return run
 
 
+@pytest.fixture(scope="session")
+def shared():
+    """What was recorded of real code: ``../shared``, or else what ``data`` keeps of it."""
+    if SHARED.is_dir() and WITHOUT_SHARED not in os.environ:
+        yield SHARED
+        return
+    with TemporaryDirectory() as folder:
+        for path in DATA.rglob("*.tar.xz"):
+            with tarfile.open(path) as archive:
+                for entry in archive:
+                    target = Path(folder, entry.name)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(archive.extractfile(entry).read())
+        yield Path(folder)
+
+
 @pytest.fixture
-def checkpoints():
-    if not SHARED.is_dir():
-        pytest.skip("the recorded checkpoints (../shared/checkpoints) are not on this machine")
-    return SHARED
+def checkpoints(shared):
+    """Trained models with the matrices that their own code applied, of the first sites at least."""
+    return shared / "checkpoints"
+
+
+@pytest.fixture
+def cases(shared):
+    """Files as people have them, and their static matrices."""
+    return shared / "cases"
 
 
 @pytest.fixture

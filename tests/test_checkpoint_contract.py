@@ -18,16 +18,21 @@ from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.containers import open_store
 from birkhoff_cli.testing.formats import CONTRACTS, Case, hold_same
 from birkhoff_cli.testing.stores import Model
-from conftest import ROOT, SHARED
+from conftest import ROOT
 from models import MODELS
 from packages import CELLS
 
 PACKAGE = formats.__name__
-RECORDED = sorted(p for f in SHARED.glob("*") for p in (sorted(f.glob("*.pt")) or [f]))
+RECORDED = (
+    *("gomhc_toy_s1/model.pt", "hf_v4_origfmt", "kromhc_n4/ckpt.pt", "lucid_mhc/model.pt"),
+    *("megatron_main", "mhclite_hc_n4/ckpt.pt", "mhclite_mhc_lite_n4/ckpt.pt"),
+    *("mhclite_mhc_n4/ckpt.pt", "tb_mhc_ortho/ckpt.pt", "tb_mhc_tau1/ckpt.pt"),
+    *(f"series_mhc_n4/ckpt_{step:06}.pt" for step in (1, 50, 100, 400)),
+)
 
 
 @cache
-def recorded(path):
+def trained(path):
     """A trained checkpoint, of which only what formats explain is kept."""
     with open_store(path) as store:
         named = NamedStore(store)
@@ -37,13 +42,10 @@ def recorded(path):
         return Model(arrays, store.config, store.container, settings)
 
 
-@pytest.fixture(
-    params=[*MODELS, *(str(p.relative_to(SHARED)) for p in RECORDED)],
-    ids=str,
-)
-def model(request):
-    """Every small model, and the trained ones where they are."""
-    return MODELS.get(request.param) or recorded(SHARED / request.param)
+@pytest.fixture(params=[*MODELS, *RECORDED], ids=str)
+def model(request, checkpoints):
+    """Every small model, and the trained ones."""
+    return MODELS.get(request.param) or trained(checkpoints / request.param)
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=lambda c: c.__name__)

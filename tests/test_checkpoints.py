@@ -22,11 +22,6 @@ from birkhoff_cli.analyses.core.errors import (
 from birkhoff_cli.analyses.core.trace import Site
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "checkpoints"
-
-real = pytest.mark.skipif(
-    not SHARED.is_dir(), reason=f"the trained checkpoints are not at {SHARED}"
-)
 TRAINED = {
     "mhclite_hc_n4/ckpt.pt": ("hc", "truth.npz"),
     "mhclite_mhc_n4/ckpt.pt": ("mhc", "truth.npz"),
@@ -36,12 +31,12 @@ TRAINED = {
 }
 
 
-@real
 @pytest.mark.parametrize("file", TRAINED)
-def test_static_matrices_are_those_that_the_trained_model_applied(file):
+def test_static_matrices_are_those_that_the_trained_model_applied(shared, file):
     method, truth_file = TRAINED[file]
-    truth = np.load((SHARED / file).with_name(truth_file))
-    checkpoint = checkpoints.read(SHARED / file)
+    path = shared / "checkpoints" / file
+    truth = np.load(path.with_name(truth_file))
+    checkpoint = checkpoints.read(path)
     trace = checkpoint.trace()
     found = trace.matrices[0]
     assert (checkpoint.method, checkpoint.d, checkpoint.layers, checkpoint.width) == (
@@ -62,8 +57,7 @@ def test_static_matrices_are_those_that_the_trained_model_applied(file):
     assert error <= 1e-5, f"largest relative error of the product over depth {error:.2e}"
 
 
-@real
-def test_reading_takes_little_memory_and_no_torch():
+def test_reading_takes_little_memory_and_no_torch(shared):
     code = """
 import sys
 from pathlib import Path
@@ -73,7 +67,7 @@ with open("/proc/self/status") as status:
     peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
 print("torch" in sys.modules, int(peak) // 1024)
 """
-    path = SHARED / "mhclite_mhc_n4" / "ckpt.pt"
+    path = shared / "checkpoints" / "mhclite_mhc_n4" / "ckpt.pt"
     run = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         cwd=ROOT,
@@ -87,12 +81,11 @@ print("torch" in sys.modules, int(peak) // 1024)
     print(peak)
 
 
-@real
-def test_only_the_pickle_and_one_record_per_site_are_read(monkeypatch):
+def test_only_the_pickle_and_one_record_per_site_are_read(monkeypatch, shared):
     opened = []
     original = containers.open_store
     monkeypatch.setattr(containers, "open_store", lambda p: opened.append(original(p)) or opened[0])
-    path = SHARED / "mhclite_mhc_n4" / "ckpt.pt"
+    path = shared / "checkpoints" / "mhclite_mhc_n4" / "ckpt.pt"
     checkpoints.read(path)
     records = opened[0].records
     head = records["data.pkl"].file_size + records["byteorder"].file_size

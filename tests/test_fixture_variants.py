@@ -11,34 +11,38 @@ from safetensors.numpy import save_file
 from birkhoff_cli import checkpoints as formats
 from birkhoff_cli.containers import open_store
 from birkhoff_cli.testing.formats import WRAPPERS
-from conftest import ROOT, SHARED
+from test_cases import KNOWN
 
 torch = pytest.importorskip("torch")
 
-CASES = ROOT.parent / "shared" / "cases"
+TRAINED = (
+    *("gomhc_toy_s1", "hf_v4_origfmt", "kromhc_n4", "lucid_mhc", "megatron_main", "mhclite_hc_n4"),
+    *("mhclite_mhc_lite_n4", "mhclite_mhc_n4", "tb_mhc_ortho", "tb_mhc_tau1"),
+)
+STEPS = (1, 50, 100, 400)
 SETTINGS = {"gomhc_toy_s1": {"s": "1"}, "unet_h_res_logits": {"variant": "unet"}}
 FILES = (".pt", ".bin", ".safetensors", ".distcp", ".gguf", ".json")
 
 
 def truths():
     """What is recorded: the folder or file, and its static matrices."""
-    for path in sorted(SHARED.glob("*/truth*.npz")):
-        step = path.stem.removeprefix("truth")
-        file = path.with_name(f"ckpt{step}.pt")
-        yield file if step else path.parent, path
-    for path in sorted(CASES.glob("*.H_static.npy")):
-        name = path.name.removesuffix(".H_static.npy")
-        own = {"unet_h_res_logits": "model.pt", "hf_trainer": "checkpoint-500"}.get(name, "")
-        yield CASES / name / own, path
+    for name in TRAINED:
+        yield f"checkpoints/{name}", f"checkpoints/{name}/truth.npz"
+    for step in STEPS:
+        series = "checkpoints/series_mhc_n4"
+        yield f"{series}/ckpt_{step:06}.pt", f"{series}/truth_{step:06}.npz"
+    for name in KNOWN:
+        own = {"unet_h_res_logits": "/model.pt", "hf_trainer": "/checkpoint-500"}.get(name, "")
+        yield f"cases/{name}{own}", f"cases/{name}.H_static.npy"
 
 
-RECORDED = {str(path.relative_to(ROOT.parent / "shared")): (path, t) for path, t in truths()}
+RECORDED = dict(truths())
 
 
 @pytest.fixture(params=RECORDED)
-def recorded(request):
+def recorded(request, shared):
     """A path, its settings, and its static matrices."""
-    path, truth = RECORDED[request.param]
+    path, truth = shared / request.param, shared / RECORDED[request.param]
     arrays = np.load(truth)
     h = arrays["H_static"] if truth.suffix == ".npz" else arrays
     name = next(part for part in (path.name, path.parent.name) if part in request.param.split("/"))

@@ -15,7 +15,6 @@ from birkhoff_cli.checkpoints import read
 from birkhoff_cli.containers import open_store
 from conftest import ROOT
 
-CASES = ROOT.parent / "shared" / "cases"
 N, WIDTH, LAYERS = 4, 8, 3
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30
 UINT32, INT32, FLOAT32, STRING, ARRAY, UINT64, FLOAT64 = 4, 5, 6, 8, 9, 10, 12
@@ -268,12 +267,9 @@ def test_only_descriptions_and_mixing_tensors_of_a_large_file_are_read(path):
 
 
 @pytest.mark.parametrize("case", ["gguf_deepseek4", "gguf_mtp_block"])
-def test_recorded_cases(case):
-    folder = CASES / case
-    if not folder.is_dir():
-        pytest.skip("the recorded cases (../shared/cases) are not on this machine")
-    truth = np.load(CASES / f"{case}.H_static.npy")
-    np.testing.assert_allclose(read(folder).trace().matrices[0], truth, atol=1e-5)
+def test_recorded_cases(cases, case):
+    truth = np.load(cases / f"{case}.H_static.npy")
+    np.testing.assert_allclose(read(cases / case).trace().matrices[0], truth, atol=1e-5)
 
 
 def test_a_quantised_mixer_is_named_and_fails_a_check_of_dtypes(birkhoff, path):

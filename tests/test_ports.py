@@ -10,9 +10,7 @@ from birkhoff_cli.analyses import diff
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.kernels.arithmetic import ULP, round_to
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from conftest import ROOT
 
-CASES = ROOT.parent / "shared" / "cases"
 V4 = MHC(4, variant="deepseek-v4")
 LAYERS = 4
 
@@ -100,27 +98,23 @@ def test_a_tolerance_is_what_counts_as_equal(theta):
     assert told(a, b, tolerance=2e-3)["verdict"] == "equal"
 
 
-def test_recorded_pair(birkhoff):
-    if not CASES.is_dir():
-        pytest.skip("the recorded cases (../shared/cases) are not on this machine")
-    pair = (CASES / "logits_exchanged", CASES / "logits_original")
+def test_recorded_pair(birkhoff, cases):
+    pair = (cases / "logits_exchanged", cases / "logits_original")
     done = birkhoff("diff", *pair, "--json", "--fail-on", "different")
     assert done.returncode == 1
     explanation = json.loads(done.stdout)["explanation"]
     assert explanation == "rows and columns of the logits are exchanged at 6 of 6 sites"
 
 
-def test_settings_of_one_side(birkhoff):
-    if not CASES.is_dir():
-        pytest.skip("the recorded cases (../shared/cases) are not on this machine")
-    pair = (CASES / "logits_original", CASES / "logits_original")
+def test_settings_of_one_side(birkhoff, cases):
+    pair = (cases / "logits_original", cases / "logits_original")
     done = birkhoff("diff", *pair, "--set-b", "iters=2", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["verdict"] == "different" and "iterations at" in said["explanation"]
     both = ("--set", "iters=3", "--set-b", "iters=2", "--set-a", "iters=2")
     assert json.loads(birkhoff("diff", *pair, *both, "--json").stdout)["verdict"] == "equal"
-    matrices = CASES / "logits_original.H_static.npy"
+    matrices = cases / "logits_original.H_static.npy"
     done = birkhoff("diff", pair[0], matrices, "--set-b", "iters=2")
     assert done.returncode == 2 and "--set-b is for checkpoints" in done.stderr
     done = birkhoff("diff", pair[0], "--against", "identity", "--set-b", "iters=2")

@@ -182,14 +182,20 @@ def test_the_text_that_comes_with_python_is_the_one_of_the_recorded_runs(checkpo
 
 
 def test_the_start_is_that_of_the_recorded_runs(checkpoints):
-    """One update of 5e-4 after the start: no tensor is farther than that from ours."""
+    """One update of 5e-4 after the start: no tensor is farther than that from ours.
+
+    Of a checkpoint that is cut, tensors that are all zeros are not the recorded ones.
+    """
     path = checkpoints / "series_mhc_n4" / "ckpt_000001.pt"
     saved = torch.load(path, weights_only=True)["model"]
     method = parameterizations.load("mhc")(d=4, variant="mhc-lite")
     ours = network.stored(network.start(method, Sizes(6, 4, 64, 64, 94), 0))
     assert {n: v.shape for n, v in ours.items()} == {n: v.shape for n, v in saved.items()}
-    for name, value in ours.items():
-        theirs = saved[name].float()
+    kept = {name: tensor.float() for name, tensor in saved.items() if tensor.any()}
+    last = "transformer.h.5.hc_attn.branch.1.c_proj.weight"
+    assert {"transformer.wte.weight", "transformer.wpe.weight", last} <= kept.keys()
+    for name, theirs in kept.items():
+        value = ours[name]
         if value.numel() > 100 and value.dim() == 2 and value.std() > 1e-3:
             assert value.std().item() == pytest.approx(theirs.std().item(), rel=0.08), name
         elif "alpha" in name or "beta" in name:  # which stream is read is random

@@ -5,17 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from conftest import ROOT
-
-DUMPS = ROOT.parent / "shared" / "cases" / "kernel_dumps"
-
-
-@pytest.fixture
-def dumps():
-    if not DUMPS.is_dir():
-        pytest.skip("the recorded dumps (../shared/cases/kernel_dumps) are not on this machine")
-    return DUMPS
-
 
 @pytest.mark.parametrize(
     "name, orientation, dtype",
@@ -27,7 +16,8 @@ def dumps():
         ("both.npz#fused", "result transposed", "float32"),
     ],
 )
-def test_recorded_dumps_are_those_of_deepseek_v4(birkhoff, dumps, name, orientation, dtype):
+def test_recorded_dumps_are_those_of_deepseek_v4(birkhoff, cases, name, orientation, dtype):
+    dumps = cases / "kernel_dumps"
     done = birkhoff("verify", dumps / name, "--logits", dumps / "logits.npy", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
