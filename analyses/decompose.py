@@ -267,8 +267,8 @@ def _note(record: dict[str, Any], measured: Numbers) -> None:
     """Carry the extremes of all matrices on."""
     for extremes, choose in ((LARGEST_OF, max), (SMALLEST_OF, min)):
         for key, name in extremes.items():
-            found = choose(measured[name].tolist())
-            record[key] = choose(record.get(key, found), found)
+            extreme = choose(measured[name].tolist())
+            record[key] = choose(record.get(key, extreme), extreme)
 
 
 def _summary(count: int, d: int, method: Parameterization | None, record: Numbers) -> Summary:

@@ -202,8 +202,8 @@ class _Sinkhorn(Fold[_Tallies, Stage]):
         sites, composite = state.sites.statistics(), state.composite.statistics()
         rows = [
             {**key._asdict(), **place, **numbers}
-            for found, place in ((sites, where), (composite, dict.fromkeys(where)))
-            for key, numbers in found.items()
+            for statistics, place in ((sites, where), (composite, dict.fromkeys(where)))
+            for key, numbers in statistics.items()
         ]
         error = largest_error(state.sites.found, state.composite.found)
         return rows, {**_summary(self.source, sites, composite), "quantile_error": error}
@@ -287,15 +287,15 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
 
 def _by_key(result: "pa.Table") -> Rows:
     """Columns of numbers by part, name, sweeps and metric, and by "composite" before these."""
-    found: Rows = {}
+    by_key: Rows = {}
     columns = ("site", *STATISTICS)
     for row in result.to_pylist():
         key = tuple(row[name] for name in Key._fields)
         key = key if row["site"] is not None else ("composite", *key)
-        numbers = found.setdefault(key, {name: [] for name in columns})
+        numbers = by_key.setdefault(key, {name: [] for name in columns})
         for name, values in numbers.items():
             values.append(row[name])
-    return {k: {n: np.array(v, dtype=float) for n, v in rows.items()} for k, rows in found.items()}
+    return {k: {n: np.array(v, dtype=float) for n, v in rows.items()} for k, rows in by_key.items()}
 
 
 def _band(axes: "Axes", rows: dict[str, Any], label: str, colour: str) -> None:
@@ -310,17 +310,17 @@ def _residuals(axes: "Axes", rows: Rows) -> None:
     """The largest at every site, dark to light with depth."""
     import matplotlib as mpl
 
-    found = {key[2]: numbers for key, numbers in rows.items() if key[0] == "sweeps"}
-    largest = np.maximum([numbers["max"] for numbers in found.values()], 1e-17)
+    by_sweeps = {key[2]: numbers for key, numbers in rows.items() if key[0] == "sweeps"}
+    largest = np.maximum([numbers["max"] for numbers in by_sweeps.values()], 1e-17)
     for site, shade in enumerate(shades(largest.shape[1])):
-        axes.plot(list(found), largest[:, site], color=shade, lw=0.9, marker=".", ms=3)
+        axes.plot(list(by_sweeps), largest[:, site], color=shade, lw=0.9, marker=".", ms=3)
     for tolerance in TOLERANCES.values():
         axes.axhline(tolerance, color="0.4", lw=0.8, ls=":")
-    more = "further sweeps" if 0 in found else "sweeps"
+    more = "further sweeps" if 0 in by_sweeps else "sweeps"
     axes.set(xlabel=more, ylabel="largest residual of a site (lighter: deeper)", yscale="log")
     axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(min(found) - 0.1, max(found) * 1.2)
-    axes.set_xticks(list(found), [str(k) for k in found])
+    axes.set_xlim(min(by_sweeps) - 0.1, max(by_sweeps) * 1.2)
+    axes.set_xticks(list(by_sweeps), [str(k) for k in by_sweeps])
     axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
 
 

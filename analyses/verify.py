@@ -57,7 +57,7 @@ SETTINGS = (
     *("orientation", "iters", "eps", "eps_on", "start", "first", "last", "clamp", "tau"),
     "arithmetic",
 )
-"""Columns that the summary has of the recipe that was found."""
+"""Columns that the summary has of the recipe that was identity."""
 
 EXAMPLES = (
     "birkhoff verify fused.npy --logits logits.npy",
@@ -164,16 +164,16 @@ def run(
     if against is not None:
         return _compared(dump, against, tolerance, fail_on)
     assert logits is not None  # one of the two is there
-    found = identify(logits.values, dump.values, tolerance)
-    if found is None:
+    identity = identify(logits.values, dump.values, tolerance)
+    if identity is None:
         raise BadInput(f"{dump.source}: no matrix and its logits are finite; nothing to compare")
-    summary = _summary(found, dump)
+    summary = _summary(identity, dump)
     if gradient is not None and cotangent is not None:
         summary |= compare_gradients(
-            logits.values, cotangent.values, gradient.values, found.fit, found.orientation
+            logits.values, cotangent.values, gradient.values, identity.fit, identity.orientation
         )
     stacks = [s for s in (dump, logits, gradient, cotangent) if s is not None]
-    result = at_once(SCHEMA, _columns(found), summary, **_meta(dump.source, stacks))
+    result = at_once(SCHEMA, _columns(identity), summary, **_meta(dump.source, stacks))
     if fail_on and (sentence := _mismatch(dump.source, summary)):
         result.failed = lambda: sentence
     return result
@@ -189,8 +189,12 @@ def _refuse_unlike(output: Stack, other: Stack | None, option: str) -> None:
 
 def _meta(source: str, stacks: Sequence[Stack]) -> dict[str, Any]:
     inputs = [entry for stack in stacks for entry in stack.meta.get("inputs", ())]
-    said = [text for stack in stacks for text in stack.meta.get("assumptions", ())]
-    return {"title": caption(source), "inputs": inputs, "assumptions": list(dict.fromkeys(said))}
+    assumptions = [text for stack in stacks for text in stack.meta.get("assumptions", ())]
+    return {
+        "title": caption(source),
+        "inputs": inputs,
+        "assumptions": list(dict.fromkeys(assumptions)),
+    }
 
 
 def _compared(output: Stack, against: Stack, tolerance: float, fail_on: str | None) -> Result:
@@ -215,18 +219,18 @@ def _mismatch(source: str, summary: Summary) -> str | None:
     return f"{source}: {share:.4g} % of the matrices are those of {summary['match']}"
 
 
-def _summary(found: Identity, output: Stack) -> dict[str, Any]:
-    verdict = "match" if found.name else "no_match" if found.informative else "no_information"
-    sure = found.confirmation
+def _summary(identity: Identity, output: Stack) -> dict[str, Any]:
+    verdict = "match" if identity.name else "no_match" if identity.informative else "no_information"
+    sure = identity.confirmation
     return {
         "verdict": verdict,
         "threshold": SLACK,
-        "match": found.name,
-        "changes": list(found.changes) if found.name else [],
-        "orientation": found.orientation,
-        **_settings(found.fit.recipe, found.orientation, found.clamp_acts),
-        "arithmetic": found.fit.arithmetic,
-        "dtype": found.form,
+        "match": identity.name,
+        "changes": list(identity.changes) if identity.name else [],
+        "orientation": identity.orientation,
+        **_settings(identity.fit.recipe, identity.orientation, identity.clamp_acts),
+        "arithmetic": identity.fit.arithmetic,
+        "dtype": identity.form,
         "samples": len(output.values),
         "d": output.d,
         "error_max": sure.error_max,
@@ -234,12 +238,15 @@ def _summary(found: Identity, output: Stack) -> dict[str, Any]:
         "within_rounding": sure.within_rounding,
         "matching": sure.matching,
         "also": [
-            *(_also(a.kernel, a.orientation, a.changes) for a in found.also),
-            *(_also(found.name, found.orientation, [*found.changes, s]) for s in found.alike),
+            *(_also(a.kernel, a.orientation, a.changes) for a in identity.also),
+            *(
+                _also(identity.name, identity.orientation, [*identity.changes, s])
+                for s in identity.alike
+            ),
         ],
         "near": [
             {"change": m.change, "orientation": m.orientation, "error_max": _finite(m.error_max)}
-            for m in found.near
+            for m in identity.near
         ],
     }
 
@@ -287,12 +294,12 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _columns(found: Identity) -> Columns:
-    part = "match" if found.name else "nearest"
-    error = found.confirmation.error_max
-    rows = [_row(part, found.name, found.changes, found.orientation, found.fit, error)]
-    rows += [_row("also", *_named(a), a.orientation, a.fit, None) for a in found.also]
-    rows += [_row("near", None, (m.change,), *_missed(m)) for m in found.near]
+def _columns(identity: Identity) -> Columns:
+    part = "match" if identity.name else "nearest"
+    error = identity.confirmation.error_max
+    rows = [_row(part, identity.name, identity.changes, identity.orientation, identity.fit, error)]
+    rows += [_row("also", *_named(a), a.orientation, a.fit, None) for a in identity.also]
+    rows += [_row("near", None, (m.change,), *_missed(m)) for m in identity.near]
     return {
         c.name: [k if c.name == "rank" else row[c.name] for k, row in enumerate(rows)]
         for c in SCHEMA
@@ -335,12 +342,12 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         axes.text(0.5, 0.5, "no recipe", transform=axes.transAxes, ha="center", color="0.4")
         axes.set(xticks=[], yticks=[], title=meta["title"])
         return
-    words = [r["kernel"] or r["change"] for r in rows]
+    labels = [r["kernel"] or r["change"] for r in rows]
     errors = [max(r["error_max"], SHOWN_MIN) for r in rows]
     colours = ["#0072b2" if r["part"] != "near" else "0.7" for r in rows]
     place = np.arange(len(rows))
     axes.barh(place, errors, left=SHOWN_MIN / 10, color=colours)
-    axes.set_yticks(place, words, fontsize="small")
+    axes.set_yticks(place, labels, fontsize="small")
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="largest |difference| from the dump", title=meta["title"])
 

@@ -97,18 +97,18 @@ def facts(table: "pa.Table", path: Path) -> dict[str, Any]:
     Raises:
         BadInput: nothing, so that birkhoff did not write it.
     """
-    found = metadata.load(table.schema.metadata)
-    if not isinstance(found.get("meta"), dict):
+    stamp = metadata.load(table.schema.metadata)
+    if not isinstance(stamp.get("meta"), dict):
         raise BadInput(f"{where(path)}: was not written by birkhoff, or is changed; {DAMAGED}")
-    return found
+    return stamp
 
 
 def summary(table: "pa.Table", path: Path) -> dict[str, Any]:
     """The headline numbers that a file of ours ends with; none if there are none."""
     with refusing(path):
         notes = table.schema.metadata or {}
-        found: dict[str, Any] = json.loads(notes.get(SUMMARY.encode(), b"{}"))
-        return found
+        numbers: dict[str, Any] = json.loads(notes.get(SUMMARY.encode(), b"{}"))
+        return numbers
 
 
 def author(table: "pa.Table", path: Path) -> ModuleType:
@@ -118,23 +118,23 @@ def author(table: "pa.Table", path: Path) -> ModuleType:
         BadInput: it says nothing about itself.
         Unsupported: no command of this version, or one that wrote other columns then.
     """
-    found = facts(table, path)
-    name = str(found.get("schema"))
-    if members.package_of(name) is None or found.get("schema_version") != SCHEMA_VERSION:
+    stamp = facts(table, path)
+    name = str(stamp.get("schema"))
+    if members.package_of(name) is None or stamp.get("schema_version") != SCHEMA_VERSION:
         raise Unsupported(
             f"{where(path)}: was written by 'birkhoff {escape(name, 40)}' of version "
-            f"{escape(found.get('version'), 20)}, which this version cannot draw; run it again"
+            f"{escape(stamp.get('version'), 20)}, which this version cannot draw; run it again"
         )
     return members.module_of(name)
 
 
 def recorded(trace: MixingTrace, notes: Mapping[bytes, bytes] | None) -> MixingTrace:
     """A trace with the training step and the assumptions that its table's metadata name."""
-    found = metadata.load(notes).get("meta")
-    if not isinstance(found, dict) or not found:
+    recorded = metadata.load(notes).get("meta")
+    if not isinstance(recorded, dict) or not recorded:
         return trace
-    step, assumed = found.get("step"), found.get("assumptions")
-    meta = trace.meta | {"recorded": found}
+    step, assumed = recorded.get("step"), recorded.get("assumptions")
+    meta = trace.meta | {"recorded": recorded}
     if isinstance(assumed, list):
         meta["assumptions"] = [escape(text, 300) for text in assumed]
     return replace(trace, step=step if type(step) is int else None, meta=meta)

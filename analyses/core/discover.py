@@ -37,11 +37,11 @@ def house(package: str) -> tuple[str, ...]:
 
 def guests(package: str) -> dict[str, Entry]:
     """The members of ``package`` that other packages bring, by name."""
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for entry in entry_points.of(package):
         if not any(entry.name in house(folder) for folder in (package, *BESIDE.get(package, ()))):
-            found.setdefault(entry.name, entry)
-    return found
+            entries.setdefault(entry.name, entry)
+    return entries
 
 
 BESIDE = {"birkhoff_cli.analyses": ("birkhoff_cli.commands",)}
@@ -100,9 +100,9 @@ def constant(package: str, name: str, constant: str) -> Any:
     if (file := _file(package, name)) is None:
         return None
     text = file.read_text(encoding="utf-8", errors="replace")
-    found = re.search(rf"^{constant} = (.*)$", text, re.MULTILINE)
+    assignment = re.search(rf"^{constant} = (.*)$", text, re.MULTILINE)
     try:
-        return ast.literal_eval(found[1]) if found else None
+        return ast.literal_eval(assignment[1]) if assignment else None
     except (SyntaxError, ValueError):
         if guest(package, name) is None:
             raise

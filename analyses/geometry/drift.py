@@ -64,12 +64,12 @@ def measure(x: Blocks, precision: float) -> Numbers:
             parts.append((where, (_of_sided if sided else _of_any)(x.part(where), precision)))
     if len(parts) == 1:
         return parts[0][1]
-    found = {name: np.empty(x.whole.shape[1:]) for name in PER_LINE}
-    found |= {name: np.empty(x.whole.shape[2]) for name in PER_MATRIX}
+    whole = {name: np.empty(x.whole.shape[1:]) for name in PER_LINE}
+    whole |= {name: np.empty(x.whole.shape[2]) for name in PER_MATRIX}
     for where, numbers in parts:
         for name, values in numbers.items():
-            found[name][..., where] = values
-    return found
+            whole[name][..., where] = values
+    return whole
 
 
 def _of_sided(x: Blocks, precision: float) -> Numbers:
@@ -115,18 +115,18 @@ def _of_any(x: Blocks, precision: float) -> Numbers:
     sigma_2[(sigma_2 < floor) | (d == 1)] = np.nan
     lambda_2[lambda_2 < floor * condition] = np.nan
     radius[(radius < SMALL) & (radius < floor * condition)] = np.nan
-    found = _lines(x.whole, precision, ROUNDED * d * EPS * x.size)
-    entropy = found.pop("row_entropy")
-    found["spectral_norm"] = sigma_1 * x.size
-    found["spectral_radius"] = radius * x.size
-    found["lambda_2"] = lambda_2 * x.size
-    found["sigma_2"] = sigma_2 * x.size
-    found = {name: x.scaled(values) for name, values in found.items()}
-    found["row_entropy"] = entropy
-    found["log_lambda_2"] = np.log(lambda_2 * x.size) + x.exponent * LOG2
-    for values in found.values():
+    numbers = _lines(x.whole, precision, ROUNDED * d * EPS * x.size)
+    entropy = numbers.pop("row_entropy")
+    numbers["spectral_norm"] = sigma_1 * x.size
+    numbers["spectral_radius"] = radius * x.size
+    numbers["lambda_2"] = lambda_2 * x.size
+    numbers["sigma_2"] = sigma_2 * x.size
+    numbers = {name: x.scaled(values) for name, values in numbers.items()}
+    numbers["row_entropy"] = entropy
+    numbers["log_lambda_2"] = np.log(lambda_2 * x.size) + x.exponent * LOG2
+    for values in numbers.values():
         values[..., noise >= 1] = np.nan
-    return found | _distances(x, noise)
+    return numbers | _distances(x, noise)
 
 
 def _distances(x: Blocks, noise: Array) -> Numbers:

@@ -196,14 +196,14 @@ class Distributions:
         return self._done
 
     def _read_percentiles(self) -> tuple[Array, Array]:
-        found = np.full((2, len(QUANTILES), self.streams), np.nan)
-        found[1] = 0
+        percentiles = np.full((2, len(QUANTILES), self.streams), np.nan)
+        percentiles[1] = 0
         for k in np.flatnonzero(self._min <= self._max).tolist():
             if self.exact:
-                found[0, :, k] = self._of_values(k)
+                percentiles[0, :, k] = self._of_values(k)
             else:
-                found[..., k] = self._of_counts(k, self._counts[k])
-        return found[0], found[1]
+                percentiles[..., k] = self._of_counts(k, self._counts[k])
+        return percentiles[0], percentiles[1]
 
     def _of_values(self, k: int) -> list[float]:
         ordered = np.concatenate([block[k] for block in self._values.values()])
@@ -225,11 +225,11 @@ class Distributions:
             _in_bucket(code, (rank - before + 0.5) / count, *extremes)
             for rank, code, before, count in zip(ranks, *columns, strict=True)
         ]
-        found = np.empty((2, len(QUANTILES)))
+        percentiles = np.empty((2, len(QUANTILES)))
         for p, (_, _, share) in enumerate(between):
             (a, a_error), (b, b_error) = numbers[2 * p : 2 * p + 2]
-            found[:, p] = _between(a, b, share), max(a_error, b_error)
-        return found
+            percentiles[:, p] = _between(a, b, share), max(a_error, b_error)
+        return percentiles
 
 
 def _in_bucket(bucket: int, share: float, least: float, greatest: float) -> tuple[float, float]:

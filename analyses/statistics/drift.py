@@ -139,14 +139,14 @@ class Drift(Statistics):
         """Statistics, and how many numbers are not known, ``(rows, metrics)`` each."""
         rows = self.squares.streams
         parts = [part.columns() for part in (self.lines, self.singles)]
-        found = {}
+        table = {}
         for name in parts[0]:
             columns = [part[name].reshape(rows, -1) for part in parts]
             columns.append(columns[1][:, -1:])  # of the metric whose root mean square it is
-            found[name] = np.concatenate(columns, axis=1)
+            table[name] = np.concatenate(columns, axis=1)
             if name in STATISTICS:
-                found[name][:, -1] = self.squares.logs / 2 if name == "mean" else np.nan
-        return found
+                table[name][:, -1] = self.squares.logs / 2 if name == "mean" else np.nan
+        return table
 
     @property
     def quantile_error(self) -> float | None:

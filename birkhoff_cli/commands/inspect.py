@@ -197,13 +197,13 @@ def _refuse_unread(checkpoint: Checkpoint) -> None:
 
     names = ((n, tensor) for tensor, names in checkpoint.dtypes.items() for n in names)
     with checkpoint.opened() as store:
-        found = list(unread(store.stored, names, _aside(checkpoint.format)))
-    if found:
+        strange = list(unread(store.stored, names, _aside(checkpoint.format)))
+    if strange:
         shown = (
             f"'{escape(name)}'" + (f" (near '{escape(near)}')" if near else "")
-            for name, near in islice(found, SHOWN)
+            for name, near in islice(strange, SHOWN)
         )
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
         raise BadInput(
             f"{where(checkpoint.path)}: no site has {', '.join(shown)}{more}, and the names look "
             f"like a hyper-connection's; check what they hold, or leave --strict out"

@@ -70,10 +70,10 @@ def answer(summary: Summary) -> str:
 def _results(path: Path, shard: Any) -> list[dict[str, Any]]:
     """The headline numbers of every cell of a shard."""
     with refusing(path):
-        found: list[dict[str, Any]] = provenance.summary(shard, path)["results"]
-        if type(found) is not list or any(type(row["cell"]) is not int for row in found):
+        results: list[dict[str, Any]] = provenance.summary(shard, path)["results"]
+        if type(results) is not list or any(type(row["cell"]) is not int for row in results):
             raise ValueError("cells")
-        return found
+        return results
 
 
 def _in_order(shards: list[Any]) -> Any:
@@ -98,16 +98,18 @@ def _as_written(schema: Any) -> Any:
 
     fields = []
     for field in schema:
-        said = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"PARQUET:")}
-        fields.append(field.with_metadata(said))
+        metadata = {
+            k: v for k, v in (field.metadata or {}).items() if not k.startswith(b"PARQUET:")
+        }
+        fields.append(field.with_metadata(metadata))
     return pa.schema(fields, provenance.stamp_of(schema))
 
 
 def _check(path: Path, shard: Any, first_path: Path, first: Any) -> None:
-    found = provenance.facts(shard, path)
-    if "sweep" not in found["meta"]:
+    stamp = provenance.facts(shard, path)
+    if "sweep" not in stamp["meta"]:
         raise BadInput(f"{where(path)}: is no table of a sweep; give what --sweep ... -o wrote")
-    if shard.schema != first.schema or found != provenance.facts(first, first_path):
+    if shard.schema != first.schema or stamp != provenance.facts(first, first_path):
         raise BadInput(f"{where(path)}: is of another sweep than {where(first_path)}; merge one")
 
 

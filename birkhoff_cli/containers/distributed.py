@@ -101,14 +101,14 @@ class Distributed(Store):
         parts = [self._chunk(name, chunk, info.dtype) for chunk in chunks]
         if len(parts) == 1 and parts[0].shape == info.shape:
             return parts[0]
-        found = np.empty(info.shape, parts[0].dtype if parts else np.float32)
+        values = np.empty(info.shape, parts[0].dtype if parts else np.float32)
         seen = np.zeros(info.shape, bool)
         for chunk, part in zip(chunks, parts, strict=True):
             box = tuple(slice(o, o + n) for o, n in zip(chunk.offsets, chunk.sizes, strict=True))
-            found[box], seen[box] = part, True
+            values[box], seen[box] = part, True
         if not seen.all():
             raise BadInput(f"{where(self.path)}: '{escape(name)}' has holes; {INCOMPLETE}")
-        return found
+        return values
 
     def _chunk(self, name: str, chunk: Chunk, dtype: str) -> NDArray[Any]:
         info = TensorInfo(chunk.sizes, dtype)
@@ -165,9 +165,9 @@ def _open(folder: Path) -> Distributed:
     _check_backend(store)
     root = _state(MetadataDescriptor(data, path).load())
     places = dict(_places(path, root["storage_data"]))
-    found = dict(_tensors(path, root["state_dict_metadata"], places))
-    store.tensors = {name: info for name, (info, _) in found.items()}
-    store.chunks = {name: chunks for name, (_, chunks) in found.items()}
+    tensors = dict(_tensors(path, root["state_dict_metadata"], places))
+    store.tensors = {name: info for name, (info, _) in tensors.items()}
+    store.chunks = {name: chunks for name, (_, chunks) in tensors.items()}
     files = {chunk.place.file for chunks in store.chunks.values() for chunk in chunks}
     for file_name in sorted(files):
         check_regular(folder / file_name)
@@ -181,9 +181,9 @@ def _check_backend(store: Distributed) -> None:
     """Megatron says beside it what wrote the checkpoint; others say nothing."""
     if not (path := store.path / BACKEND).exists():
         return
-    said, sha256, size = read_json(path, MAX_BACKEND)
+    backend_notes, sha256, size = read_json(path, MAX_BACKEND)
     store._note(BACKEND, sha256, size)
-    if (backend := said.get("sharded_backend", "torch_dist")) != "torch_dist":
+    if (backend := backend_notes.get("sharded_backend", "torch_dist")) != "torch_dist":
         raise Unsupported(
             f"{where(path)}: the backend '{escape(backend, 20)}' is not known here; "
             f"save with torch_dist"
@@ -239,8 +239,8 @@ def _fill(info: TensorInfo, chunks: tuple[Chunk, ...]) -> bool:
 
 def _dtype(state: Mapping[str, Any]) -> str:
     properties = state["properties"].state
-    found = properties["dtype"] if isinstance(properties, dict) else properties[0]
-    return found.dtype if isinstance(found, Name) else ""
+    dtype = properties["dtype"] if isinstance(properties, dict) else properties[0]
+    return dtype.dtype if isinstance(dtype, Name) else ""
 
 
 def _state(value: Any) -> dict[str, Any]:
@@ -252,21 +252,21 @@ def _state(value: Any) -> dict[str, Any]:
 def _size(value: Any) -> tuple[int, ...]:
     if not isinstance(value, Opaque) or value.name != "torch.Size":
         raise ValueError("a size")
-    (found,) = value.arguments
-    if type(found) is not tuple or len(found) > MAX_AXES:
+    (sizes,) = value.arguments
+    if type(sizes) is not tuple or len(sizes) > MAX_AXES:
         raise ValueError("a size")
-    return tuple(number(n) for n in found)
+    return tuple(number(n) for n in sizes)
 
 
 def _common(
     store: Distributed, places: Mapping[tuple[str, tuple[int, ...]], Place]
 ) -> dict[str, Any]:
     """Megatron's arguments of the run: an entry of its own, or, before July 2026, a file."""
-    found = [p for (name, _), p in places.items() if COMMON_STATE.fullmatch(name)]
-    if not found and (path := store.path / COMMON).exists():
+    common = [p for (name, _), p in places.items() if COMMON_STATE.fullmatch(name)]
+    if not common and (path := store.path / COMMON).exists():
         check_regular(path)
-        found = [Place(COMMON, 0, path.stat().st_size)]
-    for place in found:
+        common = [Place(COMMON, 0, path.stat().st_size)]
+    for place in common:
         path, data = store._bytes(place, MAX_COMMON)
         archive = open_archive(path, io.BytesIO(data))
         root = ArgumentsDescriptor(pickle_of(archive), path).load()

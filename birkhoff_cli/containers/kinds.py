@@ -107,8 +107,8 @@ def _by_magic(package: str, head: bytes) -> str | None:
 
 def opener(path: Path) -> "Callable[[Path], Store]":
     """What opens a file, by what it contains; raises what `kind` does."""
-    found: Callable[[Path], Store] = discover.member(PACKAGE, kind(path)).open_file
-    return found
+    open_file: Callable[[Path], Store] = discover.member(PACKAGE, kind(path)).open_file
+    return open_file
 
 
 def not_read(what: str) -> str:

@@ -53,13 +53,13 @@ class TorchZip(Store):
         item = BITS[view.info.dtype] // 8
         start, count = view.offset * item, view.extent * item
         # Only the view's own stretch of the record is kept, but all of it is checked.
-        held = bytearray()
+        stretch = bytearray()
         for position, chunk in self._chunks(f"data/{view.storage.key}"):
-            held += chunk[max(0, start - position) : max(0, start + count - position)]
-        flat = decode(held, view.info.dtype, self.order)
+            stretch += chunk[max(0, start - position) : max(0, start + count - position)]
+        flat = decode(stretch, view.info.dtype, self.order)
         steps = tuple(stride * flat.itemsize for stride in view.strides)
-        found = np.lib.stride_tricks.as_strided(flat, view.info.shape, steps)
-        return found if found.flags.c_contiguous else found.copy()
+        values = np.lib.stride_tricks.as_strided(flat, view.info.shape, steps)
+        return values if values.flags.c_contiguous else values.copy()
 
     def record(self, name: str) -> bytes:
         """A whole record, checked against its CRC."""

@@ -49,14 +49,16 @@ def records(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """
     entries = archive.infolist()
     folder = entries[0].filename.partition("/")[0] + "/"
-    found = {e.filename.removeprefix(folder): e for e in entries}
-    if "data.pkl" not in found:
+    records_by_name = {e.filename.removeprefix(folder): e for e in entries}
+    if "data.pkl" not in records_by_name:
         names = ", ".join(escape(e.filename, 30) for e in entries[:3])
         raise BadInput(
             f"{where(path)}: is a zip archive that torch.save did not write ({names}); "
             f"give a .pt or .safetensors checkpoint"
         )
-    if len(found) < len(entries) or not all(e.filename.startswith(folder) for e in entries):
+    if len(records_by_name) < len(entries) or not all(
+        e.filename.startswith(folder) for e in entries
+    ):
         raise BadInput(f"{where(path)}: has a record twice or out of place; {DAMAGED}")
     for entry in entries:
         if fault := _fault(entry):
@@ -66,7 +68,7 @@ def records(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
                 f"save the checkpoint again with torch.save"
             )
     _check_places(path, archive, entries)
-    return found
+    return records_by_name
 
 
 def _fault(entry: zipfile.ZipInfo) -> str:

@@ -97,12 +97,12 @@ def places_of(model: Module) -> list[Place]:
 
 def find(model: Module) -> list[Place]:
     """Every known hyper-connection in a model, by depth as far as names tell."""
-    found = {}
+    modules = {}
     for name, module in model.named_modules():
         if library := _library(module):
-            found[tuple(filter(None, bare(name).split(".")))] = (library, module)
-    order = paths.ordered(list(found))
-    return [Place(site, *found[path]) for site, path in zip(_named(order), order, strict=True)]
+            modules[tuple(filter(None, bare(name).split(".")))] = (library, module)
+    order = paths.ordered(list(modules))
+    return [Place(site, *modules[path]) for site, path in zip(_named(order), order, strict=True)]
 
 
 def _library(module: Module) -> str | None:
