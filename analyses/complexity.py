@@ -42,12 +42,11 @@ from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.drawing import captions, palette
+from birkhoff_cli.analyses.drawing import captions, cost_curves
 from birkhoff_cli.analyses.networks.speed import measure_speed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -280,22 +279,6 @@ def answer(summary: Summary) -> str:
     return f"{'; '.join(words)}."
 
 
-STYLES = (
-    (palette.BLUE, "o"),
-    (palette.ORANGE, "s"),
-    (palette.VERMILION, "^"),
-    (palette.GREEN, "D"),
-    (palette.SKY, "v"),
-    (palette.PURPLE, "P"),
-    (palette.BLACK, "X"),
-)
-TOP = 300
-"""A curve that is not feasible leaves the picture that far above all that are."""
-
-CROWDED = 1.2
-"""Sizes less than this factor apart share a tick."""
-
-
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Learned numbers, FLOPs and, where measured, speed over d; hollow where nothing can run."""
     meta = meta_of(result)
@@ -310,41 +293,10 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     figure.set_size_inches(3.5 * len(panels), 4.0)
     drawn = figure.subplots(1, len(panels))
     for axes, (names, label) in zip(drawn, panels, strict=True):
-        _panel(axes, result, names)
+        cost_curves.draw_costs(axes, result, names)
         axes.set(xlabel="number of streams d", ylabel=label)
     if meta["measured"]:
         drawn[2].set_title("solid: forward, dashed: and backward", fontsize="small")
     hollow = result["reason"].null_count < len(result)
     heading = "hollow: matrices cannot be made" if hollow else None
     captions.legend_below(figure, drawn[0], columns=6, heading=heading)
-
-
-def _panel(axes: "Axes", result: "pa.Table", names: tuple[str, ...]) -> None:
-    method, d = (result[name].to_numpy() for name in ("method", "d"))
-    possible = result["reason"].is_null().to_numpy()
-    axes.set(xscale="log", yscale="log")
-    seen = []
-    for k, word in enumerate(dict.fromkeys(method.tolist())):
-        colour, marker = STYLES[k % len(STYLES)]
-        look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 1.1}
-        for name, dashes in zip(names, ("-", "--"), strict=False):
-            own, y = method == word, result[name].to_numpy().astype(float)
-            axes.plot(d[own], y[own], dashes, **look, label=word if dashes == "-" else None)
-            beyond = own & ~possible
-            axes.plot(d[beyond], y[beyond], ls="", **look | {"mfc": "white"})
-            seen.append(y[own & possible])
-    _limits(axes, d, np.concatenate(seen))
-
-
-def _limits(axes: "Axes", d: Any, seen: Any) -> None:
-    """What is feasible and some room above it; a tick for every d that has room."""
-    seen = seen[seen > 0]
-    if seen.size:
-        axes.set_ylim(seen.min() / 2, min(axes.get_ylim()[1], TOP * seen.max()))
-    ticks: list[int] = []
-    for size in sorted({int(v) for v in d}):
-        if not ticks or size >= CROWDED * ticks[-1]:
-            ticks.append(size)
-    axes.set_xticks(ticks, [str(size) for size in ticks])
-    axes.minorticks_off()
-    axes.grid(alpha=0.25, lw=0.5)

@@ -33,7 +33,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
-from birkhoff_cli.analyses.drawing import axis, captions
+from birkhoff_cli.analyses.drawing import axis, captions, term_bars
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, PURPLE
 from birkhoff_cli.analyses.geometry.decomposition import decompose, rebuild, terms_bound
 from birkhoff_cli.analyses.geometry.image import Image
@@ -46,7 +46,6 @@ from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN, SUM_ERRORS
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -293,7 +292,6 @@ def answer(summary: Summary) -> str:
     )
 
 
-BARS = 60
 DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
     "permutation_distance": ("permutation", {"color": BLUE}),
     "barycenter_distance": ("J/d", {"color": ORANGE}),
@@ -307,7 +305,9 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     meta = captions.title(result, figure)
     left, right = figure.subplots(1, 2)
     first = result["term"].to_numpy() == 0
-    _bars(left, np.cumsum(first) - 1, result["term"].to_numpy(), result["weight"].to_numpy())
+    term_bars.draw_bars(
+        left, np.cumsum(first) - 1, result["term"].to_numpy(), result["weight"].to_numpy()
+    )
     for name, (word, style) in DISTANCES.items():
         values = result[name].to_numpy()[first]
         if not np.isnan(values).all():
@@ -317,26 +317,3 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     right.set(xlim=(0, None), ylim=(0, 1.02))
     captions.legend(right, "from the nearest")
     axis.integers(left.xaxis)
-
-
-def _bars(axes: "Axes", matrix: Any, term: Any, weight: Any) -> None:
-    """A bar for each of the first `BARS` matrices, dark to light by falling weight."""
-    count = int(matrix[-1]) + 1
-    bars = min(count, BARS)
-    terms = int(term[matrix < bars].max()) + 1
-    height = np.zeros((terms, bars))
-    height[term[matrix < bars], matrix[matrix < bars]] = weight[matrix < bars]
-    bottom = np.cumsum(height, axis=0) - height
-    for k in range(terms):
-        shade = 0.2 + 0.7 * k / terms
-        axes.bar(
-            np.arange(bars),
-            height[k],
-            1.0,
-            bottom[k],
-            color=str(round(shade, 3)),
-            edgecolor="white",
-            lw=0.3,
-        )
-    which = "matrix" if bars == count else f"matrix (the first {bars} of {count:,})"
-    axes.set(xlabel=which, ylabel="weight of each permutation", ylim=(0, 1))

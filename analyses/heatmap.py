@@ -32,8 +32,7 @@ from birkhoff_cli.analyses.core.sentences import count, off_one, share, short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
-from birkhoff_cli.analyses.drawing import axis, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
+from birkhoff_cli.analyses.drawing import captions, entries
 from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.statistics.drift import CONSERVED, judge_drift
 from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN
@@ -42,8 +41,7 @@ from birkhoff_cli.analyses.statistics.ranges import Ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.figure import Figure
 
 EXAMPLES = (
     "birkhoff heatmap out/ckpt.pt --plot heatmap.png",
@@ -256,8 +254,6 @@ def _extremes(prefix: str, columns: dict[str, Any]) -> Summary:
 
 SHOWN = 5
 """Sites in the picture."""
-NUMBERED = 6
-"""Largest d whose entries and sums are written out."""
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
@@ -269,69 +265,6 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     at = np.unique(np.linspace(0, len(sites) - 1, SHOWN).round().astype(int))
     shown = [*(sites[k] for k in at), composite]
     titles = [f"layer {row['layer']}, {row['branch']}" for row in shown[:-1]]
-    _matrices(halves[0], shown, [*titles, f"composite of {len(sites)}"])
+    entries.draw_means(halves[0], shown, [*titles, f"composite of {len(sites)}"])
     counts = np.array(result["histogram"].to_pylist())
-    _entries(halves[1], counts[:-1], counts[-1])
-
-
-def _matrices(figure: "SubFigure", shown: list[dict[str, Any]], titles: list[str]) -> None:
-    """On one scale; row sums at the left, column sums below."""
-    means = [np.array(row["mean"]) for row in shown]
-    low, high = min(float(m.min()) for m in means), max(float(m.max()) for m in means)
-    if signed := low < -0.005:  # what is written as 0.00 needs no second colour
-        low, high = -max(-low, high), max(-low, high)
-    high = max(high, 0.0)
-    scale = {"cmap": "RdBu" if signed else "Blues", "vmin": min(low, 0.0), "vmax": high}
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axes, row, mean, title in zip(panels, shown, means, titles, strict=True):
-        image = axes.imshow(mean, **scale)
-        axes.set_title(title, fontsize="small")
-        axes.spines[:].set_visible(False)
-        _sums(axes, row, len(mean))
-        if len(mean) <= NUMBERED:
-            for (i, j), value in np.ndenumerate(mean):
-                dark = abs(value) > 0.6 * high
-                style = {"ha": "center", "va": "center", "color": "white" if dark else "black"}
-                axes.text(j, i, f"{round(value, 2) + 0:.2f}", fontsize="xx-small", **style)
-    panels[0].set_ylabel("row sum", fontsize="small")
-    panels[0].set_xlabel("column sum", fontsize="small")
-    figure.colorbar(image, ax=panels, label="mean of an entry", shrink=0.8)
-
-
-def _sums(axes: "Axes", row: dict[str, Any], d: int) -> None:
-    """Every sum where its row or column is; for many streams the range of them."""
-    for side, sums in ((axes.yaxis, row["row_sum"]), (axes.xaxis, row["column_sum"])):
-        if d <= NUMBERED:
-            side.set_ticks(range(d), [f"{s:.2f}" for s in sums], fontsize="x-small")
-        else:
-            side.set_ticks([(d - 1) / 2], [f"{min(sums):.2f} to {max(sums):.2f}"])
-            side.set_tick_params(length=0, labelsize="x-small")
-    if d > NUMBERED:
-        axes.yaxis.set_tick_params(rotation=90)
-
-
-def _entries(figure: "SubFigure", sites: Any, composite: Any) -> None:
-    """The distribution at all sites and of the composite, and at every site."""
-    import matplotlib as mpl
-
-    used = np.flatnonzero(sites.sum(0) + composite)
-    first, last = min(used[0], BINS // 2), max(used[-1] + 1, BINS // 2 + BINS // 4 + 1)
-    edges = np.arange(first, last + 1) * (2 * LIMIT / BINS) - LIMIT
-    together, each = figure.subplots(1, 2)
-    for counts, word, style in (
-        (sites.sum(0), "all sites", {"color": BLUE, "fill": True, "alpha": 0.5}),
-        (composite, "composite", {"color": VERMILION}),
-    ):
-        together.stairs(counts[first:last] / counts.sum(), edges, label=word, **style)
-    beyond = " (those beyond are in the last bins)" if first == 0 or last == BINS else ""
-    together.set(xlabel=f"entry{beyond}", ylabel="share of entries in 1/128", yscale="log")
-    together.set_ylim(0.5 / sites.sum(), 1.5)
-    captions.legend(together)
-    share = sites[:, first:last] / sites.sum(1, keepdims=True)
-    share[share == 0] = np.nan
-    depth = np.arange(len(sites) + 1) - 0.5
-    scale = mpl.colors.LogNorm(1 / sites.sum(1).max(), 1)
-    mesh = each.pcolormesh(edges, depth, share, norm=scale, rasterized=True)
-    each.set(xlabel="entry", ylabel=axis.DEPTH)
-    axis.integers(each.yaxis, min_n_ticks=1)
-    figure.colorbar(mesh, ax=each, label="share of entries in 1/128")
+    entries.draw_entries(halves[1], counts[:-1], counts[-1], LIMIT)

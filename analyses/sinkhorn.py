@@ -18,7 +18,7 @@ Algebra Appl. 114/115 (1989) 717-735.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -48,19 +48,17 @@ from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
-from birkhoff_cli.analyses.drawing import axis, bands, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, VERMILION, shades
+from birkhoff_cli.analyses.drawing import axis, captions, sinkhorn_panels
+from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.statistics.distributions import (
     COLUMNS,
     QUANTILE_ERROR,
-    STATISTICS,
     largest_error,
 )
 from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ROW_ERROR
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -80,7 +78,7 @@ SCHEMA = (
 
 
 def _changes(kind: str) -> Quantities:
-    """Rows of the largest changes, one for each variant or rounding."""
+    """sinkhorn_panels.Rows of the largest changes, one for each variant or rounding."""
     return (
         quantity(kind, f"the {kind}"),
         quantity("entry_change_max", "largest change of an entry", range=AT_LEAST_0, good="near 0"),
@@ -260,83 +258,24 @@ def answer(summary: Summary) -> str:
 
 
 COLOURS = (BLUE, ORANGE, GREEN)
-FLOOR = 1e-9
-"""Smaller changes are drawn at it."""
-
-Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """What goes in, what sweeps leave, how many are needed, what variants and rounding change."""
     captions.title(result, figure)
-    rows = _by_key(result)
+    rows = sinkhorn_panels.rows_by_key(result)
     (above, right), (below, last) = figure.subplots(2, 2)
     for metric, colour in zip(("spread", "diameter"), COLOURS, strict=False):
-        _band(above, rows["input", None, None, metric], metric, colour)
+        sinkhorn_panels.draw_band(above, rows["input", None, None, metric], metric, colour)
     above.set(ylabel="logarithm of a ratio of entries", ylim=(0, 1.3 * above.get_ylim()[1]))
-    _residuals(right, rows)
+    sinkhorn_panels.draw_residuals(right, rows)
     for word, colour in zip(TOLERANCES, COLOURS, strict=False):
-        _band(below, rows["needed", None, None, f"sweeps_{word}"], f"residual {word}", colour)
+        sinkhorn_panels.draw_band(
+            below, rows["needed", None, None, f"sweeps_{word}"], f"residual {word}", colour
+        )
     below.set(ylabel="sweeps needed", yscale="symlog", ylim=(0, 2 * MAX_SWEEPS))
     below.axhline(MAX_SWEEPS, color="0.4", lw=0.8, ls="--", label="given up")
     for axes in (above, below):
         axis.depth(axes, min_n_ticks=1)
         captions.legend(axes, "median, 10-90 %; dotted: largest")
-    _dots(last, rows)
-
-
-def _by_key(result: "pa.Table") -> Rows:
-    """Columns of numbers by part, name, sweeps and metric, and by "composite" before these."""
-    by_key: Rows = {}
-    columns = ("site", *STATISTICS)
-    for row in result.to_pylist():
-        key = tuple(row[name] for name in Key._fields)
-        key = key if row["site"] is not None else ("composite", *key)
-        numbers = by_key.setdefault(key, {name: [] for name in columns})
-        for name, values in numbers.items():
-            values.append(row[name])
-    return {k: {n: np.array(v, dtype=float) for n, v in rows.items()} for k, rows in by_key.items()}
-
-
-def _band(axes: "Axes", rows: dict[str, Any], label: str, colour: str) -> None:
-    """Distributions by site; what is infinite is left out."""
-    x = rows["site"]
-    bands.band(axes, x, rows["p10"], rows["p90"], colour, opacity=0.3)
-    axes.plot(x, rows["max"], color=colour, lw=1, ls=":")
-    axes.plot(x, rows["p50"], color=colour, lw=1.2, marker=".", ms=4, label=label)
-
-
-def _residuals(axes: "Axes", rows: Rows) -> None:
-    """The largest at every site, dark to light with depth."""
-    import matplotlib as mpl
-
-    by_sweeps = {key[2]: numbers for key, numbers in rows.items() if key[0] == "sweeps"}
-    largest = np.maximum([numbers["max"] for numbers in by_sweeps.values()], 1e-17)
-    for site, shade in enumerate(shades(largest.shape[1])):
-        axes.plot(list(by_sweeps), largest[:, site], color=shade, lw=0.9, marker=".", ms=3)
-    for tolerance in TOLERANCES.values():
-        axes.axhline(tolerance, color="0.4", lw=0.8, ls=":")
-    more = "further sweeps" if 0 in by_sweeps else "sweeps"
-    axes.set(xlabel=more, ylabel="largest residual of a site (lighter: deeper)", yscale="log")
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(min(by_sweeps) - 0.1, max(by_sweeps) * 1.2)
-    axes.set_xticks(list(by_sweeps), [str(k) for k in by_sweeps])
-    axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
-
-
-def _dots(axes: "Axes", rows: Rows) -> None:
-    """The largest change of an entry, of single matrices and of the composite."""
-    keys = [key for key in rows if key[0] in ("variant", "rounding") and key[3] == "entry_change"]
-    at = np.arange(len(keys))[::-1]
-    for word, prefix, marker, colour in (
-        ("matrix of a site", (), "o", BLUE),
-        ("composite", ("composite",), "D", VERMILION),
-    ):
-        largest = [max(rows[(*prefix, *key)]["max"].max(), FLOOR) for key in keys]
-        axes.plot(largest, at, marker, color=colour, ms=4, label=word)
-    axes.set_xscale("log")
-    axes.set_xlim(right=2)
-    axes.set(xlabel="largest change of an entry (at least 1e-9)")
-    axes.set_yticks(at, [str(key[1]) for key in keys], fontsize="x-small")
-    axes.grid(axis="y", color="0.9", lw=0.6)
-    captions.legend(axes)
+    sinkhorn_panels.draw_dots(last, rows)

@@ -38,16 +38,15 @@ from birkhoff_cli.analyses.core.sentences import share, short
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption
-from birkhoff_cli.analyses.geometry.recipes import OTHER, Recipe
 from birkhoff_cli.analyses.kernels.compare import (
     GRADIENTS,
-    SLACK,
     compare_gradients,
     compare_stacks,
 )
 from birkhoff_cli.analyses.kernels.identify import Identity, identify
-from birkhoff_cli.analyses.kernels.naming import LOGITS, Answer
+from birkhoff_cli.analyses.kernels.naming import Answer
 from birkhoff_cli.analyses.kernels.near import Miss
+from birkhoff_cli.analyses.kernels.summary import finite, settings, summarise
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,7 +166,7 @@ def run(
     identity = identify(logits.values, dump.values, tolerance)
     if identity is None:
         raise BadInput(f"{dump.source}: no matrix and its logits are finite; nothing to compare")
-    summary = _summary(identity, dump)
+    summary = summarise(identity, dump)
     if gradient is not None and cotangent is not None:
         summary |= compare_gradients(
             logits.values, cotangent.values, gradient.values, identity.fit, identity.orientation
@@ -219,38 +218,6 @@ def _mismatch(source: str, summary: Summary) -> str | None:
     return f"{source}: {share:.4g} % of the matrices are those of {summary['match']}"
 
 
-def _summary(identity: Identity, output: Stack) -> dict[str, Any]:
-    verdict = "match" if identity.name else "no_match" if identity.informative else "no_information"
-    sure = identity.confirmation
-    return {
-        "verdict": verdict,
-        "threshold": SLACK,
-        "match": identity.name,
-        "changes": list(identity.changes) if identity.name else [],
-        "orientation": identity.orientation,
-        **_settings(identity.fit.recipe, identity.orientation, identity.clamp_acts),
-        "arithmetic": identity.fit.arithmetic,
-        "dtype": identity.form,
-        "samples": len(output.values),
-        "d": output.d,
-        "error_max": sure.error_max,
-        "error_ulp_max": sure.error_ulp_max,
-        "within_rounding": sure.within_rounding,
-        "matching": sure.matching,
-        "also": [
-            *(_also(a.kernel, a.orientation, a.changes) for a in identity.also),
-            *(
-                _also(identity.name, identity.orientation, [*identity.changes, s])
-                for s in identity.alike
-            ),
-        ],
-        "near": [
-            {"change": m.change, "orientation": m.orientation, "error_max": _finite(m.error_max)}
-            for m in identity.near
-        ],
-    }
-
-
 def answer(summary: Summary) -> str:
     """Which known Sinkhorn made the matrices, and how far they are off."""
     off = short(summary["error_max"])
@@ -267,31 +234,6 @@ def answer(summary: Summary) -> str:
         f"{share(summary['matching'])} of the matrices are those of {summary['match']}{changes}, "
         f"off by at most {off}."
     )
-
-
-def _also(kernel: str | None, orientation: str, changes: Sequence[str]) -> dict[str, Any]:
-    return {"match": kernel, "orientation": orientation, "changes": list(changes)}
-
-
-def _settings(recipe: Recipe, orientation: str, clamp_acts: bool) -> dict[str, Any]:
-    """A recipe's settings; a recipe runs on the dump's logits, and sides are the kernel's own."""
-    if orientation == LOGITS:
-        recipe = recipe._replace(first=OTHER[recipe.first])
-    iters = float(recipe.iters)
-    return {
-        "iters": int(iters) if iters.is_integer() else iters,
-        "eps": float(recipe.eps) if recipe.eps_on != "none" else None,
-        "eps_on": recipe.eps_on,
-        "start": recipe.start,
-        "first": recipe.first,
-        "last": recipe.last,
-        "clamp": float(recipe.clamp) if clamp_acts else None,
-        "tau": float(recipe.tau),
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _columns(identity: Identity) -> Columns:
@@ -327,9 +269,9 @@ def _row(
         "kernel": kernel,
         "change": "; ".join(changes) or "none",
         "orientation": orientation,
-        **_settings(fit.recipe, orientation, fit.recipe.clamp < np.inf),
+        **settings(fit.recipe, orientation, fit.recipe.clamp < np.inf),
         "arithmetic": fit.arithmetic,
-        "error_max": None if error is None else _finite(error),
+        "error_max": None if error is None else finite(error),
     }
 
 

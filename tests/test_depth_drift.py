@@ -76,7 +76,7 @@ def statistics(flat):
 
 
 def shown(row):
-    return np.array([row[k] for k in depth_drift.STATISTICS], float)  # null as NaN
+    return np.array([row[k] for k in distributions.STATISTICS], float)  # null as NaN
 
 
 def check(rows, h, rtol, atol):
@@ -244,7 +244,7 @@ def test_a_thousand_layers_neither_underflow_nor_lose_digits():
     for metric in ("log_lambda_2", "log_barycenter_distance"):
         row = rows["composite", 999, metric]
         np.testing.assert_allclose(
-            [row[k] for k in depth_drift.STATISTICS], statistics(exact), rtol=1e-9
+            [row[k] for k in distributions.STATISTICS], statistics(exact), rtol=1e-9
         )
     assert rows["composite", 999, "barycenter_distance"]["max"] == 0
     assert rows["composite", 999, "column_sum"]["max"] == pytest.approx(1, abs=1e-12)

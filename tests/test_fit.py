@@ -12,6 +12,7 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.source import title_of
+from birkhoff_cli.analyses.drawing import loss_curves
 from birkhoff_cli.analyses.fitting import curves, floors
 from birkhoff_cli.analyses.fitting.curves import convergence
 from birkhoff_cli.analyses.fitting.data import Data, Moments
@@ -327,7 +328,7 @@ def test_every_table_can_be_drawn():
     five = pa.concat_tables([curves] * 5)
     swept = five.add_column(0, "noise", pa.compute.divide(cells.cast("float64"), 10.0))
     swept = swept.add_column(0, "cell", cells)
-    for table, panels in ((curves, 2), (angles, 3), (matrices, fit.SHOWN + 1), (swept, 8)):
+    for table, panels in ((curves, 2), (angles, 3), (matrices, loss_curves.SHOWN + 1), (swept, 8)):
         figure = Figure(layout="constrained")
         fit.draw(table, figure)
         figure.draw_without_rendering()
