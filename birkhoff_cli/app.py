@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from birkhoff_cli import members, process
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli.files import PipeClosed
 
 BUG = 70
@@ -150,6 +150,12 @@ def _bug(error: Exception) -> int:
     import tempfile
     import traceback
 
+    from birkhoff_cli import packages
+    from birkhoff_cli.analyses.core.entry_points import one_line
+
+    if place := packages.place_of(error):
+        said = f"{place}: {one_line(error)}; it is code of another package, mend it there"
+        return _say(Unsupported.exit_code, f"{said} (--debug shows how it was called)")
     with tempfile.NamedTemporaryFile(
         "w", prefix="birkhoff-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:

@@ -15,6 +15,9 @@ from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.parameterizations import lacks
 from birkhoff_cli.text import escape
 
+LOADED: set[str] = set()
+"""First words of the modules that were asked for."""
+
 
 def load_class(module: str, name: str) -> type[Parameterization]:
     """Import a class that is a method.
@@ -28,6 +31,7 @@ def load_class(module: str, name: str) -> type[Parameterization]:
         Unsupported: the module cannot be imported.
     """
     word = f"{module}:{name}"
+    LOADED.add(module.partition(".")[0])
     found = _import(word, module)
     if not hasattr(found, name):
         classes = [n for n, v in vars(found).items() if isinstance(v, type) and not lacks(v)]

@@ -2,11 +2,12 @@
 
 import hashlib
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from birkhoff_cli import members, methods
+from birkhoff_cli import members, methods, named_class
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.entry_points import Unusable
@@ -47,6 +48,18 @@ def origin(package: str, name: str) -> str:
         return name.partition(":")[0]  # the module of a class that no package declares
     entry = discover.guest(package, name)
     return entry.distribution if entry else "birkhoff"
+
+
+def place_of(error: Exception) -> str | None:
+    """File and line of the code of others in which an error was raised; None if it was in none."""
+    entries = (entry for folder in LOADERS for entry in discover.guests(folder).values())
+    theirs = {entry.module.partition(".")[0] for entry in entries} | named_class.LOADED
+    places = [
+        f"{Path(frame.f_code.co_filename).name}, line {line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in theirs
+    ]
+    return places[-1] if places else None
 
 
 def digests(command: str, texts: Iterable[Text]) -> list[str]:

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from birkhoff_cli import app
 from conftest import ROOT
-from packages import ENTRY_POINTS, FILES, MAPS, install
+from packages import ENTRY_POINTS, FILES, MAPS, TRACES, install
 
 BROKEN = '"""It needs what is not there."""\n\nMARKS = (".mixer_",)\n\nimport no_such_module\n'
 ABSTRACT = '"""It says nothing."""\nfrom birkhoff_cli.analyses.core.parameterization import *\n'
@@ -216,6 +216,21 @@ def test_a_class_of_any_module_is_a_method(run, tmp_path):
     assert (
         code == 4 and "entry point of birkhoff.methods" in err and not (tmp_path / "run").exists()
     )
+
+
+def test_a_fault_of_theirs_is_no_bug_of_ours(run, installed, tmp_path):
+    (tmp_path / "mymaps.py").write_text(
+        MAPS.replace("        w = (1", "        w = theta @ 1 + (1")
+    )
+    installed(files=FILES | {"traces": TRACES.replace("    h = np", "    h = {}['h']\n    h = np")})
+    line = 1 + MAPS[: MAPS.index("        w = (1")].count("\n")
+    for words, said in (
+        (("sample", "--method", "mymaps:Theirs"), f"mymaps.py, line {line}: ValueError: "),
+        (("traces", "--method", "mhc"), "KeyError: 'h'; it is code of another package"),
+    ):
+        code, out, err = run(*words)
+        lines = [text for text in err.splitlines() if text != SEEN]
+        assert (code, out, len(lines)) == (4, "", 1) and said in lines[0]
 
 
 def test_what_a_module_here_is_called_hides_nothing(run, tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def write(format, rows=7, d=2, seekable=True):
     if not seekable:
         sink.seekable = lambda: False
     batches = made.batches(schema)
-    format.write(batches, schema, sink, lambda: provenance.footer(made.summary))
+    format.write(batches, schema, sink, lambda: provenance.footer(made.finish()))
     return sink.getvalue()
 
 
@@ -89,6 +89,12 @@ def test_what_is_written_is_read(format, rows, d, seekable):
     found = read(format, data)
     assert found.to_pylist() == result(rows, d).table.to_pylist()
     assert found.column_names == ["site", "branch", "matrix", "value"]
+
+
+@formats
+@pytest.mark.parametrize("rows, d", SIZES)
+def test_the_same_table_is_the_same_bytes(format, rows, d):
+    assert write(format, rows, d) == write(format, rows, d)
 
 
 @formats
