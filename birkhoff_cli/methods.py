@@ -17,7 +17,6 @@ from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import word_for
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
-from birkhoff_cli.analyses.core.function_map import FunctionMap
 from birkhoff_cli.analyses.core.parameterization import METHODS, Parameterization
 from birkhoff_cli.named_class import load_class
 from birkhoff_cli.options import Option, dashes
@@ -133,6 +132,8 @@ def make(
         raise UsageError(
             "a method is a name and its options, or method(function, parameters=9, d=3)"
         )
+    from birkhoff_cli.analyses.core.function_map import FunctionMap  # of use in Python only
+
     return FunctionMap(d, spec, parameters)
 
 

@@ -6,7 +6,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from birkhoff_cli import files, report
-from birkhoff_cli.analyses.core import figure
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.invocation import STAMP, Invocation
@@ -121,6 +120,8 @@ def _keep(
 
 def draw(table: "pa.Table", module: ModuleType, path: Path) -> None:
     """One figure, one file; the painter sees only the table."""
+    from birkhoff_cli.analyses.core import figure  # a command that draws nothing starts sooner
+
     suffix = path.suffix.lower()
     drawn = figure.figure_of(table, module)
     with figure.house_style(), files.opened(path) as sink:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
@@ -33,7 +32,7 @@ ASSUMED = (
 class _Numbers(Protocol):
     """What numpy can read."""
 
-    def __array__(self) -> NDArray[Any]: ...
+    def __array__(self) -> Array: ...
 
 
 def is_array(value: Any) -> bool:
@@ -108,12 +107,12 @@ def array_sites(count: int, branch: str) -> tuple[Site, ...]:
     return tuple(Site(k, branch, f"site {k}") for k in range(count))
 
 
-def real(array: NDArray[Any]) -> NDArray[Any]:
+def real(array: Array) -> Array:
     """Native float32 as it is, everything else as float64."""
     return array.astype(np.float32 if array.dtype.str[1:] == "f4" else np.float64, copy=False)
 
 
-def _numbers(array: Array) -> NDArray[Any]:
+def _numbers(array: Array) -> Array:
     """A copy, so that the trace stays what it is; bfloat16 through float32, which numpy knows."""
     from array_api_compat import is_torch_array
 

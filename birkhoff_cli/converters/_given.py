@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from birkhoff_cli.analyses.core.analysis import take
+from birkhoff_cli.analyses.core.arguments import take
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.converters import drawn
