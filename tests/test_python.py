@@ -108,6 +108,13 @@ def test_no_analysis_takes_a_generator(name):
     assert "seed" not in parameters or parameters["seed"].annotation == Seed
 
 
+@pytest.mark.parametrize("name", ANALYSES)
+def test_results_of_every_analysis_know_their_module(name):
+    """Which ``@analysis`` tells them; without it they have no picture and no meaning."""
+    run = members.module_of(name).run
+    assert inspect.unwrap(run) is not run, f"{name}.run has no @analysis"
+
+
 def test_a_map_is_given_in_every_way_that_it_is_typed():
     expected = birkhoff.spectrum(method="kromhc", factors="2x3", d=6, samples=9).table
     for map_ in (
