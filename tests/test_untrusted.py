@@ -562,19 +562,17 @@ def test_mutated_files_are_read_or_refused(kind):
     """2,000 in all; tests/fuzz.py makes more, in processes that may crash."""
     count = 2_000 // len(fuzz.KINDS) + 1
     total = Counter(outcome for _, _, outcome in fuzz.outcomes(kind, count, seed=0))
-    assert {*total} <= {"read", "refused"}, total
+    assert {*total} <= {*fuzz.OUTCOMES}, total
     assert total["refused"] > count // 3
 
 
 def test_a_mutation_that_is_read_as_something_else_is_found(tmp_path, monkeypatch):
     """Otherwise the checks above would mean nothing."""
-    data, _ = fuzz.sound("csv")
-    other = data.replace(b"0.", b"0.1", 1)
-    assert fuzz.attempt("csv", other, tmp_path) in ("read", "refused")
-    monkeypatch.setitem(fuzz.KINDS, "csv", fuzz.KINDS["csv"]._replace(checked=True))
-    monkeypatch.setitem(fuzz.KINDS, "csv", fuzz.KINDS["csv"]._replace(read=lambda _: np.ones(1)))
+    data, _ = fuzz.sound("arrow")
+    kind = fuzz.KINDS["arrow"]
+    monkeypatch.setitem(fuzz.KINDS, "arrow", kind._replace(read=lambda _: np.ones(1)))
     with pytest.raises(AssertionError, match="read as something else"):
-        fuzz.attempt("csv", data, tmp_path)
+        fuzz.attempt("arrow", data, tmp_path)
 
 
 def test_a_worker_that_crashes_or_does_not_end_is_a_fault(monkeypatch):
