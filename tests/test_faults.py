@@ -15,7 +15,9 @@ left, fault = int(sys.argv.pop(1)), sys.argv.pop(1)
 real = builtins.__import__
 def counted(name, globals=None, locals=None, fromlist=(), level=0):
     global left
-    if level == 0 and name.partition('.')[0] not in sys.modules or 'birkhoff_cli' in name:
+    # without its accelerators, which begin with _, Python itself is not whole
+    new = level == 0 and name[0] != '_' and name.partition('.')[0] not in sys.modules
+    if new or 'birkhoff_cli' in name:
         left -= 1
         if left < 0:
             left = 1 << 40
