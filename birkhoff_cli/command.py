@@ -1,7 +1,7 @@
 """One module with ``run`` becomes one subcommand: its options, its help, and what a call does."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -145,7 +145,7 @@ class Subcommand(TyperCommand):
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
         rest = self.options.keys() - self.binding.options.keys() - grid.options.keys() - {"debug"}
         outcome = {name: request[name] for name in rest}
-        outcome.setdefault("table", "table" in own.typed and outcome.get("output") is None)
+        outcome.setdefault("table", self._shows_rows(own, outcome))
         if grid.get("sweep"):
             from birkhoff_cli import sweeps
 
@@ -160,6 +160,11 @@ class Subcommand(TyperCommand):
         narrowed = self.binding.narrow(own)
         run = self.binding.prepare(narrowed)
         outputs.deliver(Invocation(self.name or "", self.binding.module, narrowed, **outcome), run)
+
+    def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:
+        """Whether a command's own ``--table`` asks for rows where nothing else wants the output."""
+        asked = "table" in own.typed and not self.options["table"].positional
+        return asked and not outcome.get("output") and not outcome.get("json")
 
     def request(self, ctx: Any) -> Request:
         """The options with the origin of each."""

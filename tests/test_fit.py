@@ -383,3 +383,10 @@ def test_the_mark_in_the_picture_is_the_number_in_the_summary():
     at = [int(line.get_xdata()[0]) for line in marks]
     numbers = [f["epochs_to_convergence"] for f in fits]
     assert at == [n for n in numbers if n is not None] and 0 < len(at) < 3
+
+
+def test_the_rows_that_table_chooses_do_not_stand_against_json(birkhoff):
+    """They are shown where nothing else wants the output."""
+    words = ("fit", "--method", "mhc", "--d", "2", "--targets", "1", "--epochs", "2")
+    done = birkhoff(*words, "--table", "matrices", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["targets"] == 1
