@@ -75,7 +75,14 @@ SUMMARY = (
 )
 
 Fault = Literal[
-    "identity-degenerate", "near-permutation", "near-uniform", "signed", "drifts", "narrow", "odd"
+    "saturated",
+    "identity-degenerate",
+    "near-permutation",
+    "near-uniform",
+    "signed",
+    "drifts",
+    "narrow",
+    "odd",
 ]
 
 

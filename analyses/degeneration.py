@@ -7,6 +7,8 @@ one stream, d averages all of them. The diagonal fraction is the share of matric
 row is largest on the diagonal alone: a tie counts as off the diagonal, so that of J/4 is 0.
 
 The verdict, on every site and on all of them together, is the first of these that holds.
+saturated: the logits of a Sinkhorn are known, and spread further than its iterations can balance:
+the mean of the largest |sum - 1| is above 0.01.
 identity-degenerate: the mean distance to I is at most 0.2 sqrt(d - 1), a fifth of the way from I
 to J/d (there the row maxima are 0.85 for d = 4). near-permutation: that to the nearest permutation
 is. near-uniform: that to J/d is. signed: negative entries have at least 0.01 of the sum of moduli.

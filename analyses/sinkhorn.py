@@ -5,7 +5,9 @@ matrices it takes the logarithms, which are the logits up to a scaling of rows a
 on from there; the variants are then not known. Spread is log(largest / smallest) of the entries
 that are normalised (mHC-lite's log 1/nu). Diameter is the largest log(a_ij a_kl / (a_il a_kj)): no
 scaling changes it, and a sweep shrinks the distance to the limit at least by tanh(diameter / 4)^2.
-The residual is the largest |sum - 1| of a row or column.
+The residual is the largest |sum - 1| of a row or column. The verdict is saturated if the mean
+residual of a site, as it is applied, is above 0.01: its logits spread further than its iterations
+can balance.
 
 Part sweeps: residuals after sweeps without guard; of other matrices, after further ones. Part
 needed: sweeps until the residual is 1e-3 or 1e-6; 1001 stands for more than 1000. Part variant:
@@ -50,6 +52,7 @@ from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions, sinkhorn_panels
 from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
+from birkhoff_cli.analyses.sites.verdict import SATURATED
 from birkhoff_cli.analyses.statistics.distributions import (
     COLUMNS,
     QUANTILE_ERROR,
@@ -96,9 +99,14 @@ CONVERGED = 1e-3
 
 SUMMARY = (
     *judged(
-        "converged, or unconverged if a sum of a matrix as it is applied leaves 1",
+        "converged, unconverged if a sum of a matrix as it is applied leaves 1, or saturated",
         "converged",
         "residual up to which matrices are converged",
+    ),
+    quantity(
+        "saturated",
+        "sites whose logits spread further than their iterations balance: mean residual over 0.01",
+        good="none",
     ),
     D,
     SITES,
@@ -227,8 +235,14 @@ def _summary(source: Source, sites: Numbers, composite: Numbers) -> Summary:
         for part in ("variant", "rounding")
     }
     residual = largest("applied", "residual")
+    off = sites[Key("applied", None, None, "residual")]["mean"]
+    saturated = [
+        site.name for site, mean in zip(source.sites, off, strict=True) if mean > SATURATED
+    ]
+    balanced = "converged" if (residual or 0) <= CONVERGED else "unconverged"
     return {
-        "verdict": "converged" if (residual or 0) <= CONVERGED else "unconverged",
+        "verdict": "saturated" if saturated else balanced,
+        "saturated": saturated,
         "threshold": CONVERGED,
         "d": source.d,
         "sites": len(source.sites),

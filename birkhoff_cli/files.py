@@ -52,8 +52,15 @@ def _check(path: Path, inputs: tuple[Path, ...]) -> None:
         raise CannotWrite(f"{path}: there is no directory {folder}; make it first")
     if not (_is_special(path) or os.access(folder, os.W_OK)):
         raise CannotWrite(f"{path}: the directory {folder} is read-only; write elsewhere")
-    if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
+    files = (_without_entry(other) for other in inputs)
+    if any(path.exists() and other.exists() and path.samefile(other) for other in files):
         raise CannotWrite(f"{path}: is the input as well; give the output another name")
+
+
+def _without_entry(path: Path) -> Path:
+    """The file of ``FILE#entry``; a file of exactly that name is one file."""
+    file = str(path).rpartition("#")[0]
+    return Path(file) if file and not path.exists() else path
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ whole. The digest in ``meta`` is the sha256 of the whole file, which costs one r
 anything is interpreted (1.2 GB/s), and which ``sha256sum`` confirms.
 """
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from birkhoff_cli import tables
 from birkhoff_cli.analyses.core.array_trace import AXES, Axis, along
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
@@ -26,10 +27,38 @@ LABEL = Path("standard input")
 """What messages call it."""
 
 
+AT_STEP = re.compile(r"(?P<file>.+)#step=(?P<step>-?[0-9]{1,18})")
+"""One of several training steps of a file."""
+
+
+def split_step(path: Path) -> tuple[Path, int | None]:
+    """The file and the training step behind ``#step=``; a file of exactly that name is one file."""
+    match = AT_STEP.fullmatch(str(path))
+    if match is None or path.exists():
+        return path, None
+    return Path(match["file"]), int(match["step"])
+
+
+def list_steps(path: Path) -> tuple[int, ...]:
+    """Training steps of the models whose matrices a table holds; none if it is of one model.
+
+    What is wrong with a file is said by whoever reads it.
+    """
+    if path == STDIN or not recognises(path):
+        return ()
+    try:
+        with refusing(path):
+            content = of_file(path)
+            return _known_format(content, path).steps(content)
+    except BirkhoffError:
+        return ()
+
+
 def recognises(path: Path) -> bool:
     """Whether `read` is for this path; a checkpoint, a directory or no file at all are not."""
     if path == STDIN:
         return True
+    path, _ = split_step(path)
     try:
         if not (path.is_file() and is_regular(path)):
             return False
@@ -49,7 +78,7 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
     """The matrices, in our orientation: row i says where output stream i comes from.
 
     Args:
-        path: a regular file, or ``-`` for standard input.
+        path: a regular file, with ``#step=N`` where it holds several, or ``-`` for standard input.
         axes: what an array (n, d, d) is, which is then said; None leaves it open.
 
     Raises:
@@ -59,6 +88,7 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
         TooLarge: more than fits in memory, in a format or an order that has to be read whole.
     """
     piped = path == STDIN
+    path, step = split_step(path)
     with refusing(LABEL if piped else path):
         content = _standard_input() if piped else of_file(path)
         format = _known_format(content, None if piped else path)
@@ -67,10 +97,14 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
             "size": content.size,
             "sha256": content.digest.sha256,
         }
-        trace = format.trace(content, {"format": format.name, "inputs": [facts]})
+        known = {"format": format.name, "inputs": [facts]}
+        if step is None:
+            trace = format.trace(content, known)
+        else:
+            trace = format.trace_of_step(content, known, step)
         assumptions = [*format.assumptions(content), *trace.meta.get("assumptions", ())]
-        known = {"assumptions": assumptions} if assumptions else {}
-        trace = replace(trace, meta=trace.meta | known)
+        said = {"assumptions": assumptions} if assumptions else {}
+        trace = replace(trace, meta=trace.meta | said)
         return along(trace, axes) if axes and AXES in trace.meta else trace
 
 

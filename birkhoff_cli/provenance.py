@@ -128,9 +128,20 @@ def author(table: "pa.Table", path: Path) -> ModuleType:
     return members.module_of(name)
 
 
-def recorded(trace: MixingTrace, notes: Mapping[bytes, bytes] | None) -> MixingTrace:
-    """A trace with the training step and the assumptions that its table's metadata name."""
+def recorded(
+    trace: MixingTrace, notes: Mapping[bytes, bytes] | None, of: int | None = None
+) -> MixingTrace:
+    """A trace with the training step and the assumptions that its table's metadata name.
+
+    Args:
+        trace: of one model.
+        notes: the metadata.
+        of: the training step, where they are of a series.
+    """
     recorded = metadata.load(notes).get("meta")
+    series = recorded.get("series") if isinstance(recorded, dict) else None
+    if of is not None and isinstance(series, dict):
+        recorded = series.get(str(of))
     if not isinstance(recorded, dict) or not recorded:
         return trace
     step, assumed = recorded.get("step"), recorded.get("assumptions")

@@ -108,4 +108,5 @@ def read_checkpoint(path: Path, request: Request) -> Checkpoint:
     Raises:
         UsageError: a setting without its value.
     """
-    return checkpoints.read(path, settings_of(request))
+    file, _ = matrices.split_step(path)  # of a trace of a series, which is no checkpoint
+    return checkpoints.read(file, settings_of(request))

@@ -17,6 +17,7 @@ from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.folders import first_parts
 from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
+from birkhoff_cli.matrices import list_steps
 from birkhoff_cli.steps import step_in_name, training_step
 
 STEP = column("step", "int64", "training step of the checkpoint")
@@ -32,6 +33,8 @@ Model = TypeVar("Model")
 def expand(paths: Sequence[Path]) -> list[Path]:
     """Every checkpoint of the paths: a directory that holds several stands for all of them.
 
+    So does a trace of several training steps, as ``FILE#step=N``.
+
     What cannot be reached stays as it is: whoever reads it says what is wrong.
     """
     return [member for path in paths for member in _in(path)]
@@ -43,7 +46,8 @@ def _in(path: Path) -> list[Path]:
     except BadInput:
         whole = True
     if whole:
-        return [path]
+        steps = list_steps(path)
+        return [Path(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
     members = first_parts(entry for entry in entries if _is_member(entry))
     whole = any(entry.name.endswith(".index.json") for entry in entries)

@@ -134,6 +134,7 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
 
     return replace(
         checkpoint.trace(),
+        map=checkpoint.map,
         samples=samples,
         reader=read,
         dtype=np.dtype(np.float64),
@@ -160,7 +161,9 @@ def _tokens(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
         for h in parts:
             yield from regrouped(chain([h[first - before * length :]], parts), block)
 
-    return replace(checkpoint.trace(), samples=run.samples, reader=read, meta=run.meta)
+    return replace(
+        checkpoint.trace(), map=checkpoint.map, samples=run.samples, reader=read, meta=run.meta
+    )
 
 
 def token_run(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> "TokenRun":

@@ -1,5 +1,6 @@
 """Degeneration against plain numpy on recorded matrices, and matrices whose answer is known."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from birkhoff_cli.analyses import degeneration
+from birkhoff_cli.analyses import degeneration, sinkhorn
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry.assignment import (
@@ -288,3 +289,25 @@ def test_a_tie_is_off_the_diagonal_and_the_column_says_so():
     (about,) = (c.about for c in degeneration.SCHEMA if c.name == "diagonal_fraction")
     assert "a tie, as in J/d, is off it" in about
     assert "a tie counts as off the diagonal" in " ".join(degeneration.__doc__.split())
+
+
+def balanced(spread, method):
+    """A trace of two sites, the second of logits that spread so far, as a checkpoint's is."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(1, 2, 16)) * np.array([1.0, spread])[:, None]
+    return replace(trace(np.asarray(method(theta))), map=method, theta=theta)
+
+
+def test_logits_beyond_the_iterations_are_saturated():
+    wide = degeneration.run((balanced(30.0, MHC(4)),))
+    assert wide.table["verdict"].to_pylist()[1] == "saturated"
+    assert wide.table["verdict"].to_pylist()[0] != "saturated"
+    narrow = degeneration.run((balanced(1.0, MHC(4)),))
+    enough = degeneration.run((balanced(30.0, MHC(4, iters=20_000)),))
+    for result in (narrow, enough):
+        assert "saturated" not in result.table["verdict"].to_pylist()
+    model = balanced(30.0, MHC(4))
+    found = sinkhorn.run(model).summary
+    assert (found["verdict"], found["saturated"]) == ("saturated", [model.sites[1].name])
+    unknown = degeneration.run((replace(model, map=None, theta=None),))
+    assert "saturated" not in unknown.table["verdict"].to_pylist()  # sums may be as they please

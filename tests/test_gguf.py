@@ -276,5 +276,7 @@ def test_a_quantised_mixer_is_named_and_fails_a_check_of_dtypes(birkhoff, path):
     path.write_bytes(gguf(model_keys(), model_tensors(fn=Q8_0)))
     done = birkhoff("inspect", path, "--json", "--fail-on", "dtype")
     assert done.returncode == 1
-    rows = json.loads(done.stdout)["dtypes"]
+    said = json.loads(done.stdout)
+    rows = said["dtypes"]
     assert {row["dtype"] for row in rows if row["tensor"] == "fn"} == {"q8_0"}
+    assert 1e-5 < said["rounding_cost"] < 0.1

@@ -11,6 +11,7 @@ import pytest
 
 import files
 from birkhoff_cli import checkpoints, matrices
+from birkhoff_cli.analyses.core.errors import BadInput
 
 UNSIGNED = "the table is as it was written; it holds no digest of birkhoff's"
 
@@ -33,7 +34,8 @@ def sums(h):
 
 def test_the_summary_counts_and_measures(birkhoff, stacked):
     found = json.loads(birkhoff("trace", "h.npy", "--json").stdout)
-    assert found == pytest.approx({"samples": 20_000, "sites": 12, "d": 2, **sums(stacked)})
+    expected = {"samples": 20_000, "sites": 12, "d": 2, **sums(stacked)}
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("format", ["parquet", "arrow"])
@@ -125,9 +127,33 @@ def test_of_a_series_one_step_is_a_trace(format, birkhoff, tmp_path):
     done = birkhoff("spectrum", "-", input=piped, text=False)
     assert done.returncode == 3 and b"holds several training steps" in done.stderr
     (tmp_path / f"all.{format}").write_bytes(piped)
-    if format == "parquet":
-        one = f"copy (from '{tmp_path}/all.parquet' where step = 30) to '{tmp_path}/one.parquet'"
-        duckdb.sql(one)  # as the message says
-        model = checkpoints.read(tmp_path / "30.pt").trace()
-        found = matrices.read(tmp_path / "one.parquet")
-        assert np.array_equal(found.matrices, model.matrices)
+    for step in (5, 30):
+        model = checkpoints.read(tmp_path / f"{step}.pt").trace()
+        found = matrices.read(tmp_path / f"all.{format}#step={step}")
+        assert found.step == step and np.array_equal(
+            found.matrices.astype(np.float32), model.matrices
+        )
+    with pytest.raises(BadInput, match="has no step 7; its steps: 5, 30"):
+        matrices.read(tmp_path / f"all.{format}#step=7")
+    done = birkhoff("trace", f"all.{format}#step=5", "-o", f"all.{format}")
+    assert done.returncode == 5 and "is the input as well" in done.stderr
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow", "csv", "ndjson"])
+def test_a_trace_of_a_series_is_the_series(format, birkhoff, tmp_path):
+    for step in (5, 30):
+        files.torch_file(tmp_path / f"{step}.pt", extra={"iter_num": files.number(step)})
+    assert birkhoff("trace", "5.pt", "30.pt", "-q", "-o", f"all.{format}").returncode == 0
+    for command in ("degeneration", "depth-drift"):
+        done = birkhoff(command, f"all.{format}", "--json")
+        assert done.returncode == 0, done.stderr
+        assert [row["step"] for row in json.loads(done.stdout)["steps"]] == [5, 30]
+        if format in ("parquet", "arrow"):  # text has the digits of float32, read as float64
+            assert done.stdout == birkhoff(command, "5.pt", "30.pt", "--json").stdout
+    again = birkhoff("trace", f"all.{format}", "-q", "-o", "again.parquet")
+    assert again.returncode == 0, again.stderr
+    assert matrices.list_steps(tmp_path / "again.parquet") == (5, 30)
+    done = birkhoff("inspect", f"all.{format}")
+    assert done.returncode in (3, 4) and "#step" not in done.stderr and "no such" not in done.stderr
+    alone = birkhoff("depth-drift", f"all.{format}#step=30", "--json")
+    assert alone.returncode == 0 and "steps" not in json.loads(alone.stdout)

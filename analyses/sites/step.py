@@ -80,6 +80,7 @@ class _Statistics(Statistics):
         self.row_max = Distributions(sites, rows, what, MAX_EXACT_BYTES)
         self.means = Moments(len(MEANS) * sites)
         self.entries = Ranges(sites)
+        self.sum_errors = Moments(sites)
 
 
 class Step(Fold[_Statistics, Array]):
@@ -88,6 +89,7 @@ class Step(Fold[_Statistics, Array]):
     def __init__(self, trace: MixingTrace) -> None:
         self.trace, self.sites = trace, len(trace.sites)
         self.rounding = trace.d * float(np.finfo(trace.dtype).eps)
+        self.balances = trace.map is not None and trace.map.balancing() is not None
 
     def start(self) -> _Statistics:
         """No samples yet."""
@@ -108,6 +110,10 @@ class Step(Fold[_Statistics, Array]):
             largest, measured[0] = row_maxima(recorded)
             row_max[:, :, k : k + step] = largest.reshape(d, -1, sites).transpose(2, 0, 1)
             means[:, :, k : k + step] = measured.reshape(len(MEANS), -1, sites).swapaxes(1, 2)
+        if self.balances:
+            h = block.astype(np.float64, copy=False)
+            off = [np.abs(h.sum(axis) - 1).max(-1) for axis in (-1, -2)]
+            state.sum_errors.add(number, np.maximum(*off).T)
         state.means.add(number, means.reshape(-1, n))
         state.row_max.add(number, row_max.reshape(sites, -1))
         return {}
@@ -119,7 +125,7 @@ class Step(Fold[_Statistics, Array]):
             "step": self.trace.step,
             **site_columns(self.trace.sites),
             **sites,
-            "verdict": judge(sites, self.trace.d),
+            "verdict": judge(sites, self.trace.d, self._sum_errors(state)),
             **{f"step_{name}": together[name] for name in (*BANDS, "diagonal_fraction")},
         }
         verdicts = rows["verdict"].tolist()
@@ -137,6 +143,10 @@ class Step(Fold[_Statistics, Array]):
             "entry_min": state.entries.low,
         }
 
+    def _sum_errors(self, state: _Statistics) -> Array:
+        """Mean of the largest |sum - 1| at every site; 0 where no Sinkhorn is known."""
+        return state.sum_errors.mean if self.balances else np.zeros(self.sites)
+
     def _together(self, state: _Statistics) -> Numbers:
         """Numbers of all sites, each matrix with the same weight."""
         sites = self._sites(state)
@@ -151,7 +161,7 @@ class Step(Fold[_Statistics, Array]):
             **{f"{name}_unknown": int(sites[f"{name}_unknown"].sum()) for name in UNKNOWN},
             "entry_min": float(state.entries.low.min()),
         }
-        verdict = judge(every, self.trace.d).item()
+        verdict = judge(every, self.trace.d, self._sum_errors(state).mean()).item()
         return {**every, **state.row_max.summary(), "verdict": verdict}
 
 

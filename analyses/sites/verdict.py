@@ -1,12 +1,15 @@
 """The verdict on the matrices of a site, from the means of what is measured of them."""
 
 from math import sqrt
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-Verdict = Literal["identity-degenerate", "near-permutation", "near-uniform", "signed", "mixing"]
+Verdict = Literal[
+    "saturated", "identity-degenerate", "near-permutation", "near-uniform", "signed", "mixing"
+]
 WORDS: dict[str | None, str] = {
+    "saturated": "logits spread further than the iterations can balance",
     "identity-degenerate": "matrices sit at the identity",
     "near-permutation": "matrices sit at permutations",
     "near-uniform": "matrices average all streams alike",
@@ -18,19 +21,29 @@ WORDS: dict[str | None, str] = {
 NEAR, SIGNED = 0.2, 0.01
 """Distance over ``sqrt(d - 1)`` up to which matrices are near; share of mass to be signed."""
 
+SATURATED = 0.01
+"""Mean of the largest |sum - 1| above which a Sinkhorn has not balanced its logits."""
+
 Numbers = dict[str, Any]
 
 
-def judge(numbers: Numbers, d: int) -> Any:
-    """The first verdict that holds, for every site or for all; None for d = 1."""
+def judge(numbers: Numbers, d: int, sum_error: Any = 0.0) -> Any:
+    """The first verdict that holds, for every site or for all; None for d = 1.
+
+    Args:
+        numbers: means over samples.
+        d: number of streams.
+        sum_error: the mean of the largest |sum - 1| of matrices that a Sinkhorn balanced; 0 of
+            others, which may have any sums.
+    """
     near = NEAR * sqrt(d - 1)
     holds = [
+        np.broadcast_to(np.asarray(sum_error) > SATURATED, np.shape(numbers["identity_distance"])),
         numbers["identity_distance"] <= near,
         numbers["permutation_distance"] <= near,
         numbers["barycenter_distance"] <= near,
         numbers["negative_mass"] >= SIGNED,
     ]
-    words = np.select(
-        holds, ["identity-degenerate", "near-permutation", "near-uniform", "signed"], "mixing"
-    )
+    *others, rest = get_args(Verdict)
+    words = np.select(holds, others, rest)
     return words.astype(object) if d > 1 else np.full(words.shape, None)

@@ -21,11 +21,12 @@ from birkhoff_cli.analyses.core.quantities import (
     quantity,
 )
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
-from birkhoff_cli.analyses.core.sentences import count
+from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.checkpoints._one import load
+from birkhoff_cli.checkpoints.sites.scaled import rounding_cost
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import BITS
 from birkhoff_cli.provenance import ORIENTATION
@@ -75,6 +76,13 @@ SUMMARY = (
             quantity("count", "tensors of that kind in it", range=AT_LEAST_0),
             quantity("first", "name of the first of them"),
         ),
+    ),
+    quantity(
+        "rounding_cost",
+        "largest change of an entry of H if tensors below 16 bits are off by half a step of their "
+        "format, at the first sites on random streams; null if there are none",
+        range=AT_LEAST_0,
+        good="near 0",
     ),
     quantity("wrappers", "segments of names that compilers and trainers added"),
     quantity("assumptions", "what the file does not say, and what was taken instead", good="none"),
@@ -133,6 +141,7 @@ def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
             {"setting": s.name, "value": s.value, "source": s.source} for s in checkpoint.settings
         ],
         "dtypes": _dtypes(checkpoint),
+        "rounding_cost": rounding_cost(checkpoint),
         "wrappers": list(checkpoint.wrappers),
         "assumptions": list(checkpoint.assumptions),
     }
@@ -151,8 +160,13 @@ def answer(summary: Summary) -> str:
     return (
         f"{summary['format']}, {summary['method']} of d = {summary['d']}: "
         f"{count(summary['sites'], 'site')} in {count(summary['layers'], 'layer')}, mixing tensors "
-        f"in {dtypes}; {count(len(summary['assumptions']), 'assumption')}."
+        f"in {dtypes}{_cost(summary)}; {count(len(summary['assumptions']), 'assumption')}."
     )
+
+
+def _cost(summary: Summary) -> str:
+    cost = summary["rounding_cost"]
+    return "" if cost is None else f", of which less than 16 bits cost {short(cost)} in H"
 
 
 def _inputs(checkpoint: Checkpoint) -> list[str]:

@@ -39,6 +39,9 @@ CODES = {
 """NumPy codes of the dtypes whose values can be read; of ``bfloat16``, that of its bits; the scaled
 blocks of ``q8_0`` are widened by hand."""
 
+FP8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
+"""Dtypes of 8-bit floats, which are of use with their scales only."""
+
 MAX_NAME = 1024
 """Characters of a tensor's name."""
 
@@ -146,6 +149,15 @@ class Store(ABC):
         with refusing(self.path):
             return self._values(name)
 
+    def read_unscaled(self, name: str) -> NDArray[Any]:
+        """A tensor of 8-bit floats as float32, without the scales that belong to it.
+
+        Raises:
+            BadInput: its bytes are damaged or missing.
+        """
+        with refusing(self.path):
+            return self._values(name)
+
     def digest(self) -> dict[str, Any]:
         """Name, size and sha256 of the bytes that were read so far.
 
@@ -185,6 +197,10 @@ class Store(ABC):
 
 def decode(data: bytes | bytearray, dtype: str, order: str = "<") -> NDArray[Any]:
     """Elements as a flat array in native byte order, which can be written to."""
+    if dtype in FP8:
+        import ml_dtypes
+
+        return np.frombuffer(data, getattr(ml_dtypes, dtype)).astype(np.float32)
     raw = np.frombuffer(data, order + CODES[dtype])
     if dtype == "bfloat16":
         import ml_dtypes

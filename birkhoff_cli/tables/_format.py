@@ -2,12 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.content import Content
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 COMPLETE = "the file is complete; nothing in it marks its end"
 """What is assumed of text, which may have been cut at the end of a row."""
+
+MAX_STEPS = 8
+"""Training steps in a message."""
 
 Footer = Callable[[], Mapping[str, str]]
 """What is known only after the last batch, as text by key."""
@@ -108,6 +111,34 @@ class TableFormat(ABC):
         """Sentences about what nothing in a file of this format says."""
         del content
         return ()
+
+    def has_steps(self, content: Content) -> bool:
+        """Whether a table has a column of training steps, as its beginning says, unchecked."""
+        return type(self).read is not TableFormat.read and "step" in self.read(content).names
+
+    def steps(self, content: Content) -> tuple[int, ...]:
+        """Training steps of the models whose matrices a table holds; none if it says none."""
+        from birkhoff_cli.tables._steps import steps
+
+        return steps(content.label, self.read(content)) if self.has_steps(content) else ()
+
+    def trace_of_step(self, content: Content, facts: dict[str, Any], step: int) -> MixingTrace:
+        """What `trace` returns, of the one of several models that is of this training step.
+
+        Raises:
+            BadInput: there is none; and what `trace` raises.
+        """
+        from birkhoff_cli.provenance import recorded
+        from birkhoff_cli.tables import _ordered
+        from birkhoff_cli.tables._columns import TYPES
+        from birkhoff_cli.tables._steps import of_step
+
+        if step not in (known := self.steps(content)):
+            listed = ", ".join(map(str, known[:MAX_STEPS])) or "none"
+            raise BadInput(f"{where(content.label)}: has no step {step}; its steps: {listed}")
+        table = of_step(self.read(content, TYPES), step)
+        trace = _ordered.trace(content, table, facts)
+        return replace(recorded(trace, table.schema.metadata, step), step=step)
 
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """The matrices, in our orientation.

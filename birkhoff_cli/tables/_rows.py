@@ -58,8 +58,8 @@ def refuse_steps(label: Path, parts: Iterable[pa.Table | pa.RecordBatch]) -> Non
         first = step[0] if first is None and len(step) else first
         if (step != first).any():
             raise BadInput(
-                f"{where(label)}: holds several training steps, and a trace is of one; take one, "
-                f"in DuckDB: copy (from 'trace.parquet' where step = {first}) to 'one.parquet'"
+                f"{where(label)}: holds several training steps, and here one is needed; "
+                f"of a file say FILE#step={first}"
             )
 
 

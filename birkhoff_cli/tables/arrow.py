@@ -39,6 +39,15 @@ class Arrow(TableFormat):
         """Whether its digest says that it is as it was written."""
         return content.digest.assumptions
 
+    def has_steps(self, content: Content) -> bool:
+        """By the schema."""
+        import pyarrow as pa
+
+        whole = content.head().startswith(MAGIC)
+        with content.open() as file:
+            opened = pa.ipc.open_file(file) if whole else pa.ipc.open_stream(file)
+            return "step" in opened.schema.names
+
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """At first only headers; later the columns that are asked for, batch by batch."""
         del types

@@ -46,6 +46,10 @@ class Csv(TableFormat):
         del content
         return (COMPLETE,)
 
+    def has_steps(self, content: Content) -> bool:
+        """By the first line."""
+        return b"step" in (name.strip(b'"') for name in _header(content.head())[0])
+
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """The entries of a square matrix are one column."""
         import pyarrow as pa

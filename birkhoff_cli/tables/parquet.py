@@ -35,6 +35,11 @@ class Parquet(TableFormat):
         """Whether its digest says that it is as it was written."""
         return content.digest.assumptions
 
+    def has_steps(self, content: Content) -> bool:
+        """By the footer."""
+        with content.open() as file:
+            return "step" in _open(file).schema_arrow.names
+
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """Only the columns that are asked for, batch by batch."""
         del types

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.containers import Store, TensorInfo, escape, where
+from birkhoff_cli.containers.store import FP8
 
 WRAPPERS = re.compile(
     r"(?<![^.])(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module"
@@ -24,6 +25,9 @@ WRAPPERS = re.compile(
 
 FROZEN = re.compile(r"(?<![^.])original_module\.")
 """PEFT's copy from before the training of what it keeps under ``modules_to_save``."""
+
+SCALE, BLOCK = "_scale_inv", 128
+"""What the scales of a tensor are called behind its name, and the side of the block of each."""
 
 ORDINARY = {"model"}
 """Segments that are no wrapper's: nothing is said about them."""
@@ -44,6 +48,7 @@ class NamedStore:
         prefix: what the names that count begin with, if somebody said it.
         tensors: shape and dtype by bare name, in the order of the file.
         stored: names in the file by bare name.
+        scales: names in the file of the scales of tensors of 8-bit floats, by bare name of these.
         wrappers: segments that were taken out, each once.
     """
 
@@ -68,6 +73,7 @@ class NamedStore:
         for name in frozen:  # of what was trained instead, the frozen copy does not count
             if bare(name) not in self.stored:
                 self._add(name)
+        self.scales = self._take_scales()
         self.tensors: Mapping[str, TensorInfo] = {
             name: store.tensors[stored] for name, stored in self.stored.items()
         }
@@ -83,8 +89,38 @@ class NamedStore:
         return tuple(self._segments)
 
     def read(self, name: str) -> NDArray[Any]:
-        """One tensor, by its bare name; raises what the store's ``read`` does."""
-        return self.store.read(self.stored[name])
+        """One tensor, by its bare name, times its scales; raises what the store's ``read`` does.
+
+        Raises:
+            BadInput: scales that are not those of its blocks.
+        """
+        if name not in self.scales:
+            return self.store.read(self.stored[name])
+        values = self.store.read_unscaled(self.stored[name])
+        dtype = self.store.tensors[self.scales[name]].dtype
+        read = self.store.read_unscaled if dtype in FP8 else self.store.read
+        scale = np.asarray(read(self.scales[name]), np.float32)
+        if scale.size != 1:
+            if scale.shape != tuple(-(-length // BLOCK) for length in values.shape):
+                raise BadInput(
+                    f"{where(self.path)}: '{escape(self.scales[name], 60)}' has shape "
+                    f"{scale.shape}, which is not one number for {BLOCK} x {BLOCK} of "
+                    f"{values.shape}; save the weights again"
+                )
+            for axis, length in enumerate(values.shape):
+                scale = np.repeat(scale, BLOCK, axis).take(range(length), axis)
+        return np.asarray(values * scale.reshape(scale.shape or (1,) * values.ndim))
+
+    def _take_scales(self) -> dict[str, str]:
+        """Names in the file of the scales of 8-bit floats, which are no tensors of their own."""
+        found: dict[str, str] = {}
+        for name, stored in self.stored.items():
+            scale = f"{stored}{SCALE}"
+            if self.store.tensors[stored].dtype in FP8 and scale in self.store.tensors:
+                found[name] = scale
+        for name in found:
+            self.stored.pop(f"{name}{SCALE}", None)
+        return found
 
     def digest(self) -> dict[str, Any]:
         """Name, size and sha256 of what was read."""

@@ -102,7 +102,7 @@ def value(store: NamedStore, site: Site, names: Mapping[str, str], tensor: str) 
 def finite(store: NamedStore, name: str, here: str) -> Array:
     """One tensor by its bare name; ``here`` begins a message about it."""
     dtype = store.tensors[name].dtype
-    if dtype not in FLOATING:
+    if dtype not in FLOATING and name not in store.scales:
         raise Unsupported(f"{here} has dtype {dtype}; convert it to float32")
     with np.errstate(over="ignore"):  # becomes infinity, which is refused below
         found = store.read(name).astype(np.float32, copy=False)
