@@ -13,7 +13,10 @@ from birkhoff_cli.analyses.core.quantities import (
     quantity,
     steps_of,
 )
+from birkhoff_cli.analyses.core.sentences import answer
 from birkhoff_cli.binding import Binding
+
+__all__ = ["answer", "declared", "explain", "with_answer"]
 
 ANSWER = quantity("answer", "the sentence that answers the command's question")
 CELLS = (
@@ -29,18 +32,6 @@ def declared(module: ModuleType) -> Quantities:
         return own
     first = () if any(q.name == STEP.name for q in own) else (STEP,)
     return (*first, *own, steps_of(own))
-
-
-def answer(summary: Mapping[str, Any], module: ModuleType) -> str:
-    """The sentence that a command answers its question with; empty if it has none."""
-    if "results" in summary:
-        return f"{summary['cells']:,} runs are done; each has its numbers in a row below."
-    if not hasattr(module, "answer"):
-        return ""
-    sentence: str = module.answer(summary)
-    if (steps := summary.get("steps")) and len(steps) > 1:
-        return f"At step {summary['step']:,}, the last of {len(steps)} checkpoints: {sentence}"
-    return sentence
 
 
 def with_answer(summary: Mapping[str, Any], module: ModuleType) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def test_a_page_explains_every_number_and_every_column():
     assert len(legends) == len(result.summary)
     every = (*legends, *(c.about for c in result.schema))
     assert all(text in html.unescape(page) for text in every)
+    assert result.answer and result.answer in html.unescape(page)
     assert len(repr(result)) < 100
     nested = at_once(SCHEMA, {"x": [1]}, {"rows": [{"x": 2}], "text": "<b>"})._repr_html_()
     assert "rows[0].x" in nested and "a number &lt;of&gt; rows" in nested and "&lt;b&gt;" in nested

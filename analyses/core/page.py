@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from birkhoff_cli.analyses.core.result import Result
 
 PAGE = """
+{% if answer %}<p>{{ answer }}</p>{% endif %}
 <table>
 <caption>{{ name }}: {{ rows }}</caption>
 <thead><tr><th>number</th><th>value</th><th>meaning</th></tr></thead>
@@ -48,6 +49,7 @@ def page(result: "Result") -> str:
     table = result.table
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(PAGE)
     return template.render(
+        answer=result.answer,
         name=result.name,
         rows=f"{len(table):,} rows",
         numbers=[*_lines(result.summary, _meanings(result))],

@@ -108,6 +108,13 @@ class Result:
         """
         return self._all()[1]
 
+    @property
+    def answer(self) -> str:
+        """The sentence that answers the analysis's question; empty if it has none."""
+        from birkhoff_cli.analyses.core.sentences import answer
+
+        return "" if self.author is None else answer(self.summary, self.author)
+
     def to_pandas(self) -> "pd.DataFrame":
         """The rows as a pandas table; a matrix is an array of arrays.
 

@@ -1,10 +1,24 @@
 """Numbers in the sentence that answers a command's question."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import log
+from types import ModuleType
+from typing import Any
 
 SAME = 1e-9
 """Distance from 1 that is rounding of a sum."""
+
+
+def answer(summary: Mapping[str, Any], module: ModuleType) -> str:
+    """The sentence that a command answers its question with; empty if it has none."""
+    if "results" in summary:
+        return f"{summary['cells']:,} runs are done; each has its numbers in a row below."
+    if "answer" not in vars(module):
+        return ""
+    sentence: str = module.answer(summary)
+    if (steps := summary.get("steps")) and len(steps) > 1:
+        return f"At step {summary['step']:,}, the last of {len(steps)} checkpoints: {sentence}"
+    return sentence
 
 
 def short(value: float) -> str:
