@@ -10,7 +10,7 @@ Source: tokenbender/mHC-manifold-constrained-hyper-connections, ``mhc_h_res_proj
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -21,9 +21,16 @@ from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
+from birkhoff_cli.analyses.geometry.orthogonal import haar
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.geometry.charts import Chart
 
 A, B, C = 3.0, -3.2, 1.2
 """Coefficients ``ns_coeffs`` of the code base: 1 is a fixed point, small values triple."""
+
+SMALLEST = 1e-4
+"""Singular value that five steps, each of which triples it, leave near 0."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,18 @@ class Orthostochastic(Parameterization):
             return batch_first(x * x, 2), pullback
 
         return evaluate
+
+    def chart(self) -> "Chart":
+        """The parameters, which only their direction moves; from starts of every rank."""
+        from birkhoff_cli.analyses.geometry.charts import Parameters
+
+        return Parameters(self, starts=self._of_every_rank)
+
+    def _of_every_rank(self, n: int, rng: np.random.Generator) -> Array:
+        """Parameters ``(p, n)`` with singular values from 1 down to where the steps leave 0."""
+        left, right = (haar(n, self.d, rng) for _ in range(2))
+        values = np.exp(rng.uniform(np.log(SMALLEST), 0, (n, 1, self.d)))
+        return lanes((left * values) @ right, 2).reshape(self.parameters, n)
 
     def initial(self) -> Array:
         """0 on and -8 off the diagonal, as for mHC."""
