@@ -26,7 +26,7 @@ BELOW = (1.0, 0.97, 0.85)
 ALIKE = 0.02
 """Of states that reach a ray at radii this near, one is followed."""
 
-MAX_PASSES = 10
+MAX_PASSES = 6
 """Where neighbours that go on improving one another by little are left."""
 
 COARSE = 1e-2
