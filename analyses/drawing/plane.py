@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from birkhoff_cli.analyses.core.arrays import Array
 
+LIGHT = 0.6
+"""Share of its colour that an area keeps; the rest is white."""
+
 ROOM = 1.02
 """How far beyond the farthest point the axes reach."""
 
@@ -47,13 +50,16 @@ def outline(axes: "Axes", x: "Array", y: "Array", width: float, **more: Any) -> 
 
 
 def cells(axes: "Axes", corners: "Array", color: str) -> None:
-    """Areas of one colour; ``corners`` are complex, ``(cells, corners)``."""
-    from matplotlib.collections import PolyCollection
+    """Areas of one colour, lightened; ``corners`` are complex, ``(cells, corners)``.
 
-    areas = np.stack([corners.real, corners.imag], -1)
-    axes.add_collection(
-        PolyCollection(list(areas), facecolors=color, alpha=0.6, lw=0, antialiased=False)
-    )
+    Opaque, with edges: transparent cells that touch show every seam.
+    """
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgb
+
+    light = tuple(1 - LIGHT * (1 - part) for part in to_rgb(color))
+    areas = list(np.stack([corners.real, corners.imag], -1))
+    axes.add_collection(PolyCollection(areas, facecolors=light, edgecolors=light, lw=0.3))
 
 
 def lines(axes: "Axes", begin: "Array", end: "Array", **style: Any) -> None:
