@@ -42,7 +42,7 @@ def written(format, h=H, seekable=True, group=400):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_groups, "GROUP_BYTES", group)
         batches = made.batches(schema)
-        format.write(batches, schema, sink, lambda: footer(made.summary))
+        format.write(batches, schema, sink, lambda: footer(made.finish()))
     return sink.getvalue()
 
 
