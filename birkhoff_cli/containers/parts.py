@@ -1,7 +1,7 @@
 """A model in several files: shards behind an index, parts with numbers, or the files of ranks.
 
-The header of every file is read and checked; of the tensors, only those that are asked for. One
-file is open at a time, so a model in a thousand shards needs no thousand open files.
+The header of every file is read and checked; of the tensors, only those that are asked for. A few
+files stay open, with their headers, so a model in a thousand shards needs no thousand open files.
 """
 
 import os
@@ -30,6 +30,9 @@ MAX_INDEX = 32 << 20
 """Bytes of the index, some 100 per tensor."""
 
 MAX_PARTS = 1000
+MAX_OPEN = 64
+"""Files that stay open; systems allow 256 and more."""
+
 State = tuple[int, int, int]
 """Inode, size and time of a file, by which one that was replaced is noticed."""
 
@@ -46,7 +49,7 @@ class Parts(Store):
     folder: Path
     homes: Mapping[str, tuple[str, ...]]
     _states: dict[str, State]
-    _open: tuple[str, Store] | None = None
+    _open: dict[str, Store]
 
     def _values(self, name: str) -> NDArray[Any]:
         first, *others = self.homes[name]
@@ -66,14 +69,16 @@ class Parts(Store):
         return values
 
     def _part(self, home: str) -> Store:
-        """The file, open; the one that was open before is closed."""
-        if self._open is not None and self._open[0] == home:
-            return self._open[1]
-        self._shut()
+        """The file, open; the one that was opened first is closed where there are many."""
         path = self.folder / home
-        part = opener(path)(path)
-        self._open = (home, part)
-        if self._states.setdefault(home, _state(part)) != _state(part):
+        if (part := self._open.get(home)) is None:
+            if len(self._open) == MAX_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+            part = self._open[home] = opener(path)(path)
+            state = self._states.setdefault(home, _state_of(os.fstat(part.file.fileno())))
+        else:
+            state = self._states[home]
+        if state != _state_of(path.stat()):
             raise BadInput(f"{where(path)}: changed while it was read; read it again")
         return part
 
@@ -82,14 +87,11 @@ class Parts(Store):
         for name, (sha256, count) in part._read.items():
             self._note(f"{home}/{name}", sha256, count)
 
-    def _shut(self) -> None:
-        if self._open is not None:
-            self._open[1].close()
-        self._open = None
-
     def close(self) -> None:
-        """Close the file that is open."""
-        self._shut()
+        """Close the files that are open."""
+        for part in self._open.values():
+            part.close()
+        self._open.clear()
         super().close()
 
 
@@ -133,7 +135,7 @@ def open_parts(folder: Path, names: Iterable[str], first: Path | None = None) ->
     with refusing(folder):
         check_regular(first or folder / names[0])
         store = Parts(folder, (first or folder / names[0]).open("rb"), 0)
-        store.folder, store._states = folder, {}
+        store.folder, store._states, store._open = folder, {}, {}
         homes: dict[str, tuple[str, ...]] = {}
         tensors: dict[str, TensorInfo] = {}
         try:
@@ -165,9 +167,8 @@ def _add(
     store._take(home, part)
 
 
-def _state(part: Store) -> State:
-    found = os.fstat(part.file.fileno())
-    return found.st_ino, found.st_size, found.st_mtime_ns
+def _state_of(status: os.stat_result) -> State:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _homes(index: Path, weights: Any) -> dict[str, str]:

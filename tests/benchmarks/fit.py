@@ -87,7 +87,7 @@ def main(folder):
             off = np.abs(curves[name] / other - 1).max()
             print(f"{name:12} curves differ by {off:.1e}; ", end="")
             print(f"final {fit['final_loss']:.6f}, floor drawn {fit['floor_drawn']:.6f}, ", end="")
-            print(f"converged after {fit['epochs_to_convergence']:,}")
+            print(f"converged after {fit['epochs_to_convergence']}")
 
 
 if __name__ == "__main__":
