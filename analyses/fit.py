@@ -208,23 +208,34 @@ def answer(summary: Summary) -> str:
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
-    """Means over targets by epoch, with the middle 80 %; or the first learned matrices.
-
-    Of a sweep the loss only, a panel for every cell.
-    """
+    """Means over targets by epoch, with the middle 80 %; or the first learned matrices."""
     names = result.column_names
-    colours = dict(zip(result["method"].unique().to_pylist(), cycle(palette.CURVES), strict=False))
+    colours = _colours(result)
     if "matrix" in names:
         loss_curves.draw_matrices(result, figure, list(colours))
         return
     columns = {name: result[name].to_numpy() for name in names}
-    if "cell" in names:
-        loss_curves.draw_cells(figure, columns, names[1 : names.index("method")], colours)
-    else:
-        shown = [name for name in loss_curves.PANELS if np.isfinite(columns[name]).any()]
-        figure.set_size_inches(3.1 * len(shown) + 1.7, 3.4)
-        panels = figure.subplots(1, len(shown), squeeze=False)[0]
-        for axes, name in zip(panels, shown, strict=True):
-            loss_curves.draw_panel(axes, columns, name, colours)
-            axes.set(xlabel="epoch", ylabel=loss_curves.PANELS[name])
+    shown = [name for name in loss_curves.PANELS if np.isfinite(columns[name]).any()]
+    figure.set_size_inches(3.1 * len(shown) + 1.7, 3.4)
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, name in zip(panels, shown, strict=True):
+        loss_curves.draw_panel(axes, columns, name, colours)
+        axes.set(xlabel="epoch", ylabel=loss_curves.PANELS[name])
     loss_curves.draw_legend(figure, colours, columns["floor"].max() > 0)
+
+
+def draw_sweep(result: "pa.Table", figure: "Figure") -> None:
+    """The loss, a panel for every cell; or the first learned matrices."""
+    names = result.column_names
+    if "matrix" in names:
+        draw(result, figure)
+        return
+    colours = _colours(result)
+    columns = {name: result[name].to_numpy() for name in names}
+    loss_curves.draw_cells(figure, columns, names[1 : names.index("method")], colours)
+    loss_curves.draw_legend(figure, colours, columns["floor"].max() > 0)
+
+
+def _colours(result: "pa.Table") -> dict[str, str]:
+    """A colour for every method."""
+    return dict(zip(result["method"].unique().to_pylist(), cycle(palette.CURVES), strict=False))

@@ -199,6 +199,11 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         axes.set_axis_off()
 
 
+def draw_sweep(result: "pa.Table", figure: "Figure") -> None:
+    """The same: a sweep over regions is several regions."""
+    draw(result, figure)
+
+
 def _outer_first(kinds: Iterable[str]) -> list[str]:
     """A region before those inside it, which would be hidden otherwise."""
     return sorted(sorted(kinds), key=lambda kind: -regions.load(kind)(DISTINCT_SIDE).area)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from birkhoff_cli import files, report
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
-from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.invocation import STAMP, Invocation
 from birkhoff_cli.text import either
 
@@ -36,7 +36,7 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         table = write(result, invocation, rows)
     summary = result.finish()
     if table is not None and invocation.plot is not None:
-        draw(table, invocation.module, invocation.plot)
+        draw(table, invocation.module, invocation.plot, summary)
     report.show(summary, result, invocation, rows)
     if failure := result.failed():
         raise CheckFailed(failure)
@@ -118,11 +118,11 @@ def _keep(
         yield batch
 
 
-def draw(table: "pa.Table", module: ModuleType, path: Path) -> None:
-    """One figure, one file; the painter sees only the table."""
+def draw(table: "pa.Table", module: ModuleType, path: Path, summary: Summary) -> None:
+    """One figure, one file; the painter sees only the table, and its headline numbers."""
     from birkhoff_cli.analyses.core import figure  # a command that draws nothing starts sooner
 
     suffix = path.suffix.lower()
-    drawn = figure.figure_of(table, module)
+    drawn = figure.figure_of(table, module, summary)
     with figure.house_style(), files.opened(path) as sink:
         drawn.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})

@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli.analyses.core import metadata
+from birkhoff_cli.analyses.core import metadata, overview
+from birkhoff_cli.analyses.core.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
+
+    from birkhoff_cli.analyses.core.result import Summary
 
 STYLE: Any = {
     "font.size": 9,
@@ -35,22 +38,63 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def figure_of(table: "pa.Table", module: Any) -> "Figure":
-    """The figure that a module draws of its table; of a series one below the other."""
-    from matplotlib.figure import Figure
+def figure_of(table: "pa.Table", module: Any, summary: "Summary | None" = None) -> "Figure":
+    """The figure of a table: of one run, of a series of checkpoints, or of a sweep.
 
+    Args:
+        table: with the metadata that the command line gives it.
+        module: whose table it is; it draws one run.
+        summary: the headline numbers, of every checkpoint or cell too; None if not known.
+
+    Raises:
+        BadInput: a sweep without its numbers.
+    """
+    meta, summary = metadata.load(table.schema.metadata)["meta"], summary or {}
     with house_style():
-        size = vars(module).get("SIZE", SIZE)
-        tables = list(_by_step(table))
-        figure = Figure(figsize=(size[0], size[1] * len(tables)), layout="constrained")
-        if len(tables) == 1:
-            module.draw(table, figure)
+        if "series" in meta:
+            figure = _series(table, module, summary.get("steps", ()))
+        elif "sweep" in meta and "draw_sweep" not in vars(module):
+            figure = _sweep(meta["sweep"], summary.get("results", ()))
         else:
-            parts: Any = figure.subfigures(len(tables))
-            for part, rows in zip(parts, tables, strict=True):
-                module.draw(rows, part)
+            figure = _figure(vars(module).get("SIZE", SIZE))
+            vars(module).get("draw_sweep" if "sweep" in meta else "draw")(table, figure)
     # a notebook shows only figures of pyplot by itself, which would be kept in memory
     vars(figure)["_repr_png_"] = partial(_png, figure)
+    return figure
+
+
+def _figure(size: tuple[float, float]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained")
+
+
+def _series(table: "pa.Table", module: Any, steps: overview.Rows) -> "Figure":
+    """Numbers over training steps, and below them the first and the last checkpoint."""
+    width, height = vars(module).get("SIZE", SIZE)
+    top = overview.size(len(overview.families(steps, "step"))) if steps else (0.0, 0.0)
+    figure = _figure((max(2 * width, top[0]), height + top[1]))
+    below: Any = figure
+    if steps and overview.families(steps, "step"):
+        halves: Any = figure.subfigures(2, 1, height_ratios=(top[1], height))
+        above, below = halves
+        overview.draw_numbers(above, steps, "step")
+    ends = _ends(table)
+    parts: Any = below.subfigures(1, len(ends), squeeze=False)
+    for part, rows in zip(parts[0], ends, strict=True):
+        module.draw(rows, part)
+    return figure
+
+
+def _sweep(axes: dict[str, Any], results: overview.Rows) -> "Figure":
+    """Numbers over what is swept; a colour for every value of a second option."""
+    if not results:
+        raise BadInput("the table of a sweep holds no headline numbers; run the sweep again")
+    keys = [*results[0]]
+    names = [next(k for k in (f"swept_{axis}", axis) if k in keys) for axis in axes]
+    several = [name for name in names if len({str(row[name]) for row in results}) > 1] or names
+    figure = _figure(overview.size(len(overview.families(results, several[0]))))
+    overview.draw_numbers(figure, results, several[0], several[1] if several[1:] else None)
     return figure
 
 
@@ -62,15 +106,15 @@ def _png(figure: "Figure") -> bytes:
     return file.getvalue()
 
 
-def _by_step(table: "pa.Table") -> "Iterator[pa.Table]":
-    """The tables of a series one by one, as each would be alone; else the table itself."""
-    facts = metadata.load(table.schema.metadata)
-    if "series" not in facts["meta"]:
-        yield table
-        return
+def _ends(table: "pa.Table") -> "list[pa.Table]":
+    """The rows of the first and of the last checkpoint, as each would be alone."""
     import pyarrow.compute as pc
 
-    for step, meta in sorted(facts["meta"]["series"].items(), key=lambda item: int(item[0])):
+    facts = metadata.load(table.schema.metadata)
+    series = sorted(facts["meta"]["series"].items(), key=lambda item: int(item[0]))
+    found = []
+    for step, meta in dict([series[0], series[-1]]).items():
         rows = table.filter(pc.equal(table["step"], int(step))).drop_columns("step")
         meta = meta | {"title": f"{meta.get('title', '')}, step {step}"}
-        yield rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta}))
+        found.append(rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta})))
+    return found

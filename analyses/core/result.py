@@ -144,7 +144,7 @@ class Result:
 
         if self.author is None or "draw" not in vars(self.author):
             raise UsageError(f"{self.name} draws no picture; take its table")
-        return figure_of(self.table, self.author)
+        return figure_of(self.table, self.author, self.summary)
 
     @property
     def author(self) -> ModuleType | None:

@@ -54,7 +54,7 @@ def run(
             f"{where(table)}: '{name}' has no figure; give a table of another command"
         )
     with refusing(table):  # a painter trusts its table, and this one may come from anybody
-        outputs.draw(rows, module, target)
+        outputs.draw(rows, module, target, provenance.summary(rows, table))
     summary = {"figure": str(target), "rows": len(rows)}
     return at_once(SCHEMA, {}, summary, assumptions=assumptions)
 

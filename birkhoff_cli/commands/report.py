@@ -172,7 +172,7 @@ def _section(name: str, module: ModuleType, request: Request, folder: Path) -> d
         found = binding.prepare(own)()
         table = outputs.write(found, invocation)
         if table is not None:  # which it never is where a figure is wanted
-            outputs.draw(table, module, picture)
+            outputs.draw(table, module, picture, found.finish())
         return section | {
             "answer": summaries.answer(found.finish(), module),
             "summary": finite(dict(found.finish())),

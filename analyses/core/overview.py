@@ -1,0 +1,174 @@
+"""Headline numbers of many runs in one picture: over training steps, or over what is swept."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Rows = Sequence[Mapping[str, Any]]
+
+MAX_PANELS, ACROSS = 9, 3
+"""Panels at most, and in a row."""
+
+PANEL = (3.2, 2.1)
+"""Size of a panel in inches."""
+
+ENDS = re.compile(r"_(min|max|mean|median|first|last|p10|p50|p90)$")
+"""Statistics of one quantity share a panel."""
+
+INNER = re.compile(r"_\d+_")
+"""Within a key of rows within a run."""
+
+DARKEST, LIGHTEST = 0.0, 0.88
+"""Ends of the colour map that are dark enough on white."""
+
+ROUNDING = 1e-12
+"""Difference of two numbers, relative to them or to 1, that is none."""
+
+WIDE_RANGE = 100
+"""Positive numbers that span a larger factor are drawn by their logarithms."""
+
+MARKERS = "ov^sDPX*"
+
+
+def families(rows: Rows, x: str) -> dict[str, list[str]]:
+    """Keys of numbers that vary, the statistics of one quantity together, `MAX_PANELS` of them.
+
+    Args:
+        rows: a summary for every run.
+        x: the key that they are drawn over.
+    """
+    found: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for row in rows for key in row):
+        if key not in (x, "cell") and _varies([row.get(key) for row in rows]):
+            found.setdefault(ENDS.sub("", key), []).append(key)
+    whole = {name: keys for name, keys in found.items() if not INNER.search(name)}
+    return dict([*{**whole, **found}.items()][:MAX_PANELS])
+
+
+def _varies(values: Sequence[Any]) -> bool:
+    """Whether values are numbers and differ by more than rounding."""
+    numbers = [v for v in values if v is not None]
+    if not numbers or any(isinstance(v, bool) or not isinstance(v, float | int) for v in numbers):
+        return False
+    apart = max(numbers) - min(numbers)
+    return bool(apart > ROUNDING * max(1.0, *map(abs, numbers)))
+
+
+def size(panels: int) -> tuple[float, float]:
+    """Inches that so many panels take."""
+    panels = max(panels, 1)
+    down = -(-panels // ACROSS)
+    return PANEL[0] * min(panels, ACROSS), PANEL[1] * down + 0.5
+
+
+def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> None:
+    """A panel for every family of numbers, over ``x``; colour says it too, or what is beside.
+
+    Args:
+        figure: a figure or a part of one.
+        rows: a summary for every run.
+        x: key of what is to the right.
+        beside: key of what lines are told apart by, if two things vary.
+    """
+    chosen = families(rows, x)
+    down = -(-len(chosen) // ACROSS)
+    panels = figure.subplots(max(down, 1), min(max(len(chosen), 1), ACROSS), squeeze=False)
+    if not chosen:
+        panels[0, 0].set_axis_off()
+        panels[0, 0].set_title("no number changes", fontsize="small")
+        return
+    words = _words(rows, x)
+    colours = _Colours([row[beside or x] for row in rows])
+    for axes, (name, keys) in zip(panels.flat, chosen.items(), strict=False):
+        for marker, key in zip(MARKERS, keys, strict=False):
+            label = key.removeprefix(name).strip("_") or None
+            _lines(axes, rows, x, key, beside, colours, marker, label)
+        axes.set_title(name.replace("_", " "), fontsize="small")
+        if len(keys) > 1:
+            axes.legend(fontsize="xx-small", frameon=False)
+        if words:
+            axes.set_xticks(range(len(words)), words, fontsize="x-small")
+    for axes in panels.flat[len(chosen) :]:
+        axes.set_axis_off()
+    figure.supxlabel(x.removeprefix("swept_").replace("_", " "), fontsize="medium")
+    colours.explain(figure, panels, (beside or x).removeprefix("swept_").replace("_", " "))
+
+
+def _words(rows: Rows, x: str) -> list[str]:
+    """What is to the right, if it is no number."""
+    values = [row[x] for row in rows]
+    if all(isinstance(v, float | int) for v in values):
+        return []
+    return list(dict.fromkeys(map(str, values)))
+
+
+def _lines(
+    axes: "Axes",
+    rows: Rows,
+    x: str,
+    key: str,
+    beside: str | None,
+    colours: "_Colours",
+    marker: str,
+    label: str | None,
+) -> None:
+    """A line for every value of what is beside, or a single one, and a point for every run."""
+    words = _words(rows, x)
+    groups = dict.fromkeys(row[beside] if beside else None for row in rows)
+    seen = []
+    for group in groups:
+        own = [row for row in rows if beside is None or row[beside] == group]
+        at = [words.index(str(row[x])) if words else row[x] for row in own]
+        values = np.array([np.nan if row.get(key) is None else row[key] for row in own], float)
+        line = "0.7" if beside is None else colours.of([group])[0]
+        axes.plot(at, values, color=line, lw=0.8, zorder=1)
+        shades = colours.of([row[beside or x] for row in own])
+        axes.scatter(at, values, c=shades, s=14, marker=marker, label=label, zorder=2, lw=0)
+        label = None
+        seen.append(values[np.isfinite(values)])
+    known = np.concatenate(seen)
+    if known.size and known.min() > 0 and known.max() > WIDE_RANGE * known.min():
+        axes.set_yscale("log")
+    else:
+        axes.ticklabel_format(axis="y", useOffset=False)
+    axes.tick_params(labelsize="x-small")
+
+
+class _Colours:
+    """Dark to light by number, or in the order of words."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.words = list(dict.fromkeys(map(str, values)))
+        self.numeric = all(isinstance(v, float | int) for v in values)
+        self.low = float(min(values)) if self.numeric else 0.0
+        self.high = float(max(values)) if self.numeric else float(len(self.words))
+
+    def of(self, values: Sequence[Any]) -> Any:
+        """A colour for every value."""
+        import matplotlib as mpl
+
+        at = values if self.numeric else [self.words.index(str(v)) for v in values]
+        share = (np.array(at, float) - self.low) / ((self.high - self.low) or 1)
+        return mpl.colormaps["viridis"](DARKEST + share * (LIGHTEST - DARKEST))
+
+    def explain(self, figure: Any, panels: Any, name: str) -> None:
+        """A colour bar, or a legend of the words."""
+        import matplotlib as mpl
+
+        if self.numeric:
+            shades = mpl.colormaps["viridis"](np.linspace(DARKEST, LIGHTEST, 256))
+            scale = mpl.cm.ScalarMappable(
+                mpl.colors.Normalize(self.low, self.high), mpl.colors.ListedColormap(shades)
+            )
+            figure.colorbar(scale, ax=panels, label=name, shrink=0.8)
+            return
+        marks = [
+            mpl.lines.Line2D([], [], color=self.of([word])[0], marker="o", ls="", label=word)
+            for word in self.words
+        ]
+        figure.legend(handles=marks, loc="outside right center", fontsize="x-small", title=name)

@@ -1,0 +1,129 @@
+"""Sixty checkpoints, and grids of runs: one readable table, one picture."""
+
+import struct
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from birkhoff_cli import engines, outputs
+from birkhoff_cli.analyses.core import overview
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.app import app
+from test_summaries import RUNS, STEPS, folder  # noqa: F401 (a fixture)
+
+COUNT = 60
+SERIES = ("check", "decompose", "degeneration", "depth-drift", "heatmap", "sinkhorn", "slice")
+
+
+@pytest.fixture(scope="module")
+def sixty(tmp_path_factory):
+    """A series of checkpoints that leave the identity."""
+    path = tmp_path_factory.mktemp("sixty")
+    z = np.random.default_rng(0).standard_normal((1, 4, 16))
+    for step in range(1, COUNT + 1):
+        logits = z + (60 - step) * np.eye(4).ravel() / 10
+        np.save(path / f"ckpt_{10 * step}.npy", MHC(4)(logits))
+    return path
+
+
+def height(png):
+    return struct.unpack(">I", png[20:24])[0]
+
+
+@pytest.mark.parametrize("name", (*SERIES, "spectrum"))
+def test_sixty_checkpoints_are_a_readable_table_and_one_picture(name, sixty, birkhoff, tmp_path):
+    plot = () if name == "check" else ("--plot", "many.png")
+    done = birkhoff(name, *sorted(sixty.glob("*.npy")), *plot, env={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("At step 600, the last of 60 checkpoints: ")
+    steps = [line for line in lines[lines.index("steps") :] if line.split()[0].isdigit()]
+    assert [int(line.split()[0]) for line in steps[:COUNT]] == [10 * k for k in range(1, 61)]
+    if plot:
+        assert 400 < height((tmp_path / "many.png").read_bytes()) < 4000
+
+
+class Here:
+    """An executor that runs a task when it is submitted."""
+
+    def submit(self, function, *arguments):
+        task = Future()
+        task.set_result(function(*arguments))
+        return task
+
+
+@contextmanager
+def here(engine, cells):  # noqa: ARG001 (as of the one it stands for)
+    yield Here()
+
+
+SWEPT = {
+    "compare": "d=2,3",
+    "complexity": "width=64,128",
+    "decompose": "starts=1,2",
+    "degeneration": "seed=1,2",
+    "depth-drift": "seed=1,2",
+    "diff": "tolerance=0,1",
+    "distance": "seed=1,2",
+    "fit": "noise=0.1,0.2",
+    "gradients": "noise=0.1,0.2",
+    "heatmap": "seed=1,2",
+    "region": "d=3,4",
+    "similarity": "sequences=1,2",
+    "sinkhorn": "scale=1,2",
+    "slice": "seed=1,2",
+    "spectrum": "seed=1,2",
+    "verify": "tolerance=0,1",
+}
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_a_sweep_is_drawn(name, folder, tmp_path, monkeypatch):  # noqa: F811
+    import typer
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(engines, "executor", here)
+    swept = SWEPT[name].partition("=")[0]
+    words = [*RUNS[name][0], "--sweep", SWEPT[name], "-q"]
+    if f"--{swept}" in words:
+        del words[words.index(f"--{swept}") : words.index(f"--{swept}") + 2]
+    files = (tmp_path / "t.parquet", tmp_path / "t.png", tmp_path / "again.png")
+    command = typer.main.get_command(app)
+    command.main(
+        [name, *words, "-o", str(files[0]), "--plot", str(files[1])], standalone_mode=False
+    )
+    command.main(["plot", str(files[0]), "--plot", str(files[2]), "-q"], standalone_mode=False)
+    assert 200 < height(files[1].read_bytes()) < 4000
+    assert files[1].read_bytes() == files[2].read_bytes()
+
+
+def test_numbers_that_belong_together_share_a_panel():
+    rows = [{"cell": 0, "s": 1, "a_min": 1, "a_max": 2.0, "b": "x", "c": 5, "e": None}]
+    rows += [{"cell": 1, "s": 2, "a_min": 0, "a_max": 3.0, "b": "y", "c": 5, "e": 1.0}]
+    rows += [{"cell": 2, "s": 3, "a_min": 0, "a_max": 3.0, "b": "y", "c": 5, "e": 2.0}]
+    assert overview.families(rows, "s") == {"a": ["a_min", "a_max"], "e": ["e"]}
+
+
+def test_a_grid_of_two_options_is_drawn_against_the_first(birkhoff, tmp_path):
+    words = ("spectrum", "--method", "go-mhc", "-n", "20", "--sweep", "d=3,4", "--sweep", "s=1,2")
+    done = birkhoff(*words, "-o", "t.parquet", "--plot", "t.png", env={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    assert "4 runs are done" in done.stdout and "\nresults\n" in done.stdout
+    assert (tmp_path / "t.png").exists()
+
+
+def test_a_sweep_without_its_numbers_is_refused(tmp_path):
+    import pyarrow as pa
+
+    from birkhoff_cli.analyses import spectrum
+    from birkhoff_cli.analyses.core import metadata
+
+    table = pa.table({"re": [1.0]}).replace_schema_metadata(
+        metadata.dump({"meta": {"sweep": {"s": ["1"]}}})
+    )
+    with pytest.raises(BadInput, match="run the sweep again"):
+        outputs.draw(table, spectrum, tmp_path / "t.png", {})
