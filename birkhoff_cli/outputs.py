@@ -9,7 +9,7 @@ from birkhoff_cli import files, report
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.invocation import STAMP, Invocation
-from birkhoff_cli.text import either
+from birkhoff_cli.text import either, finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,6 +123,6 @@ def draw(table: "pa.Table", module: ModuleType, path: Path, summary: Summary) ->
     from birkhoff_cli.analyses.core import figure  # a command that draws nothing starts sooner
 
     suffix = path.suffix.lower()
-    drawn = figure.figure_of(table, module, summary)
+    drawn = figure.figure_of(table, module, finite(dict(summary)))
     with figure.house_style(), files.opened(path) as sink:
         drawn.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})

@@ -88,6 +88,7 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
         for marker, key in zip(MARKERS, keys, strict=False):
             label = key.removeprefix(name).strip("_") or None
             _lines(axes, rows, x, key, beside, colours, marker, label)
+        _scale(axes, [row[key] for row in rows for key in keys if row.get(key) is not None])
         axes.set_title(name.replace("_", " "), fontsize="small")
         if len(keys) > 1:
             axes.legend(fontsize="xx-small", frameon=False)
@@ -120,7 +121,6 @@ def _lines(
     """A line for every value of what is beside, or a single one, and a point for every run."""
     words = _words(rows, x)
     groups = dict.fromkeys(row[beside] if beside else None for row in rows)
-    seen = []
     for group in groups:
         own = [row for row in rows if beside is None or row[beside] == group]
         at = [words.index(str(row[x])) if words else row[x] for row in own]
@@ -130,9 +130,11 @@ def _lines(
         shades = colours.of([row[beside or x] for row in own])
         axes.scatter(at, values, c=shades, s=14, marker=marker, label=label, zorder=2, lw=0)
         label = None
-        seen.append(values[np.isfinite(values)])
-    known = np.concatenate(seen)
-    if known.size and known.min() > 0 and known.max() > WIDE_RANGE * known.min():
+
+
+def _scale(axes: "Axes", values: Sequence[float]) -> None:
+    """By logarithms where positive numbers span a wide range; else without an offset."""
+    if min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_yscale("log")
     else:
         axes.ticklabel_format(axis="y", useOffset=False)

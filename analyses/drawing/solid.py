@@ -30,7 +30,8 @@ def draw_solid(result: "pa.Table", figure: "Figure") -> None:
     The three cyclic permutations have a third root of unity as z, and w = 0; the swaps the other
     way round. Every two vertices of B_3 are joined by an edge.
     """
-    figure.set_size_inches(9, 6.4)
+    if hasattr(figure, "set_size_inches"):  # not a part of another figure
+        figure.set_size_inches(9, 6.4)
     rows = np.flatnonzero(result["kind"].to_numpy() == "projection")
     rows = rows[:: -(-len(rows) // MAX_POINTS)]
     flat = [result[name].to_numpy()[rows] for name in ("im", "re")]
