@@ -37,8 +37,7 @@ from birkhoff_cli.analyses.core.sentences import capitalise, count, share
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
-from birkhoff_cli.analyses.drawing import captions, plane
-from birkhoff_cli.analyses.drawing.solid import draw_solid
+from birkhoff_cli.analyses.drawing import captions, plane, solid
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
 from birkhoff_cli.analyses.planes.counting import Plane
@@ -264,12 +263,13 @@ def answer(summary: Summary) -> str:
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
     meta = captions.title(result, figure)
-    if meta["solid"]:
-        draw_solid(result, figure)
-        return
     sets = meta["sets"]
     if hasattr(figure, "set_size_inches"):  # not a part of another figure
-        figure.set_size_inches(SIZE[0] * len(sets) / 2, SIZE[1])
+        size = solid.SIZE if meta["solid"] else (SIZE[0] * len(sets) / 2, SIZE[1])
+        figure.set_size_inches(*size)
+    if meta["solid"]:
+        solid.draw_solid(result, figure)
+        return
     kinds = result["kind"].to_numpy()
     for axes, kind in zip(figure.subplots(1, len(sets), squeeze=False)[0], sets, strict=True):
         rows = kinds == kind

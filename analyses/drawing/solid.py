@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
 
+SIZE = (9.0, 6.4)
+"""Of the picture in inches."""
+
 MAX_POINTS = 20_000
 """Points at most in a three-dimensional picture."""
 
@@ -30,8 +33,6 @@ def draw_solid(result: "pa.Table", figure: "Figure") -> None:
     The three cyclic permutations have a third root of unity as z, and w = 0; the swaps the other
     way round. Every two vertices of B_3 are joined by an edge.
     """
-    if hasattr(figure, "set_size_inches"):  # not a part of another figure
-        figure.set_size_inches(9, 6.4)
     rows = np.flatnonzero(result["kind"].to_numpy() == "projection")
     rows = rows[:: -(-len(rows) // MAX_POINTS)]
     flat = [result[name].to_numpy()[rows] for name in ("im", "re")]
