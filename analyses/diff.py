@@ -92,7 +92,7 @@ def run(
     ] = None,
     fail_on: Annotated[
         Literal["transposed", "different"] | None,
-        "exit with 1 if a site is different (transposed: or equal to the transpose)",
+        "exit with 1 if a site is not equal (transposed: only if it is equal to the transpose)",
     ] = None,
 ) -> Result:
     """The largest difference at every site and of the composites up to it.
@@ -258,7 +258,9 @@ def _first(a: MixingTrace, verdicts: Any) -> str | None:
 
 def _failed(a: MixingTrace, record: _Record, fail_on: str | None) -> str | None:
     verdicts = record.verdicts[0]
-    bad = {"different": ["different"], "transposed": ["different", "transposed"]}.get(fail_on or "")
+    bad = {"different": ["different", "transposed"], "transposed": ["transposed"]}.get(
+        fail_on or ""
+    )
     where = np.flatnonzero(np.isin(verdicts, bad or []))
     if not len(where):
         return None

@@ -96,4 +96,4 @@ def test_a_transposed_port_is_found_on_the_command_line(birkhoff, checkpoints, t
     failed = birkhoff("diff", path, "turned.npy", "--fail-on", "transposed", "-o", "t.parquet")
     assert failed.returncode == 1 and (tmp_path / "t.parquet").exists()
     assert "12 of 12 sites are not equal, the first is layers.0.attn" in failed.stderr
-    assert birkhoff("diff", path, "turned.npy", "--fail-on", "different").returncode == 0
+    assert birkhoff("diff", path, "turned.npy", "--fail-on", "different").returncode == 1
