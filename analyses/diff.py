@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "birkhoff diff ckpt.pt trace.parquet",
     "birkhoff diff ours.pt theirs.pt --fail-on different",
-    "birkhoff diff ours.pt theirs.pt --set-b iters=19",
     "birkhoff diff ckpt.pt --against identity --plot contribution.png",
 )
 

@@ -109,9 +109,9 @@ def _straight(path: Path) -> Iterator[BinaryIO]:
 def _renamed(path: Path) -> Iterator[BinaryIO]:
     final = path.resolve()  # through a link: what it points to is replaced, not the link
     remove_stale(final)
-    temporary, file = _created(final)
+    temporary = temporary_path(final)
     try:
-        with file:
+        with _created(temporary) as file:
             with contextlib.suppress(FileNotFoundError):
                 mode = stat.S_IMODE(final.stat().st_mode)
                 if mode != stat.S_IMODE(os.fstat(file.fileno()).st_mode):
@@ -173,15 +173,14 @@ def _mark(final: Path) -> str:
     return f".{final.name.encode()[:MAX_MARK].decode(errors='ignore')}."
 
 
-def _created(final: Path) -> tuple[Path, BinaryIO]:
-    """A temporary file beside a file, locked as long as it is open."""
+def _created(path: Path) -> BinaryIO:
+    """A new file, locked as long as it is open."""
     while True:
-        temporary = temporary_path(final)
-        file = temporary.open("xb")
+        file = path.open("xb")
         _lock(file.fileno(), wait=True)
         with contextlib.suppress(FileNotFoundError):  # taken for stale before it was locked
-            if os.path.samestat(os.fstat(file.fileno()), temporary.stat()):
-                return temporary, file
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
         file.close()
 
 

@@ -559,7 +559,7 @@ def test_two_names_of_one_setting_that_differ_are_refused(tmp_path, rng):
 def test_a_key_that_looks_like_a_setting_and_is_not_known_is_named(tmp_path, rng):
     config = {**CONFIG, "hc_warp": 3, "mhc_tau": 0.05, "mhc_enabled": True, "vocab_size": 9}
     found = checkpoints.read(sharded(tmp_path / "model", tensors(rng), config=config))
-    assert [a.split(" of config")[0] for a in found.assumptions] == [
+    assert [a.split(" of the config")[0] for a in found.assumptions] == [
         "hc_warp = 3",
         "mhc_tau = 0.05",
     ]

@@ -158,6 +158,7 @@ JOINS = {
     "min": np.fmin,
     "entry_min": np.fmin,
     "max": np.fmax,
+    "sum_error": np.fmax,
     "entry_max": np.fmax,
     "unknown": np.add,
     "mass_unknown": np.add,

@@ -83,8 +83,9 @@ class Orthostochastic(Parameterization):
                 for before in reversed(xs[:-1]):
                     slope = _step_pullback(before, slope)
                 slope = slope.reshape(flat.shape) / (norm + self.eps)
-                along = (slope * flat).sum(0) / (norm * (norm + self.eps))
-                return batch_first(slope - flat * along * (norm > 0), 1)
+                length = np.where(norm > 0, norm, 1)  # at 0 the norm has no direction
+                along = (slope * flat).sum(0) / (length * (norm + self.eps))
+                return batch_first(slope - flat * along, 1)
 
             return batch_first(x * x, 2), pullback
 

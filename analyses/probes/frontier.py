@@ -164,9 +164,10 @@ def _rows(reached: Sectors) -> Columns:
     }
 
 
-def _share_outside(region: Region, points: Array) -> float | None:
+def _share_outside(region: Region, points: Array) -> float:
+    """The share beyond a region; where nothing but [-1, 1] is reached, which all hold, 0."""
     if not len(points):
-        return None
+        return 0.0
     return float((region.excess(points.real, points.imag) > REACHED).mean())
 
 
