@@ -9,7 +9,7 @@ import sys
 import pytest
 import typer
 
-from birkhoff_cli import members
+from birkhoff_cli import members, reference
 from birkhoff_cli.app import app
 from conftest import ROOT
 
@@ -127,3 +127,9 @@ def test_a_pipe_of_a_document_runs(line, tmp_path):
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode in ((0, 141) if rest == "head" else (0,)), done.stderr
+
+
+def test_the_reference_is_what_the_declarations_say():
+    """``python -m birkhoff_cli.reference > docs/reference.md`` writes it anew."""
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert text == reference.page()
