@@ -1,5 +1,6 @@
 """What a person reads on the terminal: progress, notes, the answer, the numbers behind it."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,11 +39,13 @@ def show(
     summary: Summary, result: Result, invocation: "Invocation", rows: "Preview | None" = None
 ) -> None:
     """The summary where it was asked for; notes and the legend always on standard error."""
-    _notes(summary, result, invocation)
+    heard = contextlib.suppress(OSError)  # what standard error does not take changes no exit code
+    with heard:
+        _notes(summary, result, invocation)
     stream = sys.stderr if invocation.output == STDOUT else sys.stdout
     if stream is None:
         return
-    with writing("standard output"):
+    with heard if stream is sys.stderr else writing("standard output"):
         if invocation.json:
             told = summaries.with_answer(summary, invocation.module)
             print(json.dumps(finite(told), ensure_ascii=False, default=plain))

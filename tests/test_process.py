@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from birkhoff_cli import files, process
@@ -166,6 +167,17 @@ def test_a_device_is_opened_as_binary_where_that_has_a_flag(tmp_path, monkeypatc
     with files.opened(type(tmp_path)(os.devnull)) as file:
         file.write(b"\n")
     assert flags == [os.O_WRONLY | 1 << 30]
+
+
+def test_a_full_disk_behind_standard_error_changes_no_exit_code(birkhoff, tmp_path):
+    np.save(tmp_path / "h.npy", np.full((2, 3, 3), 1 / 3))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        assert birkhoff("depth-drift", "h.npy", "--json", stderr=full).returncode == 0
+        assert (
+            birkhoff("depth-drift", "h.npy", "-o", "-", "--format", "csv", stderr=full).returncode
+            == 0
+        )
+        assert birkhoff("depth-drift", "none.npy", stderr=full).returncode == 3
 
 
 QUICK = ["--help", "--version", "methods", "spectrum --help", "region --kind karpelevic --json"]
