@@ -85,6 +85,13 @@ def test_shifted_sites(theta, step, words):
     assert explanation == f"shifted by {words}: the second model is ahead at {count} of 8 sites"
 
 
+def test_sites_shifted_around_the_end(theta):
+    explanation = told(model(np.roll(theta, -2, axis=0)), model(theta))["explanation"]
+    assert explanation == "shifted by one layer: the second model is ahead at 6 of 8 sites"
+    half = told(model(np.roll(theta, -4, axis=0)), model(theta))["explanation"]
+    assert " exchanged" in half  # what goes around by half goes both ways
+
+
 def test_what_no_mistake_explains_is_not_explained(theta, rng):
     said = told(model(rng.standard_normal(theta.shape)), model(theta))
     assert said["verdict"] == "different" and said["explanation"] is None

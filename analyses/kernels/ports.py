@@ -106,15 +106,16 @@ def _home(models: Models, site: int) -> int | None:
 
 
 def _shifted(models: Models, found: dict[int, int]) -> tuple[str, int] | None:
-    """All of them by the same number of sites."""
+    """All of them by the same number of sites, perhaps from the last on to the first."""
     (step, count), *_ = Counter(home - site for site, home in found.items()).most_common(1)
     per_layer = len({site.branch for site in models.sites})
-    if count < 2 or count < len(found):
+    total = len(models.sites)
+    around = all((home - site - step) % total == 0 for site, home in found.items())
+    if count < 2 or (count < len(found) and not (around and 2 * abs(step) < total)):
         return None
     layers, rest = divmod(abs(step), per_layer)
     words = {1: "one layer"}.get(layers, f"{layers} layers")
     words = words if layers and not rest else {1: "one site"}.get(abs(step), f"{abs(step)} sites")
-    total = len(models.sites)
     way = "ahead" if step > 0 else "behind"
     return f"shifted by {words}: the second model is {way} at {count} of {total} sites", count
 
