@@ -21,7 +21,7 @@ DOCUMENTS = [
 MAX_FRONT_PAGE = 200
 """Lines that a stranger reads."""
 
-ELSEWHERE = ("reference.md", "kernels.md", "python.md", "checkpoint-formats.md", "CONTRIBUTING.md")
+ELSEWHERE = ("reference", "kernels", "python", "checkpoint-formats", "CONTRIBUTING")
 """Documents whose commands name files that tests of their own write."""
 
 COMMAND = re.compile(r"^birkhoff .+$|`birkhoff ([^`]+)`", re.MULTILINE)
@@ -41,7 +41,7 @@ ADDED = {"fit": "--targets 2", "complexity": "", "region": "", "degeneration": "
 def commands():
     """Every command that the documents show and that can be run as it stands."""
     found = {}
-    for document in (d for d in DOCUMENTS if d.name not in ELSEWHERE):
+    for document in (d for d in DOCUMENTS if d.stem not in ELSEWHERE):
         for match in COMMAND.finditer(document.read_text(encoding="utf-8")):
             line = match[0].strip("`").replace("\\|", "|")
             if not PLACEHOLDER.search(line):
@@ -131,5 +131,5 @@ def test_a_pipe_of_a_document_runs(line, tmp_path):
 
 def test_the_reference_is_what_the_declarations_say():
     """``python -m birkhoff_cli.reference > docs/reference.md`` writes it anew."""
-    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
     assert text == reference.page()

@@ -328,9 +328,11 @@ def test_every_table_can_be_drawn():
     five = pa.concat_tables([curves] * 5)
     swept = five.add_column(0, "noise", pa.compute.divide(cells.cast("float64"), 10.0))
     swept = swept.add_column(0, "cell", cells)
-    for table, panels in ((curves, 2), (angles, 3), (matrices, loss_curves.SHOWN + 1), (swept, 8)):
+    drawn = [(fit.draw, curves, 2), (fit.draw, angles, 3), (fit.draw_sweep, swept, 8)]
+    drawn.insert(2, (fit.draw, matrices, loss_curves.SHOWN + 1))
+    for draw, table, panels in drawn:
         figure = Figure(layout="constrained")
-        fit.draw(table, figure)
+        draw(table, figure)
         figure.draw_without_rendering()
         assert len(figure.axes) == panels
     assert figure.axes[4].get_title() == "noise = 0.4"
