@@ -259,18 +259,19 @@ class Live(nn.Module):
 @pytest.mark.parametrize("name", STANDINS)
 def test_a_live_model_has_the_static_matrices_of_its_checkpoint(checkpoints, name):
     folder = checkpoints / name
-    model, *_ = loaded(folder, **STANDINS[name])
+    model, streams, _ = loaded(folder, **STANDINS[name])
+    count = len(streams)  # the sites of which the recording keeps streams
     checkpoint = formats.read(folder)
     with checkpoint.opened() as store:
         connections = [c.converted(torch.as_tensor) for c in checkpoint.connect(store)]
-    for k, connection in enumerate(connections):
+    for k, connection in enumerate(connections[:count]):
         layer = model.transformer.h[k // 2]
         site = layer.hc_mlp if k % 2 else layer.hc_attn
         site.width_connection = Live(site, connection).mix
     trace = birkhoff.load(model)
-    assert trace.sites == checkpoint.sites
-    np.testing.assert_allclose(trace.matrices, checkpoint.trace().matrices, atol=2e-6)
-    assert birkhoff.depth_drift(trace).summary["sites"] == len(checkpoint.sites)
+    assert trace.sites == checkpoint.sites[:count] and count >= 2
+    np.testing.assert_allclose(trace.matrices, checkpoint.trace().matrices[:, :count], atol=2e-6)
+    assert birkhoff.depth_drift(trace).summary["sites"] == count
 
 
 @pytest.mark.parametrize("name", ["hyper_connections", "manifold_constrained_hyper_connections"])
