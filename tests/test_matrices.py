@@ -240,6 +240,16 @@ def test_a_header_is_never_code(put, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+def test_one_of_several_arrays_is_said_to_be_chosen(tmp_path):
+    """Two arrays of matrices lie in many files; the name decides, and must be told."""
+    path = tmp_path / "truth.npz"
+    path.write_bytes(npz(H=np.eye(3)[None], H_static=np.eye(3)))
+    said = "the array H is meant, one of 2 in the file, by its name"
+    assert said in matrices.read(path).meta["assumptions"]
+    path.write_bytes(npz(H=np.eye(3)[None]))
+    assert not any("is meant" in text for text in matrices.read(path).meta["assumptions"])
+
+
 @pytest.mark.parametrize("format", ["parquet", "arrow", "csv", "ndjson", "npy", "npz"])
 def test_no_beginning_of_a_file_passes_for_the_whole(format, birkhoff, tmp_path, put):
     """In the text formats and in a table of lines the cut must fall inside a row."""

@@ -128,8 +128,22 @@ def read_exactly(file: IO[bytes], size: int) -> bytes:
     return data
 
 
-def array_trace(label: Path, array: NDArray[Any], facts: dict[str, Any]) -> MixingTrace:
-    """The trace of an array of square matrices, whatever its axes are."""
+def array_trace(
+    label: Path, array: NDArray[Any], facts: dict[str, Any], name: str = "", arrays: int = 1
+) -> MixingTrace:
+    """The trace of an array of square matrices, whatever its axes are.
+
+    Args:
+        label: its file.
+        array: the values.
+        facts: provenance.
+        name: of the array.
+        arrays: how many the file holds; that one of several was chosen is said.
+    """
     values = real(array).reshape(four_axes(array.shape))
     sites = array_sites(values.shape[1], "file")
-    return in_memory(values, sites, where(label), meta=assuming(facts, array.shape))
+    meta = assuming(facts, array.shape)
+    if arrays > 1:
+        chosen = f"the array {escape(name, 40)} is meant, one of {arrays} in the file, by its name"
+        meta["assumptions"] = [*meta["assumptions"], chosen]
+    return in_memory(values, sites, where(label), meta=meta)

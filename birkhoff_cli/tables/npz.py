@@ -32,12 +32,13 @@ class Npz(TableFormat):
         """The one array, or the one of several that has a name of matrices."""
         label = content.label
         with content.open() as whole, zipfile.ZipFile(whole) as archive:
-            entry = _entry(label, archive)
+            entry, arrays = _entry(label, archive), len(archive.infolist())
             with archive.open(entry) as file:
                 header = _arrays.read_header(label, file, entry.file_size)
                 values = _arrays.read_values(content, file, header)
                 file.read()  # to the end, where the checksum is compared
-        return _arrays.array_trace(label, values, facts)
+        name = entry.filename.removesuffix(".npy")
+        return _arrays.array_trace(label, values, facts, name, arrays)
 
     def write_arrays(
         self, arrays: Iterable[tuple[str, Array]], notes: Mapping[str, str], sink: BinaryIO

@@ -62,7 +62,8 @@ class Safetensors(TableFormat):
                 )
             require_memory(8 * store.tensors[name].nbytes, where(label))
             values = store.read(name)
-            return _arrays.array_trace(label, values, facts | {"inputs": [store.digest()]})
+            facts = facts | {"inputs": [store.digest()]}
+            return _arrays.array_trace(label, values, facts, name, len(store.tensors))
 
     def write_arrays(
         self, arrays: Iterable[tuple[str, Array]], notes: Mapping[str, str], sink: BinaryIO
