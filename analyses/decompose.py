@@ -33,15 +33,11 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
-from birkhoff_cli.analyses.drawing import axis, captions, term_bars
-from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, PURPLE
-from birkhoff_cli.analyses.geometry.decomposition import decompose, rebuild, terms_bound
+from birkhoff_cli.analyses.drawing import axis, captions, distance_curves, term_bars
+from birkhoff_cli.analyses.geometry.decomposition import terms_bound
 from birkhoff_cli.analyses.geometry.image import Image
-from birkhoff_cli.analyses.geometry.projection import (
-    LARGEST,
-    nearest_doubly_stochastic,
-    nearest_permutation,
-)
+from birkhoff_cli.analyses.geometry.nearest import Numbers, measure_distances
+from birkhoff_cli.analyses.geometry.projection import LARGEST
 from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN, SUM_ERRORS
 
 if TYPE_CHECKING:
@@ -123,9 +119,6 @@ SUMMARY = (
 
 STEP, BLOCK = 2000, 64 << 20
 
-Numbers = dict[str, Any]
-"""Columns by name, a row per matrix."""
-
 
 @analysis
 def run(
@@ -196,7 +189,7 @@ def _steps(
     for h in _chunks(trace, step):
         number = np.arange(start, start + len(h))
         site = number % len(trace.sites)
-        weights, perms, measured = _measure(h)
+        weights, perms, measured = measure_distances(h)
         measured["image_distance"] = np.full(len(h), np.nan) if not image else image.distance(h)
         present = weights > 0
         terms = present.sum(1)
@@ -220,34 +213,6 @@ def _chunks(trace: MixingTrace, step: int) -> Iterator[Any]:
         matrices = block.reshape(-1, trace.d, trace.d)
         for start in range(0, len(matrices), step):
             yield matrices[start : start + step].astype(np.float64)
-
-
-def _measure(h: Any) -> tuple[Any, Any, Numbers]:
-    """Weights, permutations and every number that is one per matrix."""
-    d = h.shape[-1]
-    nearest = nearest_doubly_stochastic(h)
-    weights, perms = decompose(nearest)
-    perm = nearest_permutation(h)
-    vertex = perm[:, :, None] == np.arange(d)
-    return (
-        weights,
-        perms,
-        {
-            "row_error": np.abs(h.sum(-1) - 1).max(-1),
-            "column_error": np.abs(h.sum(-2) - 1).max(-1),
-            "entry_min": h.min((-2, -1)),
-            "barycenter_distance": _norm(h - 1 / d),
-            "permutation_distance": _norm(h - vertex),
-            "nearest_permutation": perm,
-            "polytope_distance": _norm(h - nearest),
-            "nearest": nearest,
-            "reconstruction_error": np.abs(rebuild(weights, perms) - nearest).max((-2, -1)),
-        },
-    )
-
-
-def _norm(h: Any) -> Any:
-    return np.sqrt(np.square(h).sum((-2, -1)))
 
 
 LARGEST_OF = {
@@ -292,14 +257,6 @@ def answer(summary: Summary) -> str:
     )
 
 
-DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
-    "permutation_distance": ("permutation", {"color": BLUE}),
-    "barycenter_distance": ("J/d", {"color": ORANGE}),
-    "polytope_distance": ("doubly stochastic matrix", {"color": GREEN}),
-    "image_distance": ("image", {"color": PURPLE, "ls": "--"}),
-}
-
-
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Weights of the terms of the first matrices, stacked; distances of all, as distributions."""
     meta = captions.title(result, figure)
@@ -308,12 +265,5 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     term_bars.draw_bars(
         left, np.cumsum(first) - 1, result["term"].to_numpy(), result["weight"].to_numpy()
     )
-    for name, (word, style) in DISTANCES.items():
-        values = result[name].to_numpy()[first]
-        if not np.isnan(values).all():
-            against = f"{meta['against']} (upper bound)" if name == "image_distance" else word
-            right.ecdf(values, label=against, **style)
-    right.set(xlabel="Frobenius distance", ylabel="share of matrices at most that far")
-    right.set(xlim=(0, None), ylim=(0, 1.02))
-    captions.legend(right, "from the nearest")
+    distance_curves.draw_distances(right, result, first, meta["against"])
     axis.integers(left.xaxis)
