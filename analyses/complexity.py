@@ -33,7 +33,6 @@ import numpy as np
 
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.analysis import analysis
-from birkhoff_cli.analyses.core.describe import specification
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
@@ -43,6 +42,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.drawing import captions, cost_curves
+from birkhoff_cli.analyses.networks.counts import COUNTS, SITES, count_costs
 from birkhoff_cli.analyses.networks.speed import measure_speed
 
 if TYPE_CHECKING:
@@ -55,22 +55,6 @@ EXAMPLES = (
     "birkhoff complexity --method go-mhc:s=1 --method krom-go-mhc --d 2,4,8,16 --measure",
 )
 
-COUNTS = (
-    column("method", "string", "the method with its options"),
-    column("d", "int32", "number of streams"),
-    column("parameters", "float64", "numbers that make one matrix", nullable=True),
-    column("learned", "float64", "learned numbers of one site (Table 1)", nullable=True),
-    column("model", "float64", "learned numbers of all sites", nullable=True),
-    column(
-        "allocated",
-        "float64",
-        "numbers that the released code allocates for all sites (Table 9)",
-        nullable=True,
-    ),
-    column("flops", "float64", "of one matrix (Table 4, C = 1)", unit="FLOP", nullable=True),
-    column("model_flops", "float64", "of a token's matrices", unit="FLOP", nullable=True),
-    column("reason", "string", "why there is no matrix, or no count", nullable=True),
-)
 SPEEDS = (
     column("batch", "float64", "matrices made at a time", nullable=True),
     column("forward", "float64", "made per second", unit="1/s", nullable=True),
@@ -111,9 +95,7 @@ PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Methods and options in go-mHC's figure 5 and sHC's figure 7."""
 
-LARGEST, EXACT = 128, 2**53
-SITES = 2
-"""Per layer: attention and MLP."""
+LARGEST = 128
 
 
 @analysis
@@ -196,36 +178,11 @@ def _steps(
 ) -> Iterator[Columns]:
     for method in methods:
         for d in sizes:
-            row = _row(method, d, width, layers)
+            row = count_costs(method, d, width, layers)
             if timing is not None:
                 row |= _measured(row, method, d, *timing)
             rows.append(row)
             yield {name: [value] for name, value in row.items()}
-
-
-def _row(method: Parameterization, d: int, width: int, layers: int) -> dict[str, Any]:
-    """The counts of one method at one d."""
-    row: dict[str, Any] = {c.name: None for c in COUNTS} | {"method": specification(method), "d": d}
-    try:
-        there = dataclasses.replace(method, d=d)
-        learned, sites, allocated = there.count(width), SITES * layers, there.allocated(width)
-        counts = {
-            "parameters": there.parameters,
-            "learned": learned,
-            "model": sites * learned,
-            "allocated": None if allocated is None else sites * allocated,
-            "flops": there.flops(),
-            "model_flops": sites * there.flops(),
-        }
-        row |= {name: _number(count) for name, count in counts.items()}
-        there.initial()
-    except BirkhoffError as error:
-        row["reason"] = str(error)
-    return row
-
-
-def _number(count: int | None) -> int | float | None:
-    return count if count is None or count <= EXACT else float(count)
 
 
 def _measured(
