@@ -37,8 +37,7 @@ from birkhoff_cli.analyses.core.sentences import capitalise, count, share
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
-from birkhoff_cli.analyses.drawing import captions, plane, solid
-from birkhoff_cli.analyses.geometry import cycles
+from birkhoff_cli.analyses.drawing import captions, cycle_plane, plane, solid
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
 from birkhoff_cli.analyses.planes.counting import Plane
 from birkhoff_cli.analyses.planes.samplers import InSlice, on_slice
@@ -46,7 +45,6 @@ from birkhoff_cli.analyses.statistics.occupancy import Occupancy
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -281,41 +279,6 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         elif mesh := plane.density(axes, im, re, bins=BINS, least=1.0):
             figure.colorbar(mesh, ax=axes, label="matrices in a cell", shrink=0.8)
         support = Support(**sets[kind]) if sets[kind] else None
-        _outline(axes, meta["d"] if kind == "projection" else 3, support)
-        _frame(axes, re, im)
-        _title(axes, kind, meta["d"], support)
-
-
-def _outline(axes: "Axes", d: int, support: Support | None) -> None:
-    re, im = Support("polygon", d).boundary()
-    axes.plot(im, re, color="0.35", lw=0.8, label="doubly stochastic matrices")
-    for k in range(d):
-        x, y = im[k] * 1.06, re[k] * 1.1
-        side = "center" if abs(x) < 0.1 else "left" if x > 0 else "right"
-        axes.text(x, y, cycles.words(d, k), ha=side, va="center", fontsize="small")
-    if support is not None and support.shape not in ("polygon", "plane"):
-        bound_re, bound_im = support.boundary()
-        marker = "o" if support.shape == "point" else ""
-        plane.outline(axes, bound_im, bound_re, width=1.3, marker=marker, label="exact support")
-    axes.set(xlabel=f"Im z = $\\Sigma_k\\; \\alpha_k \\sin(2 \\pi k/{d})$")
-    axes.set(ylabel=f"Re z = $\\Sigma_k\\; \\alpha_k \\cos(2 \\pi k/{d})$")
-    axes.legend(loc="upper right", fontsize="xx-small", frameon=False)
-
-
-def _frame(axes: "Axes", re: Any, im: Any) -> None:
-    """Room for the names of the vertices beside and below them, and for points beyond."""
-    wide = max(1.0, float(np.abs(im).max(initial=0)))
-    low = min(*(float(line.get_ydata().min()) for line in axes.lines), float(re.min(initial=0)))  # type: ignore[union-attr]
-    high = max(1.0, float(re.max(initial=0)))
-    axes.set(xlim=(-1.6 * wide, 1.6 * wide), ylim=(low - 0.25, high + 0.25), aspect="equal")
-
-
-def _title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:
-    head = f"projection onto the plane of the {d}-cycle"
-    if kind == "slice":
-        head = f"slice: matrices that lie in the plane of {'the' if d == 3 else 'a'} 3-cycle"
-    if support is not None:
-        is_filled = support.shape == "scallops"
-        exact = f"{support.fraction:.4f} of the area" if is_filled else support.words
-        head += f"\nexact: {exact}{'' if support.proven else ' (found numerically)'}"
-    axes.set_title(head, fontsize="small")
+        cycle_plane.outline_sets(axes, meta["d"] if kind == "projection" else 3, support)
+        cycle_plane.frame(axes, re, im)
+        cycle_plane.title(axes, kind, meta["d"], support)
