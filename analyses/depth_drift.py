@@ -50,16 +50,22 @@ from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.drawing import axis, captions, drift_panels
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
+from birkhoff_cli.analyses.statistics.composites import (
+    COLUMN_SUMS,
+    COMPOSITE,
+    GAINS,
+    ROW_SUMS,
+    judge_composite,
+    summarise_composite,
+)
 from birkhoff_cli.analyses.statistics.distributions import COLUMNS, QUANTILE_ERROR
 from birkhoff_cli.analyses.statistics.drift import (
-    CONSERVED,
     DECAYS,
     METRICS,
     Chain,
     Drift,
     Spans,
     decays,
-    judge_drift,
 )
 from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ROW_ERROR
 
@@ -96,43 +102,7 @@ SUMMARY = (
     SAMPLES,
     COLUMN_ERROR,
     ROW_ERROR,
-    *(
-        quantity(
-            f"composite_{side}_{end}", f"{word} {side} sum of the composite", good="1", unity=True
-        )
-        for side in ("column", "row")
-        for end, word in (("min", "smallest"), ("max", "largest"))
-    ),
-    quantity(
-        "composite_spectral_norm_max",
-        "largest singular value of the composite",
-        good="1 or less",
-        unity=True,
-    ),
-    quantity(
-        "composite_spectral_radius_max",
-        "largest modulus of an eigenvalue of the composite",
-        good="1 or less",
-        unity=True,
-    ),
-    quantity(
-        "site_spectral_radius_max",
-        "largest modulus of an eigenvalue of a single matrix",
-        good="1 or less",
-        unity=True,
-    ),
-    quantity(
-        "amax_forward_max",
-        "Amax gain forward: largest absolute row sum of the composite",
-        good="1 or less",
-        unity=True,
-    ),
-    quantity(
-        "amax_backward_max",
-        "Amax gain backward: largest absolute column sum of the composite",
-        good="1 or less",
-        unity=True,
-    ),
+    *COMPOSITE,
     *DECAYS,
     quantity(
         "mean_square_decay_exact",
@@ -225,20 +195,9 @@ class _DepthDrift(Fold[Drift, list[Array]]):
 
     def _summary(self, columns: dict[str, Array], quantile_error: float | None) -> Summary:
         single, chain = self._by_metric(columns)
-        last = {m: {k: _known(v[-1]) for k, v in chain[m].items()} for m in METRICS}
-        composite = {
-            "composite_column_min": last["column_sum"]["min"],
-            "composite_column_max": last["column_sum"]["max"],
-            "composite_row_min": last["row_sum"]["min"],
-            "composite_row_max": last["row_sum"]["max"],
-            "composite_spectral_norm_max": last["spectral_norm"]["max"],
-            "composite_spectral_radius_max": last["spectral_radius"]["max"],
-            "site_spectral_radius_max": _known(np.fmax.reduce(single["spectral_radius"]["max"])),
-            "amax_forward_max": last["amax_forward"]["max"],
-            "amax_backward_max": last["amax_backward"]["max"],
-        }
+        composite = summarise_composite(single, chain)
         return {
-            **_verdict(composite),
+            **judge_composite(composite),
             "layers": len({site.layer for site in self.sites}),
             "sites": len(self.sites),
             "samples": self.samples,
@@ -260,16 +219,6 @@ class _DepthDrift(Fold[Drift, list[Array]]):
         return single, chain
 
 
-def _verdict(numbers: Summary) -> Summary:
-    off = off_one(numbers[key] for key in (*COLUMN_SUMS, *ROW_SUMS, *GAINS))
-    return {"verdict": judge_drift(off), "threshold": CONSERVED}
-
-
-COLUMN_SUMS = ("composite_column_min", "composite_column_max")
-ROW_SUMS = ("composite_row_min", "composite_row_max")
-GAINS = ("amax_forward_max", "amax_backward_max")
-
-
 def answer(summary: Summary) -> str:
     """Whether mass drifts, how fast streams flatten, and whether anything is amplified."""
     columns, rows = (off_one(summary[key] for key in keys) for keys in (COLUMN_SUMS, ROW_SUMS))
@@ -281,10 +230,6 @@ def answer(summary: Summary) -> str:
         f"{capitalise(near_one(columns, rows))}, through "
         f"{count(summary['sites'], 'site')}; {halving(summary['typical_decay'], 'site')}; {gains}."
     )
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _largest_error(sums: Chain) -> float:
