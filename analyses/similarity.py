@@ -27,14 +27,12 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns, site_schema
-from birkhoff_cli.analyses.drawing import axis, bands, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
-from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
+from birkhoff_cli.analyses.drawing import captions, similarity_panels
+from birkhoff_cli.analyses.networks.stream_similarity import STAGES, measure_similarities
 from birkhoff_cli.analyses.networks.token_run import (
     TokenRun,
     batches,
     in_torch,
-    inference,
     sequences_in_batch,
 )
 from birkhoff_cli.analyses.statistics.distributions import (
@@ -45,7 +43,6 @@ from birkhoff_cli.analyses.statistics.distributions import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -97,9 +94,10 @@ SUMMARY = (
     QUANTILE_ERROR,
 )
 
-STREAMS = ("in", "mixed", "out")
-MIXINGS = ("actual", "identity")
-MIXED = STREAMS.index("mixed")
+MIXINGS = {"actual": "H as trained", "identity": "H = I"}
+"""Values of the column mixing, and what pictures call them."""
+
+MIXED = STAGES.index("mixed")
 KEPT = 2**29
 """Bytes of similarities up to which their percentiles are exact."""
 SIZE = (10.0, 3.4)
@@ -162,7 +160,7 @@ class _Tokens:
         model = in_torch(self.run.load())
         variants, step = (model, model.unmixed()), sequences_in_batch(self.run.tokens)
         for batch in batches(self.run.tokens[numbers.start * step : numbers.stop * step]):
-            yield np.stack([_similarities(variant, batch, self.run) for variant in variants])
+            yield np.stack([measure_similarities(variant, batch, self.run) for variant in variants])
 
 
 class _Step(Fold[Distributions, Array]):
@@ -170,7 +168,7 @@ class _Step(Fold[Distributions, Array]):
 
     def __init__(self, run: TokenRun) -> None:
         self.run = run
-        self.shape = (len(MIXINGS), len(run.sites), len(STREAMS))
+        self.shape = (len(MIXINGS), len(run.sites), len(STAGES))
 
     def start(self) -> Distributions:
         samples = self.run.samples
@@ -186,9 +184,9 @@ class _Step(Fold[Distributions, Array]):
         numbers = {name: columns[name].reshape(self.shape) for name in STATISTICS}
         rows = {
             "step": self.run.step,
-            "mixing": np.array(MIXINGS)[:, None, None],
+            "mixing": np.array([*MIXINGS])[:, None, None],
             **{name: c[:, None] for name, c in site_columns(self.run.sites).items()},
-            "streams": np.array(STREAMS),
+            "streams": np.array(STAGES),
             **numbers,
         }
         return (rows,), {"step": self.run.step, **_headline(numbers["mean"]), **state.summary()}
@@ -213,43 +211,6 @@ class _Similarity(Series):
             for run, summary in zip(self.series, summaries, strict=True)
         ]
         return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
-
-
-def _similarities(model: LanguageModel, tokens: Array, source: TokenRun) -> Array:
-    """``(sites, 3, samples)`` of tokens ``(sequences, length)``: before, after mixing, out.
-
-    Raises:
-        BadInput: streams that are not finite.
-    """
-    import torch
-
-    with inference(model):
-        out = []
-        for state in states(model, tokens):
-            stages = torch.stack([_cosine(x) for x in (state.before, state.mixed, state.after)])
-            out.append(stages.flatten(1).numpy())
-    found = np.stack(out)
-    bad = np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))
-    if len(bad) and model.connections[0].d > 1:
-        site = source.sites[bad[0]]
-        raise BadInput(
-            f"{source.source}: the streams of layer {site.layer}, {site.branch} are not finite; "
-            f"the run has probably diverged, try an earlier checkpoint"
-        )
-    return found
-
-
-def _cosine(streams: Array) -> Array:
-    """Mean cosine over pairs of the streams ``(..., d, width)``; NaN for a single one."""
-    import torch
-    from torch.nn.functional import normalize
-
-    d = streams.shape[-2]
-    largest = streams.abs().amax(-1, keepdim=True)  # whose square may be out of range
-    unit = normalize(streams / largest.clamp_min(torch.finfo(streams.dtype).tiny), dim=-1)
-    gram = unit @ unit.mT
-    off = gram.sum((-2, -1)) - gram.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return off / (d * (d - 1)) if d > 1 else off * float("nan")
 
 
 def _headline(means: Array) -> dict[str, float | None]:
@@ -278,74 +239,7 @@ def answer(summary: Summary) -> str:
     )
 
 
-COLOURS = {"actual": BLUE, "identity": ORANGE, "branch": GREEN}
-NAMES = {"actual": "H as trained", "identity": "H = I"}
-
-
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Similarity after mixing with H and with I: over training steps, or over depth."""
     captions.title(result, figure)
-    steps = np.unique(result["step"].to_numpy())
-    if len(steps) > 1:
-        _over_steps(result, figure, steps)
-    else:
-        _over_depth(result, figure)
-
-
-def _pick(result: "pa.Table", mixing: str, streams: str, name: str) -> Array:
-    """One column at one stage, ``(steps, sites)``."""
-    sites = result["site"].to_numpy().max() + 1
-    chosen = (result["mixing"].to_numpy() == mixing) & (result["streams"].to_numpy() == streams)
-    return result[name].to_numpy()[chosen].reshape(-1, sites)
-
-
-def _over_steps(result: "pa.Table", figure: "Figure", steps: Array) -> None:
-    """The papers' figure, a line for every site, and what they leave to the eye: the difference."""
-    import matplotlib as mpl
-
-    identity, actual = (_pick(result, m, "mixed", "mean") for m in ("identity", "actual"))
-    shades = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, identity.shape[1] - 1), "viridis")
-    colours = shades.to_rgba(np.arange(identity.shape[1]))
-    panels = figure.subplots(1, 3)
-    panels[1].sharey(panels[0])
-    lines = {
-        "H = I": identity,
-        "H as trained": actual,
-        "H as trained, minus H = I": actual - identity,
-    }
-    for axes, (title, values) in zip(panels, lines.items(), strict=True):
-        for site in range(values.shape[1]):
-            axes.plot(steps, values[:, site], color=colours[site], lw=1, marker=".", ms=3)
-        axes.set_title(title, fontsize="medium")
-        axis.steps(axes)
-    panels[0].set(ylabel="mean cosine similarity after mixing")
-    panels[2].set(ylabel="difference of the means")
-    axis.reference(panels[2], 0)
-    figure.colorbar(shades, ax=panels[2], label=axis.DEPTH)
-
-
-def _over_depth(result: "pa.Table", figure: "Figure") -> None:
-    """Both models over depth; and what mixing and branch each change at a site."""
-    panels = figure.subplots(1, 2)
-    site = np.arange(_pick(result, "actual", "mixed", "mean").shape[1])
-    for mixing in MIXINGS:
-        _band(panels[0], site, result, mixing)
-    before, mixed, after = (_pick(result, "actual", s, "mean")[0] for s in STREAMS)
-    style = {"marker": ".", "ms": 5, "lw": 1.2}
-    panels[1].plot(site, mixed - before, color=COLOURS["actual"], label="mixing", **style)
-    panels[1].plot(site, after - mixed, color=COLOURS["branch"], label="branch", **style)
-    axis.reference(panels[1], 0)
-    panels[0].set(ylabel="cosine similarity after mixing")
-    panels[1].set(ylabel="change of the mean at the site")
-    captions.legend(panels[0], "mean, 10-90 %")
-    captions.legend(panels[1], "H as trained")
-    for axes in panels:
-        axis.depth(axes)
-
-
-def _band(axes: "Axes", site: Array, result: "pa.Table", mixing: str) -> None:
-    low, mean, high = (_pick(result, mixing, "mixed", n)[0] for n in ("p10", "mean", "p90"))
-    colour = COLOURS[mixing]
-    bands.band(axes, site, low, high, colour, opacity=0.25)
-    dashes = "--" if mixing == "identity" else "-"
-    axes.plot(site, mean, dashes, color=colour, lw=1.4, marker=".", ms=5, label=NAMES[mixing])
+    similarity_panels.draw_similarity(result, figure, MIXINGS)

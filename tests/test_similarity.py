@@ -14,6 +14,7 @@ from birkhoff_cli.analyses import similarity
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.threads import one_thread
 from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.networks.stream_similarity import mean_cosine
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from test_language_model import (
     BLOCK,
@@ -136,7 +137,7 @@ def test_streams_that_point_anywhere_at_any_scale():
     a, b = [1.0, 0.0], [0.0, 2.0]
     pairs = [[a, b], [a, [-3.0, 0.0]], [[1.0, 1.0], [2.0, 2.0]], [a, [0.0, 0.0]]]
     for scale in (1e-30, 1.0, 1e30):
-        found = similarity._cosine(scale * torch.tensor(pairs))
+        found = mean_cosine(scale * torch.tensor(pairs))
         assert worst(found, np.array([0, -1, 1, 0])) <= 1e-6
 
 
