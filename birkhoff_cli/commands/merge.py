@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Any
 
-from birkhoff_cli import files, provenance, summaries, sweeps
+from birkhoff_cli import files, grids, provenance, summaries
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
@@ -116,7 +116,7 @@ def _check(path: Path, shard: Any, first_path: Path, first: Any) -> None:
 def _check_cells(path: Path, first: Any, cells: list[int]) -> None:
     with refusing(path):
         expected = prod(map(len, provenance.facts(first, path)["meta"]["sweep"].values()))
-        if expected > sweeps.MAX_CELLS:
+        if expected > grids.MAX_CELLS:
             raise ValueError("cells")
     twice = [k for k in set(cells) if cells.count(k) > 1] if len(set(cells)) < len(cells) else []
     missing = sorted(set(range(expected)) - set(cells))
