@@ -36,13 +36,12 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.drawing import captions, palette
+from birkhoff_cli.analyses.drawing import captions, gradient_panels
 from birkhoff_cli.analyses.fitting.crosstalk import crosstalk
 from birkhoff_cli.analyses.fitting.jacobian import measure
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -226,89 +225,17 @@ def _whole(rank: float) -> int | None:
     return None if np.isnan(rank) else int(rank)
 
 
-COLOURS = (
-    palette.BLUE,
-    palette.ORANGE,
-    palette.GREEN,
-    palette.VERMILION,
-    palette.SKY,
-    palette.PURPLE,
-    palette.BLACK,
-    palette.GREY,
-)
-NEAREST = 1e-8
-"""Distances that the picture shows."""
-
-
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Norm and rank over the distance to the vertex; parts of a mixture's over the weight."""
     meta = meta_of(result)
-    paths = _paths(result)
+    paths = gradient_panels.paths_by_method(result)
     mixtures = [path for path in paths.values() if not np.isnan(path["gate"].astype(float)).any()]
     panels = figure.subplots(1, 2 + bool(mixtures))
     figure.set_size_inches(3.5 * len(panels), 3.9)
-    for k, (name, path) in enumerate(paths.items()):
-        _curve(panels[0], path, path["norm"], COLOURS[k % len(COLOURS)], name)
-        beside = path["rank"] + 0.06 * (k - len(paths) / 2)  # so that equal ranks show
-        _curve(panels[1], path, beside, COLOURS[k % len(COLOURS)], None)
-        panels[1].axhline((path["d"][0] - 1) ** 2, color="0.5", lw=0.7, ls=":")
-    if any(_seen(path).any() for path in paths.values()):  # d = 1 has nothing above 0
-        panels[0].set(xscale="log", yscale="log")
-        panels[1].set(xscale="log")
-    label = "distance of H to the nearest permutation"
-    panels[0].set(xlabel=label, ylabel=f"Frobenius norm of dH/d$\\theta$, {meta['dtype']}")
-    panels[1].set(xlabel=label, ylabel="rank of dH/d$\\theta$ (dotted: of the polytope)")
-    _dead(panels[0], [name for name, p in paths.items() if not p["norm"][p["scale"] == 1].any()])
+    gradient_panels.draw_norms(panels[0], paths, meta["dtype"])
+    gradient_panels.draw_ranks(panels[1], paths)
     if mixtures:
-        _parts(panels[2], mixtures[0])
+        gradient_panels.draw_parts(panels[2], mixtures[0])
         name = meta.get("mixture", "mHC-lite")  # the only one in tables of version 0.1
         panels[2].set(ylabel=f"parts of {name}'s gradient")
     captions.legend_below(figure, panels[0], columns=4, heading="circle: the start")
-
-
-def _paths(result: "pa.Table") -> dict[str, Columns]:
-    """The rows of every method's path, by its name, with d where there are several."""
-    table = {name: result[name].to_numpy() for name in result.schema.names}
-    several = len(set(table["d"].tolist())) > 1
-    places: dict[str, list[int]] = {}
-    for k in np.flatnonzero(table["kind"] == "path").tolist():
-        name = table["method"][k] + (f", d = {table['d'][k]}" if several else "")
-        places.setdefault(name, []).append(k)
-    return {name: {c: v[at] for c, v in table.items()} for name, at in places.items()}
-
-
-def _curve(axes: "Axes", path: Columns, y: Array, colour: str, label: str | None) -> None:
-    """Over distances that are not too small to show; the start is a circle."""
-    x = path["vertex_distance"]
-    seen = _seen(path)
-    axes.plot(x[seen], y[seen], color=colour, lw=1.3, label=label)
-    start = seen & (path["scale"] == 1)
-    axes.plot(x[start], y[start], "o", color=colour, ms=5)
-
-
-def _seen(path: Columns) -> Array:
-    """Points that a logarithmic scale can show."""
-    seen: Array = (path["vertex_distance"] >= NEAREST) & (path["norm"] > 0)
-    return seen
-
-
-def _dead(axes: "Axes", names: list[str]) -> None:
-    if names:
-        sentence = "exactly 0 at the start:\n" + "\n".join(names)
-        axes.text(0.98, 0.03, sentence, transform=axes.transAxes, ha="right", fontsize="x-small")
-
-
-def _parts(axes: "Axes", path: Columns) -> None:
-    """Parts of the gradient in a weight, in modulus, as the weight of the target goes to 1."""
-    far = 1 - path["gate"].astype(float)
-    for name, dashes, colour in (
-        ("signal", "-", palette.BLUE),
-        ("crosstalk", "--", palette.VERMILION),
-        ("noise_floor", ":", "0.3"),
-        ("logit_gradient", "-.", palette.GREEN),
-    ):
-        label = name.replace("_", " ")
-        axes.plot(far, np.abs(path[name].astype(float)), dashes, color=colour, lw=1.3, label=label)
-    axes.set(xscale="log", yscale="log", xlim=(NEAREST, 1.5), ylim=(NEAREST, 2))
-    axes.set(xlabel="1 - weight of the target permutation")
-    captions.legend(axes, loc="lower right")
