@@ -12,8 +12,9 @@ from birkhoff_cli.analyses import verify
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.geometry.recipes import CODE_BASES
 from birkhoff_cli.analyses.kernels.golden import CASES, SIDES, draw_vectors, nearest
+from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import VARIANTS
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.analyses.parameterizations.mhc import MHC, VARIANTS
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from test_kernels import CODE
 
 

@@ -20,7 +20,7 @@ Source: mHC, arXiv:2512.24880; the variants from their code, as measured on its 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
-from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, OTHER, CodeBase, EpsOn, Name
+from birkhoff_cli.analyses.geometry.recipes import Name
 from birkhoff_cli.analyses.geometry.sinkhorn import (
     Balancing,
     Guard,
@@ -48,61 +48,21 @@ from birkhoff_cli.analyses.geometry.sinkhorn import (
     sweep,
     sweep_with_pullback,
 )
+from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import (
+    EPS,
+    UNIFORM_START,
+    VARIANTS,
+    Settings,
+)
 from birkhoff_cli.analyses.regions import _known_reach as known_reach
 from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
 
-Start = Literal["usual", "shifted", "powers"]
-
-
-class Settings(NamedTuple):
-    """What a variant fixes; the fields of `MHC` say what they mean, and one is no option.
-
-    Attributes:
-        start: what is swept: a softmax with guard ``add`` and else powers over their largest
-            (``usual``), those powers with any guard (``shifted``), or powers as they are.
-    """
-
-    iters: int
-    tau: float
-    last: Side
-    guard: Guard
-    eps: float
-    clip: float = math.inf
-    start: Start = "usual"
-
-
-GUARDS: Mapping[EpsOn, Guard] = {"none": "log", "floor": "floor"}
-"""Of recipes whose eps is not added."""
-
-
-def _settings(base: CodeBase) -> Settings:
-    """A code base's settings, turned to our orientation."""
-    recipe = base.recipe
-    start: Start = "powers" if recipe.start == "raw" else "usual"
-    if (recipe.start, recipe.eps_on) == ("max", "sums"):
-        start = "shifted"
-    return Settings(
-        round(recipe.iters),
-        recipe.tau,
-        OTHER[recipe.last] if base.transposed else recipe.last,
-        GUARDS.get(recipe.eps_on, "add"),
-        recipe.eps,
-        recipe.clamp,
-        start,
-    )
-
-
-VARIANTS: Mapping[str, Settings] = {name: _settings(CODE_BASES[name]) for name in get_args(Name)}
 MAX_VARIED_ITERS = 61
 VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Settings that a port may have in place of its model's."""
-
-UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev", "xing", "motif")
-EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
-"""For a guard that the variant does not have."""
 
 
 @dataclass(frozen=True)

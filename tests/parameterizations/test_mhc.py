@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.parameterization import COLUMNS, NONNEGATIVE, ROWS
 from birkhoff_cli.analyses.geometry.sinkhorn import log_sweep, narrow, sweep
-from birkhoff_cli.analyses.parameterizations.mhc import MHC, VARIANTS
+from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import VARIANTS
+from birkhoff_cli.analyses.parameterizations.mhc import MHC
 
 WIDE = np.longdouble
 """Exponent range 1e4932: the linear domain needs no care even for logits of range 2000."""
