@@ -14,7 +14,7 @@ less the curves show it.
 Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, cycle
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,14 +22,15 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.ensemble import Sampler
-from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, D, judged, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, short
-from birkhoff_cli.analyses.core.table import Schema, column
-from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.analyses.drawing import loss_curves, palette
+from birkhoff_cli.analyses.core.table import Columns, Schema, column
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.drawing import loss_curves, loss_pairs, palette
+from birkhoff_cli.analyses.fitting.chosen import LeftOut, against, fits_of
 from birkhoff_cli.analyses.fitting.curves import CONVERGED, QUANTITIES, Fit
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan
@@ -83,6 +84,13 @@ SUMMARY = (
     quantity("fits", "every method after the last epoch", rows=QUANTITIES),
 )
 
+BESIDE = (
+    *SCHEMA[:4],
+    column("against", "string", "the first method, and its options but d"),
+    column("loss_against", "float64", "its loss for the same target at the same epoch"),
+    *SCHEMA[4:6],
+)
+
 MATRICES = (
     column("method", "string", "the method and its options but d"),
     column("sample", "int64", "sample of the target; those of the next method follow"),
@@ -125,7 +133,9 @@ def run(
         float | None, "of the first parameters: 1 if not given, 0 around the published start"
     ] = None,
     table: Annotated[
-        Literal["curves", "matrices"], "rows: losses and distances by epoch, or what was learned"
+        Literal["curves", "against", "matrices"],
+        "rows: losses and distances by epoch; losses beside those of the first method, whose "
+        "picture is loss against loss; or what was learned",
     ] = "curves",
     seed: Seed = 0,
 ) -> Result:
@@ -152,35 +162,48 @@ def run(
         seed: of targets, data and starts, each drawn from a child of its own.
 
     Returns:
-        With ``curves`` a row for every method, target and kept epoch; with ``matrices`` the
-        learned matrices in the columns of a trace. The summary has ``targets``, ``d``, ``epochs``
-        and ``fits``: for every method means over targets after the last epoch, the floors, and
+        With ``curves`` a row for every method, target and kept epoch; with ``against`` for all
+        but the first method, whose losses stand beside them; with ``matrices`` the learned
+        matrices in the columns of a trace. The summary has ``targets``, ``d``, ``epochs`` and
+        ``fits``: for every method means over targets after the last epoch, the floors, and
         ``epochs_to_convergence``: the first kept epoch from which on the mean loss stays within
         5 % of its last value; null unless that is the last fifth of the run or more.
 
+        A method that is too large for this d is left out, which is said, unless all are.
+
     Raises:
         UsageError: no method, methods or targets of several d, a number out of range.
+        TooLarge: every method is too large.
         BirkhoffError: a loss that is no longer finite.
     """
+    alone = table == "against" and len(methods) < 2
+    require(not alone, "--table against with one method", "--method twice or more")
     d = common_d(trace, methods)
     of_targets, of_data, *of_methods = generator(seed).spawn(2 + len(methods))
     goals, places = chosen_targets(trace, sampler, targets, d, of_targets)
     data = Data(examples, features, sparsity, noise, projector_noise)
     problem = posed(goals, data, objective, readout, of_data)
     plan = Plan(epochs, optimizer, learning_rate, start, spread)
-    fits = [
-        Fit(k, method, problem, plan, child)
-        for k, (method, child) in enumerate(zip(methods, of_methods, strict=True))
-    ]
-    curves = table == "curves"
-    tables = (fit.curves() if curves else fit.matrices(places) for fit in fits)
+    fits, left_out = fits_of(methods, problem, plan, of_methods, needed=int(table == "against"))
+    meta = {**(trace.meta if trace else {}), "d": d}
+    if left_out:
+        meta["assumptions"] = [*meta.get("assumptions", ()), *left_out]
     return Result(
-        schema=SCHEMA if curves else _matrix_schema(d),
-        steps=chain.from_iterable(tables),
+        schema={"curves": SCHEMA, "against": BESIDE}.get(table) or _matrix_schema(d),
+        steps=_steps(fits, table, places),
         summarise=lambda: _summary(len(goals), d, epochs, fits),
         total=sum(fit.total for fit in fits),
-        meta={**(trace.meta if trace else {}), "d": d},
+        meta=meta,
     )
+
+
+def _steps(
+    fits: Sequence[Fit | LeftOut], table: str, places: tuple[Site, ...]
+) -> Iterator[Columns]:
+    if table == "against":
+        return against(fits)
+    curves = table == "curves"
+    return chain.from_iterable(fit.curves() if curves else fit.matrices(places) for fit in fits)
 
 
 def _matrix_schema(d: int) -> Schema:
@@ -188,16 +211,16 @@ def _matrix_schema(d: int) -> Schema:
     return (*places, matrix._replace(kind=f"matrix<float64>[{d}]"))
 
 
-def _summary(targets: int, d: int, epochs: int, fits: Sequence[Fit]) -> Summary:
+def _summary(targets: int, d: int, epochs: int, fits: Sequence[Fit | LeftOut]) -> Summary:
     rows = [fit.summary() for fit in fits]
-    moving = any(row["epochs_to_convergence"] is None for row in rows)
+    moving = any(row["epochs_to_convergence"] is None for row in rows if "left_out" not in row)
     verdict = {"verdict": "moving" if moving else "converged", "threshold": CONVERGED}
     return {**verdict, "targets": targets, "d": d, "epochs": epochs, "fits": rows}
 
 
 def answer(summary: Summary) -> str:
     """Which method comes nearest to the targets, and how many have converged."""
-    rows = summary["fits"]
+    rows = [row for row in summary["fits"] if "left_out" not in row]
     best = min(rows, key=lambda row: row["final_loss"])
     done = sum(row["epochs_to_convergence"] is not None for row in rows)
     return (
@@ -215,6 +238,9 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         loss_curves.draw_matrices(result, figure, list(colours))
         return
     columns = {name: result[name].to_numpy() for name in names}
+    if "against" in names:
+        loss_pairs.draw_pairs(figure, columns)
+        return
     shown = [name for name in loss_curves.PANELS if np.isfinite(columns[name]).any()]
     figure.set_size_inches(3.1 * len(shown) + 1.7, 3.4)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
@@ -232,7 +258,11 @@ def draw_sweep(result: "pa.Table", figure: "Figure") -> None:
         return
     colours = _colours(result)
     columns = {name: result[name].to_numpy() for name in names}
-    loss_curves.draw_cells(figure, columns, names[1 : names.index("method")], colours)
+    swept = names[1 : names.index("method")]
+    if "against" in names:
+        loss_pairs.draw_pairs(figure, columns, swept)
+        return
+    loss_curves.draw_cells(figure, columns, swept, colours)
     loss_curves.draw_legend(figure, colours, columns["floor"].max() > 0)
 
 

@@ -200,4 +200,4 @@ def _typed_methods(args: Sequence[str]) -> Iterator[str]:
         if option == "--method":
             yield value
         if option == "--sweep" and value.startswith("method="):
-            yield from value.removeprefix("method=").split(",")
+            yield from methods.several(value.removeprefix("method="))

@@ -32,7 +32,7 @@ def read_axes(texts: Sequence[str], request: Request) -> dict[str, list[str]]:
             raise UsageError(f"--sweep {word} is there twice; say all its values in one")
         if name in request.typed:
             raise UsageError(f"{dashes(name)} has no effect, as --sweep varies it; leave it out")
-        axes[name] = rest.split(",")
+        axes[name] = options[name].parts(rest)
         _check(options[name], axes[name])
     cells = prod(map(len, axes.values()))
     if cells > MAX_CELLS:

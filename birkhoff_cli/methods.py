@@ -84,6 +84,24 @@ def parse(text: str) -> Specification:
     return Specification(text, _load(word), options)
 
 
+def several(text: str) -> list[str]:
+    """Methods with commas between them, ``mhc,go-mhc:s=1,draw=haar``.
+
+    A comma before ``option=value``, or before a number, is of the options of the method before it.
+    """
+    found: list[str] = []
+    for part in text.split(","):
+        if found and (NUMBER.fullmatch(part) or "=" in part.partition(":")[0]):
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
+
+
+NUMBER = re.compile(r"[\s\d.x]+")
+"""The rest of a value such as 2,2."""
+
+
 def make(
     spec: "str | Parameterization | Method | Callable[[Array], Array]",
     *,

@@ -32,6 +32,7 @@ class Option:
         choices: makes the words that it can be, if they are not in its type.
         offers: makes the words that a shell offers, if it can be others too.
         stands_for: what the help shows in place of a value.
+        split: takes several values in one text apart, if commas alone do not.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Option:
     choices: Callable[[], Sequence[str]] | None = None
     offers: Callable[[], Sequence[str]] | None = None
     stands_for: str | None = None
+    split: Callable[[str], list[str]] | None = None
 
     @property
     def label(self) -> str:
@@ -75,6 +77,10 @@ class Option:
             (kind,) = get_args(values.plain(self.kind))
             return [values.read(kind, word, self.label) for word in text]
         return values.read(self.kind, text, self.label)
+
+    def parts(self, text: str) -> list[str]:
+        """The texts of several values that stand in one, as ``--sweep`` takes them."""
+        return text.split(",") if self.split is None else self.split(text)
 
     @property
     def words(self) -> Sequence[str]:

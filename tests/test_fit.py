@@ -392,3 +392,48 @@ def test_the_rows_that_table_chooses_do_not_stand_against_json(birkhoff):
     words = ("fit", "--method", "mhc", "--d", "2", "--targets", "1", "--epochs", "2")
     done = birkhoff(*words, "--table", "matrices", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["targets"] == 1
+
+
+def test_losses_stand_beside_those_of_the_first_method():
+    methods = (GoMHC(3, s=2), MHCLite(3), Identity(3))
+    curves = run(*methods, targets=3, epochs=20).table.to_pylist()
+    beside = run(*methods, targets=3, epochs=20, table="against")
+    found = beside.table.to_pylist()
+    loss = {(r["method"], r["target"], r["epoch"]): r["loss"] for r in curves}
+    assert {r["method"] for r in found} == {"mhc-lite", "identity"}
+    assert len(found) == len(curves) * 2 // 3
+    for row in found:
+        place = row["target"], row["epoch"]
+        assert row["loss"] == loss[row["method"], *place]
+        assert row["loss_against"] == loss["go-mhc, s = 2", *place]
+    assert [f["final_loss"] for f in beside.summary["fits"]] == [
+        f["final_loss"] for f in run(*methods, targets=3, epochs=20).summary["fits"]
+    ]
+    with pytest.raises(UsageError, match="twice or more"):
+        run(GoMHC(3), table="against")
+
+
+def test_loss_against_loss_is_drawn_epoch_by_epoch():
+    table = run(GoMHC(3, s=2), MHCLite(3), targets=4, epochs=30, table="against").table
+    figure = Figure()
+    fit.draw(table, figure)
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("loss of go-mhc, s = 2", "loss of mhc-lite")
+    both = np.array([table[name] for name in ("loss_against", "loss")]).T.reshape(-1, 4, 2)
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), both.mean(1), rtol=1e-12)
+    np.testing.assert_array_equal(axes.collections[0].get_offsets(), both[-1])
+
+
+def test_a_method_that_is_too_large_is_left_out_and_said(birkhoff):
+    words = ("--targets", "1", "--epochs", "2", "--json", "--d", "16")
+    methods = ("--method", "mhc-lite", "--method", "kromhc")
+    done = birkhoff("fit", *methods, *words)
+    assert done.returncode == 0, done.stderr
+    lite, kron = json.loads(done.stdout)["fits"]
+    assert "mhc-lite with d = 16 is left out: " in done.stderr
+    assert (lite["method"], lite["final_loss"]) == ("mhc-lite", None)
+    assert lite["left_out"] == "20,922,789,888,000 parameters are too many"
+    assert kron["final_loss"] > 0 and "left_out" not in kron
+    for refused in (("--method", "mhc-lite"), (*methods, "--table", "against")):
+        done = birkhoff("fit", *refused, *words)
+        assert (done.returncode, done.stderr.count("\n")) == (6, 1)

@@ -208,3 +208,25 @@ def test_a_shard_of_another_hand_is_refused(sweep, birkhoff, tmp_path):
         pq.write_table(table, tmp_path / "y.parquet")
         merge.run([tmp_path / "y.parquet"], output=tmp_path / "whole.parquet")
     assert not (tmp_path / "whole.parquet").exists()
+
+
+def test_a_sweep_takes_samplers_with_options_of_their_own(birkhoff):
+    words = ("fit", "--method", "kromhc", "--d", "4", "--targets", "3", "--epochs", "2", "--json")
+    samplers = ["mhc:draw=polytope", "go-mhc:s=1,draw=haar", "kromhc:factors=2,2,draw=uniform"]
+    done = birkhoff(*words, "--sweep", f"sampler={','.join(samplers)}", "-o", "t.parquet")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    assert [row["sampler"] for row in results] == samplers
+    for row in results:
+        alone = json.loads(birkhoff(*words, "--sampler", row["sampler"]).stdout)
+        assert row["fits_0_final_loss"] == alone["fits"][0]["final_loss"]
+
+
+def test_a_sweep_takes_methods_with_options_of_their_own(birkhoff):
+    sweep = "method=go-mhc:s=1,field=complex,kromhc:factors=2x2,mhc"
+    done = birkhoff("compare", "-n", "30", "--sweep", sweep, "-o", "t.parquet", "--json")
+    assert done.returncode == 0, done.stderr
+    methods = [row["swept_method"] for row in json.loads(done.stdout)["results"]]
+    assert methods == ["go-mhc:s=1,field=complex", "kromhc:factors=2x2", "mhc"]
+    done = birkhoff("compare", "--sweep", "method=mhc,kromch", "-o", "t.parquet")
+    assert (done.returncode, "did you mean 'kromhc'" in done.stderr) == (2, True)

@@ -64,6 +64,7 @@ QUANTITIES = (
         range=AT_LEAST_0,
         good="near 0",
     ),
+    quantity("left_out", "why the method is too large for this d; not there if it was fitted"),
 )
 """What `Fit.summary` gives."""
 

@@ -27,7 +27,13 @@ SEVERAL = "go-mhc:s=2, once for each; see birkhoff methods NAME"
 def method_option(kind: Any, note: str) -> Option:
     """An option that names a method."""
     return Option(
-        "method", kind, note, group=GROUP, offers=parameterizations.names, stands_for="NAME"
+        "method",
+        kind,
+        note,
+        group=GROUP,
+        offers=parameterizations.names,
+        stands_for="NAME",
+        split=methods.several,
     )
 
 
