@@ -162,7 +162,12 @@ def _tokens(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
             yield from regrouped(chain([h[first - before * length :]], parts), block)
 
     return replace(
-        checkpoint.trace(), map=checkpoint.map, samples=run.samples, reader=read, meta=run.meta
+        checkpoint.trace(),
+        map=checkpoint.map,
+        samples=run.samples,
+        reader=read,
+        meta=run.meta,
+        run=run,
     )
 
 

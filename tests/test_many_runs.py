@@ -72,6 +72,7 @@ SWEPT = {
     "fit": "noise=0.1,0.2",
     "gradients": "noise=0.1,0.2",
     "heatmap": "seed=1,2",
+    "quantise": "scales=tensor,row",
     "region": "d=3,4",
     "similarity": "sequences=1,2",
     "sinkhorn": "scale=1,2",

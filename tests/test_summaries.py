@@ -42,6 +42,7 @@ RUNS = {
     "merge": [("shard.parquet",)],
     "methods": [(), ("go-mhc",)],
     "plot": [("table.parquet",)],
+    "quantise": [("model.pt", *TOKENS, "--formats", "int8,int4"), STEPS],
     "region": [("--d", "3"), ("--d", "3,4")],
     "report": [("small.npy",)],
     "sample": [GO, ("--method", "mhc-lite", "--table", "golden")],
@@ -60,7 +61,7 @@ RUNS = {
 }
 """Small calls of every command that give all of its keys, between them."""
 
-TORCH = ("similarity", "train", "complexity")
+TORCH = ("similarity", "train", "complexity", "quantise")
 
 ROUNDING = 1e-6
 """Of a cosine in float32."""

@@ -15,19 +15,19 @@ from birkhoff_cli.analyses.geometry.rounding import FORMATS
 
 def measure_changes(stage: Stage) -> tuple[Values, Values]:
     """Variants and roundings against the matrices that are applied, and their composites."""
-    product, second = _composite(stage.h), _second(stage.h)
+    product, second = composite(stage.h), _second(stage.h)
     sites: Values = {}
-    composite: Values = {}
+    products: Values = {}
     for part, name, h in _treated(stage):
-        whole = _composite(h)[:, None]
-        for store, new, old in ((sites, h, stage.h), (composite, whole, product[:, None])):
+        whole = composite(h)[:, None]
+        for store, new, old in ((sites, h, stage.h), (products, whole, product[:, None])):
             store[Key(part, name, None, "entry_change")] = np.abs(new - old).max((-2, -1))
             store[Key(part, name, None, "row_error")] = sum_error(new, -1)
             store[Key(part, name, None, "column_error")] = sum_error(new, -2)
         sites[Key(part, name, None, "lambda_2_change")] = np.abs(_second(h) - second)
         norm = np.linalg.norm(whole, 2, axis=(-2, -1))
-        composite[Key(part, name, None, "spectral_norm")] = norm
-    return sites, composite
+        products[Key(part, name, None, "spectral_norm")] = norm
+    return sites, products
 
 
 def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
@@ -45,7 +45,7 @@ def _applied(method: Parameterization, logits: Array) -> Array:
     return h
 
 
-def _composite(h: Array) -> Array:
+def composite(h: Array) -> Array:
     """``(n, sites, d, d)`` to ``(n, d, d)``, the last site leftmost."""
     product = h[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):

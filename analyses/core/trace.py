@@ -78,6 +78,8 @@ class MixingTrace:
         meta: provenance for file metadata: format, settings, assumptions, digests.
         map: what made static matrices of ``theta``, where that is known.
         theta: its parameters, ``(1, sites, p)``.
+        run: the model and the tokens that made them (``networks.token_run.TokenRun``), where
+            tokens did.
     """
 
     d: int
@@ -90,6 +92,7 @@ class MixingTrace:
     meta: dict[str, Any] = field(default_factory=dict)
     map: Parameterization | None = None
     theta: Array | None = None
+    run: Any = field(default=None, repr=False)
 
     @property
     def block(self) -> int:

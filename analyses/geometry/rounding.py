@@ -13,6 +13,20 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 
+FLOATS: Mapping[str, str] = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp8-e4m3": "float8_e4m3fn",
+    "fp8-e5m2": "float8_e5m2",
+}
+"""Names of types of ``ml_dtypes``, or of numpy."""
+
+INTEGERS: Mapping[str, int] = {"int8": 8, "int6": 6, "int4": 4}
+"""Bits of whole numbers that are multiplied by one step."""
+
+MATRIX, ROW = (-2, -1), (-1,)
+"""Axes of the numbers that share a step."""
+
 
 def rounded(x: Array, dtype: str) -> Array:
     """The nearest numbers of a floating-point format, as float64.
@@ -28,16 +42,32 @@ def rounded(x: Array, dtype: str) -> Array:
     return np.clip(x, -largest, largest).astype(limits.dtype).astype(np.float64)
 
 
-def symmetric_int8(x: Array) -> Array:
-    """Each of ``(..., d, d)`` in 255 equal steps, from minus to plus its largest modulus."""
-    step = np.abs(x).max((-2, -1), keepdims=True) / 127
+def symmetric(x: Array, bits: int, axes: tuple[int, ...] = MATRIX) -> Array:
+    """Numbers in ``2^bits - 1`` equal steps, from minus to plus the largest modulus.
+
+    Args:
+        x: float64 of any shape.
+        bits: of the whole number that is stored.
+        axes: of the numbers that share a step.
+    """
+    step = np.abs(x).max(axes, keepdims=True) / (2 ** (bits - 1) - 1)
     return np.rint(np.divide(x, step, out=np.zeros_like(x), where=step > 0)) * step
 
 
+def stored(x: Array, format: str, axes: tuple[int, ...] = MATRIX) -> Array:
+    """Numbers as a format of `FLOATS` or `INTEGERS` holds them, as float64.
+
+    Args:
+        x: of any shape.
+        format: its name.
+        axes: of the numbers that share a step, if they are whole numbers.
+    """
+    if format in FLOATS:
+        return rounded(x, FLOATS[format])
+    return symmetric(np.asarray(x, np.float64), INTEGERS[format], axes)
+
+
 FORMATS: Mapping[str, Callable[[Array], Array]] = {
-    "bf16": partial(rounded, dtype="bfloat16"),
-    "fp16": partial(rounded, dtype="float16"),
-    "fp8-e4m3": partial(rounded, dtype="float8_e4m3fn"),
-    "fp8-e5m2": partial(rounded, dtype="float8_e5m2"),
-    "int8": symmetric_int8,
+    name: partial(stored, format=name) for name in (*FLOATS, "int8")
 }
+"""Of 8 bits or more: what stored logits and matrices are in use."""

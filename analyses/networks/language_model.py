@@ -125,7 +125,12 @@ def logits(model: LanguageModel, tokens: Array) -> Array:
     """``(sequences, length, vocabulary)``: what follows each of tokens ``(sequences, length)``."""
     for state in states(model, tokens):
         x = state.after
-    return _normalised(model.norm, x).sum(-2) @ model.embedding.T
+    return read_out(model, x)
+
+
+def read_out(model: LanguageModel, streams: Array) -> Array:
+    """Logits ``(..., vocabulary)`` of the streams ``(..., d, width)`` after the last site."""
+    return _normalised(model.norm, streams).sum(-2) @ model.embedding.T
 
 
 def loss(model: LanguageModel, tokens: Array, targets: Array) -> Array:
