@@ -57,7 +57,13 @@ def draw_distances(axes: "Axes", rows: Rows) -> None:
         for part in _parts(rows):
             mean = np.maximum(rows[part, format, "distance"]["mean"], FLOOR)
             label = format if part == _parts(rows)[0] else None
-            style = {"ls": STYLES[part][0], "color": colour, "lw": 1.2, "marker": ".", "ms": 4}
+            style: dict[str, Any] = {
+                "ls": STYLES[part][0],
+                "color": colour,
+                "lw": 1.2,
+                "marker": ".",
+                "ms": 4,
+            }
             axes.plot(np.arange(len(mean)), mean, label=label, **style)
     axes.set(yscale="log", ylabel="mean distance to the unrounded matrix")
     axis.depth(axes, min_n_ticks=1)
