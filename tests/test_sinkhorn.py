@@ -1,6 +1,7 @@
 """Convergence, variants and rounding against plain loops, torch's own formats and known bounds."""
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.random_numbers import LOGITS, block_generator
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
@@ -58,6 +60,61 @@ def test_residuals_and_sweeps_needed_equal_a_plain_loop(d, first, scale, rng):
         for row, tolerance in zip(needed, tolerances, strict=True):
             expected = next((i + 1 for i, e in enumerate(errors) if e <= tolerance), np.inf)
             assert row[k] == expected
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0, 300.0])
+@pytest.mark.parametrize("d", [1, 2, 4, 9])
+def test_a_matrix_converges_as_it_does_alone(d, scale, rng):
+    """To the last bit, whatever is beside it: also as the last that is left."""
+    z = scale * rng.normal(size=(d, d, 50))
+    at, tolerances, most = (1, 5, 40), (1e-3, 1e-6), 200
+    after, needed = convergence(z, (0, 1), at, tolerances, most)
+    for some in ([0], [7, 31], list(range(20, 43))):
+        own_after, own_needed = convergence(z[..., some], (0, 1), at, tolerances, most)
+        np.testing.assert_array_equal(own_after, after[:, some])
+        np.testing.assert_array_equal(own_needed, needed[:, some])
+
+
+@given(
+    arrays(float, (5, 9), elements=st.floats(-40, 40)),
+    st.sampled_from([m for m in MHC(3).balancing().variants.values() if m.settings.guard != "add"]),
+    st.sampled_from([None, 1e-12, 1e-6, 1e-2, 0.3]),
+)
+def test_maps_of_equal_effective_settings_give_equal_bytes(theta, method, eps):
+    """A floor that no sum reaches is none; one that a sum reaches stays."""
+    method = replace(method, eps=eps if method.settings.guard == "floor" else None)
+    plain = replace(method, guard="log", eps=None)
+    own, bare = (m.balancing().effective(theta) for m in (method, plain))
+    if own == bare:
+        np.testing.assert_array_equal(method(theta), plain(theta))
+    if not np.array_equal(method(theta), plain(theta)):
+        assert own != bare
+
+
+def test_floors_are_left_out_where_logits_are_small(rng):
+    theta = MHC(4).theta(500, rng, "gaussian", 1.0)
+    small, large = (
+        {m.balancing().effective(x) for m in MHC(4).balancing().variants.values()}
+        for x in (theta, 30 * theta)
+    )
+    assert len(small) < len(large) <= len(MHC(4).balancing().variants)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 6])
+def test_second_moduli_are_those_of_lapack(d, signed, rng):
+    h = np.concatenate([MHC(d, iters=k).draw(40, rng, scale=3.0) for k in (1, 60)])
+    h = np.concatenate([h, FORMATS["bf16"](h), FORMATS["int8"](h) * (-1) ** (signed * h[:1] > 0.2)])
+    second = second_modulus(h.reshape(2, -1, d, d))
+    assert second.shape == (2, len(h) // 2)
+    if d == 1:
+        assert np.isnan(second).all()
+        return
+    roots = np.linalg.eigvals(h)
+    moduli = np.sort(np.abs(roots), axis=-1)
+    apart = np.abs(roots[:, :, None] - roots[:, None])[:, *np.triu_indices(d, 1)].min(-1)
+    simple = apart > 1e-3  # near a multiple root both move by far more than rounding
+    np.testing.assert_allclose(second.ravel()[simple], moduli[simple, -2], atol=1e-10)
 
 
 @given(arrays(float, (3, 3), elements=st.floats(-20, 20)))

@@ -9,33 +9,58 @@ from birkhoff_cli.analyses.balancing.tally import Key, Values
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 
 
 def measure_changes(stage: Stage) -> tuple[Values, Values]:
     """Variants and roundings against the matrices that are applied, and their composites."""
-    product, second = composite(stage.h), _second(stage.h)
+    product, second = composite(stage.h), second_modulus(stage.h)
     sites: Values = {}
     products: Values = {}
+    measured: list[tuple[Array, _Changes]] = []
     for part, name, h in _treated(stage):
-        whole = composite(h)[:, None]
-        for store, new, old in ((sites, h, stage.h), (products, whole, product[:, None])):
-            store[Key(part, name, None, "entry_change")] = np.abs(new - old).max((-2, -1))
-            store[Key(part, name, None, "row_error")] = sum_error(new, -1)
-            store[Key(part, name, None, "column_error")] = sum_error(new, -2)
-        sites[Key(part, name, None, "lambda_2_change")] = np.abs(_second(h) - second)
-        norm = np.linalg.norm(whole, 2, axis=(-2, -1))
-        products[Key(part, name, None, "spectral_norm")] = norm
+        changes = next((changes for other, changes in measured if other is h), None)
+        if changes is None:  # maps that are one on these logits share an array
+            changes = _changes(h, stage.h, product, second)
+            measured.append((h, changes))
+        for store, numbers in zip((sites, products), changes, strict=True):
+            store |= {Key(part, name, None, metric): v for metric, v in numbers.items()}
+    return sites, products
+
+
+_Changes = tuple[dict[str, Array], dict[str, Array]]
+"""Of the sites, ``(n, sites)``, and of the composite, ``(n, 1)``, by metric."""
+
+
+def _changes(h: Array, applied: Array, product: Array, second: Array) -> _Changes:
+    whole = composite(h)[:, None]
+    sites, products = (
+        {
+            "entry_change": np.abs(new - old).max((-2, -1)),
+            "row_error": sum_error(new, -1),
+            "column_error": sum_error(new, -2),
+        }
+        for new, old in ((h, applied), (whole, product[:, None]))
+    )
+    sites["lambda_2_change"] = np.abs(second_modulus(h) - second)
+    products["spectral_norm"] = np.linalg.norm(whole, 2, axis=(-2, -1))
     return sites, products
 
 
 def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
-    if stage.method and stage.logits is not None and (balancing := stage.balancing):
-        for variant, method in balancing.variants.items():
-            yield "variant", variant, _applied(method, stage.logits)
+    method, logits = stage.method, stage.logits
+    if method and logits is not None and (balancing := stage.balancing):
+        theta = logits.reshape(*logits.shape[:-2], -1)
+        known = {balancing.effective(theta): stage.h}
+        for name, variant in balancing.variants.items():
+            own = variant.balancing()
+            settings = own.effective(theta) if own else variant
+            if settings not in known:
+                known[settings] = variant(theta)
+            yield "variant", name, known[settings]
         for name, store in FORMATS.items():
-            yield "rounding", f"{name} logits", _applied(stage.method, store(stage.logits))
+            yield "rounding", f"{name} logits", _applied(method, store(logits))
     for name, store in FORMATS.items():
         yield "rounding", f"{name} matrix", store(stage.h)
 
@@ -54,10 +79,3 @@ def composite(h: Array) -> Array:
     if not np.isfinite(product).all():
         raise BadInput(f"the product of {h.shape[1]} sites exceeds the largest number; take fewer")
     return product
-
-
-def _second(h: Array) -> Array:
-    """Second largest modulus of an eigenvalue; none for d = 1."""
-    if h.shape[-1] == 1:
-        return np.full(h.shape[:-2], np.nan)
-    return np.sort(np.abs(eigenvalues(h)), axis=-1)[..., -2]

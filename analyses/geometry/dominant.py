@@ -18,8 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first
-from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
+from birkhoff_cli.analyses.core.shapes import Shaped
+from birkhoff_cli.analyses.geometry.eigenvalues import (
+    eigenvalue_parts,
+    largest_modulus,
+    sums_to_one,
+)
 from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, select
 
 EPS = float(np.finfo(float).eps)
@@ -50,6 +55,28 @@ class Moduli(NamedTuple):
     first: Array
     second: Array
     condition: Array
+
+
+def second_modulus(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch"]:
+    """Second largest modulus of an eigenvalue, ``(...)``; NaN for d = 1.
+
+    Args:
+        h: ``(..., d, d)``, finite.
+    """
+    d = h.shape[-1]
+    x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)
+    second = np.full(x.shape[2], np.nan)
+    sided = sums_to_one(x, 0) | sums_to_one(x, 1)  # eigenvalue 1 is known: what is left is cheap
+    for where, (known,) in cases(sided) if d > 1 and x.size else ():
+        part = select(x, where)
+        if known or d > LARGEST_CLOSED:
+            re, im = eigenvalue_parts(batch_first(part, 2))
+            second[where] = np.sort(np.hypot(re, im), axis=-1)[..., -2]
+        else:
+            size = norm(part)
+            unit = part * (1 / np.where(size > 0, size, 1))
+            second[where] = two_largest_moduli(unit).second * size
+    return second.reshape(h.shape[:-2])
 
 
 def two_largest_moduli(x: Array) -> Moduli:

@@ -66,12 +66,12 @@ def eigenvalue_parts(
     d = h.shape[-1]
     batch = h.shape[:-2]
     x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)
-    rows = _sums_to_one(x, 1)
+    rows = sums_to_one(x, 1)
     if rows.all():  # usual: no copies
         re, im = _parts(x, _less_last_row)
     else:  # each matrix by its own sums: no number depends on a neighbour
         re, im = np.empty((2, d, x.shape[2]))
-        columns = _sums_to_one(x, 0) & ~rows
+        columns = sums_to_one(x, 0) & ~rows
         groups = (rows, _less_last_row), (columns, _less_last_column), (~(rows | columns), None)
         for group, deflate in groups:
             if len(where := np.flatnonzero(group)):
@@ -107,7 +107,7 @@ def largest_modulus(m: Array) -> Array:
     return largest
 
 
-def _sums_to_one(x: Array, axis: int) -> Array:
+def sums_to_one(x: Array, axis: int) -> Array:
     """Whether all sums over an axis are 1 up to rounding, ``(batch,)``."""
     with np.errstate(over="ignore", invalid="ignore"):  # sums of huge entries are not 1 either
         return np.abs(x.sum(axis) - 1).max(0, initial=0) <= 8 * len(x) * EPS

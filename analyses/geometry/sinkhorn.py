@@ -4,7 +4,7 @@ Source: Sinkhorn & Knopp, Pacific J. Math. 21 (1967) 343-348.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -25,11 +25,14 @@ class Balancing(NamedTuple):
         tau: temperature.
         last: the side that is normalised last.
         variants: the same of every known code base, by name: maps of the same logits.
+        effective: of logits ``(..., d * d)`` the settings that act on them: maps with equal ones
+            give the same bytes.
     """
 
     tau: float
     last: Side
     variants: Mapping[str, Parameterization]
+    effective: Callable[[Array], Hashable]
 
 
 def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0) -> Array:
