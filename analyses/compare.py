@@ -1,84 +1,128 @@
-"""Several methods side by side: spectral reach above, projection onto the plane of the cycle below.
+"""Several models side by side: checkpoints, series of them, and methods that are drawn.
 
-A method is its name with its options after a colon: go-mhc:s=1, mhc:iters=2, kromhc:factors=2x2.
-All are probed alike; --probe targets moves eigenvalues towards random targets, sample draws.
+A PATH is a checkpoint, matrices, or a folder that is a series; NAME=PATH names it. A method is its
+name with its options after a colon: go-mhc:s=1, mhc:iters=2, kromhc:factors=2x2. Every model has a
+panel of eigenvalues and one of projections onto the plane of the cycle, on the same axes. Models
+of several sites have mean matrices too, and lines over depth: column sums, the norm of the product,
+row maxima (over training steps, if there is a series) and the distribution of entries.
+
+All methods are probed alike; --probe targets moves eigenvalues towards random targets, sample
+draws. Matrices of a checkpoint are taken as they are.
 
 With go-mhc:s=1 go-mhc:s=2 at d = 3 this is figure 3 of the go-mHC paper above and figure A12 below,
-with mhc mhc-lite kromhc go-mhc at d = 4 figure 4, with averaged-go-mhc figure A21.
+with mhc mhc-lite kromhc go-mhc at d = 4 figure 4, with averaged-go-mhc figure A21; of trained
+models it is figures 2, 6, 8 and 9 of the sHC paper.
 
-Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21.
+Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses import regions
+from birkhoff_cli.analyses.comparison import depth
+from birkhoff_cli.analyses.comparison.panel import REACH, Panel, Probe
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.metadata import meta_of
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.core.quantities import METHOD, SHARE, judged, quantity
-from birkhoff_cli.analyses.core.random_numbers import Seed, generator
+from birkhoff_cli.analyses.core.models import Model
+from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.quantities import (
+    METHOD,
+    SAMPLES,
+    SHARE,
+    SITES,
+    STEP,
+    D,
+    judged,
+    quantity,
+)
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.sentences import share
-from birkhoff_cli.analyses.core.source import Drawn, Draws
-from birkhoff_cli.analyses.core.table import Columns, column
-from birkhoff_cli.analyses.drawing import plane
-from birkhoff_cli.analyses.geometry import cycles
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
-from birkhoff_cli.analyses.probes import Probe
-from birkhoff_cli.analyses.probes.references import coverage_of
-from birkhoff_cli.analyses.probes.sample import sampled
-from birkhoff_cli.analyses.probes.targets import aimed
+from birkhoff_cli.analyses.core.sentences import share, short
+from birkhoff_cli.analyses.core.source import Draws
+from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.trace import site_schema
+from birkhoff_cli.analyses.drawing import models as drawing
 from birkhoff_cli.analyses.statistics.coverage import QUANTITIES, judge
-from birkhoff_cli.analyses.statistics.occupancy import Occupancy
+from birkhoff_cli.analyses.statistics.distributions import COLUMNS
+from birkhoff_cli.analyses.statistics.drift import CONSERVED
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
     "birkhoff compare --method go-mhc:s=1 --method go-mhc:s=2 --d 3 --plot compare.png",
     "birkhoff compare --method mhc:iters=2 --method mhc-lite --method kromhc --method go-mhc",
+    "birkhoff compare mhc=out/a/ckpt.pt lite=out/b/ckpt.pt --method mhc --plot models.png",
 )
 
-REACH = ("coverage", "outside_fraction", "nonreal_fraction", "area_reached", "area_region")
-"""Of the numbers of `spectrum`."""
-
-SCHEMA = (
-    column("method", "int32", "which of the methods, in the order given, 0 first"),
+POINTS = (
+    column("model", "string", "name of the model"),
     column(
-        "panel", "string", "reach: an eigenvalue; projection: a matrix in the plane of the cycle"
+        "panel",
+        "string",
+        "reach: an eigenvalue; projection: a matrix in the plane of the cycle; depth: statistics "
+        "at a site; training: at a step; mean: an entry of a mean matrix; entries: a bin of them",
     ),
-    column("sample", "int64", "index of the matrix, or of the target"),
-    column("re", "float64", "real part of the eigenvalue, or of z"),
-    column("im", "float64", "imaginary part of the eigenvalue, or of z"),
+    column("sample", "int64", "index of the matrix, or of the target", nullable=True),
+    *site_schema("; of checkpoints, null for the composite", nullable=True),
+    column("re", "float64", "real part of the eigenvalue, or of z", nullable=True),
+    column("im", "float64", "imaginary part of the eigenvalue, or of z", nullable=True),
 )
+DEEP = (
+    column("kind", "string", "site: one matrix; composite: the product up to it", nullable=True),
+    column("step", "int64", "training step; training only", nullable=True),
+    column("metric", "string", "what the statistics are of; depth and training", nullable=True),
+    *(c for c in COLUMNS if c.name in ("min", "p10", "p50", "p90", "max")),
+    column("row", "int32", "row of the entry; mean only", nullable=True),
+    column("column", "int32", "column of the entry; mean only", nullable=True),
+    column("entry", "float64", "where the bin of width 1/128 begins; entries only", nullable=True),
+    column(
+        "value",
+        "float64",
+        "the mean entry, the share of entries in the bin, or of matrices whose row maxima are on "
+        "the diagonal",
+        nullable=True,
+    ),
+)
+SCHEMA = (*POINTS, *DEEP)
 
+MODEL = (
+    quantity("name", "the file, the method with its options, or as it was named"),
+    METHOD,
+    D,
+    SAMPLES,
+    SITES,
+    STEP,
+    quantity("probe", "how eigenvalues were looked for: targets, or sample of those that are"),
+    *(q for q in QUANTITIES if q.name in REACH),
+    quantity("hits", "share of targets with an eigenvalue within 1e-3", range=SHARE),
+    quantity(
+        "projection_fraction",
+        "share of the polygon's cells that the projection of a matrix hits",
+        range=SHARE,
+    ),
+    quantity("projection_exact", "exact share of its area, if known", range=SHARE),
+    *depth.QUANTITIES,
+)
 
 SUMMARY = (
     *judged(
-        "inside, or outside if an eigenvalue of a method lies outside its region",
+        "inside, or outside if an eigenvalue of a model lies outside its region",
         "inside",
         "share of eigenvalues outside the region that is allowed",
     ),
     quantity(
-        "methods",
-        "numbers of `spectrum` and `slice` for every method",
+        "models",
+        "numbers of `spectrum`, `slice`, `degeneration`, `depth-drift` and `heatmap` of each",
         rows=(
-            METHOD,
-            *(q for q in QUANTITIES if q.name in REACH),
-            quantity("hits", "share of targets with an eigenvalue within 1e-3", range=SHARE),
+            *MODEL,
             quantity(
-                "projection_fraction",
-                "share of the polygon's cells that the projection of a matrix hits",
-                range=SHARE,
+                "steps",
+                "how each step of a series mixes",
+                rows=(STEP, *depth.mixing_quantities()),
             ),
-            quantity("projection_exact", "exact share of its area, if known", range=SHARE),
         ),
     ),
 )
@@ -86,163 +130,144 @@ SUMMARY = (
 
 @analysis
 def run(
-    methods: tuple[Parameterization, ...],
+    models: Annotated[tuple[Model, ...], Draws(samples=20_000, layers=1)],
     *,
-    draws: Draws = Draws(samples=20_000),  # noqa: B008 (frozen)
-    probe: Annotated[Literal["targets", "sample"], "how to look for eigenvalues"] = "targets",
+    probe: Annotated[Probe, "how to look for eigenvalues of methods"] = "targets",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2"] = 200,
-    seed: Seed = 0,
 ) -> Result:
-    """Eigenvalues and projections of every method, with the same number of each.
+    """Eigenvalues and projections of every model, and what it does over depth.
 
     Args:
-        methods: the maps.
-        draws: how many matrices (and targets) for each, and how they are drawn.
-        probe: how to look for eigenvalues.
+        models: checkpoints, series and draws; of draws as many matrices (and targets) for each.
+        probe: how to look for eigenvalues of draws.
         resolution: cells along each side of the grids.
-        seed: of all draws; every method has a seed of its own, made from it.
 
     Returns:
-        A row for every eigenvalue but the trivial one, and for every projected matrix. The summary
-        has ``methods``: a row for each with the numbers of `spectrum` and `slice`.
+        A row for every eigenvalue but the trivial one, and for every projected matrix; of models
+        of several sites statistics by depth and step, mean matrices and histograms of entries. The
+        summary has ``models``: a row for each with the numbers of `spectrum`, `slice`,
+        `degeneration`, `depth-drift` and `heatmap`. Models may differ in d: eigenvalues are held
+        against the region of each.
 
     Raises:
-        UsageError: no method, resolution out of range, or targets for a single stream.
+        UsageError: no model, resolution out of range, or targets for a single stream.
+        BadInput: a checkpoint that holds no matrices, or a product beyond the largest number.
     """
-    require(len(methods) > 0, "a comparison without --method", "--method NAME, once for each")
+    if not models:
+        raise UsageError("there is nothing to compare; give checkpoints, or --method NAME for each")
     require(1 <= resolution <= 20_000, f"--resolution {resolution}", "1 to 20,000")
-    single = [method.name for method in methods if method.d < 2]
+    single = [model.name for model in models if model.source.drawn and model.source.d < 2]
     if single and probe == "targets":
         raise UsageError(
             f"{single[0]} with d = 1 has no eigenvalue to move to a target; "
             "take d of 2 or more, or --probe sample"
         )
-    seeds = generator(seed).integers(1 << 62, size=len(methods))
-    panels = [
-        _Panel(k, Drawn(method, draws, int(own)), probe, resolution)
-        for k, (method, own) in enumerate(zip(methods, seeds, strict=True))
-    ]
+    panels = [Panel(model, probe, resolution) for model in models]
+    deep = any(panel.depth for panel in panels)
+    assumed = [a for m in models for a in m.source.meta.get("assumptions", ())]
     return Result(
-        schema=SCHEMA,
-        steps=(columns for panel in panels for columns in panel.steps()),
+        schema=SCHEMA if deep else tuple(c for c in POINTS if c.name not in SITE),
+        steps=({**NONE, **c} if c else c for panel in panels for c in panel.rows()),
         summarise=lambda: _summary([panel.summary() for panel in panels]),
         total=sum(panel.total for panel in panels),
-        meta={"methods": [panel.meta for panel in panels], "probe": probe},
+        meta={
+            "models": [panel.meta for panel in panels],
+            "inputs": [i for m in models for i in m.source.meta.get("inputs", ())],
+            "assumptions": list(dict.fromkeys(assumed)),
+            "probe": probe,
+        },
     )
+
+
+SITE = ("site", "layer", "branch")
+NONE: dict[str, Any] = dict.fromkeys(c.name for c in SCHEMA)
+"""A row without values."""
 
 
 def _summary(rows: list[Summary]) -> Summary:
     outside = max(row["outside_fraction"] or 0 for row in rows)
-    return {**judge(outside), "methods": rows}
+    return {**judge(outside), "models": rows}
 
 
 def answer(summary: Summary) -> str:
-    """Which method reaches most of its region, and which least."""
-    rows = [row for row in summary["methods"] if row["coverage"] is not None]
-    if not rows:
-        return "No method has a region with an area."
-    order = sorted(rows, key=lambda row: -row["coverage"])
-    first, last = (
-        f"{row['method']} reaches {share(row['coverage'])}" for row in (order[0], order[-1])
-    )
-    if len(rows) == 1:
-        return f"{first} of its region."
-    return f"{first} of its region, the most of {len(rows)} methods; {last}, the least."
+    """Which model reaches most of its region and which least; how trained models mix and drift."""
+    return " ".join([*_reached(summary["models"]), *_mixed(summary["models"])])
 
 
-class _Panel:
-    """One method: its eigenvalues, then its projections."""
-
-    def __init__(self, index: int, source: Drawn, probe: str, resolution: int) -> None:
-        self.index, self.source, method = index, source, source.method
-        count = coverage_of(source, resolution)
-        self.region = count.region
-        self.found: Probe = (
-            aimed(method, source.samples, count, generator(source.seed))
-            if probe == "targets"
-            else sampled(source, resolution)
-        )
-        self.plane = None
-        if method.d > 2:
-            polygon = Support("polygon", method.d)
-            exact = method.projection_support()
-            self.plane = Occupancy(polygon, exact, resolution, count.tolerance)
-        self.total = self.found.total + source.blocks
-
-    def steps(self) -> Iterator[Columns]:
-        for rows in self.found.steps:
-            if rows:
-                other = {name: rows[name][..., 1:] for name in ("re", "im")}
-                yield {"method": self.index, "panel": "reach", "sample": rows["sample"], **other}
-        for number, block in enumerate(self.source if self.plane else ()):
-            re, im = cycles.point(cycles.coefficients(block[:, 0].astype(np.float64, copy=False)))
-            if self.plane:
-                self.plane.add(number, re, im)
-            sample = number * self.source.block + np.arange(len(block))
-            where = {"method": self.index, "panel": "projection", "sample": sample}
-            yield {**where, "re": re, "im": im}
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        exact = self.plane.exact if self.plane else None
-        return {
-            "title": self.source.title,
-            "d": self.source.d,
-            "region": self.region.name,
-            "support": asdict(exact) if exact else None,
-        }
-
-    def summary(self) -> Summary:
-        reach, plane = self.found.summary(), self.plane
-        return {
-            "method": self.source.title,
-            **{name: reach[name] for name in REACH},
-            "hits": reach.get("hits"),
-            "projection_fraction": plane.fraction if plane else None,
-            "projection_exact": plane.exact.fraction if plane and plane.exact else None,
-        }
+def _reached(models: list[Summary]) -> list[str]:
+    """Which reaches most, of those with matrices enough to fill cells."""
+    rows = [r for r in models if r not in _deep(models) or r["samples"] * r["sites"] >= ENOUGH]
+    known = [row for row in rows if row["coverage"] is not None]
+    if not known:
+        return ["No model has a region with an area."] if rows else []
+    order = sorted(known, key=lambda row: -row["coverage"])
+    first, last = (f"{r['name']} reaches {share(r['coverage'])}" for r in (order[0], order[-1]))
+    if len(known) == 1:
+        return [f"{first} of its region."]
+    return [f"{first} of its region, the most of {len(known)} models; {last}, the least."]
 
 
-BINS, LEAST = 200, 1.05
-"""Cells along the side of a picture, and half of that side unless points lie beyond."""
+def _deep(models: list[Summary]) -> list[Summary]:
+    return [row for row in models if row.get("identity_distance") is not None]
+
+
+def _mixed(models: list[Summary]) -> list[str]:
+    """Which sits nearest to the identity, and whether sums drift."""
+    order = sorted(_deep(models), key=lambda row: row["identity_distance"])
+    if not order:
+        return []
+    first, *others = (f"{r['name']} ({short(r['identity_distance'])})" for r in order)
+    farthest = f"farthest from it is {others[-1]}; " if others else ""
+    drifting = [row["name"] for row in order if _leaves(row)]
+    sums = f"sums drift in {', '.join(drifting)}" if drifting else "sums drift in none"
+    return [f"Nearest to the identity is {first}, {farthest}{sums}."]
+
+
+ENOUGH = 1000
+"""Matrices of a checkpoint from which on the share of cells that they hit says something."""
+
+
+def _leaves(row: Summary) -> bool:
+    """Whether a sum of the product over all sites leaves 1."""
+    ends = [row[name] for name in depth.ENDS if "norm" not in name]
+    return any(value is None or abs(value - 1) > CONSERVED for value in ends)
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
-    """A column for every method: eigenvalues above, projections below, one scale of colours."""
-    meta = meta_of(result)
-    shown = meta["methods"]
-    rows = 2 if any(m["d"] > 2 for m in shown) else 1
-    figure.set_size_inches(2.9 * len(shown) + 0.6, 3.0 * rows)
-    panels = figure.subplots(rows, len(shown), squeeze=False)
-    which, panel = result["method"].to_numpy(), result["panel"].to_numpy()
-    for row, kind in enumerate(("reach", "projection")[:rows]):
-        for k, method in enumerate(shown):
-            chosen = (which == k) & (panel == kind)
-            re, im = (result[name].to_numpy()[chosen] for name in ("re", "im"))
-            axes = panels[row, k]
-            if kind == "reach":
-                _reach(axes, re, im, method)
-            elif method["d"] > 2:
-                _projection(axes, re, im, method)
-            else:
-                axes.set_axis_off()
+    """A column for every model, on the same axes; below it lines of all."""
+    import pyarrow.compute as pc
+
+    shown = meta_of(result)["models"]
+    deep = any(model["depth"] for model in shown)
+    points = [drawing.reach]
+    points += [drawing.projection] if any(m["d"] > 2 for m in shown) else []
+    heights = [*(drawing.ROW for _ in points), *((drawing.ROW, drawing.TOGETHER) if deep else ())]
+    width = max(drawing.COLUMN * len(shown) + 0.6, 8.0 if deep else 0)
+    figure.set_size_inches(width, sum(heights))
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    tables = [result.filter(pc.equal(result["model"], model["title"])) for model in shown]
+    for part, panel in zip(parts, points, strict=False):
+        axes = part.subplots(1, len(shown), squeeze=False)[0]
+        for each, table, model in zip(axes, tables, shown, strict=True):
+            panel(each, table.filter(pc.equal(table["panel"], panel.__name__)), model)
+        drawing.same_axes(axes)
+    if deep:
+        _over_depth(result, parts[len(points) :], tables, shown)
 
 
-def _reach(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
-    plane.density(axes, re, im, bins=BINS, least=LEAST)
-    plane.unit_circle(axes, color="0.45", lw=0.7, ls="--")
-    region = regions.load(method["region"])(method["d"])
-    if not region.style.is_unit_circle:
-        plane.outline(axes, *region.boundary(), width=1.1)
-    plane.name_eigenvalue_axes(axes)
-    axes.set_title(method["title"].replace(", field = real", ""), fontsize="small")
+def _over_depth(
+    result: "pa.Table", parts: Any, tables: "list[pa.Table]", shown: list[dict[str, Any]]
+) -> None:
+    """Mean matrices of every model that has sites, and lines of all of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-
-def _projection(axes: "Axes", re: Any, im: Any, method: dict[str, Any]) -> None:
-    plane.density(axes, im, re, bins=BINS, least=LEAST)
-    polygon_re, polygon_im = Support("polygon", method["d"]).boundary()
-    axes.plot(polygon_im, polygon_re, color="0.35", lw=0.8)
-    if method["support"] and method["support"]["shape"] not in ("polygon", "plane"):
-        support_re, support_im = Support(**method["support"]).boundary()
-        plane.outline(axes, support_im, support_re, width=1.1)
-    axes.set(xlabel="Im z, projection", ylabel="Re z, projection", aspect="equal")
+    every = result.filter(pc.equal(result["panel"], "mean"))["value"].to_numpy()
+    columns = parts[0].subfigures(1, len(shown), squeeze=False)[0]
+    for column_, table, model in zip(columns, tables, shown, strict=True):
+        if model["depth"]:
+            own = table.filter(pc.equal(table["panel"], "mean"))
+            drawing.means(column_, own, model, float(np.abs(every).max()))
+    is_point = pc.is_in(result["panel"], value_set=pa.array(["reach", "projection"]))
+    rows = result.filter(pc.invert(is_point)).drop_columns(["re", "im", "sample"])
+    drawing.Together(parts[1], shown).draw(rows.to_pylist())

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.analysis import analysis
-from birkhoff_cli.analyses.core.arrays import Array, aligned
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
-from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.fold import Fold, run_fold
 from birkhoff_cli.analyses.core.quantities import (
     SAMPLES,
     SHARE,
@@ -33,11 +32,15 @@ from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import captions, entries
-from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.statistics.drift import CONSERVED, judge_drift
+from birkhoff_cli.analyses.statistics.entries import (
+    BINS,
+    LIMIT,
+    EntriesOverDepth,
+    negative_fraction,
+    require_entries,
+)
 from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN
-from birkhoff_cli.analyses.statistics.moments import Moments
-from birkhoff_cli.analyses.statistics.ranges import Ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,9 +50,6 @@ EXAMPLES = (
     "birkhoff heatmap out/ckpt.pt --plot heatmap.png",
     "birkhoff heatmap --method shc --layers 24 -o heatmap.parquet --plot heatmap.png",
 )
-
-BINS, LIMIT = 512, 2
-"""Bins over [-2, 2]: 1/128 wide, so that the bin of an entry is found without rounding."""
 
 SCHEMA = (
     column("kind", "string", "site: one matrix; composite: the product of all of them"),
@@ -96,9 +96,6 @@ SUMMARY = (
 
 SIZE = (10.0, 5.2)
 
-MOMENTS = 64
-"""Numbers kept for every entry: five at each of some twelve nodes of a tree over blocks."""
-
 
 @analysis
 def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
@@ -120,102 +117,32 @@ def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
     places, d = source.sites, source.d
     if not source.samples or not places:
         raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
-    size = 8 * (len(places) + 1) * (MOMENTS * d * d + BINS)
-    require_memory(size, f"{len(places)} sites of d = {d}")
+    require_entries(len(places), d)
     schema = tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA)
     meta = {**source.meta, "d": d, "title": source.title}
     return run_fold(_Heatmap(source), source, schema, meta)
 
 
-class _Entries:
-    """Means, deviations, extremes and histograms of the entries of matrices at several sites."""
-
-    def __init__(self, sites: int, d: int) -> None:
-        """No matrices."""
-        self.sites, self.d = sites, d
-        self.moments = Moments(sites * d * d)
-        self.ranges = Ranges(sites)
-        self.histogram = np.zeros((sites, BINS), np.int64)
-
-    def add(self, number: int, h: Array) -> None:
-        """Add matrices of a block, lanes ``(sites, d, d, n)``."""
-        entries = h.reshape(-1, h.shape[-1])
-        low, high = entries.min(1), entries.max(1)
-        self.moments.add_block(number, entries, low, high)
-        lows, highs = (x.reshape(self.sites, -1) for x in (low, high))
-        self.ranges.add_block(number, lows.min(1), highs.max(1))
-        self.histogram += _histograms(h)
-
-    def merge(self, other: "_Entries") -> None:
-        """Add the matrices of another."""
-        self.moments.merge(other.moments)
-        self.ranges.merge(other.ranges)
-        self.histogram += other.histogram
-
-    def columns(self) -> dict[str, Any]:
-        """What `SCHEMA` has of every site."""
-        shape = (self.sites, self.d, self.d)
-        mean = self.moments.mean.reshape(shape)
-        return {
-            "mean": mean,
-            "std": self.moments.std.reshape(shape),
-            "row_sum": mean.sum(-1),
-            "column_sum": mean.sum(-2),
-            "entry_min": self.ranges.low,
-            "entry_max": self.ranges.high,
-            "histogram": self.histogram,
-        }
-
-
-def _histograms(h: Array) -> Array:
-    """Counts ``(sites, BINS)`` of the entries of ``(sites, d, d, n)``."""
-    sites = len(h)
-    with np.errstate(over="ignore"):
-        bins = np.floor(h * (BINS // (2 * LIMIT)))
-    np.clip(bins, -BINS // 2, BINS // 2 - 1, out=bins)
-    bins += BINS // 2 + BINS * np.arange(sites)[:, None, None, None]
-    return np.bincount(bins.astype(np.int64).ravel(), minlength=sites * BINS).reshape(sites, BINS)
-
-
-class _State(Statistics):
-    def __init__(self, sites: int, d: int) -> None:
-        self.single, self.composite = _Entries(sites, d), _Entries(1, d)
-
-
-class _Heatmap(Fold[_State, Array]):
+class _Heatmap(Fold[EntriesOverDepth, Array]):
     """Matrices of every site, and their products over depth."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def start(self) -> _State:
-        return _State(len(self.source.sites), self.source.d)
+    def start(self) -> EntriesOverDepth:
+        return EntriesOverDepth(len(self.source.sites), self.source.d)
 
-    def add(self, state: _State, number: int, block: Array) -> Columns:
-        n, sites, d, _ = block.shape
-        h = aligned((sites, d, d, n), float)
-        h[:] = block.transpose(1, 2, 3, 0)
-        state.single.add(number, h)
-        composite = h[0]
-        with np.errstate(over="ignore", invalid="ignore"):
-            for factor in h[1:]:
-                composite = matmul(factor, composite)
-        if not np.isfinite(composite).all():
-            raise BadInput(
-                f"{self.source.title}: the product of {sites} sites exceeds the largest number; "
-                f"birkhoff depth-drift measures it in renormalised form"
-            )
-        state.composite.add(number, composite[None])
+    def add(self, state: EntriesOverDepth, number: int, block: Array) -> Columns:
+        state.add(number, block, self.source.title)
         return {}
 
-    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
+    def finish(self, state: EntriesOverDepth) -> tuple[Iterable[Columns], Summary]:
         single, composite = state.single.columns(), state.composite.columns()
         where = site_columns(self.source.sites)
         rows = (
             {"kind": "site", **where, **single},
             {"kind": "composite", **dict.fromkeys(where), **composite},
         )
-        counts = single["histogram"]
         sums = {**_extremes("", single), **_extremes("composite_", composite)}
         return rows, {
             "verdict": judge_drift(off_one(sums.values())),
@@ -226,7 +153,7 @@ class _Heatmap(Fold[_State, Array]):
             **_extremes("", single),
             "entry_min": float(single["entry_min"].min()),
             "entry_max": float(single["entry_max"].max()),
-            "negative_fraction": float(counts[:, : BINS // 2].sum() / counts.sum()),
+            "negative_fraction": negative_fraction(single["histogram"]),
             **_extremes("composite_", composite),
         }
 

@@ -61,7 +61,8 @@ class Binding:
         Raises:
             UsageError: an option that was typed has no effect.
         """
-        if paths := request.get("path"):
+        paths = request.get("path")
+        if paths and not any(c.names_models for c in self.converters):
             from birkhoff_cli import series  # where nothing is read a command starts sooner
 
             request = request.typing(path=tuple(map(str, series.expand(paths))))

@@ -9,12 +9,14 @@ A function has the options of its command, and the same seed gives the command's
 """
 
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
 from typing import Annotated, Any, TypeAlias
 
 from birkhoff_cli import members, methods, values
+from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, along, array_trace, is_array
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import unknown
@@ -139,6 +141,8 @@ def _call(module: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Res
         converter = converters.get(_parameter_of(name, value, converters))
         if converter is None or isinstance(converter, Plain):
             words[name] = value
+        elif converter.names_models and _is_word(value):
+            words |= _models(value)
         elif _is_word(value):
             words[_option_of(converter)] = value
         else:
@@ -215,10 +219,29 @@ def _option_of(converter: Converter) -> str:
 
 def _ready(converter: Converter, value: Any) -> Any:
     """A value that is there; of a list with methods, those that are named are made."""
-    if isinstance(value, list | tuple):
-        made = "method" in converter.options()
-        return tuple(method(v) if made and isinstance(v, str) else v for v in value)
-    return value
+    if not isinstance(value, list | tuple) or _are_traces(value):
+        return value
+    made = "method" in converter.options()
+    return tuple(_made(v, converter.names_models) if made and _is_word(v) else v for v in value)
+
+
+def _made(value: Path, may_be_path: bool) -> Any:
+    """A method by its name; where paths are models too, what is at a path."""
+    return load(value) if may_be_path and not _is_method(value) else method(str(value))
+
+
+def _is_method(value: Path) -> bool:
+    """Whether there is a method of that name and no such file."""
+    word = methods.word_of(str(value))
+    return parameterizations.has(word) and not os.path.lexists(value)
+
+
+def _models(value: Path | Sequence[Path]) -> dict[str, Any]:
+    """Words for models: methods by name, everything else a path."""
+    several: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
+    named = [str(word) for word in several if _is_method(word)]
+    paths = [word for word in several if not _is_method(word)]
+    return {name: found for name, found in (("method", named), ("path", paths)) if found}
 
 
 def _is_word(value: Any) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from birkhoff_cli import values
 from birkhoff_cli.options import Option, Text, dashes
@@ -123,8 +123,11 @@ class Request:
             parts = text if isinstance(text, tuple) else (str(text),)
             moved = tuple(part if part == "-" else str(move(Path(part))) for part in parts)
             return moved if isinstance(text, tuple) else moved[0]
-        if isinstance(text, str) and hasattr(kind, "moved"):  # a word that names a file
-            return str(kind(text).moved(move))
+        inner = get_args(kind)[0] if values.many(kind) else kind
+        if hasattr(inner, "moved"):  # words that name files
+            if isinstance(text, tuple):
+                return tuple(str(inner(part).moved(move)) for part in text)
+            return str(inner(str(text)).moved(move))
         return text
 
 

@@ -28,7 +28,10 @@ CELLS = (
 def declared(module: ModuleType) -> Quantities:
     """Every key that a command's summary can have; over a series those of every checkpoint too."""
     own: Quantities = getattr(module, "SUMMARY", ())  # of another package it may declare none
-    if not getattr(module, "SCHEMA", ()) or "path" not in Binding(module).options:
+    if not getattr(module, "SCHEMA", ()):
+        return own
+    binding = Binding(module)
+    if "path" not in binding.options or any(c.names_models for c in binding.converters):
         return own
     first = () if any(q.name == STEP.name for q in own) else (STEP,)
     return (*first, *own, steps_of(own))

@@ -199,7 +199,7 @@ def test_a_class_of_any_module_is_a_method(run, tmp_path):
     code, out, _ = run(
         "compare", "--method", "mymaps:Theirs:speed=2", "--method", "hc", "-n", "20", "--json"
     )
-    assert code == 0 and "mymaps:Theirs, d = 4, speed = 2.0" in out
+    assert code == 0 and '"name": "mymaps:Theirs:speed=2.0"' in out
     _, out, _ = run("methods", "mymaps:Theirs", "-o", "-", "--format", "csv")
     assert '"The segment from the identity to the barycenter."' in out
     for method, code, said in (

@@ -123,8 +123,7 @@ def test_a_map_is_given_in_every_way_that_it_is_typed():
         assert birkhoff.spectrum(method=map_, samples=9).table.equals(expected)
         assert spectrum.run(map_, samples=9, seed=0).table.equals(expected)
     both = birkhoff.compare(["mhc:d=3", birkhoff.method("go-mhc", d=3)], samples=4)
-    names = [row["method"].partition(",")[0] for row in both.summary["methods"]]
-    assert names == ["mhc", "go-mhc"]
+    assert [row["name"] for row in both.summary["models"]] == ["mhc", "go-mhc:s=2"]
 
 
 @pytest.mark.parametrize("how", [{}, {"how": "haar"}, {"how": "gaussian", "scale": 0.3}])

@@ -29,7 +29,7 @@ COMMANDS = discover.members("birkhoff_cli.commands")
 FILES = sorted(p for d in ("analyses", "birkhoff_cli") for p in (ROOT / d).rglob("*.py"))
 ORDER = (
     *("core", "geometry", "regions", "statistics", "parameterizations", "planes", "probes"),
-    *("balancing", "sites", "fitting", "kernels", "networks", "drawing", "analysis"),
+    *("balancing", "sites", "fitting", "kernels", "networks", "comparison", "drawing", "analysis"),
     "birkhoff_cli",
 )
 

@@ -28,7 +28,7 @@ MODELS = ("ckpt_000000.pt", "ckpt_000150.pt")
 GRADIENT = ("--logits", "z.npy", "--cotangent", "up.npy", "--gradient", "down.npy")
 RUNS = {
     "check": [("h.npy",), ("model.pt",), MODELS],
-    "compare": [("--method", "go-mhc", "--d", "3", *FEW)],
+    "compare": [("--method", "go-mhc", "--d", "3", *FEW), ("steps", "model.pt")],
     "complexity": [("--method", "mhc", "--d", "2", "--measure", *FEW)],
     "decompose": [("h.npy", "--method", "mhc-lite", "--starts", "1"), STEPS],
     "degeneration": [("h.npy",), STEPS],
@@ -80,6 +80,8 @@ def folder(tmp_path_factory):
     examples = ROOT / "examples"
     for name in MODELS:
         shutil.copy(examples / "mhc" / name, path)
+        (path / "steps").mkdir(exist_ok=True)
+        shutil.copy(examples / "mhc" / name, path / "steps")
     shutil.copy(examples / "mhc-lite.pt", path / "model.pt")
     shutil.copy(examples / "val.bin", path)
     sweep = ("--sweep", "s=1,2", "--engine", "1", "-o", "shard.parquet")

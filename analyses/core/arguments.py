@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from birkhoff_cli.analyses.core.array_trace import Axis, array_trace, is_array, settled
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.models import Model, models_of
 from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
@@ -28,6 +29,7 @@ SEVERAL_TRACES = tuple[MixingTrace, ...]
 STACKS = (Stack, Stack | None)
 SAMPLER = Sampler | None
 SEVERAL_METHODS = tuple[Parameterization, ...]
+MODELS = tuple[Model, ...]
 
 DRAWS = tuple(f.name for f in dataclasses.fields(Draws))
 
@@ -46,12 +48,17 @@ def arguments(
     how = {n: v for n, v in options.items() if n in words and n not in hints}
     rest = {n: v for n, v in options.items() if n not in how}
     bound = _signature(run).bind(*args, **rest).arguments
-    drawn = any(
-        isinstance(v, Parameterization) and _mark(hints[n], Draws) for n, v in bound.items()
-    )
+    drawn = any(_is_drawn(v) and _mark(hints[n], Draws) for n, v in bound.items())
     if idle := how.keys() - {"seed"} if not drawn else None:
         raise UsageError(f"{min(idle)} is for drawn matrices; leave it out, or give a method")
     return {name: take(hints[name], value, how) for name, value in bound.items()}
+
+
+def _is_drawn(value: Any) -> bool:
+    """Whether it is a method, or holds one."""
+    items = [*value.values()] if isinstance(value, Mapping) else value
+    several = items if isinstance(items, list | tuple) else [items]
+    return any(isinstance(item, Parameterization) for item in several)
 
 
 def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
@@ -69,9 +76,13 @@ def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
     kind, *_ = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     if kind in (*TRACES, SEVERAL_TRACES) and isinstance(value, str | PathLike):
         raise UsageError(f"'{value}' is a path; give birkhoff_cli.load('{value}')")
-    if isinstance(value, Parameterization) and (draws := _mark(hint, Draws)):
+    if draws := _mark(hint, Draws):
         own = {name: value for name, value in how.items() if name != "seed"}
-        return Drawn(value, dataclasses.replace(draws, **own), how.get("seed", 0))
+        changed = dataclasses.replace(draws, **own)
+        if kind == MODELS:
+            return models_of(value, changed, how.get("seed", 0))
+        if isinstance(value, Parameterization):
+            return Drawn(value, changed, how.get("seed", 0))
     if kind == SAMPLER and isinstance(value, Parameterization):
         return value.draw
     if kind in STACKS and is_array(value):

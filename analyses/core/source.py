@@ -45,6 +45,10 @@ class Source(Protocol):
         """The method that made the matrices, where it is known."""
 
     @property
+    def step(self) -> int | None:
+        """Training step of the model, where it is known."""
+
+    @property
     def meta(self) -> Mapping[str, Any]:
         """Provenance for the metadata of files."""
 
@@ -169,6 +173,11 @@ class Drawn:
     def method_name(self) -> str:
         """The word for the method on the command line."""
         return self.method.name
+
+    @property
+    def step(self) -> None:
+        """None: drawn matrices are not trained."""
+        return None
 
     @property
     def meta(self) -> dict[str, Any]:

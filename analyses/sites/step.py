@@ -8,8 +8,9 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.fold import Fold, Statistics
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, STEP, quantity
 from birkhoff_cli.analyses.core.result import Summary
+from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.core.table import Columns
-from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns
+from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.sites.mixing import MEANS, as_lanes, measure_mixing, row_maxima
 from birkhoff_cli.analyses.sites.verdict import Numbers, judge
 from birkhoff_cli.analyses.statistics.distributions import Distributions
@@ -74,9 +75,9 @@ MAX_EXACT_BYTES = 2**26
 class _Statistics(Statistics):
     """Of one trace: means by number and site, row maxima by site, ranges of entries by site."""
 
-    def __init__(self, trace: MixingTrace) -> None:
+    def __init__(self, trace: Source) -> None:
         sites, rows = len(trace.sites), trace.samples * trace.d
-        what = f"{trace.source}: row maxima of {sites} sites"
+        what = f"{trace.title}: row maxima of {sites} sites"
         self.row_max = Distributions(sites, rows, what, MAX_EXACT_BYTES)
         self.means = Moments(len(MEANS) * sites)
         self.entries = Ranges(sites)
@@ -86,7 +87,7 @@ class _Statistics(Statistics):
 class Step(Fold[_Statistics, Array]):
     """How far every site of one trace mixes."""
 
-    def __init__(self, trace: MixingTrace) -> None:
+    def __init__(self, trace: Source) -> None:
         self.trace, self.sites = trace, len(trace.sites)
         self.rounding = trace.d * float(np.finfo(trace.dtype).eps)
         self.balances = trace.map is not None and trace.map.balancing() is not None

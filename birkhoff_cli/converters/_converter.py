@@ -67,6 +67,9 @@ class Converter(ABC):
     takes_series = False
     """Whether all paths are one argument; else ``run`` is called for each path."""
 
+    names_models = False
+    """Whether every path is a model, or a series, of its own."""
+
     needs_d = False
     """Whether its streams are as many as those of the matrices that are read beside it."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from birkhoff_cli.analyses.core.arguments import take
+from birkhoff_cli.analyses.core.models import Model, models_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.converters import drawn
@@ -58,8 +59,25 @@ class GivenMethod(Given):
         return Drawn(self.value, draws, drawn.seed(request))
 
 
+class GivenModels(Given):
+    """Models side by side, of which methods are drawn."""
+
+    def options(self) -> Mapping[str, Option]:
+        """How to draw."""
+        draws = drawn.draws_of(self.parameter)
+        return {**super().options(), **drawn.field_options(draws, drawn.GROUP)}
+
+    def read(self, request: Request, d: int | None) -> tuple[Model, ...]:
+        """All of them, with names."""
+        del d
+        draws = drawn.changed(drawn.draws_of(self.parameter), request)
+        return models_of(self.value, draws, drawn.seed(request))
+
+
 def given(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
     """The converter of a value that is there."""
+    if parameter.kind == tuple[Model, ...]:
+        return GivenModels(parameter, methods, value)
     draws = any(isinstance(mark, Draws) for mark in parameter.marks)
     kind = GivenMethod if draws and isinstance(value, Parameterization) else Given
     return kind(parameter, methods, value)

@@ -1,0 +1,1 @@
+"""One of several models that stand side by side: what is measured of each."""
