@@ -12,7 +12,7 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.checkpoints import architectures
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.names import WRAPPERS, bare
-from birkhoff_cli.containers import folders, kinds, plain
+from birkhoff_cli.containers import folders, kinds, plain, ranks
 from birkhoff_cli.containers.store import Store
 from birkhoff_cli.testing import formats as contract
 from conftest import ROOT
@@ -115,9 +115,9 @@ def test_every_wrapper_is_named_and_every_name_is_taken_out():
 def test_every_kind_of_folder_is_a_row():
     said = [codes(row[0])[0] for row in table("Folders")]
     assert [name for name in said if name in folders.MODELS] == [*folders.MODELS]
-    for pattern in folders.RANKS:
+    for pattern in ranks.RANKS:
         assert any(pattern.fullmatch(name) for name in said)
-    assert any(folders.RANK_FOLDER.fullmatch(n.partition("/")[0]) for n in said if "/" in n)
+    assert any(ranks.RANK_FOLDER.fullmatch(n.partition("/")[0]) for n in said if "/" in n)
     aside = [name for row in table("Folders")[-1:] for name in codes(" ".join(row))]
     assert all(kinds.BESIDE.fullmatch(name) for name in aside)
     for note in ("latest", "latest_universal", "latest_checkpointed_iteration.txt"):

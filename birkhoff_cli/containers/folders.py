@@ -10,15 +10,15 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import (
     BESIDE,
     ELSEWHERE,
-    HEAD,
     MAX_ENTRIES,
-    check_regular,
+    first_entries,
     is_checkpoint,
-    is_folder,
     not_read,
     opener,
 )
+from birkhoff_cli.containers.notes import latest_of, snapshot_of
 from birkhoff_cli.containers.parts import MAX_PARTS, open_index, open_parts
+from birkhoff_cli.containers.ranks import open_ranks, rank_files
 from birkhoff_cli.containers.store import INCOMPLETE, Store, escape, unreadable, where
 from birkhoff_cli.containers.universal import open_universal, root_of
 from birkhoff_cli.steps import step_in_name
@@ -28,18 +28,6 @@ MODELS = ("model.safetensors", "pytorch_model.bin", "consolidated.safetensors")
 """One model under several names: the first that is there is read, alone or behind an index."""
 
 DISTRIBUTED = ".metadata"
-RANKS = (
-    re.compile(r"mp_rank_(?P<rank>[0-9]{2,4})_model_states\.pt"),
-    re.compile(r"model-rank-(?P<rank>[0-9]{1,4})-part-[0-9]{1,4}\.safetensors"),
-)
-"""Files of ranks that are one model together: DeepSpeed's, and vLLM's."""
-
-RANK_FOLDER = re.compile(r"mp_rank_(?P<rank>[0-9]{2,4})(?P<pipeline>_[0-9]{3})?")
-RANK_FILE = ("model_optim_rng.pt", "model_rng.pt")
-"""Megatron's old layout: one folder for every rank."""
-
-ZERO3 = re.compile(r"zero_pp_rank_[0-9]+_mp_rank_[0-9]+_model_states\.pt")
-PIPELINE = re.compile(r"layer_[0-9]+-model_[0-9]+-model_states\.pt")
 PART = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})(?P<suffix>\.[^.]*)")
 FOREIGN = {
     "_METADATA": "an Orbax checkpoint",
@@ -90,8 +78,8 @@ def _has_model(folder: Path) -> bool:
 
 def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     """Ranks, an index, the one file or the one of several by convention, or the one folder."""
-    if ranks := _ranks(entries):
-        return _joined(folder, ranks)
+    if ranks := rank_files(entries):
+        return open_ranks(folder, ranks)
     indices = [entry for entry in entries if entry.name.endswith(INDEX)]
     files = first_parts(entry for entry in entries if is_checkpoint(entry))
     if len(indices) > 1 or (indices and not files):
@@ -164,51 +152,6 @@ def _noting(store: Store, others: Iterable[Path]) -> Store:
     return store
 
 
-def _ranks(entries: list[Path]) -> list[str]:
-    """Files of all ranks, relative to their folder, in order; empty if there are none.
-
-    Raises:
-        BadInput: ranks that hold different layers.
-        Unsupported: weights that are cut into pieces of no shape.
-    """
-    if any(PIPELINE.fullmatch(entry.name) for entry in entries):
-        raise Unsupported(
-            f"{where(entries[0].parent)}: DeepSpeed's pipeline has a file for every layer, which "
-            f"does not say its number in the model; convert it with ds_to_universal.py, and give "
-            f"what that writes"
-        )
-    for pattern in RANKS:
-        if found := [entry.name for entry in entries if pattern.fullmatch(entry.name)]:
-            return found
-    folders = [entry for entry in entries if RANK_FOLDER.fullmatch(entry.name)]
-    found = [
-        f"{folder.name}/{name}"
-        for folder in folders
-        for name in RANK_FILE
-        if os.path.lexists(folder / name)
-    ]
-    pipelines = {m["pipeline"] for m in map(RANK_FOLDER.fullmatch, (f.name for f in folders)) if m}
-    if len(pipelines) > 1:
-        raise BadInput(
-            f"{where(folders[0].parent)}: its ranks hold different layers, each numbered from 0; "
-            f"convert it with Megatron's tools first"
-        )
-    if not found and any(ZERO3.fullmatch(entry.name) for entry in entries):
-        raise Unsupported(
-            f"{where(entries[0].parent)}: ZeRO-3 has cut its tensors into pieces without shapes; "
-            f"run zero_to_fp32.py, which lies beside it, and give what that writes"
-        )
-    return found
-
-
-def _joined(folder: Path, ranks: list[str]) -> Store:
-    if len(ranks) == 1:
-        return opener(folder / ranks[0])(folder / ranks[0])
-    store = open_parts(folder, ranks)
-    store.notes.append(f"{len(ranks)} files of ranks; what is read is the same in all that hold it")
-    return store
-
-
 def first_parts(files: Iterable[Path]) -> list[Path]:
     """Files that stand for a model each: of parts with numbers, the first one."""
     found: dict[tuple[str, ...], Path] = {}
@@ -227,7 +170,7 @@ def _folders(entries: list[Path]) -> list[Path]:
         if entry.is_dir()
         and not entry.name.startswith(".")
         and not BESIDE.fullmatch(entry.name)
-        and _first_entries(entry, 1)
+        and first_entries(entry, 1)
     ]
 
 
@@ -250,76 +193,9 @@ def _entries(folder: Path) -> list[Path]:
     Raises:
         BadInput: it cannot be read, or holds more of them than any one model.
     """
-    found = _first_entries(folder, MAX_ENTRIES + 1)
+    found = first_entries(folder, MAX_ENTRIES + 1)
     if len(found) > MAX_ENTRIES:
         raise BadInput(
             f"{where(folder)}: holds more than {MAX_ENTRIES} entries; name the checkpoint"
         )
     return found
-
-
-def _first_entries(folder: Path, limit: int) -> list[Path]:
-    try:
-        return sorted(islice(folder.iterdir(), limit))
-    except OSError as error:
-        raise unreadable(folder, error) from error
-
-
-def latest_of(folder: Path) -> Path:
-    """The folder that the note of Megatron or of DeepSpeed names; ``folder`` if there is no note.
-
-    Raises:
-        BadInput: the note cannot be read, or is none.
-    """
-    note = folder / "latest_checkpointed_iteration.txt"
-    if os.path.lexists(note):
-        word = _word(note)
-        if word != "release" and not re.fullmatch("[0-9]{1,12}", word, re.ASCII):
-            raise BadInput(f"{where(note)}: is not the number of an iteration; name its directory")
-        return folder / ("release" if word == "release" else f"iter_{int(word):07}")
-    notes = [folder / name for name in ("latest", "latest_universal")]
-    written = [note for note in notes if os.path.lexists(note) and not is_folder(note)]
-    if not written:
-        return folder
-    note = written[0]
-    word = _word(note)
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", word, re.ASCII):
-        raise BadInput(f"{where(note)}: is not the name of a folder beside it; name the folder")
-    return folder / word
-
-
-def snapshot_of(folder: Path) -> Path:
-    """The revision that ``refs/main`` names in a model's directory of Hugging Face's cache.
-
-    Any other directory is returned as it is. Without ``refs/main`` there must be one revision.
-
-    Raises:
-        BadInput: the note is none, or what it names is not there.
-    """
-    home, note = folder / "snapshots", folder / "refs" / "main"
-    if not home.is_dir() or not os.path.lexists(folder / "refs"):
-        return folder
-    if os.path.lexists(note):
-        word = _word(note)
-        name = word if re.fullmatch("[0-9a-f]{6,64}", word) else ""
-    else:
-        found = [entry.name for entry in _first_entries(home, 2)]
-        name = found[0] if len(found) == 1 else ""
-    if not name:
-        raise BadInput(f"{where(note)}: does not name a revision; name a directory of snapshots/")
-    if not (home / name).is_dir() or (home / name).resolve().parent != home.resolve():
-        raise BadInput(
-            f"{where(home / name)}: is no directory there, though refs/main names it; download "
-            f"the model again"
-        )
-    return home / name
-
-
-def _word(note: Path) -> str:
-    """What a note says, as far as it is ASCII."""
-    check_regular(note)
-    try:
-        with note.open("rb") as file:
-            return file.read(HEAD).strip().decode("ascii", "replace")
-    except OSError as error:
-        raise unreadable(note, error) from error

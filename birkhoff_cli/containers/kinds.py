@@ -3,6 +3,7 @@
 import re
 import stat
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from birkhoff_cli.analyses.core import discover
@@ -178,3 +179,15 @@ def is_checkpoint(path: Path) -> bool:
     except (BirkhoffError, OSError, RuntimeError):  # the last one for a loop of links
         return False
     return zips.first_name(head).endswith(b"/data.pkl")
+
+
+def first_entries(folder: Path, limit: int) -> list[Path]:
+    """Up to ``limit`` entries of a folder, sorted; which of more, the system decides.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        return sorted(islice(folder.iterdir(), limit))
+    except OSError as error:
+        raise unreadable(folder, error) from error
