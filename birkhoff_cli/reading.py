@@ -11,7 +11,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.networks.token_run import TokenRun
 from birkhoff_cli.checkpoints import TENSORS, Checkpoint
 from birkhoff_cli.checkpoints.sites.settings import word
-from birkhoff_cli.converters.drawn import seed
+from birkhoff_cli.converters.draws import seed
 from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
 from birkhoff_cli.series import set_steps

@@ -8,8 +8,15 @@ from birkhoff_cli.analyses.core.arguments import take
 from birkhoff_cli.analyses.core.models import Model, models_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Drawn, Draws
-from birkhoff_cli.converters import drawn
 from birkhoff_cli.converters._converter import Converter, Parameter
+from birkhoff_cli.converters.draws import (
+    GROUP,
+    SEED,
+    changed,
+    draws_of,
+    field_options,
+    seed,
+)
 from birkhoff_cli.methods import Method
 from birkhoff_cli.options import Option
 from birkhoff_cli.request import Request
@@ -36,7 +43,7 @@ class Given(Converter):
     def options(self) -> Mapping[str, Option]:
         """The argument itself, and the seed, which every command accepts."""
         name = self.parameter.name
-        return {name: Ready(name, self.parameter.kind, ""), "seed": drawn.SEED}
+        return {name: Ready(name, self.parameter.kind, ""), "seed": SEED}
 
     def read(self, request: Request, d: int | None) -> Any:
         """It, an array as a trace."""
@@ -49,14 +56,14 @@ class GivenMethod(Given):
 
     def options(self) -> Mapping[str, Option]:
         """How to draw."""
-        draws = drawn.draws_of(self.parameter)
-        return {**super().options(), **drawn.field_options(draws, drawn.GROUP)}
+        draws = draws_of(self.parameter)
+        return {**super().options(), **field_options(draws, GROUP)}
 
     def read(self, request: Request, d: int | None) -> Drawn:
         """Its draws."""
         del d
-        draws = drawn.changed(drawn.draws_of(self.parameter), request)
-        return Drawn(self.value, draws, drawn.seed(request))
+        draws = changed(draws_of(self.parameter), request)
+        return Drawn(self.value, draws, seed(request))
 
 
 class GivenModels(Given):

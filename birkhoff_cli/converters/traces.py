@@ -10,7 +10,7 @@ from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.converters import drawn
+from birkhoff_cli.converters import drawn, draws
 from birkhoff_cli.converters._converter import Converter
 from birkhoff_cli.converters._plain import drawn_only
 from birkhoff_cli.options import Option, dashes
@@ -48,10 +48,10 @@ def input_words() -> tuple[str, ...]:
     return ("static", "gaussian", "tokens=")
 
 
-_INPUTS = drawn.field_options(Inputs(), GROUP)
+_INPUTS = draws.field_options(Inputs(), GROUP)
 STREAMS = {
     "set": SETTINGS,
-    "seed": drawn.SEED,
+    "seed": draws.SEED,
     **_INPUTS,
     "inputs": dataclasses.replace(
         _INPUTS["inputs"], offers=lambda: ("static", "gaussian", "tokens=")
