@@ -17,22 +17,18 @@ from birkhoff_cli.analyses.core.parameterization import (
     ROWS,
     Parameterization,
 )
+from birkhoff_cli.testing._gradients import (
+    gradients_agree_with_differences,
+    gradients_are_finite_near_and_far,
+)
 from birkhoff_cli.testing._holding import check, hold, largest, near
+from birkhoff_cli.testing._parameters import gaussian, libraries
 
 SHAPES = ((5,), (), (1,), (2, 3), (0,), (2, 0))
 """Batch shapes."""
 
 SCALES = (1.0, 30.0, 1e3)
 """Spreads of random parameters."""
-
-STEP = 1e-6
-"""Of central differences, whose error is of order STEP^2 and of rounding over STEP."""
-
-SLOPE = 1e-6
-"""Error of a central difference of an entry, relative to slopes of size 1."""
-
-DIRECTIONS = 6
-"""Random directions in which slopes are compared."""
 
 
 def check_method(method: Parameterization) -> None:
@@ -51,24 +47,11 @@ def check_method(method: Parameterization) -> None:
     check(CONTRACTS, method, repr(method))
 
 
-def gaussian(method: Parameterization, n: int = 3, scale: float = 1.0, dtype: Any = float) -> Array:
-    """Random parameters ``(n, p)``, always the same."""
-    drawn = scale * np.random.default_rng(0).normal(size=(n, method.parameters))
-    return drawn.astype(dtype)
-
-
 def rounding(h: Array) -> float:
     """Error of a sum of d entries, each from a few operations on numbers of size 1."""
     eps = float(np.finfo(h.dtype).eps)
     d: int = h.shape[-1]
     return 4 * max(4, d) * eps
-
-
-def libraries() -> dict[str, Any]:
-    """How numpy and torch make an array of their own."""
-    import torch
-
-    return {"numpy": np.asarray, "torch": torch.asarray}
 
 
 def hold_claims(h: Any, claims: frozenset[str], what: str = "a matrix") -> None:
@@ -188,52 +171,6 @@ def every_parameter_has_an_effect(method: Parameterization) -> None:
         len(idle) == p - method.simplified().parameters,
         f"parameters is {p}, and {len(idle)} of them do not change H: {idle[:5].tolist()}",
     )
-
-
-def gradients_agree_with_differences(method: Parameterization) -> None:
-    """By torch and as the method itself writes them out, against central differences."""
-    if not method.parameters:
-        return
-    theta = gaussian(method, 2)
-    rng = np.random.default_rng(1)
-    weights = rng.normal(size=(2, method.d, method.d))
-    ways = {"torch": _by_torch(method, theta, weights)}
-    _, pullback = method.differentiable()(theta.copy())
-    ways["differentiable()"] = np.asarray(pullback(weights.copy()))
-    for _ in range(DIRECTIONS):
-        way = rng.normal(size=theta.shape)
-        ahead, behind = (method(theta + sign * STEP * way) for sign in (1, -1))
-        slope = ((ahead - behind) * weights).sum((-2, -1)) / (2 * STEP)
-        bound = SLOPE * max(1.0, largest(slope)) * method.d
-        for name, gradient in ways.items():
-            found = (gradient * way).sum(-1)
-            near(found, slope, bound, f"slope by {name} and by differences")
-
-
-def _by_torch(method: Parameterization, theta: Array, weights: Array) -> Array:
-    import torch
-
-    x = torch.asarray(theta).requires_grad_()
-    h = method(x)
-    hold(h.requires_grad, "H of a torch tensor that requires a gradient has none")
-    (gradient,) = torch.autograd.grad((h * torch.asarray(weights)).sum(), x)
-    return np.asarray(gradient)
-
-
-def gradients_are_finite_near_and_far(method: Parameterization) -> None:
-    """At the start, where some maps have a corner, and where exponentials run over."""
-    import torch
-
-    for scale in (0.0, 1.0, 1e3):
-        for dtype in (torch.float32, torch.float64):
-            start = method.initial() + gaussian(method, 4, scale)
-            theta = torch.asarray(start).to(dtype).requires_grad_()
-            h = method(theta)
-            weights = torch.arange(h.numel(), dtype=dtype).reshape(h.shape)
-            (gradient,) = torch.autograd.grad((h * weights).sum(), theta)
-            here = f"{scale:g} away from the start in {dtype}"
-            hold(gradient.dtype == dtype, f"the gradient {here} is {gradient.dtype}")
-            hold(gradient.isfinite().all(), f"the gradient {here} is not finite")
 
 
 def the_start_is_a_vector_that_keeps_the_claims(method: Parameterization) -> None:
