@@ -71,14 +71,14 @@ class GivenModels(Given):
 
     def options(self) -> Mapping[str, Option]:
         """How to draw."""
-        draws = drawn.draws_of(self.parameter)
-        return {**super().options(), **drawn.field_options(draws, drawn.GROUP)}
+        draws = draws_of(self.parameter)
+        return {**super().options(), **field_options(draws, GROUP)}
 
     def read(self, request: Request, d: int | None) -> tuple[Model, ...]:
         """All of them, with names."""
         del d
-        draws = drawn.changed(drawn.draws_of(self.parameter), request)
-        return models_of(self.value, draws, drawn.seed(request))
+        draws = changed(draws_of(self.parameter), request)
+        return models_of(self.value, draws, seed(request))
 
 
 def given(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:

@@ -14,6 +14,14 @@ from birkhoff_cli.analyses.core.models import (
     side_by_side,
 )
 from birkhoff_cli.converters import drawn
+from birkhoff_cli.converters.draws import (
+    GROUP,
+    changed,
+    draw_options,
+    draws_of,
+    field_options,
+    seed,
+)
 from birkhoff_cli.converters.traces import STREAMS, Trace
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
@@ -71,8 +79,8 @@ class SideBySide(Trace):
 
     def _drawing(self) -> Mapping[str, Option]:
         """Those of draws."""
-        draws = drawn.draws_of(self.parameter)
-        return {**self._methods.options(), **drawn.draw_options(draws, self.methods)}
+        draws = draws_of(self.parameter)
+        return {**self._methods.options(), **draw_options(draws, self.methods)}
 
     def paths(self, request: Request) -> list[Path]:
         """Every path, without its name."""
@@ -85,7 +93,7 @@ class SideBySide(Trace):
             return set(self.options())
         used = {"path", "method", "seed"} | (super().used(request) if paths else set())
         if methods:
-            draws = drawn.field_options(drawn.draws_of(self.parameter), drawn.GROUP)
+            draws = field_options(draws_of(self.parameter), GROUP)
             used |= {*draws, *self._methods.used(request)}
         return used
 
@@ -106,8 +114,8 @@ class SideBySide(Trace):
         if request["method"]:
             known = next((m.model[-1].d for m in read if isinstance(m.model, tuple)), d)
             methods = self._methods.read(request, known)
-            draws = drawn.changed(drawn.draws_of(self.parameter), request)
-            read += drawn_models(methods, draws, drawn.seed(request))
+            draws = changed(draws_of(self.parameter), request)
+            read += drawn_models(methods, draws, seed(request))
         return side_by_side(read)
 
     def _read(self, request: Request) -> Iterator[Unnamed]:
