@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import numpy as np
 
@@ -19,13 +19,17 @@ from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.random_numbers import INPUTS, block_generator
 from birkhoff_cli.analyses.core.source import MAX_SAMPLES
-from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.trace import MixingTrace, Reader, in_blocks
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
+    from birkhoff_cli.analyses.networks.connection import Connection
     from birkhoff_cli.analyses.networks.language_model import LanguageModel
     from birkhoff_cli.analyses.networks.token_run import TokenRun
     from birkhoff_cli.checkpoints import Checkpoint
+
+    Take: TypeAlias = Callable[["Connection", Array | None], Array]
+    """From a site and logits of its streams to what the site makes of them."""
 
 SAMPLES = 1000
 SEQUENCES = 4
@@ -108,8 +112,10 @@ def trace(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
 
 def _static(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
     del inputs, seed
-    theta = None if checkpoint.map is None else checkpoint.theta[None]
-    return replace(checkpoint.trace(), map=checkpoint.map, theta=theta)
+    if checkpoint.map is None:
+        return checkpoint.trace()
+    theta = checkpoint.theta[None]
+    return replace(checkpoint.trace(), map=checkpoint.map, theta=theta, parameters=in_blocks(theta))
 
 
 def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
@@ -123,20 +129,24 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
             f"{checkpoint.format}; use --inputs static"
         )
     with checkpoint.opened() as store:
-        sites = tuple(site.random_weights() for site in checkpoint.connect(store))
+        sites = tuple(site.without_weight() for site in checkpoint.connect(store))
         digest = store.digest()
 
-    def read(block: int, first: int) -> Iterator[Array]:
-        for start in range(first, samples, block):
-            rng, n = block_generator(seed, start // block, INPUTS), min(block, samples - start)
-            drawn = [draw(n, rng).mixing for draw in sites]
-            yield np.stack([np.broadcast_to(h, (n, *h.shape[-2:])) for h in drawn], axis=1)
+    def read(take: "Take", axes: int) -> Reader:
+        def blocks(block: int, first: int) -> Iterator[Array]:
+            for start in range(first, samples, block):
+                rng, n = block_generator(seed, start // block, INPUTS), min(block, samples - start)
+                found = [take(site, draw(n, rng)) for site, draw in sites]
+                yield np.stack([np.broadcast_to(v, (n, *v.shape[-axes:])) for v in found], axis=1)
+
+        return blocks
 
     return replace(
         checkpoint.trace(),
         map=checkpoint.map,
         samples=samples,
-        reader=read,
+        reader=read(lambda site, z: site.weights(z).mixing, 2),
+        parameters=read(lambda site, z: site.parameters(z), 1) if checkpoint.map else None,
         dtype=np.dtype(np.float64),
         meta=checkpoint.meta
         | {"inputs": [digest], "streams": {"kind": "gaussian", "samples": samples, "seed": seed}},
@@ -144,28 +154,27 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
 
 
 def _tokens(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
-    from birkhoff_cli.analyses.networks.token_run import (
-        batches,
-        in_torch,
-        matrices,
-        sequences_in_batch,
-    )
+    from birkhoff_cli.analyses.networks import token_run as tokens
 
     run = token_run(checkpoint, inputs, seed)
 
-    def read(block: int, first: int) -> Iterator[Array]:
-        model, length = in_torch(run.load()), run.tokens.shape[1]
-        before = first // length
-        before -= before % sequences_in_batch(run.tokens)  # the same batches from every start
-        parts = (matrices(model, batch) for batch in batches(run.tokens[before:]))
-        for h in parts:
-            yield from regrouped(chain([h[first - before * length :]], parts), block)
+    def read(take: Callable[["LanguageModel", Array], Array]) -> Reader:
+        def blocks(block: int, first: int) -> Iterator[Array]:
+            model, length = tokens.in_torch(run.load()), run.tokens.shape[1]
+            before = first // length
+            before -= before % tokens.sequences_in_batch(run.tokens)  # from every start the same
+            parts = (take(model, batch) for batch in tokens.batches(run.tokens[before:]))
+            for part in parts:
+                yield from regrouped(chain([part[first - before * length :]], parts), block)
+
+        return blocks
 
     return replace(
         checkpoint.trace(),
         map=checkpoint.map,
         samples=run.samples,
-        reader=read,
+        reader=read(tokens.matrices),
+        parameters=read(tokens.parameters) if checkpoint.map else None,
         meta=run.meta,
         run=run,
     )

@@ -25,7 +25,8 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 Mark = TypeVar("Mark")
 
 TRACES = (MixingTrace, MixingTrace | None, Source)
-SEVERAL_TRACES = tuple[MixingTrace, ...]
+SEVERAL_SOURCES = tuple[Source, ...]
+SEVERAL_TRACES = (tuple[MixingTrace, ...], SEVERAL_SOURCES)
 STACKS = (Stack, Stack | None)
 SAMPLER = Sampler | None
 SEVERAL_METHODS = tuple[Parameterization, ...]
@@ -74,7 +75,7 @@ def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
         BadInput: an array that holds no square matrices.
     """
     kind, *_ = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    if kind in (*TRACES, SEVERAL_TRACES) and isinstance(value, str | PathLike):
+    if kind in (*TRACES, *SEVERAL_TRACES) and isinstance(value, str | PathLike):
         raise UsageError(f"'{value}' is a path; give birkhoff_cli.load('{value}')")
     if draws := _mark(hint, Draws):
         own = {name: value for name, value in how.items() if name != "seed"}
@@ -82,16 +83,21 @@ def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
         if kind == MODELS:
             return models_of(value, changed, how.get("seed", 0))
         if isinstance(value, Parameterization):
-            return Drawn(value, changed, how.get("seed", 0))
+            return alone(kind, Drawn(value, changed, how.get("seed", 0)))
     if kind == SAMPLER and isinstance(value, Parameterization):
         return value.draw
     if kind in STACKS and is_array(value):
         return _stack(value)
     axis = (_mark(hint, ArrayAxis) or ArrayAxis()).name
-    if kind in (SEVERAL_TRACES, SEVERAL_METHODS):
+    if kind in (*SEVERAL_TRACES, SEVERAL_METHODS):
         several = value if isinstance(value, list | tuple) else (value,)
         return tuple(_settled(v, axis) for v in several)
     return _settled(value, axis) if kind in TRACES else value
+
+
+def alone(kind: Any, drawn: Drawn) -> Any:
+    """Drawn matrices as a parameter of this type takes them."""
+    return (drawn,) if kind == SEVERAL_SOURCES else drawn
 
 
 def _settled(value: Any, axis: Axis | None) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.ensemble import Circulants, Ensemble
+from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.pullback import Differentiable, by_torch
 from birkhoff_cli.analyses.core.shapes import Shaped
 
@@ -99,6 +100,11 @@ class Facts(ABC):
     def permutations(self) -> Any:
         """``(k, d)`` permutations that the map mixes with the weights softmax(theta); else None."""
         return None
+
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """Mixtures whose weights are softmax of parts of theta; none if the map has none."""
+        perms = self.permutations
+        return () if perms is None else (Mixture(len(perms), perms),)
 
     @property
     def factor_sides(self) -> tuple[int, ...]:

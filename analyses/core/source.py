@@ -45,10 +45,6 @@ class Source(Protocol):
         """The method that made the matrices, where it is known."""
 
     @property
-    def step(self) -> int | None:
-        """Training step of the model, where it is known."""
-
-    @property
     def meta(self) -> Mapping[str, Any]:
         """Provenance for the metadata of files."""
 
@@ -65,6 +61,10 @@ class Source(Protocol):
         """Parameters ``(samples, sites, p)``."""
 
     @property
+    def step(self) -> int | None:
+        """Training step of the model, where it is known."""
+
+    @property
     def block(self) -> int:
         """Samples in a block; the last one may have fewer."""
 
@@ -77,6 +77,9 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[Array]:
         """Every block."""
+
+    def read_parameters(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(samples, sites, p)`` of the parameters that the matrices are made of."""
 
 
 MAX_SAMPLES = 1 << 40
@@ -233,18 +236,39 @@ class Drawn:
                 f"--draw {self.how} draws matrices without the map; leave --device out"
             )
         evaluate = self.draws.evaluator()
+        how, scale = self.how, self.draws.scale
+        for h in self._drawn(
+            numbers, lambda n, rng: self.method.draw(n, rng, how, scale, evaluate)
+        ):
+            yield h.astype(self.dtype, copy=False).reshape(-1, self.layers, self.d, self.d)
+
+    def read_parameters(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(samples, layers, p)`` float64, of the same numbers as the matrices of `read`.
+
+        Raises:
+            UsageError: a distribution of matrices, which has no parameters.
+        """
+        how, scale = self.how, self.draws.scale
+        if how in self.method.samplers():
+            known = [
+                name for name in self.method.distributions if name not in self.method.samplers()
+            ]
+            raise UsageError(f"--draw {how} draws no parameters; use {', '.join(known)}")
+        for theta in self._drawn(numbers, lambda n, rng: self.method.theta(n, rng, how, scale)):
+            yield theta.reshape(-1, self.layers, self.method.parameters)
+
+    def _drawn(
+        self, numbers: range, draw: Callable[[int, np.random.Generator], Array]
+    ) -> Iterator[Array]:
+        """What is drawn for the matrices of each block, as many at a time as the method says."""
         for number, n in self.sizes(numbers):
             rng, total, lanes = (
                 block_generator(self.seed, number),
                 n * self.layers,
                 self.method.lanes,
             )
-            parts = [
-                self.method.draw(min(lanes, total - i), rng, self.how, self.draws.scale, evaluate)
-                for i in range(0, total, lanes)
-            ]
-            h = parts[0] if len(parts) == 1 else np.concatenate(parts)
-            yield h.astype(self.dtype, copy=False).reshape(n, self.layers, self.d, self.d)
+            parts = [draw(min(lanes, total - i), rng) for i in range(0, total, lanes)]
+            yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def __iter__(self) -> Iterator[Array]:
         """Every block, as `read`."""

@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import prod
 from pathlib import PurePath
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.table import Schema, column
+
+Reader: TypeAlias = Callable[[int, int], Iterator[Array]]
+"""From a number of samples and a first sample to blocks of that many, from there on in order."""
 
 
 def name_of(source: str) -> str:
@@ -80,19 +83,22 @@ class MixingTrace:
         theta: its parameters, ``(1, sites, p)``.
         run: the model and the tokens that made them (``networks.token_run.TokenRun``), where
             tokens did.
+        parameters: as ``reader``, to blocks ``(sample, site, p)`` of what the matrices are made of
+            by the method; None where that is not known.
     """
 
     d: int
     samples: int
     sites: tuple[Site, ...]
     source: str
-    reader: Callable[[int, int], Iterator[Array]] = field(repr=False)
+    reader: Reader = field(repr=False)
     dtype: np.dtype[Any] = np.dtype(np.float32)
     step: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     map: Parameterization | None = None
     theta: Array | None = None
     run: Any = field(default=None, repr=False)
+    parameters: Reader | None = field(default=None, repr=False)
 
     @property
     def block(self) -> int:
@@ -142,6 +148,18 @@ class MixingTrace:
         """Every block, as `read`."""
         return self.read(range(self.blocks))
 
+    def read_parameters(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(sample, site, p)`` of the parameters of the matrices that `read` gives.
+
+        Raises:
+            Unsupported: they are not known.
+        """
+        if self.parameters is None:
+            raise Unsupported(
+                f"{self.source}: holds matrices and not what they were made of; give the checkpoint"
+            )
+        return islice(self.parameters(self.block, numbers.start * self.block), len(numbers))
+
     def _refuse(self, block: Array, start: int) -> None:
         bad = np.argwhere(~np.isfinite(block).all(axis=(-1, -2)))
         if not len(bad):
@@ -180,20 +198,21 @@ def in_memory(
     meta: dict[str, Any] | None = None,
 ) -> MixingTrace:
     """The trace of an array ``(sample, site, d, d)``."""
-
-    def read(size: int, first: int) -> Iterator[Array]:
-        return (matrices[k : k + size] for k in range(first, len(matrices), size))
-
     return MixingTrace(
         d=matrices.shape[-1],
         samples=len(matrices),
         sites=sites,
         source=source,
-        reader=read,
+        reader=in_blocks(matrices),
         dtype=matrices.dtype,
         step=step,
         meta=meta or {},
     )
+
+
+def in_blocks(array: Array) -> Reader:
+    """How the samples of an array are read, as many at a time as is asked for."""
+    return lambda size, first: (array[k : k + size] for k in range(first, len(array), size))
 
 
 class Trained(Protocol):

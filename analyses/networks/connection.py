@@ -11,7 +11,7 @@ Source: Hyper-Connections, arXiv:2409.19606; mHC, arXiv:2512.24880, eq. 5-8.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Gate(NamedTuple):
     bounds: tuple[float, float] | None = None
     tanh: bool = False
     clip: float | None = None
+
+
+Draw: TypeAlias = Callable[[int, np.random.Generator], Array | None]
+"""Logits of as many random streams; None where these do not matter."""
 
 
 class Weights(NamedTuple):
@@ -109,21 +113,25 @@ class Connection:
             return None
         return _random_logits(_triangle(self.weight), len(self.weight), self.groups, n, rng)
 
-    def random_weights(self) -> Callable[[int, np.random.Generator], Weights]:
-        """From n and a generator to weights for `random_logits`, without keeping ``weight``.
+    def without_weight(self) -> "tuple[Connection, Draw]":
+        """The same site without ``weight``, and `random_logits` as a function of n and a generator.
 
         It can be a thousand times larger than the triangle that is left of it here.
         """
         if self.weight is None:
-            return lambda *_: self.weights(None)
+            return self, lambda *_: None
         r, features, groups = _triangle(self.weight), len(self.weight), self.groups
         site = replace(self, weight=None)
-        return lambda n, rng: site.weights(_random_logits(r, features, groups, n, rng))
+        return site, lambda n, rng: _random_logits(r, features, groups, n, rng)
 
     @property
     def groups(self) -> int:
         """Vectors that are normalised: d streams, or all of them as one."""
         return 1 if self.weight is None else self.d * self.width // self.weight.shape[0]
+
+    def parameters(self, z: Array | None) -> Array:
+        """Parameters of the map ``(..., p)`` of logits, or of no streams; proposals averaged."""
+        return _parameters(self.mixing, z).mean(-2)
 
     def weights(self, z: Array | None) -> Weights:
         """The weights of logits; None gives those of streams that do not matter."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.trace import Site
-from birkhoff_cli.analyses.networks.language_model import LanguageModel, states
+from birkhoff_cli.analyses.networks.connection import Connection
+from birkhoff_cli.analyses.networks.language_model import LanguageModel, State, states
 
 TOKENS = 4096
 """Tokens in a batch: what a model keeps of them does not grow with how many there are."""
@@ -92,9 +93,29 @@ def matrices(model: LanguageModel, tokens: Array) -> Array:
         model: of torch tensors.
         tokens: ``(sequences, length)`` torch.
     """
+    d = model.connections[0].d
+    return _at_sites(model, tokens, lambda _, state: state.weights.mixing, (d, d))
+
+
+def parameters(model: LanguageModel, tokens: Array) -> Array:
+    """Parameters of H of every site, ``(samples, sites, p)``, as `matrices`."""
+
+    def of(site: Connection, state: State) -> Array:
+        return site.parameters(site.logits(state.before))
+
+    return _at_sites(model, tokens, of, model.connections[0].mixing.static.shape)
+
+
+def _at_sites(
+    model: LanguageModel,
+    tokens: Array,
+    take: Callable[[Connection, State], Array],
+    shape: tuple[int, ...],
+) -> Array:
+    """What ``take`` makes of every site, ``(samples, sites, *shape)`` numpy."""
     import torch
 
     with inference(model):
-        d = model.connections[0].d
-        found = [s.weights.mixing.expand(*tokens.shape, d, d) for s in states(model, tokens)]
+        pairs = zip(model.connections, states(model, tokens), strict=True)
+        found = [take(site, state).expand(*tokens.shape, *shape) for site, state in pairs]
         return torch.stack(found, dim=2).flatten(0, 1).cpu().numpy()

@@ -5,6 +5,7 @@ The first factor is the most significant; ``theta`` is the parameters of factor 
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from itertools import accumulate, groupby
 from math import prod
@@ -15,6 +16,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
 from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.geometry import ensembles
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
@@ -68,6 +70,17 @@ class KroneckerProduct(Parameterization):
     def simplified(self) -> Parameterization:
         """The one factor that is not of side 1, if there is only one."""
         return max(self.parts, key=lambda part: part.d) if self.d in self.factor_sides else self
+
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """One for every factor, if each of them is a mixture."""
+        own = [part.mixtures() for part in self.parts]
+        if any(len(found) != 1 for found in own):
+            return ()
+        starts = accumulate((part.parameters for part in self.parts), initial=0)
+        return tuple(
+            replace(found[0], first=start, factor=k)
+            for k, (found, start) in enumerate(zip(own, starts, strict=False))
+        )
 
     def projection_support(self) -> Support | None:
         """Factors of side 2 are symmetric, and so is their product: z is real."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first
 from birkhoff_cli.analyses.core.ensemble import Circulants, Ensemble
+from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import (
     DOUBLY_STOCHASTIC,
     Parameterization,
@@ -93,6 +94,10 @@ class AveragedGoMHC(Parameterization):
     def samplers(self) -> Mapping[str, Ensemble]:
         """Independent Haar matrices, averaged with Dirichlet(1) weights."""
         return {"haar": Average(HaarBlocks(self.d, 1, self.field), self.s)}
+
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """The weights of the terms, which are no permutations."""
+        return (Mixture(self.s, first=self.parameters - self.s),)
 
     def simplified(self) -> Parameterization:
         """The only term, if there is one."""

@@ -7,13 +7,14 @@ Source: go-mHC, arXiv:2604.02309, H.2.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first
 from birkhoff_cli.analyses.core.ensemble import Ensemble
+from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import (
     DOUBLY_STOCHASTIC,
     Parameterization,
@@ -102,6 +103,16 @@ class KromSum(Parameterization):
     def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the permutations of every factor, and on the terms."""
         return {"dirichlet": Average(self.term.samplers()["dirichlet"], self.terms)}
+
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """Those of every term, and the weights of the terms."""
+        parts = self.term.mixtures()
+        every = [
+            replace(part, first=part.first + t * self.term.parameters, summand=t)
+            for t in range(self.terms)
+            for part in parts
+        ]
+        return (*every, Mixture(self.terms, first=self.parameters - self.terms))
 
     def simplified(self) -> Parameterization:
         """The only term; or one of several, if it already reaches all of the polytope."""

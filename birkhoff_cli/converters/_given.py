@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from birkhoff_cli.analyses.core.arguments import take
+from birkhoff_cli.analyses.core.arguments import alone, take
 from birkhoff_cli.analyses.core.models import Model, models_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Drawn, Draws
@@ -59,11 +59,11 @@ class GivenMethod(Given):
         draws = draws_of(self.parameter)
         return {**super().options(), **field_options(draws, GROUP)}
 
-    def read(self, request: Request, d: int | None) -> Drawn:
+    def read(self, request: Request, d: int | None) -> Any:
         """Its draws."""
         del d
         draws = changed(draws_of(self.parameter), request)
-        return Drawn(self.value, draws, seed(request))
+        return alone(self.parameter.kind, Drawn(self.value, draws, seed(request)))
 
 
 class GivenModels(Given):

@@ -240,6 +240,23 @@ class PathOrMethod(Trace):
         return source
 
 
+class SeriesOrMethod(PathOrMethod):
+    """The matrices at every path, in order of training steps, or those that are drawn."""
+
+    takes_series = True
+
+    def read(self, request: Request, d: int | None) -> Any:
+        """All traces, or the draws alone.
+
+        Raises:
+            UsageError: nothing is named.
+        """
+        from birkhoff_cli.reading import read_series
+
+        paths = self.paths(request)
+        return read_series(paths, request, self._axes) if paths else (super().read(request, d),)
+
+
 def inputs_word(request: Request) -> Word:
     """What ``--inputs`` says."""
     return request["inputs"] or Word("static")
@@ -255,4 +272,5 @@ CONVERTERS: Mapping[Any, type[Converter]] = {
     MixingTrace: Trace,
     tuple[MixingTrace, ...]: Series,
     Source: PathOrMethod,
+    tuple[Source, ...]: SeriesOrMethod,
 }

@@ -16,7 +16,7 @@ from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.arrays import Array
 
 METHOD = "mhc"
-"""What the matrices are made with; its parameters are logits."""
+"""What the matrices are made with; its parameters are logits. A model may say another by name."""
 
 TOKENS = ".bin"
 MODELS = (".pt", ".pth", ".safetensors", "")
@@ -74,20 +74,27 @@ def write(path: Path, sizes: Sizes, only_arrays: bool = False) -> None:
         if path.suffix == TOKENS:
             file.write(np.random.default_rng(0).integers(VOCABULARY, size=400, dtype="<u2").data)
         elif path.suffix in MODELS and not only_arrays:
-            _write_model(file, sizes, step=int("".join(filter(str.isdecimal, stem)) or 0))
+            step = int("".join(filter(str.isdecimal, path.stem)) or 0)
+            _write_model(file, sizes, step, _method_of(path))
         else:
             values = (logits if stem in LOGITS else matrices)(sizes)
             np.savez(file, **{entry: values}) if entry else np.save(file, values)
 
 
-def _write_model(file: Any, sizes: Sizes, step: int) -> None:
+def _method_of(path: Path) -> str:
+    """The method that a file or its folder is named after, else `METHOD`."""
+    known = parameterizations.names()
+    return next((part for part in (path.stem, path.parent.name) if part in known), METHOD)
+
+
+def _write_model(file: Any, sizes: Sizes, step: int, method: str) -> None:
     """As `birkhoff train` writes it, with every number moved a little."""
     import torch
 
     from birkhoff_cli.training import network
 
     model = network.Sizes(LAYERS, heads=1, width=4, length=LENGTH, vocabulary=VOCABULARY)
-    map_ = parameterizations.load(METHOD)(sizes.d)
+    map_ = parameterizations.load(method)(sizes.d)
     generator = torch.Generator().manual_seed(step)
     state: Mapping[str, Any] = network.start(map_, model, seed=0)
     moved = {k: v + 0.3 * torch.randn(v.shape, generator=generator) for k, v in state.items()}

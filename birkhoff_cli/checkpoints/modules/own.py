@@ -1,13 +1,14 @@
 """What a model of one's own stores for a site: a matrix, its logits, or a method's parameters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt, prod
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, namespace
 from birkhoff_cli.analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.checkpoints.sites.values import MAX_STREAMS, Shape
 
@@ -74,6 +75,13 @@ class Transposed(Parameterization):
     def __call__(self, theta: Array) -> Array:
         """The method's matrix, transposed."""
         return namespace(theta).matrix_transpose(self.base(theta))
+
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """The method's weights, of the inverse permutations."""
+        return tuple(
+            m if m.permutations is None else replace(m, permutations=np.argsort(m.permutations))
+            for m in self.base.mixtures()
+        )
 
     def initial(self) -> Array:
         """That of the method."""
