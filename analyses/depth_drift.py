@@ -12,8 +12,10 @@ count as 1, so that the rest decays over a thousand layers without a floor; each
 What rounding hides of a sample is left out of the statistics, and counted in the column unknown.
 
 The typical decay per layer is the geometric mean over samples of ||P - J/d||; the mean-square
-decay is larger, for rare chains carry it. Percentiles of up to 10,240 numbers are exact; beyond,
-quantile_error bounds them, relative to the distance to 0 or 1, whichever is nearer.
+decay is larger, for rare chains carry it. With --lyapunov the factors of all axes of the product,
+whose logarithms are its Lyapunov exponents, from the second half of the depth. Percentiles of up to
+10,240 numbers are exact; beyond, quantile_error bounds them, relative to the distance to 0 or 1,
+whichever is nearer.
 
 Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; BE-HC, figure 1.
 """
@@ -26,7 +28,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.fold import Fold, Grouped, run_fold
+from birkhoff_cli.analyses.core.fold import Fold, Grouped, Statistics, run_fold
 from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.quantities import (
     AT_LEAST_0,
@@ -68,6 +70,7 @@ from birkhoff_cli.analyses.statistics.drift import (
     decays,
 )
 from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ROW_ERROR
+from birkhoff_cli.analyses.statistics.lyapunov import FACTORS, Lyapunov
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,6 +80,7 @@ EXAMPLES = (
     "birkhoff depth-drift out/ckpt.pt --plot drift.png",
     "birkhoff depth-drift --method mhc --iters 5 --scale 4 --layers 48 -o drift.parquet",
     "birkhoff depth-drift --method go-mhc --draw haar --layers 1000 --plot decay.png",
+    "birkhoff depth-drift --method go-mhc --s 1 --draw haar --layers 400 -n 4000 --lyapunov",
     "birkhoff depth-drift trace.parquet --from-each -o spans.parquet",
 )
 
@@ -109,6 +113,7 @@ SUMMARY = (
         "the proven mean_square_decay, where there is one",
         range=AT_LEAST_0,
     ),
+    *FACTORS,
     QUANTILE_ERROR,
 )
 
@@ -126,12 +131,16 @@ def run(
     source: Annotated[Source, Draws(samples=1000, layers=24), ArrayAxis("sites")],
     *,
     from_each: Annotated[bool, "composites from every start, not only from the first site"] = False,
+    lyapunov: Annotated[
+        bool, "factors per layer of every axis of the product, with errors"
+    ] = False,
 ) -> Result:
     """Statistics over samples of `METRICS`, per site and for the composite after it.
 
     Args:
         source: a trace, or stacks that are drawn.
         from_each: a composite for every pair of a start and a later site.
+        lyapunov: also the Lyapunov factors, which take about a third longer.
 
     Returns:
         A row for every kind, start, site and metric. In the summary ``column_error_max`` and
@@ -140,7 +149,8 @@ def run(
         ``typical_decay`` is that of the geometric mean of ||P - J/d|| over the second half of the
         depth, ``lambda_2_decay`` the same of |lambda_2|, ``mean_square_decay`` the root of that
         of the mean of ||P - J/d||^2, as deep as the samples give it to about 10 %
-        (``mean_square_depth``), ``mean_square_decay_exact`` the proven one where there is one.
+        (``mean_square_depth``), ``mean_square_decay_exact`` the proven one where there is one;
+        ``lyapunov_factors`` are those of all axes, with ``lyapunov_errors``.
         ``quantile_error`` is 0 where percentiles are exact.
 
     Raises:
@@ -149,17 +159,27 @@ def run(
     """
     if not source.samples or not source.sites:
         raise BadInput(f"{source.title}: holds no matrices; record at least one sample")
-    fold = _DepthDrift(source, from_each)
+    fold = _DepthDrift(source, from_each, lyapunov)
     meta = {**source.meta, "d": source.d, "title": source.title, "mean_square_factor": fold.factor}
     return run_fold(fold, Grouped(source, fold.group), SCHEMA, meta)
 
 
-class _DepthDrift(Fold[Drift, list[Array]]):
+class _State(Statistics):
+    """Numbers of sites and products, and the stretches of axes where they are asked for."""
+
+    def __init__(self, drift: Drift, stretches: Lyapunov | None) -> None:
+        self.drift = drift
+        if stretches is not None:
+            self.stretches = stretches
+
+
+class _DepthDrift(Fold[_State, list[Array]]):
     """Every site, and every product that ends there."""
 
-    def __init__(self, source: Source, from_each: bool) -> None:
+    def __init__(self, source: Source, from_each: bool, lyapunov: bool) -> None:
         self.samples, self.d, self.sites = source.samples, source.d, source.sites
         self.spans = Spans(len(source.sites), from_each)
+        self.lyapunov = lyapunov
         self.precision = float(np.finfo(np.result_type(source.dtype, np.float16)).eps)
         drawn = source.drawn
         self.factor = mean_square_factor(drawn.method, drawn.draws) if drawn else None
@@ -167,19 +187,22 @@ class _DepthDrift(Fold[Drift, list[Array]]):
         held = source.block * len(self.sites) * self.d**2 * 8
         self.group = max(1, min(self.at_once // source.block, int(MAX_BYTES // held)))
 
-    def start(self) -> Drift:
+    def start(self) -> _State:
         """No samples."""
-        return Drift(len(self.spans.composite), self.samples, self.d)
+        stretches = Lyapunov(self.samples, len(self.sites), self.d) if self.lyapunov else None
+        return _State(Drift(len(self.spans.composite), self.samples, self.d), stretches)
 
-    def add(self, state: Drift, number: int, block: list[Array]) -> Columns:
+    def add(self, state: _State, number: int, block: list[Array]) -> Columns:
         """Measure the samples of a group of blocks, so many at once that they stay in cache."""
         for row, numbers in self.spans.measure(block, self.at_once, self.precision):
-            state.add(number, row, numbers)
+            state.drift.add(number, row, numbers)
+        if self.lyapunov:
+            state.stretches.add(number, block, self.precision, self.d)
         return {}
 
-    def finish(self, state: Drift) -> tuple[Iterable[Columns], Summary]:
+    def finish(self, state: _State) -> tuple[Iterable[Columns], Summary]:
         """A row for every kind, last site, start and metric."""
-        columns = state.columns()
+        columns, error = state.drift.columns(), state.drift.quantile_error
         start, last = self.spans.ends
         places = {k: v[last][:, None] for k, v in site_columns(self.sites).items()}
         kind = np.where(self.spans.composite, "composite", "site")
@@ -191,9 +214,10 @@ class _DepthDrift(Fold[Drift, list[Array]]):
             "metric": np.array(list(METRICS)),
             **columns,
         }
-        return [rows], self._summary(columns, state.quantile_error)
+        stretches = state.stretches.summary(self.samples, self.d) if self.lyapunov else {}
+        return [rows], {**self._summary(columns), **stretches, "quantile_error": error}
 
-    def _summary(self, columns: dict[str, Array], quantile_error: float | None) -> Summary:
+    def _summary(self, columns: dict[str, Array]) -> Summary:
         single, chain = self._by_metric(columns)
         composite = summarise_composite(single, chain)
         return {
@@ -206,7 +230,6 @@ class _DepthDrift(Fold[Drift, list[Array]]):
             **composite,
             **decays(chain, self.samples),
             "mean_square_decay_exact": None if self.factor is None else self.factor**0.5,
-            "quantile_error": quantile_error,
         }
 
     def _by_metric(self, columns: dict[str, Array]) -> tuple[dict[str, Chain], dict[str, Chain]]:

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses.core.arrays import lanes
+from birkhoff_cli.analyses.geometry.dominant import two_largest_moduli
 from birkhoff_cli.analyses.geometry.norms import LARGEST_JACOBI, two_largest_singular_values
 from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
+from birkhoff_cli.analyses.geometry.triangular_norms import accurate_singular_values
 
 EPS = np.finfo(float).eps
 
@@ -114,3 +116,13 @@ def test_the_norm_alone_is_there_for_every_side(k, rng):
     m = rng.normal(size=(50, k, k))
     norms = largest_singular_value(np.ascontiguousarray(lanes(m, 2)), EPS)
     np.testing.assert_allclose(norms, np.linalg.norm(m, 2, axis=(1, 2)), rtol=1e-13)
+
+
+@pytest.mark.parametrize("small", [1e-300, 1e-308, 1e-312, 5e-324])
+def test_values_apart_by_more_than_the_number_range_are_known(small):
+    """Whose reciprocal is infinite: 0 times it was NaN, and the search for a scale had no end."""
+    x = np.diag([1.0, small, small])[..., None]
+    first, second = accurate_singular_values(x)
+    assert first == 1 and 0 <= second <= small
+    moduli = two_largest_moduli(x)
+    assert moduli.first == 1 and 0 <= moduli.second <= EPS

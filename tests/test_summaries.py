@@ -32,7 +32,7 @@ RUNS = {
     "complexity": [("--method", "mhc", "--d", "2", "--measure", *FEW)],
     "decompose": [("h.npy", "--method", "mhc-lite", "--starts", "1"), STEPS],
     "degeneration": [("h.npy",), STEPS],
-    "depth-drift": [(*GO, "--layers", "3"), ("h.npy",), STEPS],
+    "depth-drift": [(*GO, "--layers", "3", "--lyapunov"), ("h.npy",), STEPS],
     "diff": [("h.npy", "h.npy"), ("h.npy", "--against", "identity")],
     "distance": [("h.npy", "h.npy")],
     "fit": [("--method", "go-mhc", "--d", "3", *FIT)],

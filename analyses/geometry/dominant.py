@@ -25,7 +25,7 @@ from birkhoff_cli.analyses.geometry.eigenvalues import (
     largest_modulus,
     sums_to_one,
 )
-from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, select
+from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, reciprocal, select
 
 EPS = float(np.finfo(float).eps)
 
@@ -108,7 +108,7 @@ def _put(found: Moduli, where: Where, part: Moduli) -> None:
 def _of_deflated(r: Array, border: Array, rest: Array) -> Moduli:
     """Of ``[[r, b], [0, M]]``."""
     size = norm(rest)
-    unit = rest * (1 / np.where(size > 0, size, 1))
+    unit = rest * reciprocal(size)
     largest = largest_modulus(unit)
     first = np.abs(r)
     return Moduli(first, largest * size, (1 + border / first) * conditions(unit, largest))
@@ -148,7 +148,7 @@ def _deflated(x: Array) -> tuple[Array, Array, Array, Array]:
     for i in range(k):
         rest[i, i] -= middle
     size = norm(rest)
-    rest *= 1 / np.where(size > 0, size, 1)
+    rest *= reciprocal(size)
     root, vector = _dominant(rest)
     corner, border, rest, residual = _turned(rest, vector)
     rest *= size

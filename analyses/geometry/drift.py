@@ -10,7 +10,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.geometry.dominant import SMALL, conditions, two_largest_moduli
 from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
-from birkhoff_cli.analyses.geometry.lanes import cases, dot, norm, select
+from birkhoff_cli.analyses.geometry.lanes import cases, dot, norm, reciprocal, select
 from birkhoff_cli.analyses.geometry.products import EPS, Blocks, reflected
 from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
 from birkhoff_cli.analyses.geometry.triangular_norms import (
@@ -78,7 +78,7 @@ def _of_sided(x: Blocks, precision: float) -> Numbers:
     full = x.unscaled()
     entries = reflected(full) if x.entries is None else x.entries
     size, log_size = x.scaled(x.size), np.log(x.size) + x.exponent * LOG2
-    unit = x.block * (1 / np.where(x.size > 0, x.size, 1))
+    unit = x.block * reciprocal(x.size)
     noise = HIDDEN * x.rounding / x.size
     border: Array | float = 0.0
     bary, log_bary = size, log_size
@@ -107,7 +107,7 @@ def _of_any(x: Blocks, precision: float) -> Numbers:
     A product that is no larger than its rounding has no number at all.
     """
     d = len(x.whole)
-    unit = x.whole * (1 / np.where(x.size > 0, x.size, 1))
+    unit = x.whole * reciprocal(x.size)
     noise = np.where(x.size > 0, HIDDEN * x.rounding / x.size, 0)
     floor = np.where(x.size > 0, noise + ROUNDED * d * EPS, 0)
     sigma_1, sigma_2 = accurate_singular_values(unit, precision)

@@ -82,6 +82,11 @@ def norm(a: Array) -> Array:
     return total
 
 
+def reciprocal(size: Array) -> Array:
+    """``1 / size`` of sizes of at least 0; 1 where that would be infinite, as of 0."""
+    return 1 / np.where(size > np.finfo(float).tiny, size, 1)
+
+
 def average(matrices: Sequence[Array], weights: Array) -> Array:
     """``sum_k w_k H_k / sum_k w_k`` of lanes ``(d, d, ...)`` with weights ``(k, ...)``."""
     share = weights / namespace(weights).sum(weights, axis=0)

@@ -9,7 +9,7 @@ Source: Golub & Van Loan, Matrix Computations, 4th ed., section 5.4.
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned
-from birkhoff_cli.analyses.geometry.lanes import cases, dot, matmul, norm, select
+from birkhoff_cli.analyses.geometry.lanes import cases, dot, matmul, norm, reciprocal, select
 from birkhoff_cli.analyses.geometry.norms import (
     EPS,
     LARGEST_JACOBI,
@@ -33,7 +33,7 @@ def accurate_singular_values(x: Array, precision: float = EPS) -> tuple[Array, A
         return two_largest_singular_values(x, precision)
     a, b, m = _deflated(x)
     size = norm(m)
-    unit = m * (1 / np.where(size > 0, size, 1))
+    unit = m * reciprocal(size)
     return triangular_singular_values(a, b, unit, size, precision)
 
 
