@@ -325,7 +325,7 @@ def test_a_run_may_be_cut_anywhere(cuts, from_each):
     h = np.concatenate(
         [MHC(3, iters=2).draw(120, rng), 0.5 * rng.normal(size=(72, 3, 3)), GoMHC(3).draw(72, rng)]
     ).reshape(66, 4, 3, 3)
-    fold = depth_drift._DepthDrift(trace(h), from_each)
+    fold = depth_drift._DepthDrift(trace(h), from_each, lyapunov=True)
     groups = [[h[k : k + 7], h[k + 7 : k + 11]] for k in range(0, len(h), 11)]
 
     def in_ranges(*inner):
