@@ -65,6 +65,9 @@ def _command(command: Subcommand) -> Iterator[str]:
     if module.SCHEMA:
         yield "Columns:\n"
         yield _columns(module.SCHEMA)
+    for file, schema in getattr(module, "TABLES", {}).items():
+        yield f"Columns of `{file}` in the directory that it writes:\n"
+        yield _columns(schema)
     if module.SUMMARY:
         yield "Keys of `--json`:\n"
         yield _keys(module.SUMMARY)

@@ -108,7 +108,7 @@ SWEPT = ["s=", "samples=", "scale=", "seed=", "sequences=", "set=", "starts="]
     [
         (["spe"], ["spectrum"]),
         (["spectrum", "--prob"], ["--probe"]),
-        (["spectrum", "--method", "go"], ["go-mhc"]),
+        (["spectrum", "--method", "go"], ["go-mhc", "go-mhc-softmax"]),
         (["compare", "--method", "mhc", "--method", "kr"], ["krom-go-mhc", "krom-sum", "kromhc"]),
         (["spectrum", "--method", "go-mhc", "--draw", "h"], ["haar"]),
         (["spectrum", "--method", "identity", "--draw", "h"], []),

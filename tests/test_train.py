@@ -16,7 +16,8 @@ from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS
 from birkhoff_cli.analyses.networks.language_model import states
 from birkhoff_cli.commands import train
-from birkhoff_cli.training import network, text
+from birkhoff_cli.training import folder, network, text
+from birkhoff_cli.training import run as running
 from birkhoff_cli.training.network import Sizes
 
 torch = pytest.importorskip("torch")
@@ -67,6 +68,46 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
         whole, other = (tmp_path / run / name for run in ("whole", "stopped"))
         assert whole.read_bytes() == other.read_bytes(), name
     assert trained(method, tmp_path / "stopped").total == 0
+
+
+@pytest.mark.parametrize("mix", ["streams", "tokens"])
+def test_gradient_norms_of_layers_are_those_of_their_tensors(mix, tmp_path):
+    method = parameterizations.load("be-hc")(d=8, k=4)
+    steps = trained(method, tmp_path, mix=mix, layers=2, length=8, heads=1, updates=2).steps
+    started = folder.opened(tmp_path, plan := _plan(method, mix), text.read(None, 8))
+    prefix = {"streams": "transformer.h.{}.", "tokens": "blocks.{}."}[mix]
+    loss = running._loss(started, started.text.learned, plan.seed, 0)
+    names, tensors = zip(*started.state.items(), strict=True)
+    slopes = torch.autograd.grad(loss, tensors)
+    squares = [slope.double().square().sum().item() for slope in slopes]
+    of = [[n.startswith(prefix.format(k)) for n in names] for k in range(2)]
+    expected = np.sqrt(np.array(of) @ squares)
+    for _ in steps:
+        pass
+    first = pq.read_table(tmp_path / "log.parquet").to_pylist()[0]
+    np.testing.assert_allclose(first["layer_gradient_norms"], expected, rtol=1e-6)
+    assert 0 < np.hypot(*first["layer_gradient_norms"]) < first["gradient_norm"]
+
+
+def _plan(method, mix):
+    sizes = Sizes(2, 1, 8, 8, len(text.read(None, 8).characters))
+    return running.Plan(method, sizes, 2, 8, 0.01, 5, 20, 0, "cpu", "float32", mix)
+
+
+def test_a_run_of_an_older_version_goes_on(tmp_path):
+    """Its rows have no gradient norms of layers; those of the steps that follow have."""
+    _ = trained(METHODS[0], tmp_path, updates=4, every=2).steps
+    steps = trained(METHODS[0], tmp_path, updates=4, every=2).steps
+    next(steps), next(steps)
+    steps.close()
+    path = tmp_path / "resume" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    for row in state["log"]:
+        del row["layer_gradient_norms"]
+    torch.save(state, path)
+    assert trained(METHODS[0], tmp_path, updates=4, every=2).summary["updates"] == 4
+    norms = pq.read_table(tmp_path / "log.parquet")["layer_gradient_norms"].to_pylist()
+    assert [n is None for n in norms] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("file", range(4))
@@ -254,6 +295,7 @@ TAMPERED = {
     "payload": _evil,
     "log of numbers": lambda s: s.update(log=[1] * 2),
     "log of words": lambda s: s.update(log=[dict.fromkeys(s["log"][1], "x")] * 2),
+    "norms of words": lambda s: s["log"][1].update(layer_gradient_norms=["x"]),
     "log without losses": lambda s: s.update(log=[{}, {}]),
     "step": lambda s: s.update(step=-1),
     "no tensors": lambda s: s.update(model={}),

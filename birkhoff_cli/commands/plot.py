@@ -1,12 +1,13 @@
 """Draw a table again: the figure of the command that wrote it, from the table alone.
 
-The file has to say which command made it: Parquet and Arrow files do, text does not.
+The file has to say which command made it: Parquet and Arrow files do, text does not. A training
+log, ours or one with columns of a step and a loss, is drawn as `birkhoff curves` does.
 """
 
 from pathlib import Path
 from typing import Annotated
 
-from birkhoff_cli import files, outputs, provenance, tables
+from birkhoff_cli import files, logs, members, outputs, provenance, tables
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
@@ -19,6 +20,7 @@ from birkhoff_cli.invocation import check_figure
 EXAMPLES = (
     "birkhoff plot drift.parquet",
     "birkhoff plot drift.parquet --plot drift.svg",
+    "birkhoff plot RUN/log.parquet --plot curves.png",
 )
 
 SCHEMA = ()
@@ -46,6 +48,8 @@ def run(
     check_regular(table)
     target = plot or table.with_suffix(".png")
     files.check(target, (table,))
+    if logs.holds_log(table):
+        return _draw_log(table, target)
     rows, assumptions = tables.read(table)
     module = provenance.author(rows, table)
     if not hasattr(module, "draw"):
@@ -57,6 +61,15 @@ def run(
         outputs.draw(rows, module, target, provenance.summary(rows, table))
     summary = {"figure": str(target), "rows": len(rows)}
     return at_once(SCHEMA, {}, summary, assumptions=assumptions)
+
+
+def _draw_log(path: Path, target: Path) -> Result:
+    """Draw a training log as `birkhoff curves` does."""
+    curves = members.module_of("curves")
+    result: Result = curves.run(logs.read_all([path]))
+    outputs.draw(result.table, curves, target, result.summary)
+    summary = {"figure": str(target), "rows": len(result.table)}
+    return at_once(SCHEMA, {}, summary, assumptions=result.meta.get("assumptions", []))
 
 
 def answer(summary: Summary) -> str:

@@ -25,7 +25,7 @@ from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, quantit
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns
-from birkhoff_cli.training import folder
+from birkhoff_cli.training import folder, log
 from birkhoff_cli.training import text as texts
 from birkhoff_cli.training.network import Sizes
 from birkhoff_cli.training.run import Plan, Run, advance
@@ -38,7 +38,8 @@ EXAMPLES = (
 )
 
 SCHEMA = ()
-
+TABLES = {log.LOG_FILE: log.LOG}
+"""Tables in the directory of a run, and their columns."""
 
 SUMMARY = (
     METHOD,

@@ -17,6 +17,7 @@ from birkhoff_cli import outputs, values
 from birkhoff_cli.analyses.core import figure
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.stack import Stack
+from birkhoff_cli.analyses.core.training_log import TrainingLog
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.command import Subcommand
 from birkhoff_cli.invocation import STAMP, Invocation
@@ -90,10 +91,13 @@ class Analysis:
         return [self.run(words) for words in self.examples]
 
     @cached_property
-    def _takes_arrays(self) -> bool:
-        """Whether a file of its arguments is a plain stack of arrays."""
+    def _holding(self) -> stand_ins.Holding:
+        """What files of its arguments hold, by their types."""
         hints = get_type_hints(self.module.run)
-        return any(Stack in (kind, *get_args(kind)) for kind in hints.values())
+        kinds = {part for kind in hints.values() for part in (kind, *get_args(kind))}
+        if Stack in kinds:
+            return "arrays"
+        return "logs" if TrainingLog in kinds else "models"
 
     def run(
         self, words: Sequence[str], sizes: Sizes = USUAL, more: Mapping[str, Text] | None = None
@@ -133,7 +137,7 @@ class Analysis:
         context = command.make_context(self.name, [*words])
         own = command.request(context).on(command.binding.options)
         for path in own.paths():
-            stand_ins.write(path, sizes, self._takes_arrays)
+            stand_ins.write(path, sizes, self._holding)
         used = command.binding.used(own)
         changes: dict[str, Text] = {
             name: text

@@ -5,10 +5,11 @@ and the matrices that mHC makes of them. Everything else is a language model of 
 same matrices, and tokens that it knows.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,24 +57,31 @@ def matrices(sizes: Sizes) -> Array:
     return found
 
 
-def write(path: Path, sizes: Sizes, only_arrays: bool = False) -> None:
+Holding = Literal["models", "arrays", "logs"]
+"""What files of an analysis hold: models or arrays as their names say, or only the other."""
+
+
+def write(path: Path, sizes: Sizes, holding: Holding = "models") -> None:
     """Write the file that an example names, unless it is there.
 
     Args:
         path: its name says what it holds; ``FILE#entry`` is an entry of an archive.
         sizes: how much.
-        only_arrays: no file holds a model.
+        holding: what the files of the analysis hold.
     """
     name, _, entry = path.name.partition("#")
     path = path.with_name(name)
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    if holding == "logs":
+        _write_log(path if path.suffix else path / "log.parquet", sizes)
+        return
     stem = entry or path.stem
     with path.open("wb") as file:
         if path.suffix == TOKENS:
             file.write(np.random.default_rng(0).integers(VOCABULARY, size=400, dtype="<u2").data)
-        elif path.suffix in MODELS and not only_arrays:
+        elif path.suffix in MODELS and holding == "models":
             step = int("".join(filter(str.isdecimal, path.stem)) or 0)
             _write_model(file, sizes, step, _method_of(path))
         else:
@@ -85,6 +93,18 @@ def _method_of(path: Path) -> str:
     """The method that a file or its folder is named after, else `METHOD`."""
     known = parameterizations.names()
     return next((part for part in (path.stem, path.parent.name) if part in known), METHOD)
+
+
+def _write_log(path: Path, sizes: Sizes) -> None:
+    """A training log, four steps for every sample; text, whatever the name says."""
+    path.parent.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    names = ("loss", "held_out_loss", "gradient_norm", "learning_rate")
+    with path.open("w", encoding="utf-8") as file:
+        for step in range(4 * sizes.samples):
+            norms = rng.random(LAYERS).tolist()
+            row = {"step": step, **dict(zip(names, rng.random(4).tolist(), strict=True))}
+            print(json.dumps(row | {"layer_gradient_norms": norms}), file=file)
 
 
 def _write_model(file: Any, sizes: Sizes, step: int, method: str) -> None:

@@ -10,27 +10,17 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from birkhoff_cli import files, provenance, tables
+from birkhoff_cli import files
 from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
-from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import DAMAGED, refusing
+from birkhoff_cli.training import log
 from birkhoff_cli.training import run as running
 from birkhoff_cli.training.run import Plan, Run
 from birkhoff_cli.training.text import Text
 
-LOG = (
-    column("step", "int64", "steps of the optimizer taken"),
-    column("loss", "float64", "mean cross entropy of the step's batch", unit="nat"),
-    column("gradient_norm", "float64", "Euclidean norm of the gradient before it is clipped"),
-    column("learning_rate", "float64", "of the step"),
-    column("learned_loss", "float64", "on fixed batches learned from", unit="nat", nullable=True),
-    column("held_out_loss", "float64", "on fixed batches held out", unit="nat", nullable=True),
-    column("row_error", "float64", "largest |row sum - 1| of any H on a batch", nullable=True),
-    column("column_error", "float64", "largest |column sum - 1|", nullable=True),
-)
-LOG_FILE, PLAN_FILE, STATE_FILE = "log.parquet", "plan.json", "resume/state.pt"
+PLAN_FILE, STATE_FILE = "plan.json", "resume/state.pt"
 
 
 def opened(folder: Path, plan: Plan, text: Text) -> Run:
@@ -136,21 +126,11 @@ def _resumed(folder: Path, plan: Plan, text: Text) -> Run:
         own = run.optimizer.state_dict()
         run.optimizer.load_state_dict({**own, "state": found["optimizer"]["state"]})
         run.step, run.log = found["step"], found["log"]
-        if not (_logged(run) and _fitting(run)):
+        if not (log.fits(run.log, run.step) and _fitting(run)):
             raise BadInput(
                 f"{where(path)}: its log or its optimizer do not fit its step; {DAMAGED}"
             )
     return run
-
-
-def _logged(run: Run) -> bool:
-    """Whether the log has a row of numbers for every step, and was judged at the last."""
-    always, ever = {c.name for c in LOG if not c.nullable}, {c.name for c in LOG}
-    numbers = all(
-        always <= row.keys() <= ever and all(type(v) in (int, float) for v in row.values())
-        for row in run.log
-    )
-    return numbers and len(run.log) == run.step and (not run.log or run.log[-1].keys() == ever)
 
 
 def _fitting(run: Run) -> bool:
@@ -176,7 +156,7 @@ def save(folder: Path, run: Run) -> None:
             },
             file,
         )
-    write_log(folder / LOG_FILE, run)
+    log.write(folder / log.LOG_FILE, run.log)
     with files.opened(folder / STATE_FILE) as file:
         torch.save(
             {
@@ -187,11 +167,3 @@ def save(folder: Path, run: Run) -> None:
             },
             file,
         )
-
-
-def write_log(path: Path, run: Run) -> None:
-    """Every step so far, as Parquet."""
-    schema = arrow_schema(LOG, provenance.stamp("train-log", {}))
-    columns: dict[str, Any] = {c.name: [r.get(c.name, float("nan")) for r in run.log] for c in LOG}
-    with files.opened(path) as file:
-        tables.load(tables.DEFAULT).write([record_batch(schema, columns)], schema, file, dict)

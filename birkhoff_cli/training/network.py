@@ -7,6 +7,7 @@ parameters in ``static_alpha``, in our orientation, and ``model_args`` say which
 Source: github.com/FFTYYY/mhc-lite @ ea19775; github.com/karpathy/nanoGPT.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from math import sqrt
@@ -29,6 +30,8 @@ State = dict[str, Any]
 
 BRANCHES = (("attn", "c_attn", 3), ("mlp", "c_fc", 4))
 """Name of a branch, name of its first layer, and how much wider than a stream that is."""
+
+LAYER = re.compile(r"transformer\.h\.(\d+)\.")
 
 SPREAD = 0.02
 GATE = 0.01
@@ -206,6 +209,12 @@ def matrices(state: State, map_: Parameterization, sizes: Sizes, seen: Any) -> I
     """H of every site, for every token, ``(..., d, d)``."""
     for site in language_model.states(model(state, map_, sizes), seen):
         yield site.weights.mixing
+
+
+def layer_of(name: str) -> int | None:
+    """The layer that a tensor belongs to, with its branches and sites; None of one outside."""
+    match = LAYER.match(name)
+    return int(match[1]) if match else None
 
 
 def stored(state: State) -> State:

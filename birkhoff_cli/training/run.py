@@ -12,6 +12,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.training_log import LAYERS
 from birkhoff_cli.training import network, token_mixing
 from birkhoff_cli.training.network import Sizes, State
 from birkhoff_cli.training.text import Text
@@ -135,6 +136,7 @@ def _step(run: Run) -> dict[str, Any]:
         group["lr"] = rate
     found = _loss(run, run.text.learned, plan.seed, run.step)
     found.backward()
+    norms = _layer_norms(run)
     norm = torch.nn.utils.clip_grad_norm_(run.state.values(), CLIP)
     if not torch.isfinite(found) or not torch.isfinite(norm):
         raise BadInput(
@@ -148,7 +150,21 @@ def _step(run: Run) -> dict[str, Any]:
         "loss": found.item(),
         "gradient_norm": norm.item(),
         "learning_rate": rate,
+        LAYERS: norms,
     }
+
+
+def _layer_norms(run: Run) -> list[float]:
+    """Norm of the gradient of each layer's tensors; what lies outside of layers is left out."""
+    import torch
+
+    named = [(run.plan.network.layer_of(n), t.grad) for n, t in run.state.items()]
+    own = [(layer, g) for layer, g in named if layer is not None and g is not None]
+    each = torch.stack([torch.linalg.vector_norm(g) for _, g in own]).double().square().tolist()
+    squares = [0.0] * run.plan.sizes.layers
+    for (layer, _), square in zip(own, each, strict=True):
+        squares[layer] += square
+    return [math.sqrt(square) for square in squares]
 
 
 def learning_rate(plan: Plan, step: int) -> float:

@@ -79,6 +79,12 @@ def model(state: State, map_: Parameterization, sizes: Sizes) -> TokenMixer:
     return TokenMixer(map_, state["embedding"], state["positions"], tuple(blocks), state["norm"])
 
 
+def layer_of(name: str) -> int | None:
+    """The block that a tensor belongs to; None of one outside."""
+    place, number, *_ = name.split(".") + [""]
+    return int(number) if place == "blocks" else None
+
+
 def stored(state: State) -> State:
     """The state as it is."""
     return {name: value.detach() for name, value in state.items()}

@@ -1,0 +1,131 @@
+"""The columns of a log as Python lists: of Parquet and Arrow, of CSV, of a JSON object per line."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from birkhoff_cli import members, tables
+from birkhoff_cli.analyses.core import metadata
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.containers import escape, where
+from birkhoff_cli.content import Content
+
+EVENTS = b"brain.Event:"
+"""In the first record of a TensorBoard event file."""
+
+LISTED = 6
+"""Names in a message."""
+
+
+class Columns(NamedTuple):
+    """Names of all columns, and a function that gives the values of some; None where there is none.
+
+    Attributes:
+        names: in the file's order.
+        read: the values of a column by its name, as many as there are rows.
+        author: the command that wrote the table, if it is one of ours.
+    """
+
+    names: Sequence[str]
+    read: Callable[[Sequence[str]], Mapping[str, list[Any]]]
+    author: str | None = None
+
+
+def columns_of(content: Content) -> Columns:
+    """The columns of a file, told by its first bytes.
+
+    Raises:
+        Unsupported: a TensorBoard event file.
+        BadInput: no table.
+    """
+    head = content.head()
+    if EVENTS in head[:64]:
+        raise Unsupported(
+            f"{where(content.label)}: is a TensorBoard event file, which is not read; download its "
+            f"scalars as CSV in TensorBoard and call the column Value what it is: loss or grad_norm"
+        )
+    format = tables.recognise(head)
+    if format is not None and format.keeps_metadata:
+        return _of_table(content, format)
+    if head.lstrip().startswith(b"{"):
+        return _of_objects(content)
+    if b"\0" in head or not head.strip():
+        raise BadInput(f"{where(content.label)}: is no log; give Parquet, Arrow, CSV or NDJSON")
+    return _of_csv(content)
+
+
+def _of_table(content: Content, format: tables.TableFormat) -> Columns:
+    table = format.read(content)
+
+    def read(names: Sequence[str]) -> Mapping[str, list[Any]]:
+        from birkhoff_cli.tables._columns import refuse_repeats
+
+        refuse_repeats(content.label, [n for n in table.names if n in names])
+        found: dict[str, list[Any]] = {name: [] for name in names}
+        for batch in table.batches([*names], tables.ROWS):
+            for name in names:
+                found[name] += batch[name].to_pylist()
+        return found
+
+    author = str(metadata.load(table.schema.metadata).get("schema"))
+    return Columns(table.names, read, author if members.package_of(author) else None)
+
+
+def _of_objects(content: Content) -> Columns:
+    """A JSON object per line; keys that a line lacks are None there."""
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(_text(content).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise BadInput(
+                f"{where(content.label)}: line {number:,} is no JSON object; a run that still "
+                f"writes? give the log when the line is complete"
+            )
+        rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return Columns(names, lambda chosen: {n: [row.get(n) for row in rows] for n in chosen})
+
+
+def _of_csv(content: Content) -> Columns:
+    lines = csv.reader(io.StringIO(_text(content)))
+    names = next(lines)
+    rows = [row for row in lines if row]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise BadInput(
+                f"{where(content.label)}: line {number:,} has {len(row)} fields and the header "
+                f"{len(names)}; give a complete CSV file"
+            )
+
+    def read(chosen: Sequence[str]) -> Mapping[str, list[Any]]:
+        if twice := [name for name in chosen if names.count(name) > 1]:
+            raise BadInput(f"{where(content.label)}: has {twice[0]} twice; leave one of them out")
+        return {name: [row[names.index(name)] or None for row in rows] for name in chosen}
+
+    return Columns(names, read)
+
+
+def _text(content: Content) -> str:
+    try:
+        return content.whole().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{where(content.label)}: is no UTF-8 text; convert it") from None
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, for a message."""
+    return ", ".join(escape(name, 30) for name in names[:LISTED]) or "none"
+
+
+def label_of(path: Path) -> str:
+    """What a run is called by its path: its directory, or the file without its suffix."""
+    own = path.resolve()
+    return own.parent.name if own.stem in ("log", "train_log", "metrics") else own.stem

@@ -1,0 +1,75 @@
+"""Rows of a log become steps: one for each, with the last number that it has of everything."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.training_log import LAYERS
+from birkhoff_cli.containers import escape, where
+
+MAX_STEP = 2**53
+"""Beyond it a float64 does not hold every whole number."""
+
+
+def whole_steps(path: Path, name: str, cells: Sequence[Any]) -> Array:
+    """Whole numbers, one for every row."""
+    found, there = numbers(path, name, cells)
+    whole = there & np.isfinite(found) & (np.abs(found) < MAX_STEP)
+    whole[whole] = found[whole] == np.floor(found[whole])
+    if not whole.all():
+        row = int(np.flatnonzero(~whole)[0])
+        raise BadInput(
+            f"{where(path)}: row {row + 1:,} has no whole number as its {escape(name, 30)} "
+            f"({escape(cells[row], 30)}); leave such rows out"
+        )
+    return found.astype(np.int64)
+
+
+def numbers(path: Path, name: str, cells: Sequence[Any]) -> tuple[Array, Array]:
+    """A number for every row, and whether it has one."""
+    values = np.full(len(cells), np.nan)
+    there = np.array([cell is not None for cell in cells], bool)
+    for row in np.flatnonzero(there).tolist():
+        try:
+            values[row] = float(cells[row])
+        except (TypeError, ValueError, OverflowError):
+            raise BadInput(
+                f"{where(path)}: row {row + 1:,} of {escape(name, 30)} is no number "
+                f"({escape(cells[row], 30)}); give a number, or nothing"
+            ) from None
+    return values, there
+
+
+def by_step(cells: Array, there: Array, place: Array, steps: int) -> tuple[Array, Array, Array]:
+    """The last number of every step, whether it has one, and whether it has two that differ.
+
+    Args:
+        cells: a number for every row.
+        there: whether the row has it.
+        place: which step the row is of.
+        steps: how many there are.
+    """
+    values, logged = np.full(steps, np.nan), np.zeros(steps, bool)
+    at, found = place[there], cells[there]
+    first = np.full(steps, np.nan)
+    first[at[::-1]] = found[::-1]  # the first of each, as later assignments win
+    values[at] = found
+    logged[at] = True
+    again = logged & ~((values == first) | (np.isnan(values) & np.isnan(first)))
+    return values, logged, again
+
+
+def layer_norms(path: Path, rows: Sequence[Any], place: Array, steps: int) -> Array | None:
+    """Gradient norms ``(steps, layers)`` of a list for every row; None if there are none."""
+    if not any(rows):
+        return None
+    width = max(len(row) for row in rows if row)
+    found = np.full((steps, width), np.nan)
+    for at, row in zip(place, rows, strict=True):
+        if row:
+            found[at, : len(row)] = numbers(path, LAYERS, row)[0]
+    return found
