@@ -7,6 +7,7 @@ makes of real tokens.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -112,10 +113,34 @@ def trace(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
 
 def _static(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
     del inputs, seed
+    trace = replace(checkpoint.trace(), gates=_gates_of(checkpoint, partial(_still, checkpoint)))
     if checkpoint.map is None:
-        return checkpoint.trace()
+        return trace
     theta = checkpoint.theta[None]
-    return replace(checkpoint.trace(), map=checkpoint.map, theta=theta, parameters=in_blocks(theta))
+    return replace(trace, map=checkpoint.map, theta=theta, parameters=in_blocks(theta))
+
+
+def _still(checkpoint: "Checkpoint", block: int, first: int) -> Iterator[Array]:
+    """H_pre, H_post and H where the input-dependent part is zero: one sample."""
+    with checkpoint.opened() as store:
+        assert checkpoint.connect is not None  # see `_gates_of`
+        found = np.stack([site.weights(None).rows for site in checkpoint.connect(store)])
+    return in_blocks(found[None])(block, first)
+
+
+def _gates_of(checkpoint: "Checkpoint", reader: Reader) -> Reader:
+    """The reader; where the gates are not known, one that says so."""
+    why = checkpoint.ungated
+    if not why and checkpoint.connect is None:
+        why = f"how {checkpoint.format} makes H_pre and H_post is not known here"
+
+    def refuse(block: int, first: int) -> Iterator[Array]:
+        del block, first
+        raise Unsupported(
+            f"{escape(checkpoint.path)}: {why}; its matrices can be read by every other command"
+        )
+
+    return refuse if why else reader
 
 
 def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
@@ -147,6 +172,7 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
         samples=samples,
         reader=read(lambda site, z: site.weights(z).mixing, 2),
         parameters=read(lambda site, z: site.parameters(z), 1) if checkpoint.map else None,
+        gates=_gates_of(checkpoint, read(lambda site, z: site.weights(z).rows, 2)),
         dtype=np.dtype(np.float64),
         meta=checkpoint.meta
         | {"inputs": [digest], "streams": {"kind": "gaussian", "samples": samples, "seed": seed}},
@@ -175,6 +201,7 @@ def _tokens(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrace:
         samples=run.samples,
         reader=read(tokens.matrices),
         parameters=read(tokens.parameters) if checkpoint.map else None,
+        gates=_gates_of(checkpoint, read(tokens.gates)),
         meta=run.meta,
         run=run,
     )

@@ -108,7 +108,7 @@ ALTUP = {
     "correct_output_scale": (WIDTH,),
 }
 QWEN = {"hc_norm.weight": (WIDE,), "input_mix_weight_down.weight": (2, WIDE)}
-QWEN |= {"input_mix_weight_up.weight": (N, 2), "block_inject_weight.weight": (N, 2)}
+QWEN |= {"input_mix_weight_up.weight": (WIDE, 2), "block_inject_weight.weight": (N, WIDE)}
 
 
 def configured(site, pattern, branches=("attn", "ffn"), settings=None, **config):

@@ -44,6 +44,16 @@ def test_every_format_is_a_row_and_every_row_a_format():
     assert set(NAMED) == set(discover.members(formats.__name__))
 
 
+def test_every_format_has_a_row_of_gates_that_says_whether_it_has_any():
+    rows = {codes(row[0])[0]: row[1] for row in table("Gates")}
+    assert set(rows) == set(NAMED)
+    for model in MODELS.values():
+        found = formats.interpret(model.store(), model.settings)
+        name = found.format.replace("_", "-")
+        assert ("exit 4" in rows[name]) >= bool(found.ungated), name
+        assert rows[name].startswith("none") <= bool(found.ungated), name
+
+
 def of_models():
     """Format, and a name with N for numbers of every small model."""
     for model in MODELS.values():

@@ -141,12 +141,13 @@ def test_gemma3n_predicts_by_the_active_stream(path, streams):
 
 
 def test_qwen4_mixes_nothing(path):
-    shapes = {"norm": (WIDE,), "down": (2, WIDE), "up": (N, 2), "inject": (N, 2)}
+    shapes = {"norm": (WIDE,), "down": (2, WIDE), "up": (WIDE, 2), "inject": (N, WIDE)}
     more = {"qwen4exp.hyper_connection.low_rank": (UINT32, 2)}
     path.write_bytes(gguf(model_keys("qwen4exp", **more), tensors_of(shapes)))
     found = read(path)
     np.testing.assert_array_equal(found.trace().matrices[0], [np.eye(N)] * (2 * LAYERS))
     assert "streams are never mixed; H = I" in found.convention
+    assert "gain of the norm is stored less 1" in found.ungated
 
 
 def test_hy_v4_mixes_nothing_and_its_gates_have_a_magnitude(path, streams):

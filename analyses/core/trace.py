@@ -85,6 +85,8 @@ class MixingTrace:
             tokens did.
         parameters: as ``reader``, to blocks ``(sample, site, p)`` of what the matrices are made of
             by the method; None where that is not known.
+        gates: as ``reader``, to blocks ``(sample, site, d + 2, d)``: what the branch reads of every
+            stream, how much of it each receives, and the matrix. None of recorded matrices alone.
     """
 
     d: int
@@ -99,6 +101,7 @@ class MixingTrace:
     theta: Array | None = None
     run: Any = field(default=None, repr=False)
     parameters: Reader | None = field(default=None, repr=False)
+    gates: Reader | None = field(default=None, repr=False)
 
     @property
     def block(self) -> int:
@@ -137,12 +140,7 @@ class MixingTrace:
         Raises:
             BadInput: a matrix that is not finite, which no later step could use.
         """
-        start = numbers.start * self.block
-        for block in islice(self.reader(self.block, start), len(numbers)):
-            if not np.isfinite(block.sum()):  # one number, or a sum beyond the largest
-                self._refuse(block, start)
-            yield block
-            start += len(block)
+        return self._checked(self.reader, numbers, "mixing matrix")
 
     def __iter__(self) -> Iterator[Array]:
         """Every block, as `read`."""
@@ -160,14 +158,37 @@ class MixingTrace:
             )
         return islice(self.parameters(self.block, numbers.start * self.block), len(numbers))
 
-    def _refuse(self, block: Array, start: int) -> None:
+    def read_gates(self, numbers: range) -> Iterator[Array]:
+        """Blocks ``(sample, site, d + 2, d)``: H_pre, H_post and H, of the samples of `read`.
+
+        Raises:
+            Unsupported: they are not known.
+            BadInput: one that is not finite.
+        """
+        if self.gates is None:
+            raise Unsupported(
+                f"{self.source}: holds mixing matrices, and neither H_pre nor H_post; give the "
+                f"checkpoint"
+            )
+        return self._checked(self.gates, numbers, "H_pre, H_post or H")
+
+    def _checked(self, reader: Reader, numbers: range, what: str) -> Iterator[Array]:
+        """Blocks of consecutive numbers, all of them finite."""
+        start = numbers.start * self.block
+        for block in islice(reader(self.block, start), len(numbers)):
+            if not np.isfinite(block.sum()):  # one number, or a sum beyond the largest
+                self._refuse(block, start, what)
+            yield block
+            start += len(block)
+
+    def _refuse(self, block: Array, start: int, what: str) -> None:
         bad = np.argwhere(~np.isfinite(block).all(axis=(-1, -2)))
         if not len(bad):
             return
         sample, site = (int(i) for i in bad[0])
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise BadInput(
-            f"{self.source}: the mixing matrix of layer {self.sites[site].layer}, "
+            f"{self.source}: the {what} of layer {self.sites[site].layer}, "
             f"{self.sites[site].branch}, sample {start + sample} holds NaN or infinity{more}; "
             f"the run has probably diverged, try an earlier checkpoint"
         )

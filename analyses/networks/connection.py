@@ -64,6 +64,16 @@ class Weights(NamedTuple):
     pre: Array
     post: Array
 
+    @property
+    def rows(self) -> Array:
+        """``(..., d + 2, d)``: pre, post, and then H row by row."""
+        xp, d = namespace(self.mixing), self.mixing.shape[-1]
+        gates = [gate[..., None, :] for gate in (self.pre, self.post)]
+        shapes = (tuple(part.shape[:-2]) for part in (*gates, self.mixing))
+        batch = np.broadcast_shapes(*shapes)
+        parts = [xp.broadcast_to(gate, (*batch, 1, d)) for gate in gates]
+        return xp.concat([*parts, xp.broadcast_to(self.mixing, (*batch, d, d))], axis=-2)
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -100,7 +110,7 @@ class Connection:
         if self.weight is None:
             return None
         flat = streams.reshape((*streams.shape[:-2], -1, self.weight.shape[0]))
-        z = _normalised(flat, self.norm) @ self.weight
+        z = normalised(flat, self.norm) @ self.weight
         return z.reshape((*z.shape[:-2], -1))
 
     def random_logits(self, n: int, rng: np.random.Generator) -> Array | None:
@@ -111,7 +121,7 @@ class Connection:
         """
         if self.weight is None:
             return None
-        return _random_logits(_triangle(self.weight), len(self.weight), self.groups, n, rng)
+        return random_logits(triangle(self.weight), len(self.weight), self.groups, n, rng)
 
     def without_weight(self) -> "tuple[Connection, Draw]":
         """The same site without ``weight``, and `random_logits` as a function of n and a generator.
@@ -120,9 +130,9 @@ class Connection:
         """
         if self.weight is None:
             return self, lambda *_: None
-        r, features, groups = _triangle(self.weight), len(self.weight), self.groups
+        r, features, groups = triangle(self.weight), len(self.weight), self.groups
         site = replace(self, weight=None)
-        return site, lambda n, rng: _random_logits(r, features, groups, n, rng)
+        return site, lambda n, rng: random_logits(r, features, groups, n, rng)
 
     @property
     def groups(self) -> int:
@@ -153,19 +163,20 @@ class Connection:
         return replace(self, weight=weight, mixing=mixing, pre=pre, post=post)
 
 
-def _triangle(weight: Array) -> Array:
+def triangle(weight: Array) -> Array:
     """R of ``weight = Q R``, float64."""
     return np.linalg.qr(np.asarray(weight, dtype=np.float64), mode="r")
 
 
-def _random_logits(r: Array, features: int, groups: int, n: int, rng: np.random.Generator) -> Array:
+def random_logits(r: Array, features: int, groups: int, n: int, rng: np.random.Generator) -> Array:
+    """Logits ``(n, groups * outputs)`` of groups of uniform direction; ``r``: see `triangle`."""
     g = rng.standard_normal((n, groups, len(r)))
     rest = rng.chisquare(features - len(r), (n, groups)) if features > len(r) else 0.0
     length = np.sqrt(np.square(g).sum(-1) + rest)
     return (sqrt(features) * (g / length[..., None]) @ r).reshape(n, -1)
 
 
-def _normalised(x: Array, norm: Norm) -> Array:
+def normalised(x: Array, norm: Norm) -> Array:
     """Vectors of the last axis over their root mean square."""
     xp = namespace(x)
     square = (x * x).mean(-1)[..., None]

@@ -106,6 +106,12 @@ def parameters(model: LanguageModel, tokens: Array) -> Array:
     return _at_sites(model, tokens, of, model.connections[0].mixing.static.shape)
 
 
+def gates(model: LanguageModel, tokens: Array) -> Array:
+    """H_pre, H_post and H of every site, ``(samples, sites, d + 2, d)``, as `matrices`."""
+    d = model.connections[0].d
+    return _at_sites(model, tokens, lambda _, state: state.weights.rows, (d + 2, d))
+
+
 def _at_sites(
     model: LanguageModel,
     tokens: Array,

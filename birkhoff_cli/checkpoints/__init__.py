@@ -84,6 +84,7 @@ class Checkpoint:
         inputs: name, size and sha256 of what was read.
         connect: reads all of every site: what follows the streams, too. It is called only if
             somebody asks for more than static matrices, with the store that `opened` gives.
+        ungated: why there is no H_pre and H_post in what ``connect`` reads; empty if there is.
         model: reads the whole model, to run tokens; None where no forward pass is known here.
         prefix: what ``--set prefix=`` said names begin with; None if it did not.
         wrappers: segments of names that compilers and trainers added.
@@ -106,6 +107,7 @@ class Checkpoint:
     dtypes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     inputs: tuple[Mapping[str, Any], ...] = ()
     connect: "Callable[[NamedStore], Iterator[Connection]] | None" = None
+    ungated: str = ""
     model: "Callable[[NamedStore], LanguageModel] | None" = None
     prefix: str | None = None
     wrappers: tuple[str, ...] = ()

@@ -96,6 +96,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         connect=partial(
             connections, places=places, shapes=shapes, make=partial(_site, active=active, eps=eps)
         ),
+        ungated="AltUp has no H_pre and H_post: its branch reads one stream, and what all of them "
+        "receive follows what the branch made of it",
     )
 
 

@@ -73,6 +73,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
             *_unused(keys, kind),
         ),
         connect=_connect(found.connect, view),
+        ungated=found.ungated or getattr(kind, "UNGATED", ""),
     )
 
 

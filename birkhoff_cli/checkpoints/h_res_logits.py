@@ -92,6 +92,9 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         )
         if own
         else None,
+        ungated=""
+        if own
+        else "how this package makes H_pre and H_post of logits is not known here",
     )
 
 

@@ -122,7 +122,7 @@ def _connections(
         if MIXED_BEFORE in names:
             raise Unsupported(
                 f"{_at(store, site)} has {MIXED_BEFORE}: what H follows is mixed before it is "
-                f"normalised, which is not known here; use --inputs static, or record(model)"
+                f"normalised, which is not known here; static H can be read, or record(model)"
             )
         yield from connections(store, {site: names}, own, make)
 

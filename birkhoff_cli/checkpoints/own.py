@@ -118,6 +118,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         ),
         dtypes=dtypes(store, tensors, (reading.word,)),
         inputs=(store.digest(),),
+        ungated="what --set tensors= names are mixing matrices, without H_pre and H_post",
     )
 
 

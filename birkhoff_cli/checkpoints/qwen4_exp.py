@@ -2,27 +2,40 @@
 
 Every layer has two sites, ``attn_hyper_connection`` and ``mlp_hyper_connection``, of four tensors:
 a norm, two halves of what the branch reads, and what it writes. There is no mixing matrix: H = I.
+Nothing is read for it; the gates are read by whoever asks for them.
 
 Source: the published modelling code of Qwen4-Exp.
 """
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.checkpoints import Checkpoint
+from birkhoff_cli.checkpoints.modules import qwen4
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
 from birkhoff_cli.checkpoints.sites.depth import anchored, by_depth, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, number, refuse_unknown
-from birkhoff_cli.checkpoints.sites.values import MAX_STREAMS, check_shapes, dtypes, shapes_at
-from birkhoff_cli.containers import where
+from birkhoff_cli.checkpoints.sites.values import (
+    MAX_STREAMS,
+    Shapes,
+    check_shapes,
+    connections,
+    dtypes,
+    shapes_at,
+)
+from birkhoff_cli.containers import escape, where
 
 MARKS = ("_hyper_connection.",)
-NAMES = ("hc_norm", "input_mix_weight_down", "input_mix_weight_up", "block_inject_weight")
-TENSORS = rf"(?P<branch>attn|mlp)_hyper_connection\.(?P<tensor>(?:{'|'.join(NAMES)})\.weight)"
+TENSORS = (
+    r"(?P<branch>attn|mlp)_hyper_connection\.(?P<tensor>"
+    r"(?:hc_norm|input_mix_weight_down|input_mix_weight_up|block_inject_weight)\.weight)"
+)
 SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 ANY_LAYER = anchored(rf"layers\.[^.]*\.{TENSORS}")
 STREAMS = Number("streams", configured.STREAMS, 0, 1, MAX_STREAMS)
@@ -42,7 +55,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     end = configured.trunk(store, SITE, config)
     places = by_depth(store, SITE, ("attn", "mlp"), below=end)
     first = shapes_at(store, next(iter(places.values())))
-    shapes = {f"{name}.weight": first.get(f"{name}.weight", ()) for name in NAMES}
+    shapes = {name: first.get(name, ()) for name in qwen4.shapes(1, 1, 1)}
     check_shapes(store, places, shapes)
     streams = number(store, config, settings, STREAMS)
     if streams.source == "default":
@@ -50,6 +63,9 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
             f"{where(store.path)}: is Qwen4-Exp, whose streams are never mixed (H = I); how many "
             f"there are is in its config.json, which is not here: give --set streams=N"
         )
+    wide, rank = (*first.get(qwen4.NORM, ()), 0)[0], (*first.get(qwen4.DOWN, ()), 0)[0]
+    width = wide // streams.value
+    strange = _strange(shapes, streams.value, width, rank)
     return Checkpoint(
         path=store.path,
         format="qwen4_exp",
@@ -59,7 +75,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         sites=tuple(places),
         d=streams.value,
         layers=len(places) // 2,
-        width=0,
+        width=width,
         settings=(streams,),
         convention="has gates and no mixing matrix, streams are never mixed; H = I",
         assumptions=(
@@ -68,4 +84,28 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         ),
         dtypes=dtypes(store, places, shapes),
         inputs=(store.digest(),),
+        connect=None
+        if strange
+        else partial(
+            connections,
+            places=places,
+            shapes=shapes,
+            make=partial(qwen4.connection, streams=streams.value, eps=_eps(config)),
+        ),
+        ungated=strange,
     )
+
+
+def _eps(config: Mapping[str, Any]) -> float:
+    """Of the norm, which is 1e-6 where nothing says another."""
+    found = [config[key] for key in configured.NORM if isinstance(config.get(key), int | float)]
+    return float(found[0]) if found else 1e-6
+
+
+def _strange(shapes: Shapes, streams: int, width: int, rank: int) -> str:
+    """Why the gates cannot be read, if tensors are not of the shapes that they have in the code."""
+    expected = qwen4.shapes(streams, width, rank)
+    for name, shape in expected.items():
+        if shapes[name] != shape or not width:
+            return f"{name} has shape {escape(shapes[name], 40)}, expected {escape(shape, 40)}"
+    return ""

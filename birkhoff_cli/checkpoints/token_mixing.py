@@ -54,4 +54,5 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         dtypes=dtypes(store, places, shapes),
         inputs=(store.digest(),),
         connect=lambda _: (connection(row, map_) for row in theta),
+        ungated="its blocks mix the tokens of a sequence, and no branch reads or writes streams",
     )

@@ -17,6 +17,7 @@ TENSORS = {
     for site, branch in SITES.items()
     for part, name in PARTS.items()
 }
+UNGATED = "converters differ in whether the gain of the norm is stored less 1, and do not say it"
 CONFIG = {"model_type": "qwen4_exp"}
 KEYS = COMMON | {
     "hyper_connection.count": "hc_count",
