@@ -16,7 +16,7 @@ Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, cycle
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -101,75 +101,61 @@ MATRICES = (
 )
 
 
+Objective = Annotated[
+    Literal["features", "entries"], "fit mixed streams, or the entries of the matrix"
+]
+ProjectorNoise = Annotated[
+    float, "standard deviation of the noise on the target's entries, new for every data point"
+]
+Readout = Annotated[Literal["none", "fixed", "learned"], "see all streams, or one mixture of them"]
+Start = Annotated[
+    Literal["init", "gaussian", "uniform"], "first parameters: published or random ones"
+]
+Spread = Annotated[
+    float | None, "of the first parameters: 1 if not given, 0 around the published start"
+]
+Rows = Annotated[
+    Literal["curves", "against", "matrices"],
+    "rows: losses and distances by epoch; losses beside those of the first method, whose "
+    "picture is loss against loss; or what was learned",
+]
+Targets = Annotated[
+    MixingTrace | None, "Targets: a checkpoint, or matrices in a file; - is standard input"
+]
+
+
 @analysis
 def run(
     *,
-    trace: Annotated[
-        MixingTrace | None, "Targets: a checkpoint, or matrices in a file; - is standard input"
-    ] = None,
+    trace: Targets = None,
     sampler: Sampler | None = None,
     methods: tuple[Parameterization, ...],
     targets: Annotated[int | None, "targets: 64 drawn ones, or all of a path, if not given"] = None,
-    objective: Annotated[
-        Literal["features", "entries"], "fit mixed streams, or the entries of the matrix"
-    ] = "features",
+    objective: Objective = "features",
     epochs: Annotated[int, "steps of the optimizer, each over all data"] = 10_000,
     examples: Annotated[int, "data points"] = 100,
     features: Annotated[Distribution, "standard Gaussian, or uniform on [0, 1]"] = "gaussian",
     sparsity: Annotated[float, "probability that a feature is 0"] = 0.0,
     noise: Annotated[float, "the noise is uniform on [0, this]"] = 0.1,
-    projector_noise: Annotated[
-        float, "standard deviation of the noise on the target's entries, new for every data point"
-    ] = 0.0,
-    readout: Annotated[
-        Literal["none", "fixed", "learned"], "see all streams, or one mixture of them"
-    ] = "none",
+    projector_noise: ProjectorNoise = 0.0,
+    readout: Readout = "none",
     optimizer: Annotated[Literal["adam", "sgd"], "how to descend"] = "adam",
     learning_rate: Annotated[float | None, "0.01 for adam, 0.1 for sgd if not given"] = None,
-    start: Annotated[
-        Literal["init", "gaussian", "uniform"], "first parameters: published or random ones"
-    ] = "init",
-    spread: Annotated[
-        float | None, "of the first parameters: 1 if not given, 0 around the published start"
-    ] = None,
-    table: Annotated[
-        Literal["curves", "against", "matrices"],
-        "rows: losses and distances by epoch; losses beside those of the first method, whose "
-        "picture is loss against loss; or what was learned",
-    ] = "curves",
+    start: Start = "init",
+    spread: Spread = None,
+    table: Rows = "curves",
     seed: Seed = 0,
 ) -> Result:
-    """Fit every method to the same targets.
+    """Fit every method to the same targets, which are drawn if no trace is given.
 
-    Args:
-        trace: whose matrices are the targets; drawn if not given.
-        sampler: draws targets; Sinkhorn of U(0, 1) entries if not given.
-        methods: the maps, all of one d.
-        targets: how many; of a trace as many whole samples as hold them.
-        objective: features or entries.
-        epochs: steps.
-        examples: data points, shared by all targets.
-        features: their distribution.
-        sparsity: share of zeros.
-        noise: largest additive noise.
-        projector_noise: standard deviation of the multiplicative noise.
-        readout: what is seen, and whether it has to be learned.
-        optimizer: Adam or gradient descent.
-        learning_rate: constant.
-        start: see `Parameterization.theta`.
-        spread: its scale.
-        table: which rows.
-        seed: of targets, data and starts, each drawn from a child of its own.
+    Of a trace as many whole samples are taken as hold ``targets``; else the sampler draws them,
+    Sinkhorn of U(0, 1) entries if not given. Targets, data and the starts of every method are
+    drawn from children of the seed. A method that is too large for this d is left out, which is
+    said, unless all are.
 
     Returns:
-        With ``curves`` a row for every method, target and kept epoch; with ``against`` for all
-        but the first method, whose losses stand beside them; with ``matrices`` the learned
-        matrices in the columns of a trace. The summary has ``targets``, ``d``, ``epochs`` and
-        ``fits``: for every method means over targets after the last epoch, the floors, and
-        ``epochs_to_convergence``: the first kept epoch from which on the mean loss stays within
-        5 % of its last value; null unless that is the last fifth of the run or more.
-
-        A method that is too large for this d is left out, which is said, unless all are.
+        Rows as ``table`` says, those of ``matrices`` in the columns of a trace; the summary as in
+        `SUMMARY` and, of every method, `curves.QUANTITIES`.
 
     Raises:
         UsageError: no method, methods or targets of several d, a number out of range.
@@ -185,16 +171,21 @@ def run(
     problem = posed(goals, data, objective, readout, of_data)
     plan = Plan(epochs, optimizer, learning_rate, start, spread)
     fits, left_out = fits_of(methods, problem, plan, of_methods, needed=int(table == "against"))
-    meta = {**(trace.meta if trace else {}), "d": d}
-    if left_out:
-        meta["assumptions"] = [*meta.get("assumptions", ()), *left_out]
     return Result(
         schema={"curves": SCHEMA, "against": BESIDE}.get(table) or _matrix_schema(d),
         steps=_steps(fits, table, places),
         summarise=lambda: _summary(len(goals), d, epochs, fits),
         total=sum(fit.total for fit in fits),
-        meta=meta,
+        meta=_meta(trace, d, left_out),
     )
+
+
+def _meta(trace: MixingTrace | None, d: int, left_out: Sequence[str]) -> dict[str, Any]:
+    """What is known of the targets' trace, and which methods are left out."""
+    meta = {**(trace.meta if trace else {}), "d": d}
+    if left_out:
+        meta["assumptions"] = [*meta.get("assumptions", ()), *left_out]
+    return meta
 
 
 def _steps(

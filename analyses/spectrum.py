@@ -10,7 +10,7 @@ direction as far as the method can follow: a curve, its area and the largest gap
 Source: go-mHC, arXiv:2604.02309, section 4.1, appendix A.5.1 and figures 3, 4.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from birkhoff_cli.analyses.drawing import plane
 from birkhoff_cli.analyses.drawing.palette import BLUE, SKY
 from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.geometry.sectors import Sectors
-from birkhoff_cli.analyses.probes import frontier, targets
+from birkhoff_cli.analyses.probes import Probe, frontier, targets
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import Sampled
 from birkhoff_cli.analyses.statistics import coverage
@@ -96,24 +96,8 @@ def run(
         starts: starts of each.
 
     Returns:
-        A row for every eigenvalue. The summary has ``method``, ``coverage`` (share of the cells
-        whose centre is in the region that hold an eigenvalue; of a frontier, the share of the
-        area), ``outside_fraction`` (share of eigenvalues outside by more than
-        ``outside_tolerance``: 1e-9, or the rounding of float32 matrices),
-        ``outside_karpelevic_fraction`` (share that no stochastic matrix has), for Kronecker
-        products ``outside_factor_fraction`` (share outside the region of the largest factor
-        alone), ``region``, ``region_proven``, ``area_reached`` (of the cells counted),
-        ``area_region``, ``resolution``, ``eigenvalues`` (how many), ``nonreal_fraction``. Targets
-        add ``targets``, ``hits`` (share with an eigenvalue within 1e-3) and ``row_error_max``,
-        ``column_error_max`` of the matrices found.
-
-        A frontier has no cells: ``area_reached`` is the exact area where the method knows it
-        (``proven``, ``proven_by``), else what the search found; ``area_discretisation`` is its
-        error by the grid of angles (the change when every other direction is left out),
-        ``area_uncertainty`` by the search; ``area_found`` and ``area_found_error`` are the
-        search's own; ``area_outside`` was found outside the region and counts nowhere else.
-        ``gap_max`` is the largest distance from the boundary of the region to the curve,
-        ``gap_expected`` what it is by argument (``gap_proven``) or observation, for go-mhc.
+        A row for every eigenvalue; the summary as in `SUMMARY`. A frontier has no cells: its
+        areas are those of `frontier.pushed`. Targets add the errors of the matrices found.
 
     Raises:
         UsageError: numbers out of range, a distribution that the method does not have, a way to
@@ -124,10 +108,9 @@ def run(
     require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
-    shown = {"d": source.d, "title": source.title, "probe": probe}
     if probe == "sample":
         fold = Sampled(source, resolution)
-        meta = {**source.meta, **shown, "region": fold.start().region.name}
+        meta = {**source.meta, **_facts(source, probe), "region": fold.start().region.name}
         return run_fold(fold, source, _schema(fold.columns), meta)
     drawn = _movable(source, probe)
     count, rng = coverage_of(source, resolution), generator(drawn.seed)
@@ -135,12 +118,22 @@ def run(
         search = frontier.pushed(drawn.method, count, rng, directions, starts)
     else:
         search = targets.aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
+    return _result_of(search, source, {**_facts(source, probe), "region": count.region.name})
+
+
+def _facts(source: Source, probe: Way) -> dict[str, Any]:
+    """What a picture needs to know of a run."""
+    return {"d": source.d, "title": source.title, "probe": probe}
+
+
+def _result_of(search: Probe, source: Source, meta: dict[str, Any]) -> Result:
+    """The eigenvalues that a search meets, with the name of the method in front of its summary."""
     return Result(
         schema=_schema(search.columns),
         steps=search.steps,
         summarise=lambda: {"method": source.method_name, **search.summary()},
         total=search.total,
-        meta={**shown, "region": count.region.name},
+        meta=meta,
     )
 
 

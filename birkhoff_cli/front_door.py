@@ -10,12 +10,12 @@ A function has the options of its command, and the same seed gives the command's
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
 from typing import Annotated, Any, TypeAlias
 
-from birkhoff_cli import members, methods, values
+from birkhoff_cli import members, methods, signatures, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, along, array_trace, is_array
 from birkhoff_cli.analyses.core.arrays import Array
@@ -127,8 +127,8 @@ def analysis(name: str) -> Callable[..., Result]:
 
     call.__name__ = call.__qualname__ = name.replace("-", "_")
     call.__module__ = "birkhoff_cli"
-    call.__doc__ = "\n".join(_document(module))
-    vars(call)["__signature__"] = inspect.Signature([*_parameters(module)])
+    call.__doc__ = "\n".join(signatures.document(module))
+    vars(call)["__signature__"] = inspect.Signature([*signatures.parameters(module)])
     return call
 
 
@@ -272,30 +272,3 @@ def _text(option: Option, value: Any) -> Text:
         return tuple(f"{name}={values.text(item)}" for name, item in value.items())
     several = value if isinstance(value, list | tuple) else (value,)
     return tuple(map(values.text, several))
-
-
-def _parameters(module: Any) -> Iterator[inspect.Parameter]:
-    """Arguments of the function: those of ``run``, and the options that these are read from."""
-    kinds = inspect.Parameter
-    binding = Binding(module)
-    own = [c.parameter for c in binding.converters]
-    for p in (p for p in own if p.positional):
-        default = kinds.empty if p.required else p.default
-        yield kinds(p.name, kinds.POSITIONAL_OR_KEYWORD, annotation=p.kind, default=default)
-    names = {p.name for p in own if p.positional}
-    for p in (p for p in own if not p.positional):
-        names.add(p.name)
-        default = kinds.empty if p.required else p.default
-        yield kinds(p.name, kinds.KEYWORD_ONLY, annotation=p.kind, default=default)
-    for name, option in binding.options.items():
-        if name not in names | {"path"}:
-            yield kinds(name, kinds.KEYWORD_ONLY, annotation=option.kind, default=option.default)
-    if "method" in binding.options:
-        yield kinds("options", kinds.VAR_KEYWORD)
-
-
-def _document(module: Any) -> Iterator[str]:
-    yield inspect.getdoc(module.run) or ""
-    yield "\nOptions, as on the command line:"
-    for name, option in Binding(module).options.items():
-        yield f"    {name}: {option.sentence}"

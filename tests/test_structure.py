@@ -75,6 +75,23 @@ def test_imports_go_one_way(file):
         assert not (own == other == "analysis"), f"an analysis imports {module}"
 
 
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+"""With decorators, signature and docstring."""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_files_and_functions_can_be_read_at_once(file):
+    text = file.read_text(encoding="utf-8")
+    lines = len(text.splitlines())
+    assert lines <= MAX_FILE_LINES, f"{lines} lines; move a room of it into a file of its own"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            begin = min([node, *node.decorator_list], key=lambda part: part.lineno).lineno
+            lines = node.end_lineno - begin + 1
+            assert lines <= MAX_FUNCTION_LINES, f"{node.name} has {lines} lines; cut it in steps"
+
+
 FOREIGN = ("analyses/parameterizations/", "birkhoff_cli/checkpoints/", "birkhoff_cli/recording/")
 """Where a method's class may be named: beside it, and where foreign data is turned into one."""
 

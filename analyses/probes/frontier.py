@@ -82,7 +82,13 @@ def pushed(
 ) -> Probe:
     """Push eigenvalues outwards and inwards along every ray of the half-plane.
 
-    Two searches that share no start tell how much one of them misses.
+    Two searches that share no start tell how much one of them misses. In the summary
+    ``area_reached`` is the exact area where the method knows it (``proven``, ``proven_by``), else
+    what the search found, and ``coverage`` its share of the region's; ``area_discretisation`` is
+    its error by the grid of angles (the change when every other direction is left out),
+    ``area_uncertainty`` by the search; ``area_found`` and ``area_found_error`` are the search's
+    own; ``area_outside`` was found outside the region and counts nowhere else. ``gap_expected``
+    is what ``gap_max`` is by argument (``gap_proven``) or observation, where that is known.
 
     Args:
         method: whose image to move in.
