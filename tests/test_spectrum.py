@@ -5,8 +5,9 @@ import pytest
 
 from birkhoff_cli.analyses import spectrum
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.evaluators import through_torch
 from birkhoff_cli.analyses.core.random_numbers import block_generator
-from birkhoff_cli.analyses.core.source import Drawn, Draws, through_torch
+from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.hc import HC

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Protocol
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.evaluators import in_float32, through_torch
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.random_numbers import Seed, block_generator
 from birkhoff_cli.analyses.core.trace import Site
@@ -124,7 +125,7 @@ class Draws:
             Unsupported: there is no such device here.
         """
         if self.device == "cpu":
-            return None if self.dtype == "float64" else _in_float32
+            return None if self.dtype == "float64" else in_float32
         return through_torch(self.device, self.dtype)
 
 
@@ -281,26 +282,3 @@ def title_of(method: Parameterization) -> str:
     return ", ".join(
         [method.name, *(f"{k} = {v}" for k, v in values.items() if v not in (None, ()))]
     )
-
-
-def _in_float32(method: Parameterization, theta: Array) -> Array:
-    return method(theta.astype(np.float32))
-
-
-def through_torch(device: str, dtype: str) -> Callable[[Parameterization, Array], Array]:
-    """Apply a map to torch tensors on a device, and bring the matrices back as numpy arrays.
-
-    Raises:
-        Unsupported: there is no such device here.
-    """
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise Unsupported("--device cuda: torch finds no GPU on this machine; use --device cpu")
-    kind = getattr(torch, dtype)
-
-    def evaluate(method: Parameterization, theta: Array) -> Any:
-        there = torch.as_tensor(np.ascontiguousarray(theta), device=device, dtype=kind)
-        return method(there).cpu().numpy()
-
-    return evaluate
