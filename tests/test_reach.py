@@ -72,6 +72,8 @@ def test_the_residual_is_a_determinant_over_its_adjugate(d, rng):
                 KromSum(6),
                 AveragedGoMHC(3, s=3, field="complex"),
                 SHC(4),
+                Orthostochastic(4),
+                Orthostochastic(3, steps=2),
             ],
         ),
     ],
@@ -91,6 +93,28 @@ def test_steps_converge_quadratically_where_an_eigenvalue_is_near(chart, rng):
         state = chart.move(state, gradient, r)
     assert len(complex_ones) > 5
     assert sizes[1] < 30 * sizes[0] ** 2 + 1e-13 and sizes[2] < 30 * sizes[1] ** 2 + 1e-13
+
+
+@pytest.mark.parametrize("d, steps", [(1, 5), (2, 0), (3, 5), (4, 2), (5, 5)])
+def test_singular_vectors_and_values_make_the_matrices_of_orthostochastic(d, steps, rng):
+    """What the norm of sigma lacks of 1 comes from the eps beside the norm of the logits."""
+    method = Orthostochastic(d, steps=steps)
+    chart = method.chart()
+    state = chart.moved(chart.start(8, rng), 0.3 * rng.normal(size=(chart.directions, 8)))
+    u, v = state[: 2 * d * d].reshape(2, d, d, 8)
+    sigma = state[2 * d * d : -1]
+    size = np.sqrt((sigma**2).sum(0))
+    logits = np.einsum("ijb,jb,kjb->bik", u, sigma / size, v)
+    logits *= (method.eps * size / (1 - size))[:, None, None]
+    h = batch_first(chart.matrices(state), 2)
+    np.testing.assert_allclose(method(logits.reshape(8, -1)), h, atol=1e-12)
+
+
+def test_orthostochastic_matrices_reach_the_whole_region_of_four_streams():
+    """And more: their sums are not exact."""
+    summary = probe(Orthostochastic(4), "frontier").summary
+    assert summary["coverage"] > 0.9995 and summary["area_outside"] > 0.3
+    assert summary["area_uncertainty"] < 2e-3
 
 
 @pytest.mark.parametrize("s, fraction", [(1, 0.5374220338), (2, 0.7687110169), (3, 0.8458073446)])

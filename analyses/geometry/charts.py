@@ -7,7 +7,6 @@ number of parameters.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -94,8 +93,6 @@ class Parameters(Chart):
     """Any parameterization; the state is theta, lanes ``(p, batch)``."""
 
     map: Parameterization
-    starts: Callable[[int, np.random.Generator], Array] | None = None
-    """Random parameters ``(p, n)``, if there are better ones than Gaussian."""
     longest = 4.0
     """Longest step, in units of the parameters: a logit must go far to reach a vertex."""
 
@@ -110,8 +107,6 @@ class Parameters(Chart):
 
     def start(self, n: int, rng: np.random.Generator) -> Array:
         """Gaussian parameters, of a spread that is itself random: some near the vertices."""
-        if self.starts:
-            return self.starts(n, rng)
         spread = np.exp(rng.uniform(-1, 2, n))
         return self.map.theta(n, rng, "gaussian").T * spread
 

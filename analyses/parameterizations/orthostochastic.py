@@ -21,16 +21,12 @@ from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
-from birkhoff_cli.analyses.geometry.orthogonal import haar
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
 
 A, B, C = 3.0, -3.2, 1.2
 """Coefficients ``ns_coeffs`` of the code base: 1 is a fixed point, small values triple."""
-
-SMALLEST = 1e-4
-"""Singular value that five steps, each of which triples it, leave near 0."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +88,19 @@ class Orthostochastic(Parameterization):
         return evaluate
 
     def chart(self) -> "Chart":
-        """The parameters, which only their direction moves; from starts of every rank."""
-        from birkhoff_cli.analyses.geometry.charts import Parameters
+        """Singular vectors and values: a step works on the values alone, one by one."""
+        from birkhoff_cli.analyses.geometry.singular_chart import SingularValues
 
-        return Parameters(self, starts=self._of_every_rank)
+        return SingularValues(self.d, self._value, A**self.steps)
 
-    def _of_every_rank(self, n: int, rng: np.random.Generator) -> Array:
-        """Parameters ``(p, n)`` with singular values from 1 down to where the steps leave 0."""
-        left, right = (haar(n, self.d, rng) for _ in range(2))
-        values = np.exp(rng.uniform(np.log(SMALLEST), 0, (n, 1, self.d)))
-        return lanes((left * values) @ right, 2).reshape(self.parameters, n)
+    def _value(self, sigma: Array) -> tuple[Array, Array]:
+        """What the steps make of a singular value, and the derivative."""
+        slope = np.ones_like(sigma)
+        for _ in range(self.steps):
+            square = sigma * sigma
+            slope = slope * (A + square * (3 * B + 5 * C * square))
+            sigma = sigma * (A + square * (B + C * square))
+        return sigma, slope
 
     def initial(self) -> Array:
         """0 on and -8 off the diagonal, as for mHC."""
