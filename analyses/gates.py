@@ -79,6 +79,11 @@ SCHEMA = (
         nullable=True,
     ),
     column(
+        "unknown",
+        "int64",
+        "samples in which all gates of the site are 0, left out of share and effective_streams",
+    ),
+    column(
         "last_gain",
         "float64",
         "of the site: h_pre . h_post of the site before, mean; null at the first, and of post",

@@ -19,7 +19,7 @@ from birkhoff_cli.analyses.core.fold import fold_range
 from birkhoff_cli.analyses.core.random_numbers import block_generator
 from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import arrow_schema, record_batch
-from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
+from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_blocks, in_memory
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.commands import trace as trace_command
 
@@ -37,8 +37,10 @@ class Small(MixingTrace):
 
 
 def trace(h):
-    whole = in_memory(h, SITES, "test")
-    return Small(D, whole.samples, SITES, "test", whole.reader, whole.dtype)
+    """Of gates, too: the first two rows of every matrix."""
+    whole, gates = in_memory(h, SITES, "test"), np.concatenate([h[..., :2, :], h], axis=-2)
+    how = {"dtype": whole.dtype, "gates": in_blocks(gates)}
+    return Small(D, whole.samples, SITES, "test", whole.reader, **how)
 
 
 def usual(n, seed=0):

@@ -79,6 +79,7 @@ class Step(Fold[_State, Array]):
         columns, shares = state.gates.columns(), state.shares.mean.reshape(shape)
         gates = {n: columns[n].reshape(shape) for n in ("mean", "p10", "p50", "p90")}
         effective, totals = (m.mean.reshape(shape[:2]) for m in (state.effective, state.totals))
+        unknown = self.trace.samples - state.effective.count.reshape(shape[:2])
         last = dict(zip(LAST, state.last.mean.reshape(len(LAST), -1), strict=True))
         none = np.full(self.sites, np.nan)  # of post
         rows = {
@@ -88,6 +89,7 @@ class Step(Fold[_State, Array]):
             "stream": np.arange(self.trace.d),
             **{name: values.swapaxes(0, 1) for name, values in (gates | {"share": shares}).items()},
             "effective_streams": effective.T[:, :, None],
+            "unknown": unknown.T[:, :, None],
             **{name: np.stack([v, none], axis=1)[:, :, None] for name, v in last.items()},
         }
         numbers = {"shares": shares, "effective": effective, "totals": totals, **last}
@@ -96,7 +98,7 @@ class Step(Fold[_State, Array]):
 
 def shares_of(gates: Array, axis: int) -> Array:
     """Moduli over their sum; NaN where all are 0."""
-    size = np.abs(gates)
+    size = np.abs(_scaled(gates, axis))
     with np.errstate(invalid="ignore"):
         shares: Array = size / size.sum(axis, keepdims=True)
     return shares
@@ -111,11 +113,12 @@ def entropy(shares: Array, axis: int) -> Array:
 
 
 def read_again(rows: Array) -> Array:
-    """`LAST` of every site, ``(3, sites, samples)``; NaN at the first site.
+    """`LAST` of every site, ``(3, sites, samples)``; NaN at the first site, and of a gate of zeros.
 
     Site l reads ``pre_l`` of the streams, in which the output of branch k has the coefficients
     ``H_{l-1} ... H_{k+1} post_k`` and the embedding, of which every stream is a copy, those of
-    ``H_{l-1} ... H_0 1``. No H stands between two neighbours: a site's own H is beside its branch.
+    ``H_{l-1} ... H_0 1`` (docs/mathematics.md 8.1). No H stands between two neighbours: a site's
+    own H is beside its branch.
 
     Args:
         rows: H_pre, H_post and H, ``(samples, sites, d + 2, d)``.
@@ -123,14 +126,37 @@ def read_again(rows: Array) -> Array:
     samples, sites, _, d = rows.shape
     found = np.full((len(LAST), sites, samples), np.nan)
     written = np.ones((samples, d, 1))  # a column for the embedding, and one for every branch
+    factor = np.ones(samples)  # of all columns, which would overflow where H expands
     for site in range(sites):
         pre, post, h = rows[:, site, 0], rows[:, site, 1], rows[:, site, 2:]
         if site:
-            gains = np.einsum("ni,nik->nk", pre, written)
-            norms = np.sqrt(np.square(pre).sum(-1) * np.square(written[..., -1]).sum(-1))
-            with np.errstate(invalid="ignore"):
-                found[0, site] = gains[:, -1]
-                found[1, site] = gains[:, -1] / norms
-                found[2, site] = np.abs(gains[:, -1]) / np.abs(gains).sum(-1)
-        written = np.concatenate([h @ written, post[..., None]], axis=-1)
+            found[:, site] = _of_last(pre, rows[:, site - 1, 1], written)
+        with np.errstate(over="ignore", invalid="ignore"):
+            columns = [h @ written, (factor[:, None] * post)[..., None]]
+            written = np.concatenate(columns, axis=-1)
+            size = np.maximum(np.abs(written).max((1, 2)), 1.0)
+            written, factor = written / size[:, None, None], factor / size
     return found
+
+
+def _of_last(pre: Array, before: Array, written: Array) -> Array:
+    """`LAST` of one site, ``(3, samples)``.
+
+    Args:
+        pre: what it reads, ``(samples, d)``.
+        before: what the site before wrote, ``(samples, d)``.
+        written: coefficients of all that is in the streams, up to a factor ``(samples, d, k)``.
+    """
+    read, wrote = _scaled(pre, 1), _scaled(before, 1)
+    gains = np.abs(np.einsum("ni,nik->nk", read, _scaled(written, (1, 2))))
+    norms = np.sqrt(np.square(read).sum(-1) * np.square(wrote).sum(-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        overlap = (read * wrote).sum(-1) / norms
+        return np.stack([(pre * before).sum(-1), overlap, gains[:, -1] / gains.sum(-1)])
+
+
+def _scaled(values: Array, axis: int | tuple[int, ...]) -> Array:
+    """Over the largest modulus, so that no square and no sum leaves the range; NaN of zeros."""
+    with np.errstate(invalid="ignore"):
+        scaled: Array = values / np.abs(values).max(axis, keepdims=True)
+    return scaled
