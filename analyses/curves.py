@@ -64,7 +64,12 @@ SCHEMA = (
 LAYERS = (
     *PLACE,
     column("layer", "int32", "layer, from 0"),
-    column("gradient_norm", "float64", "Euclidean norm of the gradient of its numbers"),
+    column(
+        "gradient_norm",
+        "float64",
+        "Euclidean norm of the gradient of its numbers; null if it was not finite",
+        nullable=True,
+    ),
 )
 
 RUN = (
@@ -124,15 +129,16 @@ def run(
     require(window >= 2, f"--window {window}", "2 or more")
     require(1 <= spike < np.inf, f"--spike {spike:g}", "a number, 1 or more")
     names = [log.name for log in runs] if name is None else name
-    if table == "layers" and all(log.layers is None for log in runs):
+    bare = [log.name for log in runs if log.layers is None] if table == "layers" else []
+    if len(bare) == len(runs):
         raise BadInput(
-            f"{runs[0].name}: has no gradient norms of layers; 'birkhoff train' of this version "
-            f"logs them"
+            f"{bare[0]}: has no gradient norms of layers; a new 'birkhoff train' logs them"
         )
     pairs = enumerate(zip(names, runs, strict=True))
     curves = [_Curves(k, n, log, window, spike) for k, (n, log) in pairs]
     steps = (each.layers() if table == "layers" else each.rows() for each in curves)
     assumed = [f"{log.name}: {text}" for log in runs for text in log.meta.get("assumptions", ())]
+    assumed += [f"{name}: has no gradient norms of layers, and no rows" for name in bare]
     return Result(
         schema=LAYERS if table == "layers" else SCHEMA,
         steps=steps,
@@ -183,9 +189,10 @@ class _Curves:
         norms = self.log.layers
         if norms is None:
             return {}
-        row, layer = np.nonzero(np.isfinite(norms))
+        row, layer = np.nonzero(~np.isnan(norms))
         place = {"run": self.index, "name": self.name, "step": self.log.step[row], "layer": layer}
-        return {**place, "gradient_norm": norms[row, layer]}
+        known = np.isfinite(norms[row, layer])
+        return {**place, "gradient_norm": np.where(known, norms[row, layer], np.nan)}
 
     def summary(self) -> Summary:
         """Rows of `RUN`; null where nothing is known."""

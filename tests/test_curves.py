@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ from birkhoff_cli import logs
 from birkhoff_cli.analyses import curves
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
 from birkhoff_cli.analyses.statistics import rolling
+from birkhoff_cli.logs.names import SYNONYMS
+from conftest import ROOT
 
 
 def rows_of(n=140, seed=0, **names):
@@ -197,7 +200,22 @@ def test_gradient_norms_of_layers_are_drawn_run_by_run(tmp_path):
     assert table["gradient_norm"].to_pylist() == [
         v for _ in "ab" for k in range(5) for v in (k + 1.0, 2.0, 3.0)
     ]
+    rows[3]["layer_gradient_norms"][1] = float("nan")
+    odd = logs.read_all([ndjson(tmp_path / "c.x", rows), ndjson(tmp_path / "d.x", rows_of(3))])
+    result = curves.run(odd, table="layers")
+    assert result.table["gradient_norm"].to_pylist()[9:12] == [4.0, None, 3.0]
+    assert [r["first_not_finite"] for r in result.summary["runs"]] == [3, None]
+    said = "d: has no gradient norms of layers, and no rows"
+    assert result.meta["assumptions"] == [said]
     figure = Figure()
     curves.draw(table, figure)
     assert [len(axes.lines) for axes in figure.axes[:2]] == [3, 3]
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), [1, 2, 3, 4, 5])
+
+
+def test_the_names_in_the_documents_are_those_that_are_read():
+    page = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    table = page[page.index("| quantity | names |") :]
+    rows = [line.split("|")[2] for line in table.splitlines()[2:8]]
+    listed = [tuple(re.findall("`([^`]+)`", row)) for row in rows]
+    assert listed == [*SYNONYMS.values()]

@@ -27,7 +27,8 @@ class TrainingLog:
         values: of every name in `NUMBERS` ``(n,)`` float64, where ``logged`` says so.
         logged: of every name in `NUMBERS` ``(n,)`` bool: whether the step has that number, be it
             finite or not.
-        layers: gradient norms ``(n, layers)``, NaN where a step has none; None if no step has.
+        layers: gradient norms ``(n, layers)``, NaN where a step has none, infinite where one is not
+            finite; None if no step has any.
         meta: provenance for file metadata: inputs, assumptions.
     """
 
@@ -46,6 +47,8 @@ class TrainingLog:
     def odd(self) -> Array:
         """``(n,)`` whether a number of a step is there and is NaN or infinite."""
         found = [self.logged[name] & ~np.isfinite(self.values[name]) for name in NUMBERS]
+        if self.layers is not None:
+            found.append(np.isinf(self.layers).any(1))
         return np.logical_or.reduce(found)
 
     def column(self, name: str) -> Array:

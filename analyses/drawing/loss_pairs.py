@@ -45,10 +45,11 @@ def draw_pairs(figure: "Figure", columns: dict[str, Any], swept: Sequence[str] =
         _draw_panel(axes, {k: v[mine] for k, v in columns.items()}, swept)
         axes.fill_between([low, high], [low, high], high, color=palette.GREEN, alpha=0.08, lw=0)
         axes.plot([low, high], [low, high], color="0.5", lw=0.8, ls="--")
-        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), box_aspect=1)
+        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
         axes.set(xlabel=f"loss of {columns['against'][0]}", ylabel=f"loss of {label}")
-        note = f"shaded: {columns['against'][0]}\nis ahead"
-        axes.text(0.97, 0.04, note, transform=axes.transAxes, ha="right", fontsize="small")
+        ahead = f"shaded: {columns['against'][0]} is ahead"
+        note = f"{ahead}\nline: mean; dots: targets at the end\n+: floor"
+        axes.text(0.97, 0.04, note, transform=axes.transAxes, ha="right", fontsize="x-small")
     if swept:
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", fontsize="small", frameon=False)

@@ -64,12 +64,16 @@ def by_step(cells: Array, there: Array, place: Array, steps: int) -> tuple[Array
 
 
 def layer_norms(path: Path, rows: Sequence[Any], place: Array, steps: int) -> Array | None:
-    """Gradient norms ``(steps, layers)`` of a list for every row; None if there are none."""
+    """Gradient norms ``(steps, layers)`` of a list for every row; None if there are none.
+
+    NaN where a step has none, infinite where one is NaN.
+    """
     if not any(rows):
         return None
     width = max(len(row) for row in rows if row)
     found = np.full((steps, width), np.nan)
     for at, row in zip(place, rows, strict=True):
         if row:
-            found[at, : len(row)] = numbers(path, LAYERS, row)[0]
+            norms, there = numbers(path, LAYERS, row)
+            found[at, : len(row)] = np.where(there & np.isnan(norms), np.inf, norms)
     return found
