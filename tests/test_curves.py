@@ -214,7 +214,7 @@ def test_gradient_norms_of_layers_are_drawn_run_by_run(tmp_path):
 
 
 def test_the_names_in_the_documents_are_those_that_are_read():
-    page = (ROOT / "docs" / "recording.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/recording.md").read_text(encoding="utf-8")
     table = page[page.index("| quantity | names |") :]
     rows = [line.split("|")[2] for line in table.splitlines()[2:8]]
     listed = [tuple(re.findall("`([^`]+)`", row)) for row in rows]
