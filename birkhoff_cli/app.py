@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from birkhoff_cli import members, process
+from birkhoff_cli import members, process, progress
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 from birkhoff_cli.files import PipeClosed
@@ -59,6 +59,8 @@ class CommandPerFile(TyperGroup):
         if ctx.resilient_parsing and members.package_of(args[0]) is None:  # a shell completes
             return None, None, args
         process.require_address_space()
+        if not ctx.resilient_parsing:
+            progress.begin(args[0], args[1:])
         module = members.module_of(args[0])
         from birkhoff_cli.command import Subcommand
 
@@ -96,7 +98,10 @@ def birkhoff(
 def main() -> NoReturn:
     """Run; turn whatever happens into an exit code and at most one line on standard error."""
     process.prepare()
-    code = _run()
+    try:
+        code = _run()
+    finally:
+        progress.end()
     code = _flush(code)
     sys.exit(code)
 
@@ -136,6 +141,7 @@ def _sentence(error: Any) -> str:
 def _say(code: int, sentence: str) -> int:
     from birkhoff_cli.text import escape
 
+    progress.end()
     if "--debug" in sys.argv:
         import traceback
 

@@ -11,7 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs, process
+from birkhoff_cli import methods, outputs, process, progress
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.invocation import Invocation
@@ -149,6 +149,7 @@ class Subcommand(TyperCommand):
         if grid.get("sweep"):
             from birkhoff_cli import sweeps
 
+            progress.stage("reading")
             sweep = sweeps.plan(self.name or "", own, grid, outcome.get("output"))
             fixed = sweep.fixed(self.binding, grid)
             invocation = Invocation(sweep.command, self.binding.module, fixed, **outcome)
@@ -157,9 +158,14 @@ class Subcommand(TyperCommand):
         if grid.typed:
             idle = dashes(next(iter(grid.typed)))
             raise UsageError(f"{idle} is for a sweep; say --sweep option=value,value too")
+        progress.stage("reading")
         narrowed = self.binding.narrow(own)
         run = self.binding.prepare(narrowed)
-        outputs.deliver(Invocation(self.name or "", self.binding.module, narrowed, **outcome), run)
+        shorter = progress.way_out(narrowed.get, self.binding.used(narrowed))
+        invocation = Invocation(
+            self.name or "", self.binding.module, narrowed, shorter=shorter, **outcome
+        )
+        outputs.deliver(invocation, run)
 
     def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:
         """Whether a command's own ``--table`` asks for rows where nothing else wants the output."""

@@ -34,6 +34,7 @@ class Invocation:
         json: the summary is one JSON object.
         quiet: no summary, no progress.
         verbose: every number is explained.
+        shorter: what makes the run shorter, for work that takes minutes.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Invocation:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
+    shorter: str = ""
 
     @property
     def table_format(self) -> "TableFormat":

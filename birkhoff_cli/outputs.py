@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from birkhoff_cli import files, report
+from birkhoff_cli import files, progress, report
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.invocation import STAMP, Invocation
@@ -26,7 +26,7 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     invocation.check()
     result = run()
     _check_format(result, invocation)
-    result.steps = report.progress(result.steps, result.total, invocation)
+    result.steps = progress.track(result.steps, result.total, invocation.shorter)
     table, rows = None, None
     if invocation.table:
         from birkhoff_cli.preview import Preview
@@ -36,7 +36,9 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         table = write(result, invocation, rows)
     summary = result.finish()
     if table is not None and invocation.plot is not None:
+        progress.stage("drawing")
         draw(table, invocation.module, invocation.plot, summary)
+    progress.end()
     report.show(summary, result, invocation, rows)
     if failure := result.failed():
         raise CheckFailed(failure)

@@ -1,4 +1,4 @@
-"""What a person reads on the terminal: progress, notes, the answer, the numbers behind it."""
+"""What a person reads on the terminal: notes, the answer, the numbers behind it."""
 
 import contextlib
 import json
@@ -9,30 +9,12 @@ from typing import TYPE_CHECKING, Any
 from birkhoff_cli import layout, summaries
 from birkhoff_cli.analyses.core.quantities import by_name
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.files import STDOUT, writing
 from birkhoff_cli.text import escape, finite, is_rows, plain, word
 
 if TYPE_CHECKING:
     from birkhoff_cli.invocation import Invocation
     from birkhoff_cli.preview import Preview
-
-
-def progress(steps: Iterator[Columns], total: int, invocation: "Invocation") -> Iterator[Columns]:
-    """The same steps, with a bar on standard error while they run, if that is a terminal."""
-    if invocation.quiet or total < 2 or sys.stderr is None or not sys.stderr.isatty():
-        yield from steps
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(
-        steps,
-        total=total,
-        description=invocation.name,
-        console=Console(file=sys.stderr, highlight=False),
-        transient=True,
-    )
 
 
 def show(

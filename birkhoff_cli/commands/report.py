@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from birkhoff_cli import files, matrices, members, outputs, provenance, summaries
+from birkhoff_cli import files, matrices, members, outputs, progress, provenance, summaries
 from birkhoff_cli.analyses.core import discover, figure
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.quantities import quantity
@@ -115,6 +115,7 @@ def _steps(
     yield {}
     with files.opened(output) as file, files.replaced(_folder(output)) as folder:
         for name, module in wanted.items():
+            progress.stage(name, part=True)
             page["sections"].append(_section(name, module, request, folder))
             yield {}
         if all("refused" in section for section in page["sections"]):

@@ -1,0 +1,185 @@
+"""Long work says so: a line on a terminal, an estimate, and nothing anywhere else."""
+
+import contextlib
+import io
+import os
+import pty
+import shutil
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from birkhoff_cli import progress
+from birkhoff_cli.app import app
+from conftest import ROOT
+from test_summaries import RUNS, TORCH, folder  # noqa: F401 (a fixture)
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what is written."""
+
+    def isatty(self):
+        return True
+
+
+class Clock:
+    """Seconds that pass when somebody says so."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture(name="line")
+def a_line(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    line = progress.Line("spectrum", Terminal(), Clock(), delay=1e6)
+    yield line
+    line.end()
+
+
+def work(line, seconds, total):
+    """Steps that each take so many seconds."""
+    for k in range(total):
+        line.clock.now += seconds
+        yield k
+
+
+def test_stages_are_on_the_line_and_it_goes_away(line):
+    line.appear()
+    for stage in ("reading", "drawing"):
+        line.stage(stage)
+        line.display.refresh()
+        assert f"spectrum: {stage}" in line.stream.getvalue()
+    line.end()
+    assert line.stream.getvalue().endswith("\x1b[2K") and line.display is None
+    before = line.stream.getvalue()
+    line.appear()
+    assert line.stream.getvalue() == before
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_minutes_of_work_are_said_once_with_a_way_out(line, shown):
+    if shown:
+        line.appear()
+    steps = [*line.track(work(line, 2, 100), 100, "; fewer --samples take less")]
+    assert steps == [*range(100)]
+    said = line.stream.getvalue()
+    assert said.count("birkhoff: about 3 min at this size; fewer --samples take less") == 1
+
+
+@pytest.mark.parametrize("seconds, total", [(0.5, 100), (0.001, 10), (400, 1), (50, 2)])
+def test_short_work_and_the_last_half_of_it_are_no_estimate(line, seconds, total):
+    assert len([*line.track(work(line, seconds, total), total)]) == total
+    assert "about" not in line.stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "seconds, said",
+    [(0.2, "1 s"), (40, "40 s"), (89, "89 s"), (180, "3 min"), (7200, "2 h"), (1e6, "12 days")],
+)
+def test_durations_have_one_unit(seconds, said):
+    assert progress.duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    "names, said",
+    [
+        ({"samples", "seed"}, "; fewer --samples than 3,000 take less, Ctrl-C stops it"),
+        ({"samples", "epochs"}, "; fewer --epochs take less, Ctrl-C stops it"),
+        ({"seed"}, "; Ctrl-C stops it"),
+    ],
+)
+def test_the_way_out_is_an_option_that_has_an_effect(names, said):
+    assert progress.way_out({"samples": 3000}.get, names) == said
+
+
+class Stages:
+    """What is said of stages, in place of a line."""
+
+    def __init__(self):
+        self.said, self.ended = [], False
+
+    def stage(self, text, part=False):
+        self.said += [] if part else [text]
+
+    def track(self, steps, total, shorter=""):
+        assert total >= 0 and (not shorter or "Ctrl-C" in shorter)
+        self.said.append("working")
+        return steps
+
+    def end(self):
+        self.ended = True
+
+
+PICTURE = ("--plot", "f.png")
+OUTPUTS = {"spectrum": PICTURE, "heatmap": PICTURE, "compare": PICTURE, "plot": PICTURE}
+OUTPUTS |= {"trace": ("-o", "t.parquet"), "merge": ("-o", "m.parquet")}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_command_says_what_it_does(name, folder, tmp_path, monkeypatch):  # noqa: F811
+    if name in TORCH:
+        pytest.importorskip("torch")
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    stages = Stages()
+    monkeypatch.setattr(progress, "begin", lambda *_: progress._lines.append(stages))
+    words = [*RUNS[name][0], *OUTPUTS.get(name, ())]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        typer.main.get_command(app).main([name, *words], standalone_mode=False)
+    drawing = ["drawing"] if name in ("spectrum", "heatmap", "compare") else []
+    assert stages.said == ["reading", "working", *drawing]
+    assert stages.ended
+
+
+AT_ONCE = """
+import sys
+from birkhoff_cli import progress
+class Now:
+    def __init__(self, delay, function): self.start = function
+    def cancel(self): pass
+progress.Timer = Now
+sys.argv[0] = "birkhoff"
+from birkhoff_cli.app import main
+main()
+"""
+
+
+def on_a_terminal(*words, stdout=subprocess.PIPE):
+    """What a terminal gets as standard error, where the line appears at once."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+    command = [sys.executable, "-c", AT_ONCE, *map(str, words)]
+    stream = theirs if stdout == "terminal" else stdout
+    with subprocess.Popen(command, env=environment, stdout=stream, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 65536):
+                seen += part
+        os.close(ours)
+    return process.returncode, seen.decode()
+
+
+SMALL = ("spectrum", "--method", "go-mhc", "-n", "20")
+
+
+def test_a_terminal_shows_the_line_and_keeps_none_of_it():
+    code, seen = on_a_terminal(*SMALL)
+    assert code == 0 and "spectrum: " in seen and seen.endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize("words", [("-q",), ("--help",), ("--method", "nope")])
+def test_quiet_help_and_mistakes_leave_no_line_behind(words):
+    _, seen = on_a_terminal(*SMALL, *words)
+    assert "spectrum: working" not in seen
+    assert words[0] == "--method" or not seen
+
+
+def test_rows_on_a_terminal_are_alone():
+    _, seen = on_a_terminal(*SMALL, "-o", "-", "--format", "csv", stdout="terminal")
+    assert "sample" in seen and "spectrum: " not in seen
