@@ -12,7 +12,7 @@ from typer.exceptions import TyperException
 
 from birkhoff_cli import members, process, progress
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.files import PipeClosed
 
 BUG = 70
@@ -26,6 +26,13 @@ EXAMPLES = (
     "birkhoff depth-drift out/ckpt.pt --plot drift.png",
     "birkhoff report out/ckpt.pt -o report.html",
 )
+
+
+OPTIONS = (
+    *("-h", "--help", "--version"),
+    *("--install-completion", "--show-completion"),
+)
+"""Those of the program itself."""
 
 
 class CommandPerFile(TyperGroup):
@@ -43,7 +50,10 @@ class CommandPerFile(TyperGroup):
         return TyperCommand(cmd_name, short_help=discover.headline(package, cmd_name))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Nothing at all asks for help."""
+        """Nothing at all asks for help; an option stands behind a command, but for two."""
+        first = args[0] if args else ""
+        if first.startswith("-") and first not in OPTIONS and not ctx.resilient_parsing:
+            _refuse(first)
         return super().parse_args(ctx, args or ["--help"])
 
     def get_help(self, ctx: Any) -> str:
@@ -61,10 +71,24 @@ class CommandPerFile(TyperGroup):
         process.require_address_space()
         if not ctx.resilient_parsing:
             progress.begin(args[0], args[1:])
+        if members.package_of(args[0]) is None:
+            _refuse(args[0])
         module = members.module_of(args[0])
         from birkhoff_cli.command import Subcommand
 
         return args[0], Subcommand(args[0], module, args[1:]), args[1:]
+
+
+def _refuse(word: str) -> None:
+    """Say what is meant by a word that is no command, where that is clear.
+
+    Raises:
+        UsageError: with the way out.
+    """
+    from birkhoff_cli import mistakes
+
+    if sentence := mistakes.unknown_command(word):
+        raise UsageError(sentence)
 
 
 def _version(asked: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs, process, progress
+from birkhoff_cli import methods, mistakes, outputs, process, progress
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.invocation import Invocation
@@ -111,10 +111,12 @@ class Subcommand(TyperCommand):
             UsageError: as above.
         """
         try:
-            _, _, order = self.make_parser(ctx).parse_args(args=[*args])
+            typed, left, order = self.make_parser(ctx).parse_args(args=[*args])
         except TyperException as error:
             self._explain(str(getattr(error, "option_name", "")), args)
             raise
+        if not (ctx.resilient_parsing or {*args} & {*ctx.help_option_names}):
+            self._check_words(typed, left)
         for option in {} if ctx.resilient_parsing else {id(o): o for o in order}.values():
             single = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
             if single and sum(o is option for o in order) > 1:
@@ -123,19 +125,36 @@ class Subcommand(TyperCommand):
                 )
         return super().parse_args(ctx, args)
 
+    def _check_words(self, typed: Mapping[str, Any], left: Sequence[str]) -> None:
+        """Refuse words that nothing takes, and arguments that are not there.
+
+        Raises:
+            UsageError: as above, with the way out.
+        """
+        name = self.name or ""
+        if left:
+            raise UsageError(mistakes.stray_word(name, str(left[0]), self.options))
+        for option in self.options.values():
+            absent = typed.get(option.name) in (None, (), [])
+            if option.required and absent and option.variable not in os.environ:
+                raise UsageError(mistakes.missing_argument(name, option))
+
     def _explain(self, label: str, args: Sequence[str]) -> None:
         """The sentence for an option that only other methods have."""
         name = label.removeprefix("--").replace("-", "_")
-        if "method" not in self.options or name in self.options:
+        if not label or name in self.options:
             return
-        for text in _method_texts(args):
+        for text in _method_texts(args) if "method" in self.options else ():
             methods.parse(text)
-        if owners := methods.owners(name):
+        close = mistakes.nearest(name, self.binding.options)
+        owners = methods.owners(name) if "method" in self.options and not close else []
+        if owners:
             if self.binding.methods:
                 raise UsageError(methods.has_no(self.binding.methods[0], name))
             raise UsageError(
                 f"{dashes(name)} is an option of {', '.join(owners)}; say --method too"
             )
+        raise UsageError(mistakes.unknown_option(self.name or "", label, self.options, args))
 
     def invoke(self, ctx: Any) -> None:
         """Run, and write what was asked for."""

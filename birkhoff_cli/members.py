@@ -45,7 +45,7 @@ def module_of(name: str) -> ModuleType:
     if package and (entry := discover.guest(package, name)):
         require_module(entry, module, WORDS)
     if not isinstance(module, ModuleType) or not hasattr(module, "run"):
-        known = [command for command in names() if command != name]
+        known = {n: discover.headline(p, n) for n, p in packages().items() if n != name}
         raise UsageError(discover.unknown(name, known, "commands"))
     return module
 

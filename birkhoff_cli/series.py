@@ -96,7 +96,8 @@ def check_steps(paths: Sequence[Path]) -> None:
 def _no_series(paths: Sequence[Path], why: str) -> BadInput:
     names = ", ".join(where(Path(path)) for path in paths[:MAX_NAMES])
     names += f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else ""
-    return BadInput(f"{names}: are no series over training steps: {why}")
+    aside = "; birkhoff compare sets models side by side"
+    return BadInput(f"{names}: are no series over training steps: {why}{aside}")
 
 
 def _unknown_step(path: Path) -> str:

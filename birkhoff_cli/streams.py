@@ -5,6 +5,7 @@ dynamic part could do; every site's streams are drawn on their own. ``tokens=FIL
 makes of real tokens.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -48,7 +49,7 @@ class Word(str):
         kind, equals, file = text.partition("=")
         word = super().__new__(cls, kind.lower() + equals + file)
         if word.kind not in KINDS:
-            raise UsageError(f"--inputs {unknown(escape(kind), WORDS, 'inputs')}")
+            raise UsageError(f"--inputs {_not_inputs(text)}")
         if bool(file) is not (word.kind == "tokens"):
             spelling = next(known for known in WORDS if known.startswith(word.kind))
             raise UsageError(f"--inputs {escape(text)} cannot be; say --inputs {spelling}")
@@ -73,6 +74,14 @@ class Word(str):
     def options(self) -> tuple[str, ...]:
         """Options that go with it."""
         return KINDS[self.kind].options
+
+
+def _not_inputs(text: str) -> str:
+    """The sentence for a word that is none, of a file for one that is named alone."""
+    file = re.sub("^tokens?[:/]", "", text)
+    if Path(file).is_file():
+        return f"{escape(text)} cannot be; say --inputs tokens={escape(file)}"
+    return unknown(escape(text.partition("=")[0]), WORDS, "inputs")
 
 
 @dataclass(frozen=True)

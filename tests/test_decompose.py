@@ -247,7 +247,7 @@ def test_the_command_line(birkhoff, tmp_path):
 @pytest.mark.parametrize(
     "words, code, said",
     [
-        ((), 2, "Missing argument"),
+        ((), 2, "PATH is missing"),
         (("absent.npy",), 3, "no such file"),
         (("c.npy", "--s", "2"), 2, "say --method too"),
         (("c.npy", "--method", "go-mhc", "--d", "4"), 2, "expected 3, or no --d"),

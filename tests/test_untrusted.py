@@ -539,7 +539,7 @@ def test_a_pipe_is_refused_before_it_is_opened(tmp_path):
 
 
 def test_odd_directories_are_refused(tmp_path):
-    refused(tmp_path, "holds 0 entries")
+    refused(tmp_path, "is an empty folder")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "mem").symlink_to("/proc/self/mem")
     refused(tmp_path, "holds 2 entries, none a checkpoint")

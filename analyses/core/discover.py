@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,16 +120,30 @@ def member(package: str, name: str) -> Any:
         return entry.load()
     if name not in house(package):
         what = package.rpartition(".")[2]
-        raise UsageError(unknown(name, members(package), what))
+        known = {other: headline(package, other) for other in members(package)}
+        raise UsageError(unknown(name, known, what))
     return importlib.import_module(f"{package}.{name.replace('-', '_')}")
 
 
 def unknown(word: str, known: Iterable[str], what: str) -> str:
-    """The sentence for a word that is not in a list."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
+    """The sentence for a word that is not in a list, or in a mapping of names to headlines."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    near = near or (_by_headline(word, known) if isinstance(known, Mapping) else [])
     guess = f"did you mean '{near[0]}'? " if near else ""
     return f"'{word}' is not among the {what}; {guess}known: {', '.join(known)}"
+
+
+def _by_headline(word: str, known: Mapping[str, str]) -> list[str]:
+    """Names whose headline has a word, or its singular; the one that begins with it first."""
+    if len(word) < LEAST:
+        return []
+    stem = re.escape(word.lower().removesuffix("s"))
+    found = {n: re.search(rf"\b{stem}s?\b", line.lower()) for n, line in known.items()}
+    return [n for _, n in sorted((m.start(), n) for n, m in found.items() if m)]
+
+
+LEAST = 4
+"""Letters of a word that is looked for in headlines."""
 
 
 def _file(package: str, name: str) -> Path | None:

@@ -182,9 +182,12 @@ def _only(folder: Path, found: list[Path], what: str) -> Path:
 
 
 def _none_or_several(folder: Path, entries: list[Path], files: list[Path]) -> str:
+    if not entries:
+        return f"{where(folder)}: is an empty folder; name one that holds a checkpoint"
     names = ", ".join(escape(e.name, 40) for e in (files or entries)[:SHOWN])
-    held = f"{len(files)} checkpoints" if files else f"{len(entries)} entries, none a checkpoint"
-    return f"{where(folder)}: holds {held} ({names or 'empty'}); name one file"
+    count = f"{len(entries)} entries" if len(entries) > 1 else "one entry"
+    held = f"{len(files)} checkpoints" if files else f"{count}, none a checkpoint"
+    return f"{where(folder)}: holds {held} ({names}); name one file"
 
 
 def _entries(folder: Path) -> list[Path]:

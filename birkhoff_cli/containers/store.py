@@ -64,7 +64,9 @@ def where(path: Path) -> str:
 def unreadable(path: Path, error: OSError) -> BadInput:
     """The sentence about a path that the system does not open."""
     if isinstance(error, FileNotFoundError):
-        return BadInput(f"{where(path)}: no such file; check the path")
+        from birkhoff_cli import mistakes  # only here: it looks at options, methods and folders
+
+        return BadInput(f"{where(path)}: no such file; {printable(mistakes.missing_file(path))}")
     return BadInput(f"{where(path)}: cannot be opened ({error.strerror}); check the path")
 
 

@@ -55,6 +55,10 @@ def _holds(mark: With, request: Request) -> bool:
 
 def drawn_only(label: str, request: Request) -> str:
     """The sentence for an option of drawn matrices beside a file."""
-    return (
-        f"{label} is for drawn matrices and {request['path'][0]} is a file; leave one of them out"
-    )
+    path = request["path"][0]
+    if not path.exists() and not set("#:") & {*str(path)} and str(path) != "-":
+        from birkhoff_cli import mistakes
+
+        meant = mistakes.option_for(str(path), request.options) or mistakes.missing_file(path)
+        return f"'{path}' is no file; {meant}"
+    return f"{label} is for drawn matrices and {path} is a file; leave one of them out"

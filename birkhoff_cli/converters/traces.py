@@ -15,7 +15,7 @@ from birkhoff_cli.converters._converter import Converter
 from birkhoff_cli.converters._plain import drawn_only
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
-from birkhoff_cli.streams import Inputs, Word
+from birkhoff_cli.streams import KINDS, Inputs, Word
 from birkhoff_cli.text import either
 
 GROUP = "Checkpoints"
@@ -85,7 +85,9 @@ class Trace(Converter):
         if self._holds_matrices(request):
             path = self.paths(request)[0]
             return f"{dashes(name)} is for checkpoints and {path} holds matrices; leave it out"
-        return f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
+        said = f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
+        others = [word for word in input_words() if name in KINDS[word.rstrip("=")].options]
+        return f"{said}; it belongs to {others[0]}" if others else said
 
     def read(self, request: Request, d: int | None) -> Any:
         """The matrices."""
