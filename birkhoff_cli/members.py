@@ -46,7 +46,7 @@ def module_of(name: str) -> ModuleType:
         require_module(entry, module, WORDS)
     if not isinstance(module, ModuleType) or not hasattr(module, "run"):
         known = {n: discover.headline(p, n) for n, p in packages().items() if n != name}
-        raise UsageError(discover.unknown(name, known, "commands"))
+        raise UsageError(discover.unknown(name, known, "commands", known))
     return module
 
 

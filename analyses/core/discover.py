@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from birkhoff_cli.analyses.core import entry_points
@@ -121,14 +122,23 @@ def member(package: str, name: str) -> Any:
     if name not in house(package):
         what = package.rpartition(".")[2]
         known = {other: headline(package, other) for other in members(package)}
-        raise UsageError(unknown(name, known, what))
+        raise UsageError(unknown(name, known, what, known))
     return importlib.import_module(f"{package}.{name.replace('-', '_')}")
 
 
-def unknown(word: str, known: Iterable[str], what: str) -> str:
-    """The sentence for a word that is not in a list, or in a mapping of names to headlines."""
-    near = difflib.get_close_matches(word, list(known), n=1)
-    near = near or (_by_headline(word, known) if isinstance(known, Mapping) else [])
+def unknown(
+    word: str, known: Iterable[str], what: str, headlines: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The sentence for a word that is not in a list.
+
+    Args:
+        word: as it was typed.
+        known: the list.
+        what: it is of.
+        headlines: of what is in it, in which the word may be too.
+    """
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1) or _by_headline(word, headlines)
     guess = f"did you mean '{near[0]}'? " if near else ""
     return f"'{word}' is not among the {what}; {guess}known: {', '.join(known)}"
 
