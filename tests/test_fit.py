@@ -424,6 +424,15 @@ def test_loss_against_loss_is_drawn_epoch_by_epoch():
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), both[-1])
 
 
+def test_a_sweep_is_drawn_where_a_method_is_left_out_of_a_cell(birkhoff):
+    words = ("--method", "mhc-lite", "--method", "kromhc", "--targets", "1", "--epochs", "2")
+    for table in ("curves", "against"):
+        more = ("--sweep", "d=2,16", "-o", "t.parquet", "--plot", f"{table}.png")
+        swapped = words if table == "curves" else (*words[2:4], *words[:2], *words[4:])
+        done = birkhoff("fit", *swapped, *more, "--table", table, "--engine", "1", "-q")
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_method_that_is_too_large_is_left_out_and_said(birkhoff):
     words = ("--targets", "1", "--epochs", "2", "--json", "--d", "16")
     methods = ("--method", "mhc-lite", "--method", "kromhc")

@@ -1,5 +1,7 @@
 """Loss curves of fits, cell by cell of a sweep, and the matrices that were learned."""
 
+import re
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
+TITLE_WIDTH = 32
+"""Letters in a line above a panel."""
 
 PANELS = {
     "loss": "loss (mean square per element)",
@@ -35,7 +40,8 @@ def draw_cells(
         mine = columns["cell"] == number
         draw_panel(axes, {name: values[mine] for name, values in columns.items()}, "loss", colours)
         said = (f"{name.removeprefix('swept_')} = {columns[name][row]}" for name in swept)
-        axes.set_title(", ".join(said).replace("_", " "), fontsize="small")
+        title = re.sub(r",(?=\S)", ", ", ", ".join(said).replace("_", " "))
+        axes.set_title(fill(title, TITLE_WIDTH, break_on_hyphens=False), fontsize="small")
     for axes in grid.ravel()[max(0, len(numbers) - across) : len(numbers)]:
         axes.tick_params(labelbottom=True)
     figure.supxlabel("epoch", fontsize="medium")
@@ -46,6 +52,8 @@ def draw_panel(axes: "Axes", columns: dict[str, Any], name: str, colours: dict[s
     """One column by epoch, a curve for every method; the floor of a loss."""
     for label, colour in colours.items():
         mine = columns["method"] == label
+        if not mine.any():  # too large in this cell of a sweep, and left out
+            continue
         part = {key: values[mine] for key, values in columns.items()}
         _curve(axes, *_by_epoch(part, name), colour, name == "loss")
         if name == "geodesic":
