@@ -30,7 +30,7 @@ from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.drawing import loss_curves, loss_pairs, palette
-from birkhoff_cli.analyses.fitting.chosen import LeftOut, against, fits_of
+from birkhoff_cli.analyses.fitting.chosen import LeftOut, against, check_sizes, fits_of
 from birkhoff_cli.analyses.fitting.curves import CONVERGED, QUANTITIES, Fit
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan
@@ -165,6 +165,7 @@ def run(
     alone = table == "against" and len(methods) < 2
     require(not alone, "--table against with one method", "--method twice or more")
     d = common_d(trace, methods)
+    check_sizes(methods, needed=int(table == "against"))
     of_targets, of_data, *of_methods = generator(seed).spawn(2 + len(methods))
     goals, places = chosen_targets(trace, sampler, targets, d, of_targets)
     data = Data(examples, features, sparsity, noise, projector_noise)

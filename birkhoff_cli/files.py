@@ -1,26 +1,20 @@
 """Where bytes go: a file that appears whole or not at all, a pipe, a device, standard output."""
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from birkhoff_cli import process
 from birkhoff_cli.analyses.core.errors import CannotWrite
+from birkhoff_cli.temporaries import NewFile, NewFolder
 
 STDOUT = Path("-")
 
 BINARY = getattr(os, "O_BINARY", 0)
 """On Windows a descriptor would turn line ends around without it."""
-
-TEMPORARY = ".tmp"
-MAX_MARK = 200
-"""Bytes of a file's name in that of its temporary file."""
-
-NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
-"""What file systems say that cannot synchronise a folder: network and FUSE ones."""
 
 
 class PipeClosed(Exception):
@@ -63,6 +57,79 @@ def _without_entry(path: Path) -> Path:
     return Path(file) if file and not path.exists() else path
 
 
+class Together:
+    """Files and folders that appear at once when all are written, or none of them."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._new: list[NewFile | NewFolder] = []
+
+    @contextlib.contextmanager
+    def file(self, path: Path) -> Iterator[BinaryIO]:
+        """A binary file to write; a device, a pipe or standard output is written at once.
+
+        Raises:
+            CannotWrite: with the system's reason.
+            PipeClosed: nobody reads any more.
+        """
+        if path == STDOUT or _is_special(path):
+            label = "standard output" if path == STDOUT else str(path)
+            with writing(label), _straight(path) as file:
+                yield file
+            return
+        with writing(str(path)):
+            new = NewFile(path)
+            self._new.append(new)  # before it is made: a signal may come in between
+            new.create()
+            yield new.file
+            new.settle()
+
+    def folder(self, path: Path) -> Path:
+        """A new directory that will take the place of ``path``, to be filled.
+
+        Raises:
+            CannotWrite: with the system's reason.
+        """
+        with writing(str(path)):
+            new = NewFolder(path)
+            self._new.append(new)
+            new.create()
+        return new.path
+
+    def appear(self) -> None:
+        """Everything takes its place.
+
+        Raises:
+            CannotWrite: with the system's reason.
+        """
+        for new in self._new:
+            with writing(new.label):
+                new.appear()
+
+    def discard(self) -> None:
+        """Everything that has not appeared is removed."""
+        for new in self._new:
+            new.discard()
+
+
+@contextlib.contextmanager
+def together() -> Iterator[Together]:
+    """Files and folders that appear when the block ends without an error; a signal waits for it.
+
+    Raises:
+        CannotWrite: with the system's reason.
+    """
+    every = Together()
+    try:
+        yield every
+        with process.unstopped():
+            every.appear()
+    except BaseException:
+        with process.unstopped():
+            every.discard()
+        raise
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A binary file to write; renamed to ``path`` only when the block ends without an error.
@@ -71,10 +138,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         CannotWrite: with the system's reason.
         PipeClosed: nobody reads any more.
     """
-    with (
-        writing("standard output" if path == STDOUT else str(path)),
-        _straight(path) if path == STDOUT or _is_special(path) else _renamed(path) as file,
-    ):
+    with together() as every, every.file(path) as file:
         yield file
 
 
@@ -103,119 +167,3 @@ def _straight(path: Path) -> Iterator[BinaryIO]:
     where = 1 if path == STDOUT else os.open(path, os.O_WRONLY | BINARY)
     with open(where, "wb", closefd=path != STDOUT) as file:  # noqa: PTH123 (a descriptor)
         yield file
-
-
-@contextlib.contextmanager
-def _renamed(path: Path) -> Iterator[BinaryIO]:
-    final = path.resolve()  # through a link: what it points to is replaced, not the link
-    remove_stale(final)
-    temporary = temporary_path(final)
-    try:
-        with _created(temporary) as file:
-            with contextlib.suppress(FileNotFoundError):
-                mode = stat.S_IMODE(final.stat().st_mode)
-                if mode != stat.S_IMODE(os.fstat(file.fileno()).st_mode):
-                    temporary.chmod(mode)  # who may read the old file may read the new one
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(final)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(final.parent)
-
-
-@contextlib.contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """A new directory that takes the place of ``folder`` when the block ends without an error.
-
-    Raises:
-        CannotWrite: with the system's reason.
-    """
-    import shutil
-
-    final = folder.resolve()
-    new, old = temporary_path(final), temporary_path(final)
-    with writing(str(folder)):
-        new.mkdir()
-    try:
-        yield new
-        with writing(str(folder)):
-            if final.exists():
-                final.rename(old)
-            new.rename(final)
-            _sync_folder(final.parent)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def temporary_path(final: Path) -> Path:
-    """A name beside a file or a folder that nobody else has.
-
-    It holds random letters and no process id, which is the same in every container.
-    """
-    return final.with_name(f"{_mark(final)}{os.urandom(8).hex()}{TEMPORARY}")
-
-
-def remove_stale(final: Path) -> None:
-    """Remove what killed commands left beside a file: temporary files that nobody holds locked."""
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(final.parent):
-            ours = entry.name.startswith(_mark(final)) and entry.name.endswith(TEMPORARY)
-            if ours and entry.is_file(follow_symlinks=False) and _is_abandoned(Path(entry.path)):
-                Path(entry.path).unlink(missing_ok=True)
-
-
-def _mark(final: Path) -> str:
-    """How the temporary names of a file begin; a long name is cut, for names have a limit."""
-    return f".{final.name.encode()[:MAX_MARK].decode(errors='ignore')}."
-
-
-def _created(path: Path) -> BinaryIO:
-    """A new file, locked as long as it is open."""
-    while True:
-        file = path.open("xb")
-        _lock(file.fileno(), wait=True)
-        with contextlib.suppress(FileNotFoundError):  # taken for stale before it was locked
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        file.close()
-
-
-def _lock(handle: int, *, wait: bool) -> bool:
-    """Lock a file as long as it is open; False where somebody else does, or none can."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _is_abandoned(path: Path) -> bool:
-    """Whether nobody writes a temporary file any more."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        return _lock(handle, wait=False)
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder last, where folders can be opened and synchronised."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folder; a folder may be writable and not readable
-        return
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(handle)

@@ -18,8 +18,9 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import word_for
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.parameterization import METHODS, Parameterization
-from birkhoff_cli.named_class import load_class
+from birkhoff_cli.named_class import hint, load_class
 from birkhoff_cli.options import Option, dashes
+from birkhoff_cli.text import escape
 
 Method = type[Parameterization]
 
@@ -68,6 +69,8 @@ def parse(text: str) -> Specification:
         Unsupported: a method of another package, or a class, that cannot be used.
     """
     word, rest = _split(text)
+    if ":" not in word and not parameterizations.has(word) and (advice := hint(text)):
+        raise UsageError(f"--method {escape(text)}: no method has that name; {advice}")
     options: dict[str, str] = {}
     last = ""
     for part in filter(None, rest.split(",")):

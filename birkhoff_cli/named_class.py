@@ -4,9 +4,11 @@ Called with what was typed or passed in Python, and never with what a file holds
 """
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 from birkhoff_cli.analyses.core import discover, entry_points
@@ -35,11 +37,33 @@ def load_class(module: str, name: str) -> type[Parameterization]:
     found = _import(word, module)
     if not hasattr(found, name):
         classes = [n for n, v in vars(found).items() if isinstance(v, type) and not lacks(v)]
+        if not classes:
+            raise UsageError(f"--method {word}: {module} has no '{name}', and defines no method")
         raise UsageError(f"--method {word}: {discover.unknown(name, classes, 'methods there')}")
     method: type[Parameterization] = getattr(found, name)
     if lacking := lacks(method):
         raise UsageError(f"--method {word}: {escape(lacking)}; see 'A method' in CONTRIBUTING.md")
     return method
+
+
+def hint(text: str) -> str:
+    """How a class is named, for a text that names a module, or a file, without one; else nothing.
+
+    Nothing is imported.
+    """
+    word = text.partition(":")[0].strip()
+    module = word.removesuffix(".py").removeprefix("./").replace("/", ".")
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", module, re.ASCII):
+        return ""
+    here = Path(*module.split("."))
+    if "." not in module and word == module and not _is_module(here):
+        return ""
+    return f"a class of your own is named as package.module:Class, such as {module}:MyMethod"
+
+
+def _is_module(path: Path) -> bool:
+    """Whether the current directory has a module or a package of that name."""
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def _import(word: str, module: str) -> ModuleType:

@@ -1,9 +1,10 @@
-"""A result becomes a table file, a figure, and a summary: in that order, each whole or not."""
+"""A result becomes a table file and a figure, which appear together, and a summary."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from birkhoff_cli import files, progress, report
 from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from birkhoff_cli.preview import Preview
+
+Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
+"""How a file to write is opened: `files.opened`, or one of several of `files.together`."""
 
 
 def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
@@ -32,12 +36,13 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         from birkhoff_cli.preview import Preview
 
         rows = Preview()
-    if rows is not None or invocation.output is not None or invocation.plot is not None:
-        table = write(result, invocation, rows)
-    summary = result.finish()
-    if table is not None and invocation.plot is not None:
-        progress.stage("drawing")
-        draw(table, invocation.module, invocation.plot, summary)
+    with files.together() as every:
+        if rows is not None or invocation.output is not None or invocation.plot is not None:
+            table = write(result, invocation, rows, every.file)
+        summary = result.finish()
+        if table is not None and invocation.plot is not None:
+            progress.stage("drawing")
+            draw(table, invocation.module, invocation.plot, summary, every.file)
     progress.end()
     report.show(summary, result, invocation, rows)
     if failure := result.failed():
@@ -70,7 +75,10 @@ def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
 
 
 def write(
-    result: Result, invocation: Invocation, rows: "Preview | None" = None
+    result: Result,
+    invocation: Invocation,
+    rows: "Preview | None" = None,
+    opened: Opened = files.opened,
 ) -> "pa.Table | None":
     """Write the table where it was wanted, show ``rows`` the first of it.
 
@@ -94,7 +102,7 @@ def write(
             pass
     else:
         format = invocation.table_format
-        with files.opened(invocation.output) as sink:
+        with opened(invocation.output) as sink:
             if format.writes or result.arrays is None:
                 format.write(batches, schema, sink, lambda: provenance.footer(result.finish()))
             else:
@@ -120,11 +128,17 @@ def _keep(
         yield batch
 
 
-def draw(table: "pa.Table", module: ModuleType, path: Path, summary: Summary) -> None:
+def draw(
+    table: "pa.Table",
+    module: ModuleType,
+    path: Path,
+    summary: Summary,
+    opened: Opened = files.opened,
+) -> None:
     """One figure, one file; the painter sees only the table, and its headline numbers."""
     from birkhoff_cli.analyses.core import figure  # a command that draws nothing starts sooner
 
     suffix = path.suffix.lower()
     drawn = figure.figure_of(table, module, finite(dict(summary)))
-    with figure.house_style(), files.opened(path) as sink:
+    with figure.house_style(), opened(path) as sink:
         drawn.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})

@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import TooLarge
@@ -29,8 +31,34 @@ class Stopped(BaseException):
         self.exit_code = 128 + signum
 
 
+_waiting: list[int] | None = None
+"""Signals that came inside `unstopped`; None outside."""
+
+
 def _stop(signum: int, _frame: Any) -> None:
-    raise Stopped(signum)
+    if _waiting is None:
+        raise Stopped(signum)
+    _waiting.append(signum)
+
+
+@contextmanager
+def unstopped() -> Iterator[None]:
+    """Let a signal wait until the block ends: what is inside is done wholly, and soon.
+
+    Raises:
+        Stopped: one has come.
+    """
+    global _waiting
+    if _waiting is not None:  # inside another one
+        yield
+        return
+    _waiting = []
+    try:
+        yield
+    finally:
+        waiting, _waiting = _waiting, None
+        if waiting:
+            raise Stopped(waiting[0])
 
 
 def prepare() -> None:

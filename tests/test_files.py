@@ -2,13 +2,15 @@
 
 import errno
 import os
+import signal
 
 import numpy as np
 import pytest
 
-from birkhoff_cli import files, tables
+from birkhoff_cli import files, process, tables
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
+from birkhoff_cli.temporaries import temporary_path
 
 SCHEMA = arrow_schema((column("x", "float64", "a number"),))
 
@@ -98,7 +100,7 @@ def test_names_that_no_file_can_have_are_refused(tmp_path):
 def test_what_a_killed_command_left_is_removed_by_the_next_and_what_is_written_is_not(tmp_path):
     """Names hold no process id: in a container it is the same every time."""
     final = tmp_path / "a.parquet"
-    stale = [files.temporary_path(final) for _ in range(3)]
+    stale = [temporary_path(final) for _ in range(3)]
     for path in stale:
         path.write_bytes(b"half")
     others = [tmp_path / ".b.parquet.0123456789abcdef.tmp", tmp_path / ".a.parquet.notes"]
@@ -130,3 +132,68 @@ def test_a_name_as_long_as_names_may_be(tmp_path):
     with files.opened(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new" and [*tmp_path.iterdir()] == [path]
+
+
+def test_a_table_whose_figure_cannot_be_written_stays_as_it_was(birkhoff, tmp_path):
+    """The table appeared, and then the figure did not."""
+    (tmp_path / "full.png").symlink_to("/dev/full")
+    (tmp_path / "a.csv").write_text("old")
+    words = ("spectrum", "--method", "go-mhc", "--d", "3", "-n", "4", "--resolution", "8")
+    done = birkhoff(*words, "-o", "a.csv", "--plot", "full.png")
+    assert done.returncode == 5 and done.stderr.startswith("birkhoff: full.png: No space left")
+    assert (tmp_path / "a.csv").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "full.png"]
+
+
+def test_files_and_folders_appear_together_or_not_at_all(tmp_path):
+    file, folder = tmp_path / "page", tmp_path / "tables"
+
+    def write(text):
+        with files.together() as every, every.file(file) as page:
+            inner = every.folder(folder)
+            page.write(text)
+            (inner / "a").write_bytes(text)
+            assert folder.exists() == file.exists()
+            if text == b"fails":
+                raise CannotWrite("no")
+
+    write(b"one")
+    write(b"two")
+    with pytest.raises(CannotWrite):
+        write(b"fails")
+    assert file.read_bytes() == (folder / "a").read_bytes() == b"two"
+    assert sorted(tmp_path.iterdir()) == [file, folder]
+
+
+def test_a_folder_that_a_killed_command_left_is_removed_and_one_in_use_is_not(tmp_path):
+    """Only files were."""
+    stale = temporary_path(tmp_path / "tables")
+    stale.mkdir()
+    (stale / "a").write_bytes(b"half")
+    with files.together() as first:
+        inner = first.folder(tmp_path / "tables")
+        with files.together() as second:
+            second.folder(tmp_path / "tables")
+            assert inner.exists() and not stale.exists()
+    assert [*tmp_path.iterdir()] == [tmp_path / "tables"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_a_signal_waits_until_files_are_in_their_places(tmp_path, monkeypatch):
+    """Each of two files, or neither: it came between two renames."""
+    real, both = os.replace, [tmp_path / "a", tmp_path / "b"]
+
+    def replace(*paths):
+        real(*paths)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(os, "replace", replace)
+    before = signal.signal(signal.SIGTERM, process._stop)
+    try:
+        with pytest.raises(process.Stopped), files.together() as every:
+            for path in both:
+                with every.file(path) as file:
+                    file.write(b"new")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert sorted(tmp_path.iterdir()) == both

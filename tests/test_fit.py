@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from birkhoff_cli.analyses import fit, parameterizations
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.errors import BirkhoffError, TooLarge, UsageError
 from birkhoff_cli.analyses.core.random_numbers import generator
 from birkhoff_cli.analyses.core.source import title_of
 from birkhoff_cli.analyses.drawing import loss_curves
@@ -23,6 +23,7 @@ from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.hc import HC
 from birkhoff_cli.analyses.parameterizations.identity import Identity
+from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
@@ -336,6 +337,32 @@ def test_every_table_can_be_drawn():
         figure.draw_without_rendering()
         assert len(figure.axes) == panels
     assert figure.axes[4].get_title() == "noise = 0.4"
+
+
+def test_a_method_that_is_in_one_cell_of_a_sweep_alone_is_drawn():
+    """An option of the method was swept: the names of methods differ from cell to cell."""
+    import pyarrow as pa
+    from matplotlib.figure import Figure
+
+    cells = [run(GoMHC(3, s=s), targets=2, epochs=2).table for s in (1, 2)]
+    whole = pa.concat_tables(cells)
+    number = pa.array(np.repeat([0, 1], len(cells[0])))
+    whole = whole.add_column(0, "s", pa.array(np.repeat([1, 2], len(cells[0]))))
+    figure = Figure(layout="constrained")
+    fit.draw_sweep(whole.add_column(0, "cell", number), figure)
+    assert [len(axes.collections) for axes in figure.axes] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "method", [MHCLite(200), KromHC(1009), KromSum(1009), MHC(10**6)], ids=repr
+)
+def test_what_is_too_large_is_refused_before_targets_are_drawn(method, monkeypatch):
+    def never(*_):
+        raise AssertionError("targets are drawn")
+
+    monkeypatch.setattr(fit, "chosen_targets", never)
+    with pytest.raises(TooLarge):
+        run(method)
 
 
 def test_what_cannot_be_fitted_is_refused():

@@ -191,6 +191,7 @@ def test_a_name_that_is_taken_stays_whose_it_was(run, installed):
 def test_a_class_of_any_module_is_a_method(run, tmp_path):
     (tmp_path / "mymaps.py").write_text(MAPS)
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "plain.py").write_text("class Plain:\n    d = 4\n")
     one = run("spectrum", "--method", "mymaps:Theirs:speed=2,d=3", "-n", "20", "--json")
     other = run(
         "spectrum", "--method", "mymaps:Theirs", "--speed", "2", "--d", "3", "-n", "20", "--json"
@@ -204,7 +205,13 @@ def test_a_class_of_any_module_is_a_method(run, tmp_path):
     assert '"The segment from the identity to the barycenter."' in out
     for method, code, said in (
         ("mymaps:Their", 2, "'Their' is not among the methods there; did you mean 'Theirs'?"),
-        ("mymaps:EXAMPLES", 2, "a tuple, and no class derived from Parameterization"),
+        ("mymaps:EXAMPLES", 2, "is of type tuple, and no class derived from Parameterization"),
+        ("plain:Plain", 2, "the class Plain is not derived from Parameterization"),
+        ("plain:Map", 2, "plain has no 'Map', and defines no method"),
+        ("mymaps", 2, "a class of your own is named as package.module:Class, such as mymaps:MyM"),
+        ("my.maps", 2, "a class of your own is named as package.module:Class, such as my.maps:M"),
+        ("mymaps.py:Theirs", 2, "there is no module 'mymaps.py'"),
+        ("./mymaps.py", 2, "such as mymaps:MyMethod"),
         ("mymaps.x:Theirs", 2, "there is no module 'mymaps.x' in this directory"),
         ("nowhere.at.all:Map", 2, "there is no module 'nowhere' in this directory"),
         ("broken:Map", 4, "broken cannot be imported: ZeroDivisionError: division by zero"),

@@ -202,22 +202,47 @@ def test_text_onto_a_full_disk_is_5_and_no_bug(words, birkhoff):
         assert birkhoff(*words.split(), stderr=full).returncode == 0
 
 
+IMPORTS = """
+import builtins, os, signal, sys
+real, left, signum = builtins.__import__, int(sys.argv.pop(1)), int(sys.argv.pop(1))
+def counted(name, *rest, **more):
+    global left
+    if left == 0:
+        print('reached', file=sys.stderr)
+        os.kill(os.getpid(), signum)
+    left -= name.partition('.')[0] in ('typer', 'numpy', 'birkhoff_cli', 'rich', 'pyarrow')
+    return real(name, *rest, **more)
+from birkhoff_cli.__main__ import main
+from birkhoff_cli import process
+builtins.__import__ = counted
+sys.argv[0] = 'birkhoff'
+main()
+"""
+
+
+def stopped(number, signum, *words):
+    """Whether a command has so many imports; it ends quietly if a signal comes at that one."""
+    command = [sys.executable, "-c", IMPORTS, str(number), str(int(signum)), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if not done.stderr:
+        assert done.returncode == 0, number
+        return False
+    assert (done.returncode, done.stderr, done.stdout) == (128 + signum, "reached\n", ""), number
+    return True
+
+
 def test_a_signal_while_libraries_are_imported_ends_quietly():
-    """The signal comes at every module in turn, from the first that the command imports."""
-    code = (
-        "import builtins, os, signal, sys\n"
-        "real, left = builtins.__import__, [int(sys.argv.pop(1))]\n"
-        "def counted(name, *rest, **more):\n"
-        "    if left[0] == 0: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    left[0] -= name.partition('.')[0] in ('typer', 'numpy', 'birkhoff_cli', 'rich')\n"
-        "    return real(name, *rest, **more)\n"
-        "from birkhoff_cli.__main__ import main\n"
-        "from birkhoff_cli import process\n"
-        "builtins.__import__ = counted\n"
-        "sys.argv[0] = 'birkhoff'\n"
-        "main()"
-    )
+    """The signal comes at some modules in turn, from the first that the command imports."""
     for number in (0, 1, 2, 5, 20, 60):
-        words = [sys.executable, "-c", code, str(number), "methods"]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-        assert (done.returncode, done.stderr, done.stdout) == (143, "", ""), number
+        assert stopped(number, signal.SIGTERM, "methods"), number
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("name", process.STOPPING)
+def test_a_signal_at_every_import_ends_quietly(name, tmp_path):
+    words = ("sample", "--method", "mhc", "-n", "5", "-q", "-o", str(tmp_path / "a.parquet"))
+    number = 0
+    while stopped(number, getattr(signal, name), *words):
+        assert not list(tmp_path.iterdir()), number
+        number += 1
+    assert number > 100

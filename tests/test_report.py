@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli import files
+from birkhoff_cli import temporaries
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.binding import bind
@@ -173,7 +173,7 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
     write = partial(report.run, request, output=tmp_path / "r.html")
     assert write().summary["analyses"]
     old = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    created, count = files._created, 0
+    created, count = temporaries._created, 0
 
     def fail(final):
         nonlocal count
@@ -182,7 +182,7 @@ def test_a_report_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return created(final)
 
-    monkeypatch.setattr(files, "_created", fail)
+    monkeypatch.setattr(temporaries, "_created", fail)
     for stop in (1, 2, 3, 9):  # noqa: B007 (fail reads it)
         count = 0
         with pytest.raises(CannotWrite, match="No space left"):

@@ -52,7 +52,7 @@ def draw_panel(axes: "Axes", columns: dict[str, Any], name: str, colours: dict[s
     """One column by epoch, a curve for every method; the floor of a loss."""
     for label, colour in colours.items():
         mine = columns["method"] == label
-        if not mine.any():  # too large in this cell of a sweep, and left out
+        if not mine.any():  # too large in this cell of a sweep, or swept are its own options
             continue
         part = {key: values[mine] for key, values in columns.items()}
         _curve(axes, *_by_epoch(part, name), colour, name == "loss")

@@ -47,6 +47,26 @@ class LeftOut:
         return f"{label_of(self.method)} with d = {self.method.d} is left out: {self.why}"
 
 
+def check_sizes(methods: Sequence[Parameterization], needed: int = 0) -> None:
+    """Hold that not every method is too large, before anything is drawn for them.
+
+    Args:
+        methods: the maps.
+        needed: so many of the first cannot be left out.
+
+    Raises:
+        TooLarge: one of these is too large, or all methods are.
+    """
+    too_large = 0
+    for k, method in enumerate(methods):
+        try:
+            method.require_memory()
+        except TooLarge:
+            too_large += 1
+            if k < needed or too_large == len(methods):
+                raise
+
+
 def fits_of(
     methods: Sequence[Parameterization],
     problem: Problem,

@@ -63,8 +63,10 @@ def lacks(method: Any) -> str:
 
     It can be made without any option, so that it can be listed.
     """
-    if not (inspect.isclass(method) and issubclass(method, Parameterization)):
-        return f"a {type(method).__name__}, and no class derived from Parameterization"
+    if not inspect.isclass(method):
+        return f"is of type {type(method).__name__}, and no class derived from Parameterization"
+    if not issubclass(method, Parameterization):
+        return f"the class {method.__name__} is not derived from Parameterization"
     if lacking := sorted(method.__abstractmethods__):
         return f"{method.__name__} does not define {', '.join(lacking)}"
     try:

@@ -55,6 +55,12 @@ class KroneckerProduct(Parameterization):
         """The map of every factor, then the product of the factors."""
         return batch_first(kron(apply_each(self.parts, vectors(theta))), 2)
 
+    def require_memory(self) -> None:
+        """As for every method, of each factor too."""
+        for part in {*self.parts}:
+            part.require_memory()
+        super().require_memory()
+
     def initial(self) -> Array:
         """The start of every factor."""
         return np.concatenate([part.initial() for part in self.parts])

@@ -67,6 +67,11 @@ class KromSum(Parameterization):
         products = apply_each((self.term,) * self.terms, x[: -self.terms])
         return batch_first(average(products, powers(x[-self.terms :])), 2)
 
+    def require_memory(self) -> None:
+        """As for every method, of a term too."""
+        self.term.require_memory()
+        super().require_memory()
+
     def initial(self) -> Array:
         """KromHC's start in every term, equal weights; the paper gives none.
 

@@ -73,6 +73,11 @@ class MHCLite(Parameterization):
         start[0] = 0
         return start
 
+    def require_memory(self) -> None:
+        """As for every method, and that the permutations can be enumerated."""
+        refuse_too_many(self.d)
+        super().require_memory()
+
     def theta(
         self, n: int, rng: np.random.Generator, how: str, scale: float | None = None
     ) -> Array:

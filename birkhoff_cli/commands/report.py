@@ -113,7 +113,8 @@ def _steps(
 ) -> Iterator[Columns]:
     page["model"] = _model(request)
     yield {}
-    with files.opened(output) as file, files.replaced(_folder(output)) as folder:
+    with files.together() as every, every.file(output) as file:
+        folder = every.folder(_folder(output))
         for name, module in wanted.items():
             progress.stage(name, part=True)
             page["sections"].append(_section(name, module, request, folder))

@@ -1,0 +1,185 @@
+"""What is written beside its place under a temporary name, and takes the place once it is whole."""
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+TEMPORARY = ".tmp"
+MAX_MARK = 200
+"""Bytes of a file's name in that of its temporary file."""
+
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
+"""What file systems say that cannot synchronise a folder: network and FUSE ones."""
+
+
+class NewFile:
+    """A file that is being written.
+
+    Attributes:
+        label: what a message calls it.
+        final: where it goes; through a link, so that what it points to is replaced, not the link.
+        path: where it is until then.
+        file: it, open from `create` on, and locked as long as it is.
+    """
+
+    file: BinaryIO
+
+    def __init__(self, path: Path) -> None:
+        """Choose a name; nothing is written yet."""
+        self.label, self.final = str(path), path.resolve()
+        self.path = temporary_path(self.final)
+
+    def create(self) -> None:
+        """Make it, readable by whoever may read the old one."""
+        remove_stale(self.final)
+        self.file = _created(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(self.final.stat().st_mode)
+            if mode != stat.S_IMODE(os.fstat(self.file.fileno()).st_mode):
+                self.path.chmod(mode)
+
+    def settle(self) -> None:
+        """Bring every byte to the disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def appear(self) -> None:
+        """Take the place of the old one."""
+        self.file.close()
+        self.path.replace(self.final)
+        _sync_folder(self.final.parent)
+
+    def discard(self) -> None:
+        """Leave the old one as it was; of no effect on one that has appeared."""
+        with contextlib.suppress(OSError, AttributeError):  # what was never made has no file
+            self.file.close()
+        self.path.unlink(missing_ok=True)
+
+
+class NewFolder:
+    """A folder that is being filled.
+
+    Attributes:
+        label: what a message calls it.
+        final: where it goes.
+        path: where it is until then.
+    """
+
+    _handle = -1
+
+    def __init__(self, folder: Path) -> None:
+        """Choose a name; nothing is made yet."""
+        self.label, self.final = str(folder), folder.resolve()
+        self.path, self._old = temporary_path(self.final), temporary_path(self.final)
+
+    def create(self) -> None:
+        """Make it, and lock it for as long as it is being filled."""
+        remove_stale(self.final)
+        self.path.mkdir()
+        with contextlib.suppress(OSError):  # Windows opens no folder
+            self._handle = os.open(self.path, os.O_RDONLY)
+            _lock(self._handle, wait=True)
+
+    def appear(self) -> None:
+        """Take the place of the old one, which is removed."""
+        if self.final.exists():
+            self.final.rename(self._old)
+        self.path.rename(self.final)
+        _sync_folder(self.final.parent)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what has not appeared, and what was replaced."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+        for left in (self.path, self._old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def temporary_path(final: Path) -> Path:
+    """A name beside a file or a folder that nobody else has.
+
+    It holds random letters and no process id, which is the same in every container.
+    """
+    return final.with_name(f"{_mark(final)}{os.urandom(8).hex()}{TEMPORARY}")
+
+
+def remove_stale(final: Path) -> None:
+    """Remove what killed commands left beside a file or a folder: what nobody holds locked."""
+    for path in _temporaries(final):
+        with contextlib.suppress(OSError):
+            if not _is_abandoned(path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _temporaries(final: Path) -> Iterator[Path]:
+    """The temporary files and folders of a file or a folder."""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(final.parent):
+            ours = entry.name.startswith(_mark(final)) and entry.name.endswith(TEMPORARY)
+            kind = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            if ours and kind:
+                yield Path(entry.path)
+
+
+def _mark(final: Path) -> str:
+    """How the temporary names of a file begin; a long name is cut, for names have a limit."""
+    return f".{final.name.encode()[:MAX_MARK].decode(errors='ignore')}."
+
+
+def _created(path: Path) -> BinaryIO:
+    """A new file, locked as long as it is open."""
+    while True:
+        file = path.open("xb")
+        _lock(file.fileno(), wait=True)
+        with contextlib.suppress(FileNotFoundError):  # taken for stale before it was locked
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+
+
+def _lock(handle: int, *, wait: bool) -> bool:
+    """Lock a file as long as it is open; False where somebody else does, or none can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody writes a temporary file any more."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return _lock(handle, wait=False)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder last, where folders can be opened and synchronised."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folder; a folder may be writable and not readable
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)

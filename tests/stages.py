@@ -1,0 +1,240 @@
+"""A signal at every stage of a command: before and after each call of the system, in turn.
+
+    python tests/stages.py --command report --signal TERM --count 200
+
+What is called is seen by Python's profiler, in the process itself, so that nothing depends on
+time: the n-th open, write, rename, removal, lock or start of a process raises the signal just
+before it happens, or just after it has happened and before the caller knows what came of it.
+"""
+
+import argparse
+import mmap
+import os
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import forked
+import option_pairs
+
+CALLS = {
+    *("open", "write", "writelines", "close", "flush", "fsync", "replace", "rename", "unlink"),
+    *("remove", "mkdir", "rmdir", "flock", "chmod", "fork_exec", "spawnv_passfds", "fork", "dup2"),
+    *("write_batch", "write_table", "print", "next"),
+}
+"""Names of functions of C that change what others see, or hand over what has to be put away."""
+
+CALLERS = {"birkhoff_cli", "contextlib", "pathlib", "shutil", "tempfile", "zipfile", "typer"}
+"""Packages whose calls are counted."""
+
+SIGNALS = ("INT", "TERM", "HUP", "KILL")
+
+
+class Command(NamedTuple):
+    """A small command.
+
+    Attributes:
+        words: as they are typed.
+        old: what is there before, by the names of what it writes; of a folder its files.
+        resumes: whether it goes on with what a stopped one has left.
+    """
+
+    words: str
+    old: Mapping[str, Any]
+    resumes: bool = False
+
+
+COMMANDS: Mapping[str, Command] = {
+    "drawn": Command(
+        "spectrum --method go-mhc --d 3 -n 4 --resolution 8 -o out.parquet --plot out.svg",
+        {"out.parquet": b"old", "out.svg": b"old"},
+    ),
+    "checkpoint": Command("depth-drift ckpt.pt -o out.csv", {"out.csv": b"old"}),
+    "sweep": Command(
+        "region --kind karpelevic --points 5 --sweep d=3,4 -o out.parquet",
+        {"out.parquet": b"old", "out.parquet.cells": None},
+        resumes=True,
+    ),
+    "report": Command(
+        "report g.npy -o out.html", {"out.html": b"old", "out_files": {"check.png": b"old"}}
+    ),
+    "trace": Command("trace ckpt.pt -o out.arrow", {"out.arrow": b"old"}),
+    "train": Command(
+        "train --method mhc --d 2 -o out --text text.txt --updates 2 --every 1 --layers 1 "
+        "--width 8 --heads 1 --length 8 --batch 2",
+        {"out": None},
+        resumes=True,
+    ),
+    "plot": Command("plot drift.parquet --plot out.png", {"out.png": b"old"}),
+    "merge": Command("merge shard.parquet -o out.parquet", {"out.parquet": b"old"}),
+}
+
+
+def hook(number: int, signum: int, count: mmap.mmap) -> Callable[[], None]:
+    """What is to be called in the process: it raises a signal at the stage of that number.
+
+    Args:
+        number: of the stage; beyond the last one no signal comes.
+        signum: the signal.
+        count: how many stages there were, as a number of eight bytes that is shared.
+    """
+
+    def profile(frame: FrameType, event: str, function: Any) -> None:
+        if event not in ("c_call", "c_return") or function.__name__ not in CALLS:
+            return
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in CALLERS:
+            return
+        (stages,) = struct.unpack("q", count[:8])
+        count[:8] = struct.pack("q", stages + 1)
+        if stages == number:
+            sys.setprofile(None)
+            os.kill(os.getpid(), signum)
+
+    return lambda: sys.setprofile(profile)
+
+
+def content(path: Path) -> Any:
+    """The bytes of a file; of a folder those of each of its files."""
+    if path.is_dir():
+        every = [p for p in sorted(path.rglob("*")) if not p.is_dir()]
+        # a pickle depends on which of its words are one object: equal states may differ
+        found = [p for p in every if p.name != "state.pt"]
+        return {str(p.relative_to(path)): p.read_bytes() for p in found}
+    return path.read_bytes() if path.exists() else None
+
+
+class Stages:
+    """The stages of one command.
+
+    Attributes:
+        command: it.
+        total: how many stages it has.
+        new: what its outputs hold after it was not disturbed, by name.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Run it once."""
+        self.command = COMMANDS[name]
+        with tempfile.TemporaryDirectory() as place:
+            ended, self.total = self._run(Path(place), -1, signal.SIGTERM)
+            assert ended.code == 0, ended
+            self.new = self._outputs(Path(place))
+
+    def _outputs(self, folder: Path) -> dict[str, Any]:
+        return {name: content(folder / name) for name in self.command.old}
+
+    def _run(self, folder: Path, number: int, signum: int) -> tuple[forked.Ended, int]:
+        """How it ended, and how many stages there were until then."""
+        for path in option_pairs.inputs().iterdir():
+            (folder / path.name).symlink_to(path)
+        for name, old in self.command.old.items():
+            if isinstance(old, bytes):
+                (folder / name).write_bytes(old)
+            for inner, data in old.items() if isinstance(old, dict) else ():
+                (folder / name).mkdir(exist_ok=True)
+                (folder / name / inner).write_bytes(data)
+        count = mmap.mmap(-1, 8)
+        ended = forked.call(self.command.words.split(), folder, hook(number, signum, count))
+        return ended, *struct.unpack("q", count[:8])
+
+    def fault(self, number: int, signum: int) -> str | None:
+        """What is wrong after a signal at one stage; None if nothing is."""
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            ended, count = self._run(folder, number, signum)
+            if count <= number:
+                return f"ends before that stage: {ended}"
+            return self._judged(folder, ended, signum)
+
+    def _killed(self, folder: Path) -> str | None:
+        """What is wrong after a signal that nobody can handle: the next command puts it right."""
+        found = self._outputs(folder)
+        for name, now in {} if self.command.resumes else found.items():
+            if isinstance(now, bytes) and now not in (self.command.old[name], self.new[name]):
+                return f"{name} is neither the old nor the new one"
+        return self._resumed(folder) or self._stray(folder)
+
+    def _stray(self, folder: Path) -> str | None:
+        found = self._outputs(folder)
+        known = {p.name for p in option_pairs.inputs().iterdir()} | {*found, "tmp"}
+        stray = [p.name for p in folder.iterdir() if p.name not in known]
+        stray += [p.name for p in (folder / "tmp").iterdir() if "torchinductor" not in p.name]
+        inner = [name for now in found.values() if isinstance(now, dict) for name in now]
+        stray += [name for name in inner if name.endswith(".tmp")]
+        return f"leaves {stray}" if stray else None
+
+    def _judged(self, folder: Path, ended: forked.Ended, signum: int) -> str | None:
+        if signum == signal.SIGKILL:
+            return self._killed(folder)
+        if ended.code not in (0, 128 + signum):
+            return f"exit {ended.code}: {ended.err[-300:]}"
+        if ended.code and ended.err:
+            return f"says {ended.err[-300:]}"
+        found = self._outputs(folder)
+        if stray := self._stray(folder):
+            return stray
+        if ended.code == 0 and found != self.new:
+            return "exit 0 and not all is written"
+        return self._resumed(folder) if self.command.resumes else self._mixed(found)
+
+    def _mixed(self, found: Mapping[str, Any]) -> str | None:
+        for name, now in found.items():
+            if now not in (self.command.old[name], self.new[name]):
+                return f"{name} is neither the old nor the new one"
+        if len({found[name] == self.new[name] for name in found}) > 1:
+            return f"of {' and '.join(found)} one is old and one is new"
+        return None
+
+    def _resumed(self, folder: Path) -> str | None:
+        again = forked.call(self.command.words.split(), folder)
+        if again.code:
+            return f"cannot be run again: {again.err}"
+        return None if self._outputs(folder) == self.new else "goes on to something else"
+
+
+@cache
+def stages(name: str) -> Stages:
+    """Those of a command."""
+    return Stages(name)
+
+
+def main() -> int:
+    """Every stage of the commands that are named, by each signal; prints each fault."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--command", choices=[*COMMANDS], action="append")
+    parser.add_argument("--signal", choices=SIGNALS, action="append")
+    parser.add_argument("--count", type=int, default=0, help="stages of a command; all are 0")
+    asked = parser.parse_args()
+    forked.warm_up()
+    faults = 0
+    for name in asked.command or COMMANDS:
+        for word in asked.signal or SIGNALS:
+            tried = 0
+            for number in numbers(name, asked.count):
+                tried += 1
+                if wrong := stages(name).fault(number, getattr(signal, f"SIG{word}")):
+                    faults += 1
+                    print(f"{name} {number} {word}: {wrong}", flush=True)
+            print(f"{name:12}{word:6}{tried:6} stages", flush=True)
+    shutil.rmtree(option_pairs.inputs())
+    return 1 if faults else 0
+
+
+def numbers(name: str, count: int) -> Iterator[int]:
+    """Stages of a command, spread over all of them."""
+    total = stages(name).total
+    yield from range(0, total, max(1, total // count) if count else 1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,39 @@
+"""A signal before and after what a command does to files: old or new, nothing else, a true code."""
+
+import signal
+
+import pytest
+
+import forked
+import stages
+
+FEW = 4
+"""Stages of a command in the suite; `python tests/stages.py` goes through all of them."""
+
+SLOW = ("report", "train")
+"""Commands of which there are two."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm():
+    forked.warm_up()
+
+
+def check(name, count):
+    """Hold that no stage of a command is wrong, of some that are spread over it."""
+    faults = {}
+    for k, number in enumerate(stages.numbers(name, count)):
+        word = stages.SIGNALS[k % len(stages.SIGNALS)]
+        faults[number, word] = stages.stages(name).fault(number, getattr(signal, f"SIG{word}"))
+    assert not {key: wrong for key, wrong in faults.items() if wrong}
+
+
+@pytest.mark.parametrize("name", stages.COMMANDS)
+def test_a_signal_at_a_few_stages(name):
+    check(name, 2 if name in SLOW else FEW)
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("name", stages.COMMANDS)
+def test_a_signal_at_many_stages(name):
+    check(name, 400)
