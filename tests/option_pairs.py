@@ -65,7 +65,7 @@ BASES: Mapping[str, Sequence[Words]] = {
     ],
     "verify": [{"dump": "g.npy", "logits": "h.npy"}, {"dump": "g.npy", "against": "h.npy"}],
 }
-"""Ways to call each command, as small as they can be."""
+"""Ways to call a command that are small; of others there is one, see `bases`."""
 
 VALUES = {
     "method": "mhc",
@@ -113,7 +113,7 @@ VALUES = {
 OUTPUTS = {"report": "out.html", "train": "run", "merge": "whole.parquet"}
 """What ``-o`` of a command names, if no table."""
 
-TYPES = {int: "2", float: "0.5"}
+TYPES = {"int": "2", "float": "0.5", "Path": "g.npy"}
 CODES = (0, 2, 3, 4)
 
 
@@ -130,6 +130,17 @@ def options_of(command: str, base: Words) -> dict[str, Option]:
     return dict(Subcommand(command, members.module_of(command), args).options)
 
 
+def bases(command: str) -> Sequence[Words]:
+    """Ways to call a command; of one that is new, whatever it cannot do without."""
+    if command in BASES:
+        return BASES[command]
+    options = options_of(command, {})
+    if "path" in options:
+        return [READ]
+    needed = {n: value_of(command, o) for n, o in options.items() if o.positional and o.required}
+    return [needed | ({"method": "go-mhc"} if "method" in options else {})]
+
+
 def value_of(command: str, option: Option) -> str:
     """One small valid value of an option."""
     if option.is_flag:
@@ -140,10 +151,7 @@ def value_of(command: str, option: Option) -> str:
         return words[-1]
     if option.name in VALUES:
         return VALUES[option.name]
-    kinds = [
-        kind for kind in TYPES if kind is option.kind or str(kind.__name__) in str(option.kind)
-    ]
-    return TYPES[kinds[0]]
+    return next((text for kind, text in TYPES.items() if kind in str(option.kind)), "1")
 
 
 def typed(options: Mapping[str, Option], texts: Words) -> tuple[str, ...]:
@@ -169,7 +177,7 @@ def swept(command: str, option: Option) -> str | None:
 
 def cases(command: str) -> Iterator[Case]:
     """Every pair beside every base; every option swept, alone and drawn, beside every other."""
-    for base in BASES[command]:
+    for base in bases(command):
         options = options_of(command, base)
         values = {name: value_of(command, option) for name, option in options.items()}
         yield Case(command, typed(options, base))
@@ -192,7 +200,7 @@ def cases(command: str) -> Iterator[Case]:
 
 def every_case() -> list[Case]:
     """Without repetition, in order."""
-    return [*dict.fromkeys(case for command in BASES for case in cases(command))]
+    return [*dict.fromkeys(case for command in members.names() for case in cases(command))]
 
 
 @cache
@@ -264,7 +272,7 @@ def judged(case: Case, ended: forked.Ended, left: set[str]) -> str | None:
 def main() -> int:
     """Every case of the commands that are named, or of one part; prints each fault."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--command", choices=[*BASES], action="append")
+    parser.add_argument("--command", choices=members.names(), action="append")
     parser.add_argument("--part", default="1/1", help="I/N: every N-th case")
     asked = parser.parse_args()
     part, parts = map(int, asked.part.split("/"))
