@@ -41,7 +41,9 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import share, short
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.titles import title_of_models
 from birkhoff_cli.analyses.core.trace import site_schema
+from birkhoff_cli.analyses.drawing import captions
 from birkhoff_cli.analyses.drawing import models as drawing
 from birkhoff_cli.analyses.statistics.coverage import QUANTITIES, judge
 from birkhoff_cli.analyses.statistics.distributions import COLUMNS
@@ -175,6 +177,7 @@ def run(
             "inputs": [i for m in models for i in m.source.meta.get("inputs", ())],
             "assumptions": list(dict.fromkeys(assumed)),
             "probe": probe,
+            "title": title_of_models([m.source for m in models], probe),
         },
     )
 
@@ -235,39 +238,53 @@ def _leaves(row: Summary) -> bool:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """A column for every model, on the same axes; below it lines of all."""
-    import pyarrow.compute as pc
-
     shown = meta_of(result)["models"]
+    across = min(drawing.MODELS, len(shown))
+    side = min(drawing.COLUMN, (drawing.WIDTH - drawing.MARGIN) / across)
+    points = _points(result, shown, across)
+    heights = [(side + drawing.AROUND) * len(points)]
     deep = any(model["depth"] for model in shown)
-    points = [drawing.reach]
-    points += [drawing.projection] if any(m["d"] > 2 for m in shown) else []
-    heights = [*(drawing.ROW for _ in points), *((drawing.ROW, drawing.TOGETHER) if deep else ())]
-    width = max(drawing.COLUMN * len(shown) + 0.6, 8.0 if deep else 0)
-    figure.set_size_inches(width, sum(heights))
-    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    tables = [result.filter(pc.equal(result["model"], model["title"])) for model in shown]
-    for part, panel in zip(parts, points, strict=False):
-        axes = part.subplots(1, len(shown), squeeze=False)[0]
-        for each, table, model in zip(axes, tables, shown, strict=True):
-            panel(each, table.filter(pc.equal(table["panel"], panel.__name__)), model)
-        drawing.same_axes(axes)
+    heights += [(side + drawing.AROUND) * -(-len(shown) // across), drawing.TOGETHER] * deep
+    width = drawing.WIDTH if deep else side * across + drawing.MARGIN
+    figure.set_size_inches(width, sum(heights) + 0.9)
+    captions.title(result, figure)
+    drawing.legend_of_points(figure)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    drawing.draw_points(parts[0, 0], points)
     if deep:
-        _over_depth(result, parts[len(points) :], tables, shown)
+        _over_depth(result, parts[1:, 0], shown, across)
 
 
-def _over_depth(
-    result: "pa.Table", parts: Any, tables: "list[pa.Table]", shown: list[dict[str, Any]]
-) -> None:
+def _points(
+    result: "pa.Table", shown: list[dict[str, Any]], across: int
+) -> list[list[drawing.Points]]:
+    """Rows of panels with what they show: eigenvalues, and projections where there is a plane."""
+    names, panels = (np.asarray(result[name]) for name in ("model", "panel"))
+    re, im = (result[name].to_numpy() for name in ("re", "im"))
+    kinds = ("reach", "projection") if any(m["d"] > 2 for m in shown) else ("reach",)
+    rows = []
+    for start in range(0, len(shown), across):
+        for kind in kinds:
+            row = []
+            for model in shown[start : start + across]:
+                chosen = (names == model["title"]) & (panels == kind)
+                row.append((kind, model, re[chosen], im[chosen]))
+            rows.append(row)
+    return rows
+
+
+def _over_depth(result: "pa.Table", parts: Any, shown: list[dict[str, Any]], across: int) -> None:
     """Mean matrices of every model that has sites, and lines of all of them."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    every = result.filter(pc.equal(result["panel"], "mean"))["value"].to_numpy()
-    columns = parts[0].subfigures(1, len(shown), squeeze=False)[0]
-    for column_, table, model in zip(columns, tables, shown, strict=True):
+    means = result.filter(pc.equal(result["panel"], "mean"))
+    limit = float(np.abs(means["value"].to_numpy()).max())
+    columns: Any = parts[0].subfigures(-(-len(shown) // across), across, squeeze=False)
+    for column_, model in zip(columns.flat, shown, strict=False):
         if model["depth"]:
-            own = table.filter(pc.equal(table["panel"], "mean"))
-            drawing.means(column_, own, model, float(np.abs(every).max()))
+            own = means.filter(pc.equal(means["model"], model["title"]))
+            drawing.means(column_, own, model, limit)
     is_point = pc.is_in(result["panel"], value_set=pa.array(["reach", "projection"]))
     rows = result.filter(pc.invert(is_point)).drop_columns(["re", "im", "sample"])
     drawing.Together(parts[1], shown).draw(rows.to_pylist())

@@ -34,6 +34,7 @@ import numpy as np
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.lettering import SMALL
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.quantities import METHOD, judged, of_columns, quantity
@@ -147,7 +148,8 @@ def run(
         summarise=lambda: _summary(rows),
         total=len(chosen) * len(sizes),
         meta={"width": width, "layers": layers, "measured": measure}
-        | {"dtype": draws.dtype, "device": draws.device},
+        | {"dtype": draws.dtype, "device": draws.device}
+        | {"title": f"cost of {len(chosen)} methods, {layers} layers, width {width:,}"},
     )
 
 
@@ -247,13 +249,14 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     if meta["measured"]:
         label = f"matrices per second, {meta['dtype']} on {meta['device']}"
         panels.append((("forward", "forward_backward"), label))
-    figure.set_size_inches(3.5 * len(panels), 4.0)
+    figure.set_size_inches(min(8.3, 3.5 * len(panels)), 4.2)
+    captions.title(result, figure)
     drawn = figure.subplots(1, len(panels))
     for axes, (names, label) in zip(drawn, panels, strict=True):
         cost_curves.draw_costs(axes, result, names)
         axes.set(xlabel="number of streams d", ylabel=label)
     if meta["measured"]:
-        drawn[2].set_title("solid: forward, dashed: and backward", fontsize="small")
+        drawn[2].set_title("solid: forward, dashed: and backward", fontsize=SMALL)
     hollow = result["reason"].null_count < len(result)
     heading = "hollow: matrices cannot be made" if hollow else None
-    captions.legend_below(figure, drawn[0], columns=6, heading=heading)
+    captions.legend_below(figure, drawn[0], heading)

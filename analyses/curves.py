@@ -92,7 +92,7 @@ SUMMARY = (
     quantity("runs", "every run", rows=RUN),
 )
 
-SIZE = (9.6, 3.2)
+SIZE = (8.3, 3.7)
 
 
 @analysis

@@ -32,6 +32,7 @@ from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions, distance_curves, term_bars
 from birkhoff_cli.analyses.geometry.decomposition import terms_bound
@@ -72,7 +73,7 @@ SCHEMA = (
         nullable=True,
     ),
 )
-SIZE = (9.0, 3.6)
+SIZE = (8.3, 3.8)
 TOLERANCE = 1e-5
 """Distance from the polytope that rounding in float32 explains."""
 
@@ -161,7 +162,7 @@ def run(
         steps=_steps(trace, image, step, record),
         summarise=lambda: _summary(count, d, method, record),
         total=-(-count // step),
-        meta={**trace.meta, "d": d, "title": trace.title, "against": method and method.name},
+        meta={**trace.meta, "d": d, "title": title(trace), "against": method and method.name},
     )
 
 

@@ -30,16 +30,15 @@ from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D,
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import capitalise, short
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.titles import title_of_series
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
-from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
-from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
-from birkhoff_cli.analyses.sites.step import BANDS, QUANTITIES, Step
-from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Numbers, Verdict
+from birkhoff_cli.analyses.drawing import captions, degeneration_panels
+from birkhoff_cli.analyses.sites.step import QUANTITIES, Step
+from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Verdict
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 EXAMPLES = (
@@ -117,7 +116,7 @@ SUMMARY = (
     ),
 )
 
-SIZE = (10.0, 3.4)
+SIZE = (8.3, 3.3)
 
 
 @analysis
@@ -144,7 +143,7 @@ def run(
     _check(series)
     last = series[-1]
     files = [f for trace in series for f in trace.meta.get("inputs", ())]
-    meta = {**last.meta, "inputs": files, "d": last.d, "title": _title(series)}
+    meta = {**last.meta, "inputs": files, "d": last.d, "title": title_of_series(series)}
     result = run_fold(_Degeneration(series), Chained(series), SCHEMA, meta)
     result.failed = lambda: _failure(result.summarise()["verdict"], fail_on, last.source)
     return result
@@ -161,12 +160,6 @@ def _check(series: tuple[MixingTrace, ...]) -> None:
                 f"has d = {first.d} at {len(first.sites)}; give checkpoints of one model"
             )
     check_steps(series)
-
-
-def _title(series: tuple[MixingTrace, ...]) -> str:
-    """The file, or the first and the last."""
-    first, last = series[0].title, series[-1].title
-    return first if len(series) == 1 else f"{first} ... {last}"
 
 
 def _failure(verdict: str | None, fail_on: str | None, source: str) -> str | None:
@@ -221,13 +214,6 @@ def answer(summary: Summary) -> str:
     )
 
 
-REFERENCES = {
-    "identity_distance": ("I", "o", BLUE),
-    "permutation_distance": ("nearest permutation", "s", ORANGE),
-    "barycenter_distance": ("J/d", "^", GREEN),
-}
-
-
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Row maxima, diagonal fraction and distances: over training steps, or over depth."""
     import pyarrow.compute as pc
@@ -235,55 +221,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     meta = captions.title(result, figure)
     rows = {name: result[name].to_numpy() for name in result.column_names if name != "branch"}
     unit = sqrt(max(1, meta["d"] - 1))  # d = 1: all distances are from 1
-    panels = figure.subplots(1, 3)
     if len(pc.unique(result["step"])) > 1:
-        _over_steps(panels, rows, unit)
+        degeneration_panels.draw_steps(figure, rows, unit, SIZE)
     else:
-        _over_depth(panels, rows, unit)
-    panels[0].set(ylabel="largest entry of a row")
-    panels[1].set(ylabel="share with row maxima on the diagonal", ylim=(-0.03, 1.03))
-
-
-def _over_depth(panels: Any, rows: Numbers, unit: float) -> None:
-    """A point for every site; where the row maxima of a layer lie, and what it is near to."""
-    site = rows["site"]
-    _band(panels[0], site, *(rows[name] for name in BANDS))
-    panels[1].bar(site, rows["diagonal_fraction"], color=BLUE, width=0.7)
-    for name, (word, marker, colour) in REFERENCES.items():
-        style = {"color": colour, "marker": marker, "ms": 3.5, "lw": 1}
-        panels[2].plot(site, rows[name] / unit, label=word, **style)
-    panels[2].axhline(NEAR, color="0.4", lw=0.8, ls="--", label="verdict: near")
-    panels[2].set(ylabel="mean distance / $\\sqrt{d-1}$", ylim=(0, None))
-    captions.legend(panels[2], "to")
-    for axes in panels:
-        axis.depth(axes)
-
-
-def _over_steps(panels: Any, rows: Numbers, unit: float) -> None:
-    """All sites together as a band; every site on its own as a line, dark to light with depth."""
-    from matplotlib.ticker import MaxNLocator
-
-    first = rows["site"] == 0
-    step = rows["step"][first]
-    _band(panels[0], step, *(rows[f"step_{name}"][first] for name in BANDS))
-    layers = palette.scale(rows["layer"].min(), rows["layer"].max())
-    for site in np.unique(rows["site"]):
-        at = rows["site"] == site
-        style = {"color": layers.to_rgba(rows["layer"][at][0]), "lw": 0.9, "marker": ".", "ms": 3}
-        panels[1].plot(step, rows["diagonal_fraction"][at], **style)
-        panels[2].plot(step, rows["identity_distance"][at] / unit, **style)
-    fraction = rows["step_diagonal_fraction"][first]
-    panels[1].plot(step, fraction, color="black", lw=1.8, label="all sites")
-    panels[2].axhline(NEAR, color="0.4", lw=0.8, ls="--", label="verdict: at the identity")
-    panels[2].set(ylabel="mean distance to $I$ / $\\sqrt{d-1}$", ylim=(0, None))
-    for axes in panels:
-        axis.steps(axes)
-        captions.legend(axes)
-    bar = panels[2].figure.colorbar(layers, ax=panels[2], label="layer (a line for every site)")
-    bar.locator = MaxNLocator(integer=True)
-
-
-def _band(axes: "Axes", x: Any, low: Any, middle: Any, high: Any) -> None:
-    bands.band(axes, x, low, high, BLUE, opacity=0.3, label="10-90 %")
-    axes.plot(x, middle, color=BLUE, lw=1.4, marker=".", ms=4, label="median")
-    captions.legend(axes)
+        degeneration_panels.draw_depth(figure.subplots(1, 3), rows, unit)

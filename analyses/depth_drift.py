@@ -49,6 +49,7 @@ from birkhoff_cli.analyses.core.sentences import (
 )
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.drawing import axis, captions, drift_panels
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
@@ -117,7 +118,7 @@ SUMMARY = (
     QUANTILE_ERROR,
 )
 
-SIZE = (9.6, 6.6)
+SIZE = (8.3, 7.4)
 
 MAX_LANES = 16_384
 """4 x 4 matrices in one step, so that it stays in cache; fewer of larger ones."""
@@ -160,7 +161,7 @@ def run(
     if not source.samples or not source.sites:
         raise BadInput(f"{source.title}: holds no matrices; record at least one sample")
     fold = _DepthDrift(source, from_each, lyapunov)
-    meta = {**source.meta, "d": source.d, "title": source.title, "mean_square_factor": fold.factor}
+    meta = {**source.meta, "d": source.d, "title": title(source), "mean_square_factor": fold.factor}
     return run_fold(fold, Grouped(source, fold.group), SCHEMA, meta)
 
 
@@ -264,14 +265,16 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     meta = captions.title(result, figure)
     rows = drift_panels.rows_by_metric(result)
     panels = figure.subplots(2, 2)
-    for axes, kind in zip(panels[0], drift_panels.SUMS, strict=True):
+    for axes, kind in zip(panels[0], drift_panels.KINDS, strict=True):
         drift_panels.draw_sums(axes, rows, kind)
-        axes.set_ylabel(drift_panels.SUMS[kind])
     drift_panels.draw_norms(panels[1, 0], rows)
     drift_panels.draw_decays(panels[1, 1], rows, meta)
-    depth = len(rows["site", "row_sum"]["depth"])
+    bands = "median; bands: 10-90 %, range" if drift_panels.has_spread(rows) else None
     for axes in panels.flat:
-        axis.long_depth(axes, depth, drift_panels.DEPTH, linear=axes is panels[1, 1])
-    for axes in panels.flat:
-        captions.legend(axes, frameon=False)
-    panels[0, 0].get_legend().set_title("median, 10-90 %, range", {"size": "x-small"})
+        axis.composite_depth(axes, len(rows["site", "row_sum"]["depth"]), drift_panels.DEPTH)
+        captions.legend(axes, bands if axes.collections else None)
+
+
+def depth_curves(result: "pa.Table") -> dict[str, tuple[Array, Array]]:
+    """Of one checkpoint, over depth: how far sums of the composite are off, norm, distance."""
+    return drift_panels.curves(drift_panels.rows_by_metric(result))

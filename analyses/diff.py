@@ -21,14 +21,15 @@ import numpy as np
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
+from birkhoff_cli.analyses.core.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import title_of_pair
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.kernels.ports import explain
 from birkhoff_cli.analyses.kernels.storage import storage_rounding
 
@@ -128,7 +129,7 @@ def run(
         summarise=lambda: _summary(a, other, record, against is None),
         total=max(a.blocks, other.blocks),
         meta={
-            "title": f"{a.title} and {other.title}",
+            "title": title_of_pair(a, other.title, max(a.samples, other.samples)),
             **{"d": a.d, "a": a.meta, "b": other.meta, "assumptions": assumptions(a, other)},
         },
         failed=lambda: _failed(a, record, fail_on),
@@ -273,15 +274,16 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     axes = figure.subplots()
     kinds, sites, tolerance = (result[name].to_numpy() for name in ("kind", "site", "tolerance"))
     smallest = float(tolerance.min()) / 100
-    for kind, colour in (("site", BLUE), ("composite", VERMILION)):
+    for kind, colour, mark in (("site", BLUE, "o"), ("composite", VERMILION, "D")):
         rows = kinds == kind
         most, turned = (
             np.maximum(result[name].to_numpy()[rows], smallest)
             for name in ("difference_max", "transposed_max")
         )
-        axes.plot(sites[rows], most, color=colour, marker=".", label=f"{kind}, A - B")
+        axes.plot(sites[rows], most, color=colour, marker=mark, ms=4, label=f"{kind}, A - B")
         axes.plot(sites[rows], turned, color=colour, ls=":", label=f"{kind}, A - B^T")
     axes.fill_between(sites[rows], smallest, tolerance[rows], color="0.85", lw=0, label="rounding")
-    axes.set(ylabel="largest difference", yscale="log")
+    axes.set(ylabel="largest difference")
+    axis.logarithmic(axes)
     axis.depth(axes)
-    captions.legend(axes, loc="center left", bbox_to_anchor=(1, 0.5))
+    captions.legend(axes)

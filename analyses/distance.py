@@ -29,13 +29,14 @@ import numpy as np
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.pairs import assumptions, pairs, refuse_unlike
+from birkhoff_cli.analyses.core.palette import BLUE
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, D, judged, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import title_of_pair
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import axis, bands, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE
 from birkhoff_cli.analyses.geometry import distances
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ SUMMARY = (
 )
 
 MEASURES = tuple(c.name for c in SCHEMA[4:])
-SIZE = (8.6, 4.6)
+SIZE = (8.3, 4.8)
 
 
 @analysis
@@ -129,7 +130,7 @@ def run(a: MixingTrace, b: MixingTrace) -> Result:
         summarise=lambda: _summary(a, record),
         total=max(a.blocks, b.blocks),
         meta={
-            "title": f"{a.title} and {b.title}",
+            "title": title_of_pair(a, b.title, samples),
             "d": a.d,
             "a": a.meta,
             "b": b.meta,
@@ -229,17 +230,22 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         else:
             axes.ecdf(values[~np.isnan(values)], color=BLUE)
             axes.set(xlabel=label, ylabel="share of pairs")
-    if site.any():
-        captions.legend_below(figure, grid[0, 0], columns=3)
+    if site.any() and np.count_nonzero(site == 0) > 1:
+        shown = next(a for a in grid.flat if a.get_legend_handles_labels()[0])
+        captions.legend_below(figure, shown)
 
 
 def _depth(axes: "Axes", site: Any, values: Any) -> None:
-    """Median over samples, the middle 80 % and the range, at every site."""
+    """Median over samples, the middle 80 % and the range, at every site; of one sample a line."""
     sites, names = np.unique(site), ("min", "p10", "p50", "p90", "max")
     known = [values[(site == k) & ~np.isnan(values)] for k in sites]
     shares = (0, 0.1, 0.5, 0.9, 1)
     numbers = [np.quantile(v, shares) if v.size else np.full(len(shares), np.nan) for v in known]
     rows = dict(zip(names, np.transpose(numbers), strict=True))
-    bands.distribution(axes, sites, rows, BLUE, ("range", "80 %", "median"), marker=".", ms=4)
+    if max(map(len, known)) == 1:
+        axes.plot(sites, rows["p50"], color=BLUE, lw=1.2, marker=".", ms=4)
+    else:
+        labels = ("smallest to largest", "10-90 %", "median")
+        bands.distribution(axes, sites, rows, BLUE, labels, marker=".", ms=4)
     axes.set(ylim=(0, None))
-    axis.depth(axes, nbins=10, steps=(1, 2, 3, 4, 5, 6, 8, 10))
+    axis.depth(axes, nbins=6, steps=(1, 2, 3, 4, 5, 6, 8, 10))

@@ -15,11 +15,12 @@ Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, cycle
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses.core import palette
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
@@ -29,12 +30,12 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
-from birkhoff_cli.analyses.drawing import loss_curves, loss_pairs, palette
+from birkhoff_cli.analyses.drawing import captions, loss_curves, loss_pairs
 from birkhoff_cli.analyses.fitting.chosen import LeftOut, against, check_sizes, fits_of
 from birkhoff_cli.analyses.fitting.curves import CONVERGED, QUANTITIES, Fit
 from birkhoff_cli.analyses.fitting.data import Data, Distribution
 from birkhoff_cli.analyses.fitting.descent import Plan
-from birkhoff_cli.analyses.fitting.problem import chosen_targets, common_d, posed
+from birkhoff_cli.analyses.fitting.problem import chosen_targets, common_d, posed, title_of_fit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,12 +173,14 @@ def run(
     problem = posed(goals, data, objective, readout, of_data)
     plan = Plan(epochs, optimizer, learning_rate, start, spread)
     fits, left_out = fits_of(methods, problem, plan, of_methods, needed=int(table == "against"))
+    origin = trace.title if trace else getattr(sampler, "words", None)
+    title = title_of_fit(len(goals), origin, d, objective, data, readout, plan)
     return Result(
         schema={"curves": SCHEMA, "against": BESIDE}.get(table) or _matrix_schema(d),
         steps=_steps(fits, table, places),
         summarise=lambda: _summary(len(goals), d, epochs, fits),
         total=sum(fit.total for fit in fits),
-        meta=_meta(trace, d, left_out),
+        meta=_meta(trace, d, left_out) | {"title": title},
     )
 
 
@@ -225,21 +228,21 @@ def answer(summary: Summary) -> str:
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Means over targets by epoch, with the middle 80 %; or the first learned matrices."""
     names = result.column_names
-    colours = _colours(result)
+    looks = _looks(result)
+    columns = {name: result[name].to_numpy() for name in names if name != "matrix"}
     if "matrix" in names:
-        loss_curves.draw_matrices(result, figure, list(colours))
-        return
-    columns = {name: result[name].to_numpy() for name in names}
-    if "against" in names:
+        loss_curves.draw_matrices(result, figure, list(looks))
+    elif "against" in names:
         loss_pairs.draw_pairs(figure, columns)
-        return
-    shown = [name for name in loss_curves.PANELS if np.isfinite(columns[name]).any()]
-    figure.set_size_inches(3.1 * len(shown) + 1.7, 3.4)
-    panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axes, name in zip(panels, shown, strict=True):
-        loss_curves.draw_panel(axes, columns, name, colours)
-        axes.set(xlabel="epoch", ylabel=loss_curves.PANELS[name])
-    loss_curves.draw_legend(figure, colours, columns["floor"].max() > 0)
+    else:
+        shown = [name for name in loss_curves.PANELS if np.isfinite(columns[name]).any()]
+        figure.set_size_inches(min(loss_curves.WIDTH, 4.1 * len(shown)), 4.2)
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        for axes, name in zip(panels, shown, strict=True):
+            loss_curves.draw_panel(axes, columns, name, looks)
+            axes.set(xlabel="epoch", ylabel=loss_curves.PANELS[name])
+        loss_curves.draw_legend(figure, looks, columns)
+    captions.title(result, figure)
 
 
 def draw_sweep(result: "pa.Table", figure: "Figure") -> None:
@@ -248,16 +251,17 @@ def draw_sweep(result: "pa.Table", figure: "Figure") -> None:
     if "matrix" in names:
         draw(result, figure)
         return
-    colours = _colours(result)
+    looks = _looks(result)
     columns = {name: result[name].to_numpy() for name in names}
     swept = names[1 : names.index("method")]
     if "against" in names:
         loss_pairs.draw_pairs(figure, columns, swept)
-        return
-    loss_curves.draw_cells(figure, columns, swept, colours)
-    loss_curves.draw_legend(figure, colours, columns["floor"].max() > 0)
+    else:
+        loss_curves.draw_cells(figure, columns, swept, looks)
+        loss_curves.draw_legend(figure, looks, columns)
+    captions.title(result, figure)
 
 
-def _colours(result: "pa.Table") -> dict[str, str]:
-    """A colour for every method."""
-    return dict(zip(result["method"].unique().to_pylist(), cycle(palette.CURVES), strict=False))
+def _looks(result: "pa.Table") -> loss_curves.Looks:
+    """A look for every method."""
+    return palette.looks(result["method"].unique().to_pylist())

@@ -42,6 +42,7 @@ from birkhoff_cli.analyses.core.quantities import (
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, share, short
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.titles import title_of_series
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import captions, gate_panels
 from birkhoff_cli.analyses.sites.gates import LAST, Gates, Step
@@ -143,7 +144,7 @@ NUMBERS = (
 )
 SUMMARY = (METHOD, STEP, D, SITES, SAMPLES, *NUMBERS)
 
-SIZE = (10.0, 5.6)
+SIZE = (8.3, 5.8)
 
 
 @analysis
@@ -171,7 +172,7 @@ def run(series: tuple[MixingTrace, ...]) -> Result:
             )
     check_steps(series)
     files = [f for trace in series for f in trace.meta.get("inputs", ())]
-    title = first.title if len(series) == 1 else f"{first.title} ... {last.title}"
+    title = title_of_series(series)
     meta = {**last.meta, "inputs": files, "d": last.d, "title": title}
     return run_fold(_Gates(series), Chained([Gates(trace) for trace in series]), SCHEMA, meta)
 

@@ -36,6 +36,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import how
 from birkhoff_cli.analyses.drawing import captions, gradient_panels
 from birkhoff_cli.analyses.fitting.crosstalk import crosstalk
 from birkhoff_cli.analyses.fitting.jacobian import measure
@@ -152,7 +153,11 @@ def run(
         steps=_steps(methods, draws, scales, noise, generator(seed), rows),
         summarise=lambda: _summary(methods, rows),
         total=2 * len(methods),
-        meta={"dtype": draws.dtype, "mixture": _first_mixture(methods)},
+        meta={
+            "dtype": draws.dtype,
+            "mixture": _first_mixture(methods),
+            "title": _title(methods, draws, span),
+        },
     )
 
 
@@ -179,6 +184,13 @@ def _steps(
             facts = {"method": specification(method), "d": method.d, "kind": kind, "scale": scale}
             rows.append({**facts, "index": np.arange(len(theta)), **measured, **parts})
             yield rows[-1]
+
+
+def _title(methods: tuple[Parameterization, ...], draws: Draws, span: float) -> str:
+    """What the path is, and in which precision."""
+    sides = " and ".join(str(d) for d in dict.fromkeys(method.d for method in methods))
+    path = f"from 1/{span:g} to {span:g} times the start"
+    return ", ".join([f"Jacobians {path}", f"d = {sides}", *how(draws)])
 
 
 def _first_mixture(methods: tuple[Parameterization, ...]) -> str | None:
@@ -230,12 +242,14 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     meta = meta_of(result)
     paths = gradient_panels.paths_by_method(result)
     mixtures = [path for path in paths.values() if not np.isnan(path["gate"].astype(float)).any()]
-    panels = figure.subplots(1, 2 + bool(mixtures))
-    figure.set_size_inches(3.5 * len(panels), 3.9)
+    count = 2 + bool(mixtures)
+    figure.set_size_inches(min(8.3, 3.5 * count), 4.2)
+    captions.title(result, figure)
+    panels = figure.subplots(1, count)
     gradient_panels.draw_norms(panels[0], paths, meta["dtype"])
     gradient_panels.draw_ranks(panels[1], paths)
     if mixtures:
         gradient_panels.draw_parts(panels[2], mixtures[0])
         name = meta.get("mixture", "mHC-lite")  # the only one in tables of version 0.1
         panels[2].set(ylabel=f"parts of {name}'s gradient")
-    captions.legend_below(figure, panels[0], columns=4, heading="circle: the start")
+    captions.legend_below(figure, panels[0], "circle: the start")

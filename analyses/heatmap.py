@@ -30,6 +30,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, off_one, share, short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import captions, entries
 from birkhoff_cli.analyses.statistics.drift import CONSERVED, judge_drift
@@ -94,7 +95,7 @@ SUMMARY = (
     *prefixed("composite_", _SUMS, "of the composite"),
 )
 
-SIZE = (10.0, 5.2)
+SIZE = (8.3, 4.9)
 
 
 @analysis
@@ -119,7 +120,7 @@ def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
         raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
     require_entries(len(places), d)
     schema = tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA)
-    meta = {**source.meta, "d": d, "title": source.title}
+    meta = {**source.meta, "d": d, "title": title(source)}
     return run_fold(_Heatmap(source), source, schema, meta)
 
 
@@ -179,7 +180,7 @@ def _extremes(prefix: str, columns: dict[str, Any]) -> Summary:
     }
 
 
-SHOWN = 5
+SHOWN = 4
 """Sites in the picture."""
 
 

@@ -39,6 +39,7 @@ from birkhoff_cli.analyses.core.quantities import (
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import captions, rounding_panels
 from birkhoff_cli.analyses.geometry.rounding import FLOATS, INTEGERS
@@ -81,7 +82,7 @@ SUMMARY = (
     QUANTILE_ERROR,
 )
 
-SIZE = (10.0, 3.8)
+SIZE = (8.3, 4.4)
 
 
 @analysis
@@ -123,7 +124,7 @@ def run(
         if trace.run is None
         else RoundedRuns(trace.run, roundings)
     )
-    meta = {**trace.meta, "d": trace.d, "title": trace.title}
+    meta = {**trace.meta, "d": trace.d, "title": title(trace)}
     return run_fold(RoundingCosts(trace, scales), source, SCHEMA, meta)
 
 

@@ -171,8 +171,8 @@ def answer(summary: Summary) -> str:
 SAID = 3
 """Regions in a sentence."""
 
-PANELS = 4
-"""Panels in a row."""
+PANELS, WIDTH = 4, 8.3
+"""Panels in a row, and the width of a row in inches."""
 
 MAX_MARKED_SIDE = 11
 """Beyond this d the roots of unity would hide the circle."""
@@ -190,7 +190,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     columns = min(PANELS, len(panels))
     rows = ceil(len(panels) / columns)
     if columns > 1:
-        figure.set_size_inches(2.6 * columns, (2.75 + 0.2 * len(drawn)) * rows)
+        figure.set_size_inches(WIDTH / PANELS * columns, (2.5 + 0.32 * len(drawn)) * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, d in zip(grid, panels, strict=False):
         curves = {kind: z[(sides == d) & (kinds == kind)] for kind in drawn}
@@ -218,7 +218,7 @@ def _panel(axes: "Axes", d: int, curves: dict[str, Any]) -> None:
         axes.plot(root.real, root.imag, ".", color="0.1", ms=4, zorder=3)
     plane.name_eigenvalue_axes(axes)
     axes.set(title=f"d = {d}", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-    captions.legend(axes, loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
+    captions.legend_under(axes)
     details = (regions.load(kind)(d).detail(curves.keys()) for kind in curves)
     for x, y in filter(None, details):
         inset = axes.inset_axes((0.3, 0.36, 0.45, 0.25), xlim=x, ylim=y, xticks=[], yticks=[])
@@ -231,6 +231,6 @@ def _outlines(axes: "Axes", d: int, curves: dict[str, Any]) -> None:
     for kind, z in curves.items():
         region = regions.load(kind)(d)
         style = region.style
-        label = f"{style.label}: area {region.area:.6g}, {region.proven}"
+        label = f"{style.label}:\narea {region.area:.6g}, {region.proven}"
         axes.fill(z.real, z.imag, color=style.fill, lw=0)
         axes.plot(z.real, z.imag, color=style.line, ls=style.dashes, lw=1.3, label=label)

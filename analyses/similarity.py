@@ -26,6 +26,7 @@ from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, STEP, judged, 
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import name_of_series, title_of_file
 from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import captions, similarity_panels
 from birkhoff_cli.analyses.networks.stream_similarity import STAGES, measure_similarities
@@ -100,7 +101,7 @@ MIXINGS = {"actual": "H as trained", "identity": "H = I"}
 MIXED = STAGES.index("mixed")
 KEPT = 2**29
 """Bytes of similarities up to which their percentiles are exact."""
-SIZE = (10.0, 3.4)
+SIZE = (8.3, 3.3)
 
 
 @analysis
@@ -139,9 +140,10 @@ def _once(files: list[Any]) -> list[Any]:
 
 
 def _title(series: tuple[TokenRun, ...]) -> str:
-    """The file, or the first and the last."""
-    names = [caption(series[0].source), caption(series[-1].source)]
-    return names[0] if len(series) == 1 else " ... ".join(names)
+    """The file, or the first and the last of several."""
+    last = series[-1]
+    name = name_of_series([caption(run.source) for run in series])
+    return title_of_file(name, last.meta, last.meta.get("d"), last.sites, last.samples)
 
 
 @dataclass(frozen=True)

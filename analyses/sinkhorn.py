@@ -34,6 +34,7 @@ from birkhoff_cli.analyses.balancing.convergence import (
 from birkhoff_cli.analyses.balancing.stage import Stage, open_stages
 from birkhoff_cli.analyses.balancing.tally import Key, Numbers, Tally
 from birkhoff_cli.analyses.core.analysis import analysis
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Fold, Statistics, run_fold
 from birkhoff_cli.analyses.core.quantities import (
@@ -49,9 +50,9 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions, sinkhorn_panels
-from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE
 from birkhoff_cli.analyses.sites.verdict import SATURATED
 from birkhoff_cli.analyses.statistics.distributions import (
     COLUMNS,
@@ -147,7 +148,7 @@ SUMMARY = (
     QUANTILE_ERROR,
 )
 
-SIZE = (10.0, 6.4)
+SIZE = (8.3, 7.4)
 
 
 @analysis
@@ -174,11 +175,8 @@ def run(
     if not source.samples or not source.sites:
         raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
     stages = open_stages(source)
-    scale = source.drawn.draws.scale if source.drawn else None
-    title = source.title + (f", scale = {scale:g}" if scale else "")
-    return run_fold(
-        _Sinkhorn(source), stages, SCHEMA, {**source.meta, "d": source.d, "title": title}
-    )
+    meta = {**source.meta, "d": source.d, "title": title(source)}
+    return run_fold(_Sinkhorn(source), stages, SCHEMA, meta)
 
 
 class _Tallies(Statistics):
@@ -271,25 +269,22 @@ def answer(summary: Summary) -> str:
     )
 
 
-COLOURS = (BLUE, ORANGE, GREEN)
-
-
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """What goes in, what sweeps leave, how many are needed, what variants and rounding change."""
     captions.title(result, figure)
     rows = sinkhorn_panels.rows_by_key(result)
-    (above, right), (below, last) = figure.subplots(2, 2)
-    for metric, colour in zip(("spread", "diameter"), COLOURS, strict=False):
-        sinkhorn_panels.draw_band(above, rows["input", None, None, metric], metric, colour)
-    above.set(ylabel="logarithm of a ratio of entries", ylim=(0, 1.3 * above.get_ylim()[1]))
+    (above, right), (below, last) = figure.subplots(2, 2, height_ratios=(1, 1.5))
+    sinkhorn_panels.draw_inputs(above, rows)
     sinkhorn_panels.draw_residuals(right, rows)
-    for word, colour in zip(TOLERANCES, COLOURS, strict=False):
-        sinkhorn_panels.draw_band(
-            below, rows["needed", None, None, f"sweeps_{word}"], f"residual {word}", colour
-        )
-    below.set(ylabel="sweeps needed", yscale="symlog", ylim=(0, 2 * MAX_SWEEPS))
-    below.axhline(MAX_SWEEPS, color="0.4", lw=0.8, ls="--", label="given up")
+    sinkhorn_panels.draw_needed(below, rows)
+    sinkhorn_panels.draw_dots(last, rows)
     for axes in (above, below):
         axis.depth(axes, min_n_ticks=1)
         captions.legend(axes, "median, 10-90 %; dotted: largest")
-    sinkhorn_panels.draw_dots(last, rows)
+    for axes in (right, last):
+        captions.legend(axes)
+
+
+def depth_curves(result: "pa.Table") -> dict[str, tuple[Array, Array]]:
+    """Of one checkpoint, over depth: the spread of the input, the residual, the sweeps needed."""
+    return sinkhorn_panels.curves(sinkhorn_panels.rows_by_key(result))

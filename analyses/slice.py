@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core import palette
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import LANES, Array
 from birkhoff_cli.analyses.core.fold import Blocks, Chained, Series, run_fold
+from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.quantities import (
     AT_LEAST_0,
@@ -36,6 +38,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import capitalise, count, share
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_columns, site_schema
 from birkhoff_cli.analyses.drawing import captions, cycle_plane, plane, solid
 from birkhoff_cli.analyses.geometry.hypocycloids import Support, polygon_area
@@ -119,7 +122,11 @@ SUMMARY = (
 OUTSIDE = 1e-9
 """A point farther than this outside a set counts as outside; float64 stays below."""
 
-SIZE = (8.6, 3.6)
+SIZE = (8.3, 4.0)
+
+PART = (4.15, 4.0)
+"""Size of the picture of one checkpoint in a series: the projection alone."""
+
 BINS = 300
 
 
@@ -161,7 +168,7 @@ def run(
     names |= set() if solid else {"w_re", "w_im"}
     names |= {"site", "layer", "branch"} if source.drawn else set()
     schema = tuple(c for c in SCHEMA if c.name not in names)
-    meta = {**source.meta, "d": d, "title": source.title, "sets": planes.sets, "solid": solid}
+    meta = {**source.meta, "d": d, "title": title(source), "sets": planes.sets, "solid": solid}
     return run_fold(planes, Chained(planes.sources), schema, meta)
 
 
@@ -260,11 +267,12 @@ def answer(summary: Summary) -> str:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Density of the projection and of the slice side by side; of B_3 with --solid, all around."""
-    meta = captions.title(result, figure)
+    meta = meta_of(result)
     sets = meta["sets"]
     if hasattr(figure, "set_size_inches"):  # not a part of another figure
         size = solid.SIZE if meta["solid"] else (SIZE[0] * len(sets) / 2, SIZE[1])
         figure.set_size_inches(*size)
+    captions.title(result, figure)
     if meta["solid"]:
         solid.draw_solid(result, figure)
         return
@@ -275,10 +283,12 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         if "layer" in result.column_names:
             layer = result["layer"].to_numpy()[rows]
             points = plane.by_layer(axes, im, re, layer)
-            figure.colorbar(points, ax=axes, label="layer", shrink=0.8)
-        elif mesh := plane.density(axes, im, re, bins=BINS, least=1.0):
+            palette.colour_bar(figure, points, axes, "layer")
+        elif mesh := plane.density(axes, re, im, bins=BINS, least=1.0, is_upright=True):
             figure.colorbar(mesh, ax=axes, label="matrices in a cell", shrink=0.8)
         support = Support(**sets[kind]) if sets[kind] else None
         cycle_plane.outline_sets(axes, meta["d"] if kind == "projection" else 3, support)
         cycle_plane.frame(axes, re, im)
         cycle_plane.title(axes, kind, meta["d"], support)
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.lines}
+    captions.entries_below(figure, [line for name, line in lines.items() if name[0] != "_"])

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from birkhoff_cli.analyses import regions
+from birkhoff_cli.analyses.core import palette
 from birkhoff_cli.analyses.core.analysis import analysis
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.fold import run_fold
-from birkhoff_cli.analyses.core.metadata import meta_of
+from birkhoff_cli.analyses.core.lettering import SMALL
 from birkhoff_cli.analyses.core.options import With
+from birkhoff_cli.analyses.core.palette import BLUE, SKY
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.core.quantities import METHOD
 from birkhoff_cli.analyses.core.random_numbers import generator
@@ -27,9 +30,9 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, share, short
 from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import Schema, column
+from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_schema
-from birkhoff_cli.analyses.drawing import plane
-from birkhoff_cli.analyses.drawing.palette import BLUE, SKY
+from birkhoff_cli.analyses.drawing import captions, plane
 from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.geometry.sectors import Sectors
 from birkhoff_cli.analyses.probes import Probe, frontier, targets
@@ -108,9 +111,10 @@ def run(
     require(max_steps >= 1, f"--max-steps {max_steps}", "at least 1")
     require(directions >= 8, f"--directions {directions}", "at least 8")
     require(starts >= 1, f"--starts {starts}", "at least 1")
+    facts = _facts(source, probe, directions)
     if probe == "sample":
         fold = Sampled(source, resolution)
-        meta = {**source.meta, **_facts(source, probe), "region": fold.start().region.name}
+        meta = {**source.meta, **facts, "region": fold.start().region.name}
         return run_fold(fold, source, _schema(fold.columns), meta)
     drawn = _movable(source, probe)
     count, rng = coverage_of(source, resolution), generator(drawn.seed)
@@ -118,12 +122,17 @@ def run(
         search = frontier.pushed(drawn.method, count, rng, directions, starts)
     else:
         search = targets.aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
-    return _result_of(search, source, {**_facts(source, probe), "region": count.region.name})
+    return _result_of(search, source, {**facts, "region": count.region.name})
 
 
-def _facts(source: Source, probe: Way) -> dict[str, Any]:
+def _facts(source: Source, probe: Way, directions: int) -> dict[str, Any]:
     """What a picture needs to know of a run."""
-    return {"d": source.d, "title": source.title, "probe": probe}
+    amount = {
+        "sample": None,
+        "targets": f"{source.samples:,} targets",
+        "frontier": f"frontier in {directions} directions",
+    }
+    return {"d": source.d, "title": title(source, amount[probe]), "probe": probe}
 
 
 def _result_of(search: Probe, source: Source, meta: dict[str, Any]) -> Result:
@@ -175,15 +184,15 @@ def answer(summary: Summary) -> str:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Log-density of the eigenvalues other than 1; a frontier; a trained model by layer."""
-    meta = meta_of(result)
+    meta = captions.title(result, figure)
     region = regions.load(meta["region"])(meta["d"])
     axes = figure.subplots()
+    _outline(axes, region)
     if meta.get("probe") == "frontier":
         _reached(result, axes)
     else:
         _points(result, figure, axes)
-    _outline(axes, region)
-    axes.set_title(meta["title"], fontsize="medium")
+    captions.legend_below(figure, axes)
 
 
 def _reached(result: "pa.Table", axes: "Axes") -> None:
@@ -206,10 +215,35 @@ def _points(result: "pa.Table", figure: "Figure", axes: "Axes") -> None:
     other = result["index"].to_numpy() > 0
     re, im = (result[name].to_numpy()[other] for name in ("re", "im"))
     if "layer" in result.column_names:
-        points = plane.by_layer(axes, re, im, result["layer"].to_numpy()[other])
-        figure.colorbar(points, label="layer")
+        layers = result["layer"].to_numpy()[other]
+        if len(re) and np.hypot(re - 1, im).max() < NEAR_ONE:
+            _enlarge(axes.inset_axes(INSET), 1 - re, im, layers)
+        points = plane.by_layer(axes, re, im, layers)
+        palette.colour_bar(figure, points, axes, "layer")
     elif mesh := plane.density(axes, re, im, bins=300, least=1.05):
         figure.colorbar(mesh, label="eigenvalues in a cell")
+
+
+def _enlarge(inset: "Axes", re: Array, im: Array, layers: Array) -> None:
+    """Distances from 1 on a scale of their own."""
+    plane.by_layer(inset, re, im, layers)
+    inset.set_title("$1-\\lambda$, enlarged", fontsize=SMALL)
+    inset.spines[:].set_visible(True)
+    half = 1.2 * max(np.abs(im).max(), np.ptp(re) / 2, 0.1 * np.abs(re).max(), SMALLEST)
+    middle = (re.max() + re.min()) / 2
+    inset.set(xlim=(middle - 1.2 * half, middle + 1.2 * half), ylim=(-half, half))
+    inset.locator_params(nbins=3)
+    inset.ticklabel_format(style="plain", useOffset=False)
+
+
+SMALLEST = 1e-9
+"""Half the side of the enlarged part at least."""
+
+NEAR_ONE = 0.2
+"""Eigenvalues that are all nearer to 1 are drawn once more, enlarged."""
+
+INSET = (0.3, 0.33, 0.42, 0.34)
+"""Where, as shares of the axes: within the region, where there is no eigenvalue then."""
 
 
 def _outline(axes: "Axes", region: Region) -> None:
@@ -218,4 +252,3 @@ def _outline(axes: "Axes", region: Region) -> None:
         name = f"{region.style.label}, d = {region.d} ({region.proven})"
         plane.outline(axes, *region.boundary(), width=1.2, label=name)
     plane.name_eigenvalue_axes(axes)
-    axes.figure.legend(loc="outside lower center", ncols=3, fontsize="x-small", frameon=False)

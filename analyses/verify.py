@@ -24,6 +24,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.palette import BLUE
 from birkhoff_cli.analyses.core.quantities import (
     AT_LEAST_0,
     SAMPLES,
@@ -286,10 +287,10 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
         return
     labels = [r["kernel"] or r["change"] for r in rows]
     errors = [max(r["error_max"], SHOWN_MIN) for r in rows]
-    colours = ["#0072b2" if r["part"] != "near" else "0.7" for r in rows]
+    colours = [BLUE if r["part"] != "near" else "0.7" for r in rows]
     place = np.arange(len(rows))
     axes.barh(place, errors, left=SHOWN_MIN / 10, color=colours)
-    axes.set_yticks(place, labels, fontsize="small")
+    axes.set_yticks(place, labels)
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="largest |difference| from the dump", title=meta["title"])
 

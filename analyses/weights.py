@@ -41,6 +41,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, share, short
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.titles import title_of_series
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import captions, weight_panels
 from birkhoff_cli.analyses.sites.mixtures import Parameters, Step
@@ -141,7 +142,7 @@ NUMBERS = (
 )
 SUMMARY = (METHOD, STEP, D, SITES, SAMPLES, *NUMBERS)
 
-SIZE = (10.0, 5.4)
+SIZE = (8.3, 5.6)
 
 
 @analysis
@@ -165,7 +166,7 @@ def run(series: Annotated[tuple[Source, ...], Draws(samples=1000)]) -> Result:
     _check(series, map_)
     mixtures = map_.mixtures()
     files = [f for source in series for f in source.meta.get("inputs", ())]
-    title = first.title if len(series) == 1 else f"{first.title} ... {last.title}"
+    title = title_of_series(series)
     meta = {**last.meta, "inputs": files, "d": last.d, "title": title}
     fold = _Weights(series, map_, mixtures)
     return run_fold(fold, Chained([Parameters(source) for source in series]), SCHEMA, meta)

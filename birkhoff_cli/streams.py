@@ -245,7 +245,8 @@ def token_run(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> "TokenRun"
         sites=checkpoint.sites,
         source=escape(checkpoint.path),
         step=checkpoint.step,
-        meta=checkpoint.meta | {"inputs": [digest, digests], "streams": facts | places},
+        meta=checkpoint.meta
+        | {"d": checkpoint.d, "inputs": [digest, digests], "streams": facts | places},
     )
 
 

@@ -23,6 +23,7 @@ from birkhoff_cli import (
     tables,
     values,
 )
+from birkhoff_cli.analyses.core import titles
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -175,8 +176,20 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
         steps=_steps(sweep, planned, names, engine, results),
         summarise=lambda: {"cells": len(results), "results": results},
         total=len(cells),
-        meta={"sweep": {axis: [*texts] for axis, texts in sweep.axes.items()}},
+        meta={
+            "sweep": {axis: [*texts] for axis, texts in sweep.axes.items()},
+            "title": _title(sweep, binding),
+        },
     )
+
+
+def _title(sweep: Sweep, binding: Binding) -> str:
+    """What the titles of the first and of the last cell of the grid share: all but what varies."""
+    ends = [{axis: texts[k] for axis, texts in sweep.axes.items()} for k in (0, -1)]
+    runs = [binding.prepare(binding.narrow(sweep.request_of(cell)))() for cell in ends]
+    names = " and ".join(axis.replace("_", " ") for axis in sweep.axes)
+    shared = titles.common([str(run.meta.get("title", "")) for run in runs])
+    return ", ".join(filter(None, (f"{sweep.command} over {names}", shared)))
 
 
 def _column_type(sweep: Sweep, axis: str) -> str:

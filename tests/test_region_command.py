@@ -97,9 +97,9 @@ def test_the_picture_has_a_panel_for_every_d_and_a_legend_with_areas():
     assert [axes.get_title() for axes in figure.axes] == ["d = 1", "d = 3", "d = 5"]
     words = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
     assert words == [
-        "Karpelevic: area 2.57063, proven",
-        "doubly stochastic: area 2.49957, lower bound",
-        "Perfect-Mirsky: area 2.49904, low by 2.1e-4",
+        "Karpelevic:\narea 2.57063, proven",
+        "doubly stochastic:\narea 2.49957, lower bound",
+        "Perfect-Mirsky:\narea 2.49904, low by 2.1e-4",
     ]
     assert len(figure.axes[2].child_axes) == 1 and not figure.axes[1].child_axes  # the exception
 

@@ -127,7 +127,7 @@ def test_a_picture_is_that_of_the_table():
     result = spectrum.run(GoMHC(3), samples=20)
     figure = result.plot()
     assert isinstance(figure, Figure)
-    assert figure.axes[0].get_title() == "go-mhc, d = 3, s = 2, field = real"
+    assert figure.get_suptitle() == "go-mhc:s=2, d = 3, 20 matrices"
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert len(result.table) == 60
     with pytest.raises(UsageError, match="sample draws no picture; take its table"):

@@ -472,7 +472,10 @@ def test_pictures_are_drawn_from_the_table_alone(source, options):
     figure.canvas.draw()
     titles = [axes.get_title() for axes in figure.axes]
     if options:
-        assert sum("up" in t or "above" in t for t in titles) == 6
+        assert sum("upwards" in t for t in titles) == 4 and titles[4:] == [
+            "plane of z",
+            "plane of w",
+        ]
     else:
         assert "projection" in titles[0]
         has_slice = not isinstance(source, MixingTrace | KromHC)

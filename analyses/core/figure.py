@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli.analyses.core import metadata, overview
+from birkhoff_cli.analyses.core import metadata, overview, titles
 from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.lettering import TITLE, fit_width
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 STYLE: Any = {
     "font.size": 9,
+    "axes.titlesize": 9,
+    "figure.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
+    # paths look alike where our font is not installed; text in a PDF can be searched and copied
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "savefig.dpi": 200,
@@ -54,7 +64,8 @@ def figure_of(table: "pa.Table", module: Any, summary: "Summary | None" = None) 
         if "series" in meta:
             figure = _series(table, module, summary.get("steps", ()))
         elif "sweep" in meta and "draw_sweep" not in vars(module):
-            figure = _sweep(meta["sweep"], summary.get("results", ()))
+            title = str(meta.get("title", ""))  # none in tables of version 0.1
+            figure = _sweep(meta["sweep"], summary.get("results", ()), title)
         else:
             figure = _figure(vars(module).get("SIZE", SIZE))
             vars(module).get("draw_sweep" if "sweep" in meta else "draw")(table, figure)
@@ -69,31 +80,59 @@ def _figure(size: tuple[float, float]) -> "Figure":
     return Figure(figsize=size, layout="constrained")
 
 
+MAX_WIDTH = 8.3
+"""Inches of the widest picture: more would be shown smaller, and so would its text."""
+
+
 def _series(table: "pa.Table", module: Any, steps: overview.Rows) -> "Figure":
-    """Numbers over training steps, and below them the first and the last checkpoint."""
-    width, height = vars(module).get("SIZE", SIZE)
-    top = overview.size(len(overview.families(steps, "step"))) if steps else (0.0, 0.0)
-    figure = _figure((max(2 * width, top[0]), height + top[1]))
-    below: Any = figure
-    if steps and overview.families(steps, "step"):
-        halves: Any = figure.subfigures(2, 1, height_ratios=(top[1], height))
-        above, below = halves
-        overview.draw_numbers(above, steps, "step")
-    ends = _ends(table)
-    parts: Any = below.subfigures(1, len(ends), squeeze=False)
-    for part, rows in zip(parts[0], ends, strict=True):
-        module.draw(rows, part)
+    """Numbers over training steps; below, curves over depth of all, or the first and the last."""
+    numbers = overview.families(steps, "step") if steps else {}
+    heights = [overview.size(len(numbers))[1]] if numbers else []
+    by_step = _by_step(table)
+    if "depth_curves" in vars(module):
+        heights.append(overview.CURVES_HEIGHT)
+    else:
+        ends = [*dict.fromkeys((min(by_step), max(by_step)))]
+        width, height = vars(module).get("PART", vars(module).get("SIZE", SIZE))
+        across = len(ends) if width <= SIZE[0] else 1
+        heights.append(height * len(ends) / across)
+    figure = _figure((MAX_WIDTH, sum(heights) + TITLE_HEIGHT))
+    figure.suptitle(fit_width(_title_of_series(by_step), MAX_WIDTH, TITLE), fontsize=TITLE)
+    parts: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    if numbers:
+        overview.draw_numbers(parts[0, 0], steps, "step")
+    if "depth_curves" in vars(module):
+        curves = {step: module.depth_curves(rows) for step, rows in by_step.items()}
+        overview.draw_curves(parts[-1, 0], curves, "site in order of depth")
+        return figure
+    shape = (len(ends) // across, across)
+    below: Any = parts[-1, 0].subfigures(*shape, squeeze=False)
+    for part, step in zip(below.flat, ends, strict=True):
+        module.draw(by_step[step], part)
     return figure
 
 
-def _sweep(axes: dict[str, Any], results: overview.Rows) -> "Figure":
+TITLE_HEIGHT = 0.4
+"""Room for the title of a series, in inches."""
+
+
+def _title_of_series(by_step: "dict[int, pa.Table]") -> str:
+    """What all steps share, and which they are."""
+    names = [str(metadata.meta_of(rows).get("title", "")) for rows in by_step.values()]
+    words = f"{len(by_step)} checkpoints, steps {min(by_step):,} to {max(by_step):,}"
+    return ", ".join(filter(None, (words, titles.common(names))))
+
+
+def _sweep(axes: dict[str, Any], results: overview.Rows, title: str) -> "Figure":
     """Numbers over what is swept; a colour for every value of a second option."""
     if not results:
         raise BadInput("the table of a sweep holds no headline numbers; run the sweep again")
     keys = [*results[0]]
     names = [next(k for k in (f"swept_{axis}", axis) if k in keys) for axis in axes]
     several = [name for name in names if len({str(row[name]) for row in results}) > 1] or names
-    figure = _figure(overview.size(len(overview.families(results, several[0]))))
+    width, height = overview.size(len(overview.families(results, several[0])))
+    figure = _figure((width, height + TITLE_HEIGHT))
+    figure.suptitle(fit_width(title, width, TITLE), fontsize=TITLE)
     overview.draw_numbers(figure, results, several[0], several[1] if several[1:] else None)
     return figure
 
@@ -106,15 +145,15 @@ def _png(figure: "Figure") -> bytes:
     return file.getvalue()
 
 
-def _ends(table: "pa.Table") -> "list[pa.Table]":
-    """The rows of the first and of the last checkpoint, as each would be alone."""
+def _by_step(table: "pa.Table") -> "dict[int, pa.Table]":
+    """The rows of every checkpoint, as each would be alone, in order of training."""
     import pyarrow.compute as pc
 
     facts = metadata.load(table.schema.metadata)
-    series = sorted(facts["meta"]["series"].items(), key=lambda item: int(item[0]))
-    found = []
-    for step, meta in dict([series[0], series[-1]]).items():
-        rows = table.filter(pc.equal(table["step"], int(step))).drop_columns("step")
-        meta = meta | {"title": f"{meta.get('title', '')}, step {step}"}
-        found.append(rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta})))
+    found = {}
+    for step in sorted(map(int, facts["meta"]["series"])):
+        rows = table.filter(pc.equal(table["step"], step)).drop_columns("step")
+        own = facts["meta"]["series"][str(step)]
+        meta = own | {"title": f"{own.get('title', '')}, step {step:,}"}
+        found[step] = rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta}))
     return found

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core import palette
+from birkhoff_cli.analyses.core.lettering import SMALL, TITLE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -14,17 +17,17 @@ Rows = Sequence[Mapping[str, Any]]
 MAX_PANELS, ACROSS = 9, 3
 """Panels at most, and in a row."""
 
-PANEL = (3.2, 2.1)
+PANEL = (2.75, 2.1)
 """Size of a panel in inches."""
+
+MIN_WIDTH = 5.0
+"""Of a picture in inches, so that its title fits."""
 
 ENDS = re.compile(r"_(min|max|mean|median|first|last|p10|p50|p90)$")
 """Statistics of one quantity share a panel."""
 
 INNER = re.compile(r"_\d+_")
 """Within a key of rows within a run."""
-
-DARKEST, LIGHTEST = 0.0, 0.88
-"""Ends of the colour map that are dark enough on white."""
 
 ROUNDING = 1e-12
 """Difference of two numbers, relative to them or to 1, that is none."""
@@ -63,7 +66,7 @@ def size(panels: int) -> tuple[float, float]:
     """Inches that so many panels take."""
     panels = max(panels, 1)
     down = -(-panels // ACROSS)
-    return PANEL[0] * min(panels, ACROSS), PANEL[1] * down + 0.5
+    return max(PANEL[0] * min(panels, ACROSS), MIN_WIDTH), PANEL[1] * down + 0.6
 
 
 def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> None:
@@ -80,7 +83,7 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
     panels = figure.subplots(max(down, 1), min(max(len(chosen), 1), ACROSS), squeeze=False)
     if not chosen:
         panels[0, 0].set_axis_off()
-        panels[0, 0].set_title("no number changes", fontsize="small")
+        panels[0, 0].set_title("no number changes", fontsize=SMALL)
         return
     words = _words(rows, x)
     colours = _Colours([row[beside or x] for row in rows])
@@ -89,14 +92,16 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
             label = key.removeprefix(name).strip("_") or None
             _lines(axes, rows, x, key, beside, colours, marker, label)
         _scale(axes, [row[key] for row in rows for key in keys if row.get(key) is not None])
-        axes.set_title(name.replace("_", " "), fontsize="small")
+        heading = name.replace("_", " ")
         if len(keys) > 1:
-            axes.legend(fontsize="xx-small", frameon=False)
+            axes.legend(title=heading, ncols=len(keys), **LEGEND)
+        else:
+            axes.set_title(heading, fontsize=SMALL, loc="left")
         if words:
-            axes.set_xticks(range(len(words)), words, fontsize="x-small")
+            axes.set_xticks(range(len(words)), words)
     for axes in panels.flat[len(chosen) :]:
         axes.set_axis_off()
-    figure.supxlabel(x.removeprefix("swept_").replace("_", " "), fontsize="medium")
+    figure.supxlabel(x.removeprefix("swept_").replace("_", " "), fontsize=TITLE)
     colours.explain(figure, panels, (beside or x).removeprefix("swept_").replace("_", " "))
 
 
@@ -134,11 +139,10 @@ def _lines(
 
 def _scale(axes: "Axes", values: Sequence[float]) -> None:
     """By logarithms where positive numbers span a wide range; else without an offset."""
-    if min(values) > 0 and max(values) > WIDE_RANGE * min(values):
+    if len(values) and min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_yscale("log")
     else:
-        axes.ticklabel_format(axis="y", useOffset=False)
-    axes.tick_params(labelsize="x-small")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.8g}")
 
 
 class _Colours:
@@ -149,28 +153,76 @@ class _Colours:
         self.numeric = all(isinstance(v, float | int) for v in values)
         self.low = float(min(values)) if self.numeric else 0.0
         self.high = float(max(values)) if self.numeric else float(len(self.words))
+        self.scale = palette.numbers(self.low, self.high)
 
     def of(self, values: Sequence[Any]) -> Any:
         """A colour for every value."""
-        import matplotlib as mpl
-
         at = values if self.numeric else [self.words.index(str(v)) for v in values]
-        share = (np.array(at, float) - self.low) / ((self.high - self.low) or 1)
-        return mpl.colormaps["viridis"](DARKEST + share * (LIGHTEST - DARKEST))
+        return self.scale.to_rgba(np.array(at, float))
 
     def explain(self, figure: Any, panels: Any, name: str) -> None:
         """A colour bar, or a legend of the words."""
         import matplotlib as mpl
 
         if self.numeric:
-            shades = mpl.colormaps["viridis"](np.linspace(DARKEST, LIGHTEST, 256))
-            scale = mpl.cm.ScalarMappable(
-                mpl.colors.Normalize(self.low, self.high), mpl.colors.ListedColormap(shades)
-            )
-            figure.colorbar(scale, ax=panels, label=name, shrink=0.8)
+            figure.colorbar(self.scale, ax=panels, label=name, shrink=0.8)
             return
         marks = [
             mpl.lines.Line2D([], [], color=self.of([word])[0], marker="o", ls="", label=word)
             for word in self.words
         ]
-        figure.legend(handles=marks, loc="outside right center", fontsize="x-small", title=name)
+        figure.legend(handles=marks, loc="outside right center", fontsize=SMALL, title=name)
+
+
+LEGEND: Any = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0, 1),
+    "alignment": "left",
+    "borderaxespad": 0,
+    "borderpad": 0.2,
+    "handlelength": 0.8,
+    "handletextpad": 0.3,
+    "columnspacing": 0.8,
+    "frameon": False,
+    "fontsize": SMALL,
+    "title_fontsize": SMALL,
+}
+"""Of the statistics in a panel: above it, where it hides none."""
+
+Curves = Mapping[str, tuple[Any, Any]]
+"""Places to the right and values, by what the values are."""
+
+CURVES_HEIGHT = 2.9
+"""Height of a row of curves in inches."""
+
+
+def draw_curves(figure: Any, curves: Mapping[int, Curves], right: str) -> None:
+    """A curve for every training step, dark to light; the first and the last are marked.
+
+    Args:
+        figure: a figure or a part of one.
+        curves: of every step, a panel for each name.
+        right: what is to the right.
+    """
+    first, *_, last = curves
+    names = [*curves[first]]
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    scale = palette.numbers(first, last)
+    for axes, name in zip(panels, names, strict=True):
+        for step, own in curves.items():
+            ends = MARKED.get({first: "first", last: "last"}.get(step, ""), {"lw": 0.9})
+            label = f"step {step:,}" if step in (first, last) else None
+            axes.plot(*own[name], color=scale.to_rgba(np.array(step)), label=label, **ends)
+        _scale(axes, [v for own in curves.values() for v in own[name][1] if np.isfinite(v)])
+        axes.set(xlabel=right)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(title=name, ncols=2, **LEGEND | {"handlelength": 1.6})
+    bar = figure.colorbar(scale, ax=panels, label="training step", aspect=30)
+    bar.ax.yaxis.get_major_locator().set_params(integer=True)
+
+
+MARKED: Any = {
+    "first": {"lw": 1.6, "ls": "--", "marker": "s", "ms": 3, "zorder": 3},
+    "last": {"lw": 1.6, "marker": "o", "ms": 3.5, "zorder": 3},
+}
+"""Looks of the curves at both ends of a series."""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 RANGE, MIDDLE = 0.18, 0.35
 """Opacity of the band from the smallest to the largest value, and of that of the middle 80 %."""
 
+EDGES = {"min": ":", "p10": "--", "p90": "--", "max": ":"}
+"""How the ends of both bands are drawn where they are lines."""
+
 
 def band(
     axes: "Axes", x: "Array", low: "Array", high: "Array", colour: str, opacity: float, **more: Any
@@ -40,3 +43,21 @@ def distribution(
     band(axes, x, rows["min"], rows["max"], colour, RANGE, label=outer)
     band(axes, x, rows["p10"], rows["p90"], colour, MIDDLE, label=inner)
     axes.plot(x, rows["p50"], color=colour, lw=1.2, label=middle, **line)
+
+
+def edges(
+    axes: "Axes", x: "Array", rows: "dict[str, Array]", colour: str, label: str, **line: Any
+) -> None:
+    """A distribution over another one: lines at the ends of its bands, as colours would mix.
+
+    Args:
+        axes: where.
+        x: places along the axis.
+        rows: as in `distribution`.
+        colour: of all of it.
+        label: of the median.
+        line: style of the median.
+    """
+    for name, dashes in EDGES.items():
+        axes.plot(x, rows[name], color=colour, lw=0.8, ls=dashes)
+    axes.plot(x, rows["p50"], color=colour, lw=1.6, label=label, **line)

@@ -4,22 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.drawing import palette
+from birkhoff_cli.analyses.core import palette
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
-
-
-STYLES = (
-    (palette.BLUE, "o"),
-    (palette.ORANGE, "s"),
-    (palette.VERMILION, "^"),
-    (palette.GREEN, "D"),
-    (palette.SKY, "v"),
-    (palette.PURPLE, "P"),
-    (palette.BLACK, "X"),
-)
 
 
 TOP = 300
@@ -36,9 +25,9 @@ def draw_costs(axes: "Axes", result: "pa.Table", names: tuple[str, ...]) -> None
     possible = result["reason"].is_null().to_numpy()
     axes.set(xscale="log", yscale="log")
     seen = []
-    for k, word in enumerate(dict.fromkeys(method.tolist())):
-        colour, marker = STYLES[k % len(STYLES)]
-        look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4.5, "lw": 1.1}
+    for word, own_look in palette.looks(dict.fromkeys(method.tolist())).items():
+        look: dict[str, Any] = {"color": own_look.colour, "marker": own_look.marker}
+        look |= {"ms": 4.5, "lw": 1.1}
         for name, dashes in zip(names, ("-", "--"), strict=False):
             own, y = method == word, result[name].to_numpy().astype(float)
             axes.plot(d[own], y[own], dashes, **look, label=word if dashes == "-" else None)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.lettering import SMALL
 from birkhoff_cli.analyses.drawing import plane
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
@@ -20,14 +21,14 @@ def outline_sets(axes: "Axes", d: int, support: Support | None) -> None:
     for k in range(d):
         x, y = im[k] * 1.06, re[k] * 1.1
         side = "center" if abs(x) < 0.1 else "left" if x > 0 else "right"
-        axes.text(x, y, cycles.words(d, k), ha=side, va="center", fontsize="small")
+        axes.text(x, y, cycles.words(d, k), ha=side, va="center", fontsize=SMALL)
     if support is not None and support.shape not in ("polygon", "plane"):
         bound_re, bound_im = support.boundary()
         marker = "o" if support.shape == "point" else ""
-        plane.outline(axes, bound_im, bound_re, width=1.3, marker=marker, label="exact support")
+        style = {"marker": marker, "ls": "-.", "label": "exact support"}
+        plane.outline(axes, bound_im, bound_re, width=1.3, **style)
     axes.set(xlabel=f"Im z = $\\Sigma_k\\; \\alpha_k \\sin(2 \\pi k/{d})$")
     axes.set(ylabel=f"Re z = $\\Sigma_k\\; \\alpha_k \\cos(2 \\pi k/{d})$")
-    axes.legend(loc="upper right", fontsize="xx-small", frameon=False)
 
 
 def frame(axes: "Axes", re: Array, im: Array) -> None:
@@ -35,7 +36,7 @@ def frame(axes: "Axes", re: Array, im: Array) -> None:
     wide = max(1.0, float(np.abs(im).max(initial=0)))
     low = min(*(float(line.get_ydata().min()) for line in axes.lines), float(re.min(initial=0)))  # type: ignore[union-attr]
     high = max(1.0, float(re.max(initial=0)))
-    axes.set(xlim=(-1.6 * wide, 1.6 * wide), ylim=(low - 0.25, high + 0.25), aspect="equal")
+    axes.set(xlim=(-1.45 * wide, 1.45 * wide), ylim=(low - 0.25, high + 0.25), aspect="equal")
 
 
 def title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:
@@ -43,8 +44,9 @@ def title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:
     head = f"projection onto the plane of the {d}-cycle"
     if kind == "slice":
         head = f"slice: matrices that lie in the plane of {'the' if d == 3 else 'a'} 3-cycle"
+    exact = "exact support not known"
     if support is not None:
         is_filled = support.shape == "scallops"
         exact = f"{support.fraction:.4f} of the area" if is_filled else support.words
-        head += f"\nexact: {exact}{'' if support.proven else ' (found numerically)'}"
-    axes.set_title(head, fontsize="small")
+        exact = f"exact: {exact}{'' if support.proven else ' (found numerically)'}"
+    axes.set_title(f"{head}\n{exact}", fontsize=SMALL)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.palette import BLUE, GREEN, ORANGE, PURPLE
 from birkhoff_cli.analyses.drawing import captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, GREEN, ORANGE, PURPLE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 DISTANCES: dict[str, tuple[str, dict[str, Any]]] = {
     "permutation_distance": ("permutation", {"color": BLUE}),
-    "barycenter_distance": ("J/d", {"color": ORANGE}),
-    "polytope_distance": ("doubly stochastic matrix", {"color": GREEN}),
-    "image_distance": ("image", {"color": PURPLE, "ls": "--"}),
+    "barycenter_distance": ("J/d", {"color": ORANGE, "ls": "--"}),
+    "polytope_distance": ("doubly stochastic matrix", {"color": GREEN, "ls": "-."}),
+    "image_distance": ("image", {"color": PURPLE, "ls": ":"}),
 }
 
 

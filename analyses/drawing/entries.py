@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.core.palette import BLUE, VERMILION
 from birkhoff_cli.analyses.drawing import axis, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,27 +28,34 @@ def draw_means(figure: "SubFigure", shown: list[dict[str, Any]], titles: list[st
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, row, mean, title in zip(panels, shown, means, titles, strict=True):
         image = axes.imshow(mean, **scale)
-        axes.set_title(title, fontsize="small")
+        axes.set_title(title, fontsize=SMALL)
         axes.spines[:].set_visible(False)
         _sums(axes, row, len(mean))
         if len(mean) <= NUMBERED:
             for (i, j), value in np.ndenumerate(mean):
                 dark = abs(value) > 0.6 * high
                 style = {"ha": "center", "va": "center", "color": "white" if dark else "black"}
-                axes.text(j, i, f"{round(value, 2) + 0:.2f}", fontsize="xx-small", **style)
-    panels[0].set_ylabel("row sum", fontsize="small")
-    panels[0].set_xlabel("column sum", fontsize="small")
+                axes.text(j, i, _two_digits(value), fontsize=SMALL, **style)
+    panels[0].set_ylabel("row sum", fontsize=SMALL)
+    panels[0].set_xlabel("column sum", fontsize=SMALL)
     figure.colorbar(image, ax=panels, label="mean of an entry", shrink=0.8)
+
+
+def _two_digits(value: float) -> str:
+    """Without the zero before the point, as four of them have to stand side by side."""
+    text = f"{round(value, 2) + 0:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text.removesuffix(".00")
 
 
 def _sums(axes: "Axes", row: dict[str, Any], d: int) -> None:
     """Every sum where its row or column is; for many streams the range of them."""
     for side, sums in ((axes.yaxis, row["row_sum"]), (axes.xaxis, row["column_sum"])):
         if d <= NUMBERED:
-            side.set_ticks(range(d), [f"{s:.2f}" for s in sums], fontsize="x-small")
+            side.set_ticks(range(d), [f"{s:.2f}" for s in sums])
+            axes.xaxis.set_tick_params(rotation=90)
         else:
             side.set_ticks([(d - 1) / 2], [f"{min(sums):.2f} to {max(sums):.2f}"])
-            side.set_tick_params(length=0, labelsize="x-small")
+            side.set_tick_params(length=0, labelsize=SMALL)
     if d > NUMBERED:
         axes.yaxis.set_tick_params(rotation=90)
 
@@ -70,12 +78,13 @@ def draw_entries(figure: "SubFigure", sites: Any, composite: Any, limit: float) 
     together, each = figure.subplots(1, 2)
     for counts, word, style in (
         (sites.sum(0), "all sites", {"color": BLUE, "fill": True, "alpha": 0.5}),
-        (composite, "composite", {"color": VERMILION}),
+        (composite, "composite", {"color": VERMILION, "lw": 1.2}),
     ):
         together.stairs(counts[first:last] / counts.sum(), edges, label=word, **style)
     beyond = " (those beyond are in the last bins)" if first == 0 or last == bins else ""
-    together.set(xlabel=f"entry{beyond}", ylabel="share of entries in 1/128", yscale="log")
+    together.set(xlabel=f"entry{beyond}", ylabel="share of entries in 1/128")
     together.set_ylim(0.5 / sites.sum(), 1.5)
+    axis.logarithmic(together)
     captions.legend(together)
     share = sites[:, first:last] / sites.sum(1, keepdims=True)
     share[share == 0] = np.nan

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.drawing import axis, captions, palette
-from birkhoff_cli.analyses.drawing.palette import BLUE, ORANGE
+from birkhoff_cli.analyses.core import palette
+from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.core.palette import BLUE, ORANGE
+from birkhoff_cli.analyses.drawing import axis, captions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +33,7 @@ def draw_maps(figure: "SubFigure", result: "pa.Table") -> None:
         for axes, mean, step in zip(own, means, steps[chosen], strict=True):
             image = axes.imshow(mean, aspect="auto", interpolation="nearest", **_scale(means))
             title = f"{gate}, step {step:,}" if len(steps) > 1 else TITLES[gate]
-            axes.set_title(title, fontsize="x-small")
+            axes.set_title(title, fontsize=SMALL)
             axes.set(xlabel="stream")
             axis.integers(axes.xaxis, min_n_ticks=min(mean.shape[1], MAX_TICKS))
             axis.integers(axes.yaxis, min_n_ticks=1)
@@ -52,7 +54,7 @@ def draw_depth(figure: "SubFigure", result: "pa.Table") -> None:
     """Effective numbers of streams and what is read of the site before, a line for every step."""
     left, middle, right = figure.subplots(1, 3)
     steps = np.unique(_step(result))
-    colours = palette.scale(steps[0], steps[-1])
+    colours = palette.numbers(steps[0], steps[-1])
     many = len(steps) > 1
     for step in steps:
         for gate, style, colour in (("pre", "-", BLUE), ("post", "--", ORANGE)):

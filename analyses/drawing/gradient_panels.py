@@ -5,23 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core import palette
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.drawing import captions, palette
+from birkhoff_cli.analyses.core.lettering import SMALL, fit_width
+from birkhoff_cli.analyses.drawing import axis, captions
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
 
-COLOURS = (
-    palette.BLUE,
-    palette.ORANGE,
-    palette.GREEN,
-    palette.VERMILION,
-    palette.SKY,
-    palette.PURPLE,
-    palette.BLACK,
-    palette.GREY,
-)
 NEAREST = 1e-8
 """Smallest distance that a picture shows."""
 
@@ -33,25 +25,28 @@ Path = dict[str, Any]
 
 def draw_norms(axes: "Axes", paths: Mapping[str, Path], dtype: str) -> None:
     """Norms of the Jacobians over the distance to the nearest permutation, and which start at 0."""
-    for k, (name, path) in enumerate(paths.items()):
-        _curve(axes, path, path["norm"], COLOURS[k % len(COLOURS)], name)
+    looks = palette.looks(paths)
+    for name, path in paths.items():
+        _curve(axes, path, path["norm"], looks[name], name)
     if _any_seen(paths):
-        axes.set(xscale="log", yscale="log")
+        axis.logarithmic(axes, "x")
+        axis.logarithmic(axes)
     axes.set(xlabel=DISTANCE, ylabel=f"Frobenius norm of dH/d$\\theta$, {dtype}")
     dead = [name for name, p in paths.items() if not p["norm"][p["scale"] == 1].any()]
     if dead:
-        sentence = "exactly 0 at the start:\n" + "\n".join(dead)
-        axes.text(0.98, 0.03, sentence, transform=axes.transAxes, ha="right", fontsize="x-small")
+        sentence = "exactly 0 at the start: " + ", ".join(dead)
+        axes.set_title(fit_width(sentence, 2.4), fontsize=SMALL)
 
 
 def draw_ranks(axes: "Axes", paths: Mapping[str, Path]) -> None:
     """Ranks of the Jacobians over the same distance, below the dimension of the polytope."""
-    for k, path in enumerate(paths.values()):
+    looks = palette.looks(paths)
+    for k, (name, path) in enumerate(paths.items()):
         beside = path["rank"] + 0.06 * (k - len(paths) / 2)  # so that equal ranks show
-        _curve(axes, path, beside, COLOURS[k % len(COLOURS)], None)
+        _curve(axes, path, beside, looks[name], None)
         axes.axhline((path["d"][0] - 1) ** 2, color="0.5", lw=0.7, ls=":")
     if _any_seen(paths):
-        axes.set(xscale="log")
+        axis.logarithmic(axes, "x")
     axes.set(xlabel=DISTANCE, ylabel="rank of dH/d$\\theta$ (dotted: of the polytope)")
 
 
@@ -71,13 +66,13 @@ def paths_by_method(result: "pa.Table") -> dict[str, Path]:
     return {name: {c: v[at] for c, v in table.items()} for name, at in rows_of.items()}
 
 
-def _curve(axes: "Axes", path: Path, y: Array, colour: str, label: str | None) -> None:
+def _curve(axes: "Axes", path: Path, y: Array, look: palette.Look, label: str | None) -> None:
     """Over distances that are not too small to show; the start is a circle."""
     x = path["vertex_distance"]
     seen = _seen(path)
-    axes.plot(x[seen], y[seen], color=colour, lw=1.3, label=label)
+    axes.plot(x[seen], y[seen], color=look.colour, ls=look.dashes, lw=1.3, label=label)
     start = seen & (path["scale"] == 1)
-    axes.plot(x[start], y[start], "o", color=colour, ms=5)
+    axes.plot(x[start], y[start], "o", color=look.colour, ms=5)
 
 
 def _seen(path: Path) -> Array:
@@ -98,5 +93,7 @@ def draw_parts(axes: "Axes", path: Path) -> None:
         label = name.replace("_", " ")
         axes.plot(far, np.abs(path[name].astype(float)), dashes, color=colour, lw=1.3, label=label)
     axes.set(xscale="log", yscale="log", xlim=(NEAREST, 1.5), ylim=(NEAREST, 2))
+    axis.logarithmic(axes, "x")
+    axis.logarithmic(axes)
     axes.set(xlabel="1 - weight of the target permutation")
-    captions.legend(axes, loc="lower right")
+    captions.legend(axes)

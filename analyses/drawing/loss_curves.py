@@ -1,12 +1,13 @@
 """Loss curves of fits, cell by cell of a sweep, and the matrices that were learned."""
 
 import re
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.drawing import bands
+from birkhoff_cli.analyses.core import palette
+from birkhoff_cli.analyses.core.lettering import SMALL, fit_width
+from birkhoff_cli.analyses.drawing import axis, bands, captions, sweep_ends
 from birkhoff_cli.analyses.fitting.curves import convergence
 
 if TYPE_CHECKING:
@@ -15,89 +16,126 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-TITLE_WIDTH = 32
-"""Letters in a line above a panel."""
-
 PANELS = {
     "loss": "loss (mean square per element)",
     "kl": "Kullback-Leibler divergence (nat)",
-    "geodesic": "angle to the target, dashed: to the start (rad)",
+    "geodesic": "angle to the target, dotted: to the start (rad)",
 }
 
 
-def draw_cells(
-    figure: "Figure", columns: dict[str, Any], swept: list[str], colours: dict[str, str]
-) -> None:
-    """The losses of a sweep, a panel for every cell."""
+WIDTH = 8.3
+"""Of a picture in inches."""
+
+Looks = dict[str, palette.Look]
+"""Of the line of every method."""
+
+
+def draw_cells(figure: "Figure", columns: dict[str, Any], swept: list[str], looks: Looks) -> None:
+    """The losses of a sweep, a panel for every cell; and what they end at over what is swept."""
     numbers, first = np.unique(columns["cell"], return_index=True)
-    across = min(4, len(numbers))
-    down = -(-len(numbers) // across)
-    figure.set_size_inches(2.4 * across + 1.7, 2.2 * down + 0.4)
-    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    for axes in grid.ravel()[len(numbers) :]:
+    ends = sweep_ends.numbers(columns, swept, first)
+    panels = len(numbers) + (2 if ends else 0)
+    across = min(4, panels)
+    down = -(-panels // across)
+    figure.set_size_inches(WIDTH, 2.2 * down + 1.2)
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.ravel()[panels:]:
         axes.set_axis_off()
     for axes, number, row in zip(grid.flat, numbers, first, strict=False):
         mine = columns["cell"] == number
-        draw_panel(axes, {name: values[mine] for name, values in columns.items()}, "loss", colours)
+        draw_panel(axes, {name: values[mine] for name, values in columns.items()}, "loss", looks)
         said = (f"{name.removeprefix('swept_')} = {columns[name][row]}" for name in swept)
-        title = re.sub(r",(?=\S)", ", ", ", ".join(said).replace("_", " "))
-        axes.set_title(fill(title, TITLE_WIDTH, break_on_hyphens=False), fontsize="small")
-    for axes in grid.ravel()[max(0, len(numbers) - across) : len(numbers)]:
-        axes.tick_params(labelbottom=True)
-    figure.supxlabel("epoch", fontsize="medium")
-    figure.supylabel(PANELS["loss"], fontsize="medium")
+        words = re.sub(r",(?=\S)", ", ", ", ".join(said).replace("_", " "))
+        axes.set_title(fit_width(words, WIDTH / across - 0.6), fontsize=SMALL)
+        axes.set(xlabel="epoch", ylabel="loss" if axes in grid[:, 0] else "")
+    _share_losses(grid.ravel()[: len(numbers)])
+    if ends:
+        sweep_ends.draw(grid.ravel()[len(numbers) : panels], columns, swept[0], ends, looks)
 
 
-def draw_panel(axes: "Axes", columns: dict[str, Any], name: str, colours: dict[str, str]) -> None:
+def _share_losses(panels: Any) -> None:
+    """One scale of losses for all cells."""
+    limits = np.array([axes.get_ylim() for axes in panels])
+    low, high = limits[:, 0].min(), limits[:, 1].max()
+    for axes in panels:
+        axes.set_ylim(low, high)
+        axis.powers_of_ten(axes.yaxis, np.log10(low), np.log10(high))
+
+
+def draw_panel(axes: "Axes", columns: dict[str, Any], name: str, looks: Looks) -> None:
     """One column by epoch, a curve for every method; the floor of a loss."""
-    for label, colour in colours.items():
+    for label, look in looks.items():
         mine = columns["method"] == label
         if not mine.any():  # too large in this cell of a sweep, or swept are its own options
             continue
         part = {key: values[mine] for key, values in columns.items()}
-        _curve(axes, *_by_epoch(part, name), colour, name == "loss")
+        _curve(axes, *by_epoch(part, name), look, name == "loss")
         if name == "geodesic":
-            epoch, values = _by_epoch(part, "geodesic_start")
-            axes.plot(epoch, np.nanmean(values, axis=1), color=colour, lw=1.0, ls="--")
+            epoch, values = by_epoch(part, "geodesic_start")
+            axes.plot(epoch, np.nanmean(values, axis=1), color=look.colour, lw=0.8, ls=":")
     floor = columns["floor"].mean()
     if name == "loss" and floor > 0:
-        axes.axhline(floor, color="0.3", lw=0.9, ls="--")
-    axes.set(yscale="linear" if name == "geodesic" else "log")
+        axes.axhline(floor, color="0.3", lw=0.9, ls=FLOOR)
+    if name != "geodesic":
+        axis.logarithmic(axes)
     axes.set_xscale("symlog", linthresh=1, linscale=0.6)
     axes.set_xlim(0, None)
+    _mark_epochs(axes, float(columns["epoch"].max()))
 
 
-def _by_epoch(columns: dict[str, Any], name: str) -> tuple[Any, Any]:
+FLOOR: Any = (0, (4, 2))
+"""Dashes of the line at the floor."""
+
+
+def _mark_epochs(axes: "Axes", last: float) -> None:
+    """Ticks at 0, 1 and further powers of 10."""
+    powers = [10**k for k in range(int(np.log10(max(last, 1))) + 1)]
+    ticks = [0, *powers[:: 2 if len(powers) > 3 else 1]]
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def by_epoch(columns: dict[str, Any], name: str) -> tuple[Any, Any]:
     """The kept epochs and the values ``(epochs, targets)`` of one method."""
     epoch = np.unique(columns["epoch"])
     order = np.lexsort((columns["target"], columns["epoch"]))
     return epoch, columns[name][order].reshape(len(epoch), -1)
 
 
-def _curve(axes: "Axes", epoch: Any, values: Any, colour: str, mark: bool) -> None:
+def _curve(axes: "Axes", epoch: Any, values: Any, look: palette.Look, mark: bool) -> None:
     """The mean over targets, the middle 80 %, and a mark where the mean converges, if it does."""
     values = values[:, np.isfinite(values).all(0)]
     if not values.size:
         return
     mean = values.mean(1)
     low, high = np.quantile(values, (0.1, 0.9), axis=1)
-    bands.band(axes, epoch, low, high, colour, opacity=0.18)
-    axes.plot(epoch, mean, color=colour, lw=1.4)
+    bands.band(axes, epoch, low, high, look.colour, opacity=0.13)
+    axes.plot(epoch, mean, color=look.colour, ls=look.dashes, lw=1.4)
     converged = convergence(epoch, mean) if mark else None
     if converged is not None:
         at = np.searchsorted(epoch, converged)
-        axes.plot(converged, mean[at], color=colour, marker="o", ms=4.5, mec="white", mew=0.6)
+        edge: dict[str, Any] = {"ms": 5, "mec": "white", "mew": 0.6}
+        axes.plot(converged, mean[at], color=look.colour, marker=look.marker, **edge)
 
 
-def draw_legend(figure: "Figure", colours: dict[str, str], floor: bool) -> None:
-    """What colours and marks mean, beside all panels."""
+def draw_legend(figure: "Figure", looks: Looks, columns: dict[str, Any]) -> None:
+    """What colours, lines and marks mean, below all panels."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    lines = [Line2D([], [], color=colour, label=label) for label, colour in colours.items()]
-    lines.append(Line2D([], [], color="0.4", ls="", marker="o", ms=4.5, label="converged to 5 %"))
-    if floor:
-        lines.append(Line2D([], [], color="0.3", lw=0.9, ls="--", label="floor"))
-    figure.legend(handles=lines, loc="outside right center", fontsize="small", frameon=False)
+    lines: list[Any] = [
+        Line2D([], [], color=look.colour, ls=look.dashes, label=label)
+        for label, look in looks.items()
+    ]
+    targets = len(np.unique(columns["target"]))
+    if targets > 1:
+        lines.append(Patch(color="0.4", alpha=0.25, lw=0, label="10-90 % of the targets"))
+    mark = "from here within 5 % of its end"
+    lines.append(Line2D([], [], color="0.4", ls="", marker="o", ms=4.5, label=mark))
+    if columns["floor"].max() > 0:
+        lines.append(Line2D([], [], color="0.3", lw=0.9, ls=FLOOR, label="floor"))
+    heading = f"lines: mean over {targets} targets" if targets > 1 else None
+    captions.entries_below(figure, lines, heading)
 
 
 SHOWN = 8
@@ -117,5 +155,5 @@ def draw_matrices(result: "pa.Table", figure: "Figure", labels: list[str]) -> No
             image = axes.imshow(matrix, vmin=0, vmax=1, cmap="cividis")
         for axes in grid[k]:
             axes.set(xticks=[], yticks=[], frame_on=False)
-        grid[k, 0].set_title(label, fontsize="small", loc="left")
+        grid[k, 0].set_title(label, fontsize=SMALL, loc="left")
     figure.colorbar(image, ax=grid, label="entry")

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.drawing import palette
+from birkhoff_cli.analyses.core import palette
+from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.drawing import axis, captions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL = (4.0, 3.6)
-"""Size of a panel in inches."""
+PANEL, WIDTH = 4.0, 8.3
+"""Width of a panel, and of a row of them at most, in inches."""
 
 MARGIN = 1.5
 """Factor by which the axes go beyond the losses."""
@@ -35,7 +37,8 @@ def draw_pairs(figure: "Figure", columns: dict[str, Any], swept: Sequence[str] =
         swept: names of what was varied; a colour for every cell.
     """
     labels = list(dict.fromkeys(columns["method"]))
-    figure.set_size_inches(PANEL[0] * len(labels) + (1.3 if swept else 0.0), PANEL[1])
+    width = min(WIDTH, PANEL * len(labels))
+    figure.set_size_inches(width, width / len(labels) + (0.9 if swept else 0.3))
     panels = figure.subplots(1, len(labels), squeeze=False, sharex=True, sharey=True)[0]
     ends = np.array([columns["loss"], columns["loss_against"]])
     ends = ends[ends > 0]
@@ -46,18 +49,23 @@ def draw_pairs(figure: "Figure", columns: dict[str, Any], swept: Sequence[str] =
         axes.fill_between([low, high], [low, high], high, color=palette.GREEN, alpha=0.08, lw=0)
         axes.plot([low, high], [low, high], color="0.5", lw=0.8, ls="--")
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+        for side in (axes.xaxis, axes.yaxis):
+            axis.powers_of_ten(side, np.log10(low), np.log10(high))
         axes.set(xlabel=f"loss of {columns['against'][0]}", ylabel=f"loss of {label}")
-        ahead = f"shaded: {columns['against'][0]} is ahead"
-        note = f"{ahead}\nline: mean; dots: targets at the end\n+: floor"
-        axes.text(0.97, 0.04, note, transform=axes.transAxes, ha="right", fontsize="x-small")
+        axes.set_title(f"shaded: {columns['against'][0]} is ahead", fontsize=SMALL)
     if swept:
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside right center", fontsize="small", frameon=False)
+        captions.legend_below(figure, panels[0], NOTE)
+    else:
+        figure.supxlabel(NOTE, fontsize=SMALL)
+
+
+NOTE = "line: mean of the targets; dots: targets at the end; +: floor"
 
 
 def _draw_panel(axes: "Axes", columns: dict[str, Any], swept: Sequence[str]) -> None:
     cells = columns.get("cell", np.zeros(len(columns["epoch"]), int))
-    for cell, colour in zip(np.unique(cells), cycle(palette.CURVES), strict=False):
+    for cell, look in zip(np.unique(cells), cycle(palette.LOOKS), strict=False):
+        colour = look.colour
         rows = {k: v[cells == cell] for k, v in columns.items()}
         label = ", ".join(f"{name.removeprefix('swept_')} = {rows[name][0]}" for name in swept)
         epochs, where = np.unique(rows["epoch"], return_inverse=True)
@@ -66,7 +74,7 @@ def _draw_panel(axes: "Axes", columns: dict[str, Any], swept: Sequence[str]) -> 
         last = rows["epoch"] == epochs[-1]
         ends = (rows["loss_against"][last], rows["loss"][last])
         axes.scatter(*ends, color=colour, s=5, alpha=0.35, lw=0)
-        axes.plot(x, y, color=colour, lw=1.4, label=label.replace("_", " ") or None)
+        axes.plot(x, y, color=colour, ls=look.dashes, lw=1.4, label=label.replace("_", " ") or None)
         axes.plot(x[0], y[0], color=colour, marker="o", ms=3)
         floor = rows["floor"].mean()
         if floor > 0:

@@ -5,19 +5,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses import regions
+from birkhoff_cli.analyses.core.lettering import SMALL, fit_width
+from birkhoff_cli.analyses.core.palette import BLUE, VERMILION, looks
 from birkhoff_cli.analyses.drawing import axis, bands, captions, plane
-from birkhoff_cli.analyses.drawing.palette import CURVES
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-BINS, LEAST = 200, 1.05
+BINS, LEAST = 120, 1.05
 """Cells along the side of a picture, and half of that side unless points lie beyond."""
 
-COLUMN, ROW, TOGETHER = 2.9, 3.0, 4.4
-"""Inches of a model's column, of a row of panels, and of the lines of all models."""
+WIDTH, MARGIN = 8.3, 1.5
+"""Inches of the picture at most, and of what stands beside all columns."""
+
+COLUMN, TOGETHER = 2.6, 4.9
+"""Inches of a model's column at most, and of the height of the lines of all models."""
+
+MODELS = 5
+"""Columns at most; further models stand below."""
+
+AROUND = 0.55
+"""Inches above and below a panel."""
 
 ACROSS = 3
 """Panels of lines in a row."""
@@ -28,12 +39,53 @@ MATRICES = 2
 MAX_DOTS = 500
 """Points that are drawn one by one."""
 
+TICKS = (-1, 0, 1)
+
 Meta = dict[str, Any]
+Points = tuple[str, Meta, Any, Any]
+"""A kind of panel, the model, and real and imaginary parts of what it shows."""
 
 
-def reach(axes: "Axes", rows: "pa.Table", model: Meta) -> None:
-    """Eigenvalues within their region."""
-    _points(axes, rows["re"].to_numpy(), rows["im"].to_numpy())
+def draw_points(part: Any, points: list[list[Points]]) -> None:
+    """Rows of panels, a column for every model; one scale of colours and one square for all.
+
+    Args:
+        part: of a figure.
+        points: in rows.
+    """
+    panels = part.subplots(len(points), max(map(len, points)), squeeze=False)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    used = [
+        (axes, each)
+        for row, each_row in zip(panels, points, strict=True)
+        for axes, each in zip(row, each_row, strict=False)
+        if each[0] == "reach" or each[1]["d"] > 2
+    ]
+    counts = [
+        plane.counts(re, im, BINS, LEAST) if len(re) > MAX_DOTS else None
+        for _, (_, _, re, im) in used
+    ]
+    most = max((float(np.nanmax(c.number)) for c in counts if c is not None), default=1.0)
+    mesh = None
+    for (axes, (kind, model, re, im)), count in zip(used, counts, strict=True):
+        axes.set_axis_on()
+        (_reach if kind == "reach" else _projection)(axes, model)
+        upright = kind == "projection"
+        if count is not None:
+            mesh = plane.cells_of(axes, count, most, upright)
+        else:  # a dot of a cell's size would not be seen
+            x, y = (im, re) if upright else (re, im)
+            axes.scatter(x, y, s=7, lw=0, color=BLUE, zorder=plane.POINTS)
+        if axes not in panels[:, 0]:
+            axes.set(ylabel="")
+    _same_axes([axes for axes, _ in used], panels[:, 0])
+    if mesh is not None:
+        part.colorbar(mesh, ax=panels, label="points in a cell", shrink=0.8, aspect=30)
+
+
+def _reach(axes: "Axes", model: Meta) -> None:
+    """The region of the eigenvalues of a model."""
     plane.unit_circle(axes, color="0.45", lw=0.7, ls="--")
     region = regions.load(model["region"])(model["d"])
     if not region.style.is_unit_circle:
@@ -41,37 +93,44 @@ def reach(axes: "Axes", rows: "pa.Table", model: Meta) -> None:
     plane.name_eigenvalue_axes(axes)
     streams = f"d = {model['d']}"
     name = model["title"] if "d=" in model["title"] else f"{model['title']}, {streams}"
-    axes.set_title(name.replace("$", r"\$"), fontsize="small")
+    name = name.replace("$", r"\$")
+    axes.set_title(fit_width(name, COLUMN * 0.7), fontsize=SMALL)
 
 
-def _points(axes: "Axes", x: Any, y: Any) -> None:
-    """Dots as long as they are few; a dot of a cell's size would not be seen."""
-    if len(x) <= MAX_DOTS:
-        axes.scatter(x, y, s=7, lw=0, zorder=3)
-    else:
-        plane.density(axes, x, y, bins=BINS, least=LEAST)
-
-
-def projection(axes: "Axes", rows: "pa.Table", model: Meta) -> None:
-    """Projections onto the plane of the cycle, within the polygon; none of two streams."""
-    if model["d"] < 3:
-        axes.set_axis_off()
-        return
-    _points(axes, rows["im"].to_numpy(), rows["re"].to_numpy())
+def _projection(axes: "Axes", model: Meta) -> None:
+    """The polygon of projections onto the plane of the cycle."""
     polygon_re, polygon_im = Support("polygon", model["d"]).boundary()
     axes.plot(polygon_im, polygon_re, color="0.35", lw=0.8)
     if model["support"] and model["support"]["shape"] not in ("polygon", "plane"):
         support_re, support_im = Support(**model["support"]).boundary()
-        plane.outline(axes, support_im, support_re, width=1.1)
-    axes.set(xlabel="Im z, projection", ylabel="Re z, projection", aspect="equal")
+        plane.outline(axes, support_im, support_re, width=1.1, ls="-.")
+    axes.set(xlabel="Im z", ylabel="Re z, projection", aspect="equal")
 
 
-def same_axes(panels: Any) -> None:
-    """One square for the panels of a row, so that models can be compared."""
-    used = [axes for axes in panels if axes.axison]
-    limits = [abs(edge) for axes in used for edge in (*axes.get_xlim(), *axes.get_ylim())]
-    for axes in used:
+def _same_axes(panels: Any, first: Any) -> None:
+    """One square for all panels, so that models can be compared; ticks are named at the left."""
+    limits = [abs(edge) for axes in panels for edge in (*axes.get_xlim(), *axes.get_ylim())]
+    for axes in panels:
         axes.set(xlim=(-max(limits), max(limits)), ylim=(-max(limits), max(limits)))
+        axes.set(xticks=TICKS, yticks=TICKS)
+        if axes not in first:
+            axes.set(yticklabels=[])
+
+
+def legend_of_points(figure: "Figure") -> None:
+    """What the lines of both kinds of panels are."""
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], label=label, color=colour, lw=1, ls=dashes)
+        for label, colour, dashes in (
+            ("unit circle", "0.45", "--"),
+            ("region of the eigenvalues", VERMILION, "-"),
+            ("projections of doubly stochastic matrices", "0.35", "-"),
+            ("exact projections, if known", VERMILION, "-."),
+        )
+    ]
+    captions.entries_below(figure, lines)
 
 
 def means(part: Any, rows: "pa.Table", model: Meta, limit: float) -> None:
@@ -87,8 +146,8 @@ def means(part: Any, rows: "pa.Table", model: Meta, limit: float) -> None:
         axes.imshow(mean, cmap="RdBu", vmin=-limit, vmax=limit)
         head = f"composite of {model['sites']}" if place[0] == "composite" else f"layer {place[2]}"
         sums = mean.sum(0)
-        head += f"\ncolumn sums {sums.min():.2f} to {sums.max():.2f}"
-        axes.set_title(head, fontsize="xx-small")
+        head += f"\ncolumns {sums.min():.2f}-{sums.max():.2f}"
+        axes.set_title(head, fontsize=SMALL)
 
 
 class Together:
@@ -98,12 +157,13 @@ class Together:
         """Panels in two rows; the last holds the names."""
         self.panels = part.subplots(2, ACROSS).ravel()
         deep = [model["title"] for model in shown if model["depth"]]
-        self.colours = {name: CURVES[k % len(CURVES)] for k, name in enumerate(deep)}
+        self.looks = looks(deep)
         names = self.panels[-1]
-        for name, colour in self.colours.items():
-            names.plot([], [], color=colour, label=name.replace("$", r"\$"))
+        for name, look in self.looks.items():
+            style: dict[str, Any] = {"color": look.colour, "ls": look.dashes}
+            names.plot([], [], marker=look.marker, label=name.replace("$", r"\$"), **style)
         names.set_axis_off()
-        captions.legend(names, "median, 10 to 90 %", loc="center", frameon=False)
+        names.legend(loc="center", frameon=False, title="median, 10 to 90 %")
 
     def draw(self, rows: list[Meta]) -> None:
         """Row maxima, sums, norms and entries, of rows that are no points."""
@@ -128,22 +188,24 @@ class Together:
         self._entries(entries, rows)
 
     def _bands(self, axes: "Axes", rows: list[Meta], x: str, **where: Any) -> None:
-        for name, colour in self.colours.items():
+        for name, look in self.looks.items():
             own = [r for r in rows if r["model"] == name and where.items() <= r.items()]
             own.sort(key=lambda row: row[x])
             at, low, middle, high = (
                 np.array([np.nan if r[k] is None else r[k] for r in own], float)
                 for k in (x, "p10", "p50", "p90")
             )
-            bands.band(axes, at, low, high, colour, bands.RANGE)
-            marker = "." if len(at) <= axis.MAX_LINEAR_DEPTH else ""
-            axes.plot(at, middle, color=colour, lw=1.2, marker=marker, ms=3)
+            bands.band(axes, at, low, high, look.colour, bands.RANGE)
+            marker = look.marker if len(at) <= axis.MAX_MARKED_DEPTH else ""
+            style: dict[str, Any] = {"color": look.colour, "ls": look.dashes, "marker": marker}
+            axes.plot(at, middle, lw=1.2, ms=3, **style)
 
     def _entries(self, axes: "Axes", rows: list[Meta]) -> None:
         """The distribution of the entries of all sites."""
-        for name, colour in self.colours.items():
+        for name, look in self.looks.items():
             where = {"model": name, "panel": "entries", "kind": "site"}
             own = [row for row in rows if where.items() <= row.items()]
             edges, share = ([row[k] for row in own] for k in ("entry", "value"))
-            axes.plot(edges, share, color=colour, lw=1, marker=".", ms=2)
-        axes.set(xlabel="entry", ylabel="share of entries in 1/128", yscale="log")
+            axes.plot(edges, share, color=look.colour, ls=look.dashes, lw=1)
+        axes.set(xlabel="entry", ylabel="share of entries in 1/128")
+        axis.logarithmic(axes)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.palette import BLUE, GREEN, LOOKS, ORANGE
 from birkhoff_cli.analyses.drawing import axis, captions
-from birkhoff_cli.analyses.drawing.palette import BLUE, CURVES, GREEN, ORANGE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,24 +53,23 @@ def _formats(rows: Rows) -> list[str]:
 
 def draw_distances(axes: "Axes", rows: Rows) -> None:
     """Mean distance to the unrounded matrix over depth: a colour for a format, dashes for what."""
-    for format, colour in zip(_formats(rows), CURVES, strict=False):
+    for format, look in zip(_formats(rows), LOOKS, strict=False):
         for part in _parts(rows):
             mean = np.maximum(rows[part, format, "distance"]["mean"], FLOOR)
             label = format if part == _parts(rows)[0] else None
             style: dict[str, Any] = {
                 "ls": STYLES[part][0],
-                "color": colour,
+                "color": look.colour,
                 "lw": 1.2,
-                "marker": ".",
-                "ms": 4,
+                "marker": look.marker,
+                "ms": 3,
             }
             axes.plot(np.arange(len(mean)), mean, label=label, **style)
-    axes.set(yscale="log", ylabel="mean distance to the unrounded matrix")
+    axes.set(ylabel="mean distance to the unrounded matrix")
+    axis.logarithmic(axes)
     axis.depth(axes, min_n_ticks=1)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.35)  # room for the legend
     lines = ", ".join(f"{STYLES[part][1]}: {part}" for part in _parts(rows))
-    captions.legend(axes, lines, ncols=4, loc="upper center")
+    captions.legend(axes, lines)
 
 
 def draw_composite(axes: "Axes", rows: Rows) -> None:
@@ -84,8 +83,9 @@ def draw_composite(axes: "Axes", rows: Rows) -> None:
         _dots(axes, part, sums, {"label": f"{part}: |sum - 1|"})
         _dots(axes, part, apart, {"label": f"{part}: distance", "mfc": "none"})
     _by_format(axes, rows)
-    axes.set(xscale="log", xlabel=f"composite: largest, at least {FLOOR:g}")
-    captions.legend(axes, ncols=2, loc="upper center")
+    axes.set(xlabel=f"composite: largest, at least {FLOOR:g}")
+    axis.logarithmic(axes, "x")
+    captions.legend(axes)
 
 
 def draw_losses(axes: "Axes", rows: Rows) -> None:
@@ -96,7 +96,7 @@ def draw_losses(axes: "Axes", rows: Rows) -> None:
         _dots(axes, part, found, {"label": part})
     _by_format(axes, rows)
     axes.set(xlabel="mean loss of the next token [nat]")
-    captions.legend(axes, loc="upper center", ncols=2)
+    captions.legend(axes)
 
 
 def _dots(axes: "Axes", part: str, values: Any, more: dict[str, Any]) -> None:
@@ -107,6 +107,6 @@ def _dots(axes: "Axes", part: str, values: Any, more: dict[str, Any]) -> None:
 
 def _by_format(axes: "Axes", rows: Rows) -> None:
     names = _formats(rows)
-    axes.set_yticks(np.arange(len(names))[::-1], names, fontsize="x-small")
-    axes.set_ylim(-0.5, 1.3 * len(names))  # room for the legend
+    axes.set_yticks(np.arange(len(names))[::-1], names)
+    axes.set_ylim(-0.5, len(names) - 0.5)
     axes.grid(axis="y", color="0.9", lw=0.6)

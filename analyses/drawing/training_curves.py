@@ -1,11 +1,12 @@
 """Training runs by step: a panel for every quantity, or for every run with its layers."""
 
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.drawing import axis, bands, palette
+from birkhoff_cli.analyses.core import palette
+from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.drawing import axis, bands, captions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,9 @@ PANELS = {
     "gradient_norm": "gradient norm",
     "jitter": "jitter of the gradient norm",
 }
+WIDTH = 8.3
+"""Of a picture in inches at most."""
+
 WIDE = 20
 """Ratio of the largest to the smallest number beyond which an axis is logarithmic."""
 
@@ -29,27 +33,28 @@ MANY = 300
 def draw_runs(figure: "Figure", columns: dict[str, Any]) -> None:
     """A colour for every name: one line, or the mean and the range of several runs."""
     shown = [name for name in PANELS if np.isfinite(columns[name]).any()] or ["loss"]
-    figure.set_size_inches(3.2 * len(shown) + 1.4, 3.2)
+    figure.set_size_inches(min(WIDTH, 3.2 * len(shown) + 1.4), 3.7)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    colours = dict(zip(dict.fromkeys(columns["name"]), cycle(palette.CURVES), strict=False))
+    looks = palette.looks(dict.fromkeys(columns["name"]))
     for axes, quantity in zip(panels, shown, strict=True):
-        for name, colour in colours.items():
+        for name, look in looks.items():
             mine = columns["name"] == name
             part = {key: values[mine] for key, values in columns.items()}
-            _draw_name(axes, part, quantity, colour, name)
+            _draw_name(axes, part, quantity, look, name)
         _scale(axes, columns[quantity])
         axes.set(ylabel=PANELS[quantity])
         axis.steps(axes)
         axis.integers(axes.xaxis)
     handles = {h.get_label(): h for axes in panels for h in axes.get_lines()}
     legend = [h for label, h in handles.items() if not str(label).startswith("_")]
-    figure.legend(handles=legend, loc="outside right center", fontsize="small", frameon=False)
+    captions.entries_below(figure, legend)
 
 
 def _draw_name(
-    axes: "Axes", columns: dict[str, Any], quantity: str, colour: str, name: str
+    axes: "Axes", columns: dict[str, Any], quantity: str, look: palette.Look, name: str
 ) -> None:
     """The runs of one name."""
+    colour = look.colour
     runs = [_by_step(columns, run, quantity) for run in np.unique(columns["run"])]
     runs = [(step, values) for step, values in runs if len(step)]
     if quantity == "loss":
@@ -69,7 +74,7 @@ def _draw_name(
         bands.band(axes, step, stacked.min(0), stacked.max(0), colour, opacity=0.25)
     label = _text(name) if len(runs) == 1 else f"{_text(name)}, {len(runs)} runs"
     width = 1.3 if len(step) <= MANY else 0.8
-    axes.plot(*_thinned(step, mean), color=colour, lw=width, label=label)
+    axes.plot(*_thinned(step, mean), color=colour, ls=look.dashes, lw=width, label=label)
 
 
 def _text(name: str) -> str:
@@ -104,7 +109,7 @@ def _scale(axes: "Axes", values: Any) -> None:
     """By logarithms where positive numbers span a wide range."""
     known = values[np.isfinite(values)]
     if known.size and known.min() > 0 and known.max() > WIDE * known.min():
-        axes.set_yscale("log")
+        axis.logarithmic(axes)
 
 
 def draw_layers(figure: "Figure", columns: dict[str, Any]) -> None:
@@ -112,17 +117,17 @@ def draw_layers(figure: "Figure", columns: dict[str, Any]) -> None:
     runs, first = np.unique(columns["run"], return_index=True)
     across = min(4, len(runs))
     down = -(-len(runs) // across)
-    figure.set_size_inches(2.8 * across + 1.2, 2.6 * down + 0.3)
+    figure.set_size_inches(min(WIDTH, 2.8 * across + 1.2), 2.6 * down + 0.6)
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     last = max(int(columns["layer"].max(initial=0)), 1)
-    colours = palette.scale(0, last)
+    colours = palette.numbers(0, last)
     for axes, run, row in zip(panels.flat, runs, first, strict=False):
         mine = columns["run"] == run
         for layer in np.unique(columns["layer"][mine]):
             here = mine & (columns["layer"] == layer)
             line = _thinned(columns["step"][here], columns["gradient_norm"][here])
             axes.plot(*line, color=colours.to_rgba(layer), lw=0.8)
-        axes.set_title(_text(columns["name"][row]), fontsize="small")
+        axes.set_title(_text(columns["name"][row]), fontsize=SMALL)
         axes.set_yscale("log")
         axis.steps(axes)
         axis.integers(axes.xaxis)

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.drawing import axis, bands, captions, palette
-from birkhoff_cli.analyses.drawing.palette import BLUE
+from birkhoff_cli.analyses.core import palette
+from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.core.palette import BLUE
+from birkhoff_cli.analyses.drawing import axis, bands, captions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +26,7 @@ def draw_depth(figure: "SubFigure", result: "pa.Table") -> None:
     left, middle, right = figure.subplots(1, 3)
     first = _first_of_site(result)
     steps = np.unique(_step(result))
-    colours = palette.scale(steps[0], steps[-1])
+    colours = palette.numbers(steps[0], steps[-1])
     for axes, name in ((left, "alpha_1"), (middle, "entropy")):
         _over_depth(axes, result, first, name, colours if len(steps) > 1 else None)
     terms = _count_terms(result, first)
@@ -80,14 +82,14 @@ def draw_permutations(figure: "SubFigure", result: "pa.Table") -> None:
     if not rows:
         panels[0].axis("off")
         return
-    figure.suptitle("heaviest permutations beside the identity", fontsize="small")
+    figure.suptitle("heaviest permutations beside the identity", fontsize=SMALL)
     for axes, site in zip(panels, sites[chosen], strict=True):
         row = max((r for r in rows if r["site"] == site), key=lambda r: r["weight"])
         perm = row["permutation"]
         matrix = np.equal.outer(perm, range(len(perm)))
         axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1.3)
         of = "" if row["factor"] is None else f", factor {row['factor']}"
-        axes.set_title(f"site {site}{of}\n{row['weight']:.3g}", fontsize="x-small")
+        axes.set_title(f"site {site}{of}\n{row['weight']:.3g}", fontsize=SMALL)
         axes.set(xticks=[], yticks=[])
 
 

@@ -12,6 +12,7 @@ from birkhoff_cli.analyses.core.parameterization import Parameterization, requir
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.fitting import floors
 from birkhoff_cli.analyses.fitting.data import Data
+from birkhoff_cli.analyses.fitting.descent import Plan
 from birkhoff_cli.analyses.fitting.objective import Objective, entries
 from birkhoff_cli.analyses.geometry import polytope
 from birkhoff_cli.analyses.geometry.distances import frobenius, rotations
@@ -124,3 +125,27 @@ def _orthostochastic(goals: Array) -> Array:
     r = rotations(goals)
     r[~(frobenius(r * r, goals) <= ROUNDING)] = np.nan
     return r
+
+
+def title_of_fit(
+    targets: int, origin: str | None, d: int, kind: str, data: Data, readout: str, plan: Plan
+) -> str:
+    """What is fitted to what, and how; options with words only if they are not the usual ones.
+
+    Args:
+        targets: how many.
+        origin: the file that they are from, or what they are drawn from.
+        d: number of streams.
+        kind: of the objective.
+        data: what streams carry.
+        readout: what is seen of them.
+        plan: how parameters descend.
+    """
+    parts = [f"{targets:,} targets" + (f" of {origin}" if origin else ""), f"d = {d}"]
+    parts += ["entry by entry"] if kind == "entries" else [f"noise {data.noise:g}"]
+    parts += [f"sparsity {data.sparsity:g}"] if data.sparsity else []
+    parts += [f"projector noise {data.projector_noise:g}"] if data.projector_noise else []
+    parts += [f"{data.features} features"] if data.features != Data().features else []
+    parts += [f"{readout} read-out"] if readout != "none" else []
+    parts += [f"start {plan.start}"] if plan.start != "init" else []
+    return ", ".join([*parts, f"{plan.optimizer} at rate {plan.rate:g}"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.palette import GREEN
 from birkhoff_cli.analyses.geometry import curves, farey, pair_curve, polygons
 from birkhoff_cli.analyses.geometry.region import Region, Style, Window
 
@@ -25,7 +26,7 @@ class DoublyStochastic(Region):
     """The union of polygons; for d = 5, and what a pair of permutations adds."""
 
     stochastic = True
-    style = Style("doubly stochastic", "-", "#009e73", "#c9ebe0", is_unit_circle=False)
+    style = Style("doubly stochastic", "-", GREEN, "#c9ebe0", is_unit_circle=False)
 
     @property
     def proven(self) -> str:

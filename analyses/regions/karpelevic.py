@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.palette import BLUE
 from birkhoff_cli.analyses.core.parameterization import require
 from birkhoff_cli.analyses.geometry import curves, farey, polygons
 from birkhoff_cli.analyses.geometry.region import Region, Style
@@ -55,7 +56,7 @@ class Karpelevic(Region):
         "and tA + (1 - t) 1 p^T every point inside"
     )
     stochastic = True
-    style = Style("Karpelevic", "-", "#0072b2", "#d3e6f3", is_unit_circle=False)
+    style = Style("Karpelevic", "-", BLUE, "#d3e6f3", is_unit_circle=False)
 
     @property
     def breaks(self) -> Array:

@@ -9,6 +9,7 @@ Source: Perfect & Mirsky, Monatsh. Math. 69 (1965) 35-57; Levick, Pereira & Krib
 from dataclasses import dataclass
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.palette import VERMILION
 from birkhoff_cli.analyses.geometry import polygons
 from birkhoff_cli.analyses.geometry.region import Region, Style
 
@@ -18,7 +19,7 @@ class PerfectMirsky(Region):
     """The union of polygons."""
 
     stochastic = True
-    style = Style("Perfect-Mirsky", "--", "#d55e00", "#fbe9dc", is_unit_circle=False)
+    style = Style("Perfect-Mirsky", "--", VERMILION, "#fbe9dc", is_unit_circle=False)
 
     @property
     def proven(self) -> str:

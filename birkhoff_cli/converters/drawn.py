@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from birkhoff_cli import methods, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.ensemble import Sampler
@@ -177,7 +179,21 @@ class OptionalSampler(Converter):
         own = {name: text for name, text in spec.options.items() if name not in how}
         method = dataclasses.replace(spec, options=own).build(streams(request, d))
         scale = None if how["scale"] is None else values.read(float, how["scale"], f"{text}: scale")
-        return lambda n, rng: method.draw(n, rng, how["draw"], scale)
+        return Targets(method, how["draw"], scale, text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """Draws from a method, and the words that asked for them."""
+
+    method: Parameterization
+    draw: str | None
+    scale: float | None
+    words: str
+
+    def __call__(self, n: int, rng: np.random.Generator) -> Any:
+        """Matrices ``(n, d, d)``."""
+        return self.method.draw(n, rng, self.draw, self.scale)
 
 
 class DrawnMatrices(Method):
