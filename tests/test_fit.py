@@ -350,7 +350,7 @@ def test_a_method_that_is_in_one_cell_of_a_sweep_alone_is_drawn():
     whole = whole.add_column(0, "s", pa.array(np.repeat([1, 2], len(cells[0]))))
     figure = Figure(layout="constrained")
     fit.draw_sweep(whole.add_column(0, "cell", number), figure)
-    assert [len(axes.collections) for axes in figure.axes] == [1, 1]
+    assert [len(axes.collections) for axes in figure.axes[:2]] == [1, 1]
 
 
 @pytest.mark.parametrize(
