@@ -33,6 +33,7 @@ from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.titles import title_of_series
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import captions, degeneration_panels
+from birkhoff_cli.analyses.sites import nearest
 from birkhoff_cli.analyses.sites.step import QUANTITIES, Step
 from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Verdict
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
@@ -88,6 +89,7 @@ SCHEMA = (
         "int64",
         "matrices with a negative entry or a row of zeros, left out of effective_streams",
     ),
+    nearest.COLUMN,
     column("verdict", "string", "what the matrices of the site are; null for d = 1", nullable=True),
     column("step_row_max_p10", "float64", f"10th percentile {ROW} at any site of the step"),
     column("step_row_max_p50", "float64", f"median {ROW} at any site of the step"),
@@ -106,6 +108,7 @@ SUMMARY = (
     SITES,
     SAMPLES,
     *NUMBERS,
+    nearest.DOMINANT,
     quantity(
         "verdicts",
         "how many sites have which verdict",
@@ -186,7 +189,8 @@ class _Degeneration(Series):
 def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
     """The numbers of one step; NaN is not known."""
     verdicts = numbers["verdicts"]
-    known = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in numbers.items()}
+    kept = {k: v for k, v in numbers.items() if k != "nearest"}
+    known = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in kept.items()}
     return {
         "step": trace.step,
         "d": trace.d,
@@ -194,6 +198,7 @@ def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
         "samples": trace.samples,
         **known,
         "threshold": NEAR * sqrt(trace.d - 1),
+        nearest.DOMINANT.name: nearest.rows_of(numbers["nearest"]),
         "verdicts": [
             {"verdict": word, "sites": verdicts.count(word)}
             for word in dict.fromkeys(verdicts)
@@ -203,14 +208,15 @@ def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
 
 
 def answer(summary: Summary) -> str:
-    """Whether the matrices mix, from their distances to I and to J/d."""
+    """Whether the matrices mix, by their distances to I and J/d, and what they are nearest to."""
     if summary["verdict"] is None:
         return "A single stream has nothing to mix with."
     words = capitalise(WORDS[summary["verdict"]])
     near, far = short(summary["identity_distance"]), short(summary["barycenter_distance"])
     apart = short(sqrt(summary["d"] - 1))
     return (
-        f"{words}: on average they are {near} from I and {far} from J/d, which are {apart} apart."
+        f"{words}: on average they are {near} from I and {far} from J/d, which are {apart} apart"
+        f"{nearest.phrase(summary)}."
     )
 
 

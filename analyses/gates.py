@@ -130,7 +130,7 @@ NUMBERS = (
         )
         for word, _, does in _WORDS
     ),
-    quantity("threshold", "share below which a stream does not count: 0.05/d", range=SHARE),
+    quantity("never_threshold", "share below which a stream does not count: 0.05/d", range=SHARE),
     quantity("read_total", "mean over sites of the sum of H_pre"),
     quantity("written_total", "mean over sites of the sum of H_post"),
     quantity("last_gain_mean", "mean over sites of h_pre . h_post of the site before"),
@@ -208,7 +208,7 @@ def _headline(trace: MixingTrace, numbers: Summary) -> dict[str, Any]:
             for end, of in (("min", np.min), ("max", np.max))
         },
         **{f"streams_never_{w}": _never(s, least) for w, s in zip(words, shares, strict=True)},
-        "threshold": least,
+        "never_threshold": least,
         "read_total": _over(numbers["totals"][0]),
         "written_total": _over(numbers["totals"][1]),
         **{f"{name}_mean": _over(numbers[name]) for name in LAST},

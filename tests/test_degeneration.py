@@ -13,6 +13,7 @@ from birkhoff_cli.analyses import degeneration, sinkhorn
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry.assignment import (
+    heaviest_permutations,
     least_assignment,
     permutation_distance,
     squared_distances,
@@ -311,3 +312,44 @@ def test_logits_beyond_the_iterations_are_saturated():
     assert (found["verdict"], found["saturated"]) == ("saturated", [model.sites[1].name])
     unknown = degeneration.run((replace(model, map=None, theta=None),))
     assert "saturated" not in unknown.table["verdict"].to_pylist()  # sums may be as they please
+
+
+# the permutation that is nearest
+
+TWO_SITES = (Site(0, "attn", "a"), Site(0, "mlp", "b"))
+
+
+@pytest.mark.parametrize("d", [2, 4, 6, 7])
+def test_the_nearest_permutation_is_that_of_the_mean_matrix(d, rng):
+    """By comparing distances to all of them, or for d = 7 to the one that was put in."""
+    perms = (
+        np.array(list(permutations(range(d))))
+        if d < 7
+        else rng.permuted(np.tile(np.arange(d), (50, 1)), axis=1)
+    )
+    chosen = perms[[1 % len(perms), -1]]
+    h = 0.6 * np.eye(d)[chosen] + 0.4 * rng.dirichlet(np.ones(d), (5, 2, d))
+    found = degeneration.run((in_memory(h, TWO_SITES, "test"),))
+    vertices = np.eye(d)[perms]
+    for site in range(2):
+        distances = np.square(h[:, site].mean(0) - vertices).sum((1, 2))
+        nearest = " ".join(map(str, perms[distances.argmin()]))
+        assert found.table["dominant_permutation"].to_pylist()[site] == nearest
+    rows = found.summary["dominant_permutations"]
+    assert sum(row["sites"] for row in rows) == 2
+    assert {tuple(row["permutation"]) for row in rows} == {tuple(p) for p in chosen.tolist()}
+
+
+def test_of_several_permutations_as_near_the_first_is_named():
+    result = degeneration.run((in_memory(np.full((3, 1, 4, 4), 0.25), TWO_SITES[:1], "test"),))
+    assert result.table["dominant_permutation"].to_pylist() == ["0 1 2 3"]
+    assert "the nearest permutation is I at 1 of 1 site." in result.answer
+    swap = np.eye(3)[[1, 0, 2]][None, None]
+    other = degeneration.run((in_memory(swap, TWO_SITES[:1], "test"),))
+    assert "is (1, 0, 2) at 1 of 1 site." in other.answer
+
+
+@pytest.mark.parametrize("d", [3, 7])
+def test_a_mean_that_is_not_finite_is_near_to_none(d):
+    h = np.stack([np.eye(d)[::-1], np.full((d, d), np.inf)])
+    assert heaviest_permutations(h) == [tuple(range(d))[::-1], None]

@@ -254,7 +254,7 @@ def test_streams_that_are_never_read_are_named():
     rows[0, :, 1] = [0, 1, 0.02, 0]  # 0.0196
     rows[0, 1, 1, 0] = 1  # written once
     summary = gates.run((trace_of(rows),)).summary
-    assert summary["threshold"] == 0.0125
+    assert summary["never_threshold"] == 0.0125
     assert summary["streams_never_read"] == [3] and summary["streams_never_written"] == [3]
     rows[0, :, 0] = [1, 1, 0.01, 0]
     assert gates.run((trace_of(rows),)).summary["streams_never_read"] == [2, 3]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from birkhoff_cli import members
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.command import Subcommand
 from birkhoff_cli.summaries import answer, declared, with_answer
+from birkhoff_cli.testing import stand_ins
 from conftest import ROOT
 
 FEW = ("-n", "6")
@@ -36,6 +38,7 @@ RUNS = {
     "diff": [("h.npy", "h.npy"), ("h.npy", "--against", "identity")],
     "distance": [("h.npy", "h.npy")],
     "fit": [("--method", "go-mhc", "--d", "3", *FIT)],
+    "gates": [("model.pt",), MODELS],
     "gradients": [("--method", "mhc-lite", "--d", "3", "--points", "2", *FEW)],
     "heatmap": [(*GO, "--layers", "2"), STEPS],
     "inspect": [("model.pt",), MODELS],
@@ -57,11 +60,12 @@ RUNS = {
     ],
     "trace": [STEPS],
     "train": [("--method", "mhc", "--layers", "1", "--updates", "1", "--width", "8", "-o", "run")],
+    "weights": [("model.pt",), ("--method", "averaged-go-mhc", *FEW), ("be-hc",)],
     "verify": [("h.npy", *GRADIENT), ("h.npy", "--against", "h.npy")],
 }
 """Small calls of every command that give all of its keys, between them."""
 
-TORCH = ("similarity", "train", "complexity", "quantise")
+TORCH = ("similarity", "train", "complexity", "quantise", "weights")
 
 ROUNDING = 1e-6
 """Of a cosine in float32."""
@@ -82,6 +86,8 @@ def folder(tmp_path_factory):
         shutil.copy(examples / "mhc" / name, path)
         (path / "steps").mkdir(exist_ok=True)
         shutil.copy(examples / "mhc" / name, path / "steps")
+    for step in (1, 2) if find_spec("torch") else ():
+        stand_ins.write(path / "be-hc" / f"ckpt_{step}.pt", stand_ins.Sizes())
     shutil.copy(examples / "mhc-lite.pt", path / "model.pt")
     shutil.copy(examples / "val.bin", path)
     sweep = ("--sweep", "s=1,2", "--engine", "1", "-o", "shard.parquet")

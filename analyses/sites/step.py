@@ -11,11 +11,14 @@ from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.core.trace import site_columns
+from birkhoff_cli.analyses.geometry.assignment import heaviest_permutations
 from birkhoff_cli.analyses.sites.mixing import MEANS, as_lanes, measure_mixing, row_maxima
+from birkhoff_cli.analyses.sites.nearest import word_of
 from birkhoff_cli.analyses.sites.verdict import Numbers, judge
 from birkhoff_cli.analyses.statistics.distributions import Distributions
 from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.ranges import Ranges
+from birkhoff_cli.analyses.statistics.tree import Tree
 
 BANDS = ("row_max_p10", "row_max_p50", "row_max_p90")
 UNKNOWN = ("mass", "effective_streams")
@@ -82,6 +85,7 @@ class _Statistics(Statistics):
         self.means = Moments(len(MEANS) * sites)
         self.entries = Ranges(sites)
         self.sum_errors = Moments(sites)
+        self.matrices = Tree[Array](np.add)
 
 
 class Step(Fold[_Statistics, Array]):
@@ -115,6 +119,8 @@ class Step(Fold[_Statistics, Array]):
             h = block.astype(np.float64, copy=False)
             off = [np.abs(h.sum(axis) - 1).max(-1) for axis in (-1, -2)]
             state.sum_errors.add(number, np.maximum(*off).T)
+        with np.errstate(over="ignore"):
+            state.matrices.add(number, block.sum(0, dtype=np.float64))
         state.means.add(number, means.reshape(-1, n))
         state.row_max.add(number, row_max.reshape(sites, -1))
         return {}
@@ -122,15 +128,19 @@ class Step(Fold[_Statistics, Array]):
     def finish(self, state: _Statistics) -> tuple[Iterable[Columns], Summary]:
         """A row for every site, and the numbers of all sites together."""
         sites, together = self._sites(state), self._together(state)
+        with np.errstate(invalid="ignore"):
+            nearest = heaviest_permutations(np.asarray(state.matrices.total()) / self.trace.samples)
         rows = {
             "step": self.trace.step,
             **site_columns(self.trace.sites),
             **sites,
+            "dominant_permutation": np.array([*map(word_of, nearest)], object),
             "verdict": judge(sites, self.trace.d, self._sum_errors(state)),
             **{f"step_{name}": together[name] for name in (*BANDS, "diagonal_fraction")},
         }
         verdicts = rows["verdict"].tolist()
-        return (rows,), {"step": self.trace.step, **together, "verdicts": verdicts}
+        numbers = {**together, "nearest": nearest, "verdicts": verdicts}
+        return (rows,), {"step": self.trace.step, **numbers}
 
     def _sites(self, state: _Statistics) -> Numbers:
         """Numbers of every site."""
