@@ -3,7 +3,6 @@
 from types import ModuleType
 
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.entry_points import require_module
 from birkhoff_cli.analyses.core.errors import UsageError
 
 PACKAGES = ("birkhoff_cli.analyses", "birkhoff_cli.commands")
@@ -37,18 +36,11 @@ def module_of(name: str) -> ModuleType:
     """Import a command.
 
     Raises:
-        UsageError: there is none of that name, or its file has no ``run``.
-        Unusable: another package brings it, and it cannot be used.
+        UsageError: there is none of that name.
+        Unusable: it cannot be used.
     """
-    package = package_of(name)
-    module = package and discover.member(package, name)
-    if package and (entry := discover.guest(package, name)):
-        require_module(entry, module, WORDS)
-    if not isinstance(module, ModuleType) or not hasattr(module, "run"):
-        known = {n: discover.headline(p, n) for n, p in packages().items() if n != name}
+    if (package := package_of(name)) is None:
+        known = {n: discover.headline(p, n) for n, p in packages().items()}
         raise UsageError(discover.unknown(name, known, "commands", known))
+    module: ModuleType = discover.member(package, name)
     return module
-
-
-WORDS = ("run", "SCHEMA", "EXAMPLES")
-"""What the module of a command defines."""

@@ -1,4 +1,4 @@
-"""What other installed packages bring, and whether it can be used."""
+"""What other installed packages bring, and whether it can be used; and which methods cannot."""
 
 import hashlib
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 from birkhoff_cli import members, methods, named_class
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.entry_points import Unusable
+from birkhoff_cli.analyses.core.entry_points import HOUSE, Unusable
 from birkhoff_cli.checkpoints import _one
 from birkhoff_cli.options import Text
 
@@ -23,7 +23,10 @@ LOADERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
 
 
 def members_of_others() -> Iterator[dict[str, Any]]:
-    """One row for every entry point of ours; imports it to say whether it can be used."""
+    """One row for every entry point of ours; imports it to say whether it can be used.
+
+    And one for every method of the house that cannot be used.
+    """
     for folder, (kind, load) in LOADERS.items():
         own = {e: _state(load, name) for name, e in discover.guests(folder).items()}
         taken = {e: f"not used: {owner} has that name" for e, owner in discover.hidden(folder)}
@@ -32,6 +35,20 @@ def members_of_others() -> Iterator[dict[str, Any]]:
                 **{"member": entry.name, "kind": kind, "package": entry.distribution},
                 **{"module": entry.value, "state": state},
             }
+    yield from _broken_methods()
+
+
+def _broken_methods() -> Iterator[dict[str, Any]]:
+    folder = parameterizations.__name__
+    for name in discover.house(folder):
+        if (state := _state(parameterizations.load, name)) != READY:
+            yield {
+                **{"member": name, "kind": "method", "package": HOUSE},
+                **{"module": discover.entry(folder, name).value, "state": state},
+            }
+
+
+READY = "ready"
 
 
 def _state(load: Callable[[str], Any], name: str) -> str:
@@ -39,7 +56,9 @@ def _state(load: Callable[[str], Any], name: str) -> str:
         load(name)
     except Unusable as error:
         return f"cannot be used: {error.reason}"
-    return "ready"
+    except ModuleNotFoundError as error:
+        return f"cannot be used: {error}"
+    return READY
 
 
 def origin(package: str, name: str) -> str:

@@ -2,7 +2,9 @@
 
 import ast
 import dataclasses
+import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -134,6 +136,31 @@ def test_engines_name_no_method_and_try_no_attribute(file):
         assert name != "getattr" or len(call.args) == 2, f"line {call.lineno}: getattr"
 
 
+BASES = {"Parameterization", "Region", "Drawn"}
+"""Classes that an engine or an analysis meets in several forms, each of which knows itself."""
+
+DOORS = ("analyses/core/arguments.py", "analyses/core/models.py")
+"""Where what a caller in Python hands over becomes one of them."""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [f for f in FILES if relative(f).startswith("analyses/") and relative(f) not in DOORS],
+    ids=relative,
+)
+def test_no_engine_and_no_analysis_asks_what_class_a_member_is_of(file):
+    """What differs between members is asked of them; a fact has a default in their base class."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        asked: list[ast.AST] = []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            asked = list(ast.walk(node.args[1]))
+        if isinstance(node, ast.MatchClass):
+            asked = [node.cls]
+        names = {n.id for n in asked if isinstance(n, ast.Name)}
+        assert not names & BASES, f"{ast.unparse(node)} switches on a class"
+        assert not (isinstance(node, ast.Attribute) and node.attr == "__class__"), "__class__"
+
+
 @pytest.mark.parametrize("name", parameterizations.names())
 def test_a_file_is_one_method(name):
     module = discover.member(parameterizations.__name__, name)
@@ -234,10 +261,115 @@ def test_a_file_that_is_no_member_fails_no_command_of_a_user(tmp_path):
         done = birkhoff(*words)
         assert done.returncode == 0, done.stderr
         assert "vocabulary" not in done.stdout
-    for words in (("stray",), ("sample", "--method", "stray"), ("_vocabulary",)):
+    for words in (("stray",), ("sample", "--method", "stray")):
         done = birkhoff(*words)
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-        assert "is not among the" in done.stderr
+        assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+        assert ".stray) cannot be used: " in done.stderr and "begin its name with _" in done.stderr
+    done = birkhoff("_vocabulary")
+    assert done.returncode == 2 and "is not among the" in done.stderr
+
+
+LITERALS = {
+    "birkhoff_cli.checkpoints": ("MARKS", "CONTAINERS"),
+    "birkhoff_cli.checkpoints.architectures": ("ARCHITECTURES",),
+    "birkhoff_cli.containers": ("MAGIC",),
+    "birkhoff_cli.tables": ("MAGIC",),
+    "birkhoff_cli.recording.libraries": ("ATTRIBUTES",),
+}
+"""What is read of a file before it is imported."""
+
+
+@pytest.mark.parametrize("package", LITERALS)
+def test_what_is_read_without_an_import_is_a_literal_on_one_line(package):
+    for name in discover.members(package):
+        module = importlib.import_module(f"{package}.{name.replace('-', '_')}")
+        for word in LITERALS[package]:
+            own = vars(module).get(word)
+            assert discover.constant(package, name, word) == own, (
+                f"{module.__file__}: {word} is no literal on one line, and is not seen"
+            )
+
+
+BROKEN = {
+    "torn": '"""Does not end.\n',
+    "lame": '"""Divides by zero."""\n\n1 / 0\n',
+    "leaving": '"""A script."""\n\nraise SystemExit(3)\n',
+    "astray": '"""Asks for what is not there."""\n\nfrom birkhoff_cli.analyses import nowhere\n',
+    "typo": '"""Asks for a library that nobody has."""\n\nimport torhc\n',
+}
+"""Files that cannot be imported, each in its own way."""
+
+MUTE = '''"""A method that says nothing of its cost."""
+
+from birkhoff_cli.analyses.core.parameterization import Parameterization
+
+
+class Mute(Parameterization):
+    """All but flops."""
+
+    exact = frozenset()
+    parameters = 1
+
+    def __call__(self, theta):
+        return theta
+
+    def initial(self):
+        return 0
+'''
+UNSEEN = '"""Marks that are no literal."""\n\nMARKS = tuple(".h_res".split())\n'
+FOLDERS = (*CONTRACTS, "birkhoff_cli.tables", "birkhoff_cli.analyses.regions")
+
+
+def test_a_broken_member_is_a_sentence_where_it_is_named_and_no_hindrance_elsewhere(tmp_path):
+    shutil.copytree(ROOT / "birkhoff_cli", tmp_path / "birkhoff_cli")
+    for package in FOLDERS:
+        folder = tmp_path / package.replace(".", "/")
+        for name, text in BROKEN.items():
+            (folder / f"{name}.py").write_text(text)
+    methods_folder, checkpoints = (
+        tmp_path / f"birkhoff_cli/{name}" for name in ("analyses/parameterizations", "checkpoints")
+    )
+    (methods_folder / "mute.py").write_text(MUTE)
+    (checkpoints / "unseen.py").write_text(UNSEEN)
+    (checkpoints / "half.py").write_text('"""Half a format."""\n\nMARKS = ("hc", ".")\n')
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def birkhoff(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "birkhoff_cli", *words],
+            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
+        )
+
+    np.save(tmp_path / "h.npy", np.eye(3))
+    for words in (
+        ("--help",),
+        ("spectrum", "--help"),
+        ("methods", "--json"),
+        ("spectrum", "h.npy", "-q", "-o", "h.csv"),
+        ("inspect", ROOT / "examples" / "hc.pt", "--json"),
+        ("region", "--d", "3"),
+        ("report", "h.npy", "-o", "h.html"),
+    ):
+        done = birkhoff(*words)
+        assert done.returncode == 0, (words, done.stderr)
+        if words[0] == "methods":
+            said = {row["member"]: row["state"] for row in json.loads(done.stdout)["packages"]}
+            assert said.keys() == {*BROKEN, "mute"}
+            assert said["mute"].endswith("Mute does not define flops")
+        if words[0] == "inspect":
+            assert "half) cannot be used: it defines no claims and no read" in done.stderr
+    for words in (
+        *((name,) for name in BROKEN if name != "typo"),
+        ("lame", "--help"),
+        *(("sample", "--method", name) for name in ("torn", "mute")),
+        ("region", "--kind", "lame"),
+    ):
+        done = birkhoff(*words)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1), words
+        assert f"'{words[-1] if len(words) > 2 else words[0]}' (" in done.stderr
+        assert "; mend or begin its name with _" in done.stderr
+    done = birkhoff("typo")
+    assert done.returncode == 4 and "needs torhc, which is not installed" in done.stderr
 
 
 @pytest.mark.parametrize(

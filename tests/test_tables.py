@@ -67,7 +67,7 @@ def read(format, data):
 @pytest.mark.parametrize("name", discover.members("birkhoff_cli.tables"))
 def test_a_file_defines_one_format(name):
     module = discover.member("birkhoff_cli.tables", name)
-    member = tables.member_of(module)
+    member = discover.class_in(module, tables.TableFormat)
     assert member, f"tables/{name}.py defines no TableFormat; give it a name that begins with _"
     assert member().name == name and member.suffixes
     assert all(s == s.lower() and s.startswith(".") for s in member.suffixes)

@@ -2,22 +2,27 @@
 
 Installed packages may bring more, by entry points; they are listed and asked for like the others.
 Where two have one name, that of the house is meant, and then the first package's.
+
+A member that cannot be used is refused with a sentence where it is asked for by name, and passed
+over where all are asked for; one of the house fails a test, too.
 """
 
 import difflib
-import importlib
 import importlib.util
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from abc import ABCMeta
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeVar
 
 from birkhoff_cli.analyses.core import entry_points
-from birkhoff_cli.analyses.core.entry_points import Entry
+from birkhoff_cli.analyses.core.entry_points import DEFINES, HOUSE, Entry, Unusable, require_module
 from birkhoff_cli.analyses.core.errors import UsageError
+
+T = TypeVar("T")
 
 
 def members(package: str) -> tuple[str, ...]:
@@ -94,7 +99,8 @@ def headline(package: str, name: str) -> str:
 def constant(package: str, name: str, constant: str) -> Any:
     """A literal that a member assigns on one line, read without importing it; None if it has none.
 
-    What is known of a member before it is imported: some cost more to import than to ask.
+    What is known of a member before it is imported: some cost more to import than to ask. An
+    assignment that is no literal is a fault of the member, which a test of members finds.
     """
     import ast  # takes longer than --help may
 
@@ -105,9 +111,21 @@ def constant(package: str, name: str, constant: str) -> Any:
     try:
         return ast.literal_eval(assignment[1]) if assignment else None
     except (SyntaxError, ValueError):
-        if guest(package, name) is None:
-            raise
-        return None  # a package's own fault, which `birkhoff_cli.testing` finds
+        return None
+
+
+def entry(package: str, name: str) -> Entry:
+    """Where a member is.
+
+    Raises:
+        UsageError: ``package`` has none of that name; the nearest one is named.
+    """
+    if brought := guest(package, name):
+        return brought
+    if name not in house(package):
+        known = {other: headline(package, other) for other in members(package)}
+        raise UsageError(unknown(name, known, package.rpartition(".")[2], known))
+    return Entry(name, f"{package}.{name.replace('-', '_')}", "", HOUSE)
 
 
 def member(package: str, name: str) -> Any:
@@ -115,15 +133,65 @@ def member(package: str, name: str) -> Any:
 
     Raises:
         UsageError: ``package`` has none of that name; the nearest one is named.
-        Unsupported: another package brings it, and it cannot be imported.
+        Unusable: it cannot be imported, or does not define what its folder's members do.
     """
-    if entry := guest(package, name):
-        return entry.load()
-    if name not in house(package):
-        what = package.rpartition(".")[2]
-        known = {other: headline(package, other) for other in members(package)}
-        raise UsageError(unknown(name, known, what, known))
-    return importlib.import_module(f"{package}.{name.replace('-', '_')}")
+    own = entry(package, name)
+    loaded = own.load()
+    if package in DEFINES:
+        require_module(own, loaded, DEFINES[package])
+    return loaded
+
+
+def subclass(package: str, name: str, base: type) -> Any:
+    """Import one member that is a class, or a module which defines one.
+
+    Args:
+        package: the folder.
+        name: of the member.
+        base: what members there are derived from.
+
+    Raises:
+        UsageError: ``package`` has none of that name; the nearest one is named.
+        Unusable: it cannot be imported, is no such class, or does not define all that is abstract.
+    """
+    loaded = member(package, name)
+    if isinstance(loaded, ModuleType):
+        loaded = class_in(loaded, base) or loaded
+    if fault := fault_of(loaded, base):
+        raise entry(package, name).refusal(fault)
+    return loaded
+
+
+def class_in(module: ModuleType, base: type) -> type | None:
+    """The subclass of ``base`` that a module itself defines."""
+    classes = (c for c in vars(module).values() if isinstance(c, type))
+    own = (c for c in classes if c.__module__ == module.__name__)
+    return next((c for c in own if issubclass(c, base)), None)
+
+
+def fault_of(member: Any, base: type) -> str:
+    """Why something is no subclass of ``base`` that can be made; empty if it is one."""
+    if not isinstance(member, type):
+        return f"is of type {type(member).__name__}, and no class derived from {base.__name__}"
+    if not issubclass(member, base):
+        return f"the class {member.__name__} is not derived from {base.__name__}"
+    lacking = sorted(member.__abstractmethods__) if isinstance(member, ABCMeta) else []
+    return f"{member.__name__} does not define {', '.join(lacking)}" if lacking else ""
+
+
+def usable(package: str, load: Callable[[str], T]) -> Iterator[tuple[str, T]]:
+    """Every member that can be used, by name; others are passed over.
+
+    Args:
+        package: the folder.
+        load: loads one by name; it may ask for more than `member` does.
+    """
+    for name in members(package):
+        try:
+            loaded = load(name)
+        except (Unusable, ModuleNotFoundError):
+            continue
+        yield name, loaded
 
 
 def unknown(

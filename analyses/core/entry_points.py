@@ -1,7 +1,7 @@
-"""Members that other installed packages bring, found by the entry points of their distributions.
+"""Members, and what cannot be used of them; those of other packages are found by entry points.
 
 An entry point names a module, or a class in one: ``theirs = "package.theirs"``. Nothing of a
-package is imported before its member is used.
+package is imported before its member is used. A file of the house is an entry like the others.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 
 GROUPS = {
     "birkhoff_cli.analyses.parameterizations": "birkhoff.methods",
@@ -25,12 +25,23 @@ GROUPS = {
 }
 """Entry point group of the members of a folder; other folders have members of the house only."""
 
+DEFINES = {
+    "birkhoff_cli.analyses": ("run", "SCHEMA", "EXAMPLES"),
+    "birkhoff_cli.commands": ("run", "SCHEMA", "EXAMPLES"),
+    "birkhoff_cli.checkpoints": ("MARKS", "claims", "read"),
+    "birkhoff_cli.recording.libraries": ("ATTRIBUTES", "owns", "attach", "feed"),
+}
+"""What a module defines that is a member of a folder."""
+
+HOUSE = "birkhoff"
+"""Whose the files of our own folders are."""
+
 MARK = b"birkhoff."
 """What the file of a distribution's entry points holds if one of them is of a group of ours."""
 
 
 class Unusable(Unsupported):
-    """A member of another package that cannot be imported, or is none.
+    """A member that cannot be imported, or is none.
 
     Attributes:
         reason: the fact alone.
@@ -38,22 +49,24 @@ class Unusable(Unsupported):
 
     def __init__(self, entry: "Entry", reason: str) -> None:
         """Say whose it is, what is wrong and what to do."""
+        whose, todo = f" of {entry.distribution}", f"uninstall {entry.distribution.split()[0]}"
+        if entry.distribution == HOUSE:
+            whose, todo = "", "begin its name with _"
         super().__init__(
-            f"'{entry.name}' of {entry.distribution} ({entry.value}) cannot be used: {reason}; "
-            f"mend or uninstall {entry.distribution.split()[0]}"
+            f"'{entry.name}'{whose} ({entry.value}) cannot be used: {reason}; mend or {todo}"
         )
         self.reason = reason
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry point.
+    """One member, as an entry point names it.
 
     Attributes:
         name: of the member, as it is typed.
         module: where it is.
         attribute: the class; empty if the module is the member.
-        distribution: name and version of the package that brings it.
+        distribution: name and version of the package that brings it; `HOUSE` for a file here.
     """
 
     name: str
@@ -89,6 +102,8 @@ class Entry:
             module = importlib.import_module(self.module)
             return getattr(module, self.attribute) if self.attribute else module
         except (Exception, SystemExit) as error:  # code of others fails in any way at all
+            if self.distribution == HOUSE and _is_of_installation(error):
+                raise
             raise self.refusal(one_line(error)) from error
 
     def refusal(self, reason: str) -> "Unusable":
@@ -103,6 +118,15 @@ class Entry:
         return loaded is not None and vars(loaded).get(self.attribute) is cls
 
 
+def _is_of_installation(error: BaseException) -> bool:
+    """Whether a file of the house is sound, and a library or memory is missing."""
+    if isinstance(error, ModuleNotFoundError):
+        return str(error.name).partition(".")[0] != "birkhoff_cli"
+    if isinstance(error, ImportError):
+        return not str(error).startswith("cannot import name")
+    return isinstance(error, BirkhoffError | MemoryError)
+
+
 def require_module(entry: Entry, member: Any, names: Collection[str]) -> None:
     """Hold that a member is a module which defines what every member of its kind does.
 
@@ -110,7 +134,7 @@ def require_module(entry: Entry, member: Any, names: Collection[str]) -> None:
         Unusable: naming what is not there.
     """
     if not isinstance(member, ModuleType):
-        raise entry.refusal("the entry point names no module")
+        raise entry.refusal("it is no module")
     if lacking := [name for name in names if name not in vars(member)]:
         raise entry.refusal(f"it defines no {' and no '.join(lacking)}")
 

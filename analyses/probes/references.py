@@ -28,10 +28,10 @@ def region_for(method: Parameterization) -> Region:
     return DoublyStochastic(method.d)
 
 
-def factor_region(source: Parameterization) -> Region | None:
+def factor_region(method: Parameterization) -> Region | None:
     """That of the largest factor of a Kronecker product, in which go-mHC's B.1 puts its spectrum.
 
     Products of eigenvalues leave it for every factor larger than 2 (docs/mathematics.md 5.6).
     """
-    sides = source.factor_sides if isinstance(source, Parameterization) else ()
+    sides = method.factor_sides
     return DoublyStochastic(max(sides)) if len(sides) > 1 else None

@@ -4,8 +4,6 @@ A member is a subclass of `birkhoff_cli.analyses.geometry.region.Region`, which 
 to say: boundary, distances, what is proven, and its style in a picture.
 """
 
-import inspect
-
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.geometry.region import Region
 
@@ -25,7 +23,7 @@ def load(name: str) -> type[Region]:
 
     Raises:
         UsageError: there is no such region; the nearest name is given.
+        Unusable: its file cannot be imported, or defines no whole region.
     """
-    module = discover.member(__name__, name.replace(" ", "-"))
-    classes = (c for _, c in inspect.getmembers(module, inspect.isclass))
-    return next(c for c in classes if c.__module__ == module.__name__ and issubclass(c, Region))
+    region: type[Region] = discover.subclass(__name__, name.replace(" ", "-"), Region)
+    return region

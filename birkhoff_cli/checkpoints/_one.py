@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.entry_points import one_line, require_module
+from birkhoff_cli.analyses.core.entry_points import one_line
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 
 if TYPE_CHECKING:
@@ -22,12 +22,9 @@ def load(name: str) -> Any:
     """The module of a format.
 
     Raises:
-        Unusable: another package brings it, and it cannot be used.
+        Unusable: it cannot be used.
     """
-    module = discover.member(PACKAGE, name)
-    if entry := discover.guest(PACKAGE, name):
-        require_module(entry, module, ("MARKS", "claims", "read"))
-    return module
+    return discover.member(PACKAGE, name)
 
 
 def claims_of(name: str, store: "NamedStore") -> set[str]:

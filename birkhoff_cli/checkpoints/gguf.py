@@ -149,7 +149,7 @@ def _kind(store: NamedStore, keys: Mapping[str, Any]) -> ModuleType:
     known = {
         word: member
         for member in discover.members(package)
-        for word in discover.constant(package, member, "ARCHITECTURES")
+        for word in discover.constant(package, member, "ARCHITECTURES") or ()
     }
     if name in known:
         found: ModuleType = discover.member(package, known[name])

@@ -89,14 +89,11 @@ def run(
 
 
 def _analyses(request: Request) -> Iterator[tuple[str, ModuleType]]:
-    names = discover.members("birkhoff_cli.analyses")
+    modules = dict(discover.usable("birkhoff_cli.analyses", members.module_of))
     tokens = inputs_of(request).inputs.kind == "tokens"
-    for name in sorted(names, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
-        try:
-            module = members.module_of(name)
-        except BirkhoffError:  # of another package: birkhoff methods says what is wrong
-            continue
-        if hasattr(module, "run") and hasattr(module, "draw") and _fits(module, tokens):
+    for name in sorted(modules, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
+        module = modules[name]
+        if hasattr(module, "draw") and _fits(module, tokens):
             yield name, module
 
 

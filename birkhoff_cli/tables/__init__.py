@@ -5,10 +5,8 @@ Nothing is used before it is checked: pages against their checksums, buffers by 
 every column's type before its values.
 """
 
-import inspect
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from birkhoff_cli.analyses.core import discover
@@ -34,16 +32,13 @@ ROWS = 1 << 16
 
 @cache
 def formats() -> tuple[TableFormat, ...]:
-    """Every format, in order of names; a file that defines none is passed over."""
-    modules = (discover.member(__name__, name) for name in discover.members(__name__))
-    return tuple(member() for module in modules if (member := member_of(module)))
+    """Every format that can be used, in order of names."""
+    return tuple(cls() for _, cls in discover.usable(__name__, _class_of))
 
 
-def member_of(module: ModuleType) -> type[TableFormat] | None:
-    """The format that a file defines; None if it defines none."""
-    classes = (c for _, c in inspect.getmembers(module, inspect.isclass))
-    own = (c for c in classes if c.__module__ == module.__name__)
-    return next((c for c in own if issubclass(c, TableFormat)), None)
+def _class_of(name: str) -> type[TableFormat]:
+    format: type[TableFormat] = discover.subclass(__name__, name, TableFormat)
+    return format
 
 
 def names() -> tuple[str, ...]:
