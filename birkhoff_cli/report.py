@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import layout, summaries
-from birkhoff_cli.analyses.core.quantities import by_name
+from birkhoff_cli.analyses.core.quantities import STEP, by_name, steps_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.files import STDOUT, writing
 from birkhoff_cli.text import escape, finite, is_rows, plain, word
@@ -63,12 +63,15 @@ def _page(
             if invocation.verbose
             else _numbers(summary, invocation, width)
         )
-        yield from _lists(summary, width)
+        yield from _lists(summary, width, every=invocation.table)
     if rows is not None:
         yield from _block("rows", rows.headings, rows.cells, width, "-o FILE has every column")
         if rows.more:
             yield f"{rows.more:,} more rows; -o FILE has them all"
 
+
+STEPS = steps_of(()).name
+"""Key of the rows of a series."""
 
 EXACT = 5e-7
 """Distance from 1 that six digits do not show."""
@@ -120,14 +123,31 @@ MAX_ACROSS = 8
 """Rows that are shown as columns, where they have more keys than this."""
 
 
-def _lists(summary: Summary, width: int | None) -> Iterator[str]:
-    """A table for every list of rows, without what is null in all of them."""
+MAX_STEPS = 8
+"""Checkpoints of a series that a table shows, the first and the last among them."""
+
+
+def _lists(summary: Summary, width: int | None, every: bool) -> Iterator[str]:
+    """A table for every list of rows, without what is null in all of them.
+
+    Args:
+        summary: the headline numbers.
+        width: letters in a line.
+        every: whether long series are shown whole.
+    """
     for title, rows in summary.items():
         if not is_rows(rows) or not rows:
             continue
         keys = [
             k for k in dict.fromkeys(k for row in rows for k in row) if _varies(k, rows, summary)
         ]
+        count, is_series = len(rows), title == STEPS
+        if is_series and keys == [STEP.name]:
+            ends = f"{word(rows[0][STEP.name])} to {word(rows[-1][STEP.name])}"
+            yield from ("", f"steps {ends}: {count} checkpoints, alike in every number")
+            continue
+        if is_series and count > MAX_STEPS and not every:
+            rows = [rows[round(k * (count - 1) / (MAX_STEPS - 1))] for k in range(MAX_STEPS)]
         cells = [[word(row.get(key)) for key in keys] for row in rows]
         heads = list(map(_head, keys))
         if len(keys) > MAX_ACROSS and len(rows) <= MAX_ACROSS:
@@ -140,6 +160,8 @@ def _lists(summary: Summary, width: int | None) -> Iterator[str]:
                 yield from ("", _head(title), *across.lines)
                 continue
         yield from _block(_head(title), heads, cells, width, "--json has every key")
+        if len(rows) < count:
+            yield layout.wrap(f"{len(rows)} of {count} steps; --json has all of them", width)
 
 
 def _rest(cells: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
@@ -149,7 +171,7 @@ def _rest(cells: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
 def _varies(key: str, rows: Sequence[Mapping[str, Any]], summary: Summary) -> bool:
     """Whether a key of rows says more than the summary above them."""
     values = [row.get(key) for row in rows]
-    if all(value is None for value in values):
+    if all(value is None or is_rows(value) for value in values):
         return False
     return not (len(rows) > 1 and key in summary and all(v == summary[key] for v in values))
 

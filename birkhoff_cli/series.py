@@ -50,8 +50,14 @@ def _in(path: Path) -> list[Path]:
         return [Path(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
     members = first_parts(entry for entry in entries if _is_member(entry))
+    members = members or [entry for entry in entries if _is_array_of_a_step(entry)]
     whole = any(entry.name.endswith(".index.json") for entry in entries)
     return members if len(members) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
+
+
+def _is_array_of_a_step(entry: Path) -> bool:
+    """A file of an array whose name says a training step."""
+    return entry.suffix == ".npy" and step_in_name(entry.stem) is not None and entry.is_file()
 
 
 def _is_member(entry: Path) -> bool:

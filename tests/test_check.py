@@ -83,3 +83,33 @@ def test_narrow_tensors_are_a_failure(mixing):
     result = check.run(narrow, fail_on="narrow")
     assert result.finish()["dtype"] == "bfloat16, float32"
     assert "narrow, on which --fail-on" in result.failed()
+
+
+FAMILIES = ("gomhc_toy_s1", "kromhc_n4", "mhclite_hc_n4", "mhclite_mhc_n4", "tb_mhc_tau1")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_is_true_of_what_the_models_own_code_applied(family, checkpoints, birkhoff):
+    """Numbers and verdicts by numpy, of the matrices that were recorded beside the checkpoint."""
+    folder = checkpoints / family
+    with np.load(folder / "truth.npz") as truth:
+        h = truth["H_static"].astype(float)
+    d, sites = h.shape[-1], len(h)
+    name = next((n for n in ("ckpt.pt", "model.pt") if (folder / n).exists()), "")
+    done = birkhoff("check", folder / name, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    whole = birkhoff("inspect", folder / name, "--json")
+    assert told["d"] == d and told["sites"] == json.loads(whole.stdout)["sites"] >= sites
+    if told["sites"] > sites:  # a clone alone keeps the truth of the first sites only
+        return
+    product = np.eye(d)
+    for matrix in h:
+        product = matrix @ product
+    off = max(np.abs(product.sum(axis) - 1).max() for axis in (0, 1))
+    each = max(np.abs(h.sum(axis) - 1).max() for axis in (1, 2))
+    assert told["composite_error_max"] == pytest.approx(off, rel=1e-3, abs=1e-5)
+    assert told["sum_error_max"] == pytest.approx(each, rel=1e-3, abs=1e-6)
+    near = np.linalg.norm(h - np.eye(d), axis=(1, 2)).mean() <= told["threshold"]
+    assert (told["verdict"] == "identity-degenerate") is bool(near)
+    assert (told["drift"] == "drifts") is bool(off > told["drift_threshold"])

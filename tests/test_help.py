@@ -100,6 +100,36 @@ def complete(*words):
     return done.stdout.split()
 
 
+def complete_in_zsh(*words):
+    """What zsh is offered: names, each perhaps with a sentence behind a colon."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "_BIRKHOFF_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": " ".join(["birkhoff", *words]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "birkhoff_cli"], env=environment, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "words, offered",
+    [
+        (["spectrum", "--method", "orth"], "orthostochastic"),
+        (["spectrum", "--method", "go-mhc", "--draw", "h"], "haar"),
+        (["region", "--kind", "k"], "karpelevic"),
+        (["spectrum", "--inputs", "ga"], "gaussian"),
+        (["fit", "--sampler", "orth"], "orthostochastic"),
+        (["spectrum", "--method", "go-mhc", "--sweep", "sca"], "scale="),
+    ],
+)
+def test_zsh_completes_values_too(words, offered):
+    assert offered in complete_in_zsh(*words)
+
+
 SWEPT = ["s=", "samples=", "scale=", "seed=", "sequences=", "set=", "starts="]
 
 

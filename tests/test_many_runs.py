@@ -12,6 +12,7 @@ from birkhoff_cli.analyses.core import overview
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.app import app
+from birkhoff_cli.report import MAX_STEPS
 from test_summaries import RUNS, STEPS, folder  # noqa: F401 (a fixture)
 
 COUNT = 60
@@ -41,10 +42,29 @@ def test_sixty_checkpoints_are_a_readable_table_and_one_picture(name, sixty, bir
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("At step 600, the last of 60 checkpoints: ")
-    steps = [line for line in lines[lines.index("steps") :] if line[:4].strip().isdigit()]
-    assert [int(line.split()[0]) for line in steps[:COUNT]] == [10 * k for k in range(1, 61)]
+    rows = [line.split()[0] for line in lines[lines.index("steps") :] if line[:4].strip().isdigit()]
+    steps = [*map(int, rows)]
+    assert len(steps) == MAX_STEPS and steps == sorted(steps) and len(lines) <= 60
+    assert (steps[0], steps[-1]) == (10, 600)
+    assert f"{MAX_STEPS} of 60 steps; --json has all of them" in lines
     if plot:
         assert 400 < height((tmp_path / "many.png").read_bytes()) < 4000
+
+
+@pytest.mark.parametrize("flags, count", [((), 8), (("--table",), 60)])
+def test_table_shows_every_step(flags, count, sixty, birkhoff):
+    done = birkhoff("check", *sorted(sixty.glob("*.npy")), *flags, env={"COLUMNS": "80"})
+    lines = done.stdout.splitlines()
+    block = lines[lines.index("steps") :]
+    block = block[: block.index("")] if "" in block else block
+    assert sum(line[:4].strip().isdigit() for line in block) == count
+
+
+def test_checkpoints_that_are_alike_are_one_line(birkhoff, tmp_path):
+    for step in (1, 2, 3):
+        np.save(tmp_path / f"ckpt_{step}.npy", np.eye(4))
+    done = birkhoff("spectrum", ".", env={"COLUMNS": "80"})
+    assert "steps 1 to 3: 3 checkpoints, alike in every number" in done.stdout.splitlines()
 
 
 class Here:

@@ -202,3 +202,14 @@ def test_a_path_that_no_file_can_have_is_one_line(words, birkhoff, tmp_path):
         done = birkhoff(*words, path)
         assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
         assert path in done.stderr
+
+
+def test_a_folder_of_arrays_named_by_their_steps_is_a_series(birkhoff, tmp_path):
+    (tmp_path / "run").mkdir()
+    for step in (100, 20):
+        np.save(tmp_path / "run" / f"ckpt_{step}.npy", np.eye(4))
+    (tmp_path / "run" / "notes.txt").write_text("of the run")
+    np.save(tmp_path / "run" / "z.npy", np.eye(4))
+    done = birkhoff("spectrum", "run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["step"] for row in json.loads(done.stdout)["steps"]] == [20, 100]

@@ -217,7 +217,7 @@ def _by_headline(word: str, known: Mapping[str, str]) -> list[str]:
         return []
     stem = re.escape(word.lower().removesuffix("s"))
     found = {n: re.search(rf"\b{stem}s?\b", line.lower()) for n, line in known.items()}
-    return [n for _, n in sorted((m.start(), n) for n, m in found.items() if m)]
+    return [n for _, n in sorted((m.start() > 0, n) for n, m in found.items() if m)]
 
 
 LEAST = 4
