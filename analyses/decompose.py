@@ -5,6 +5,15 @@ doubly stochastic matrix, which is H itself if H is doubly stochastic, as a mixt
 permutations (Birkhoff-von Neumann); one row for every term. With --method also the distance to
 the matrices which that method can reach, an upper bound: the best of --starts descents.
 
+With --method and without a path the matrices are -n targets, uniform on the polytope of --d: exact
+up to d = 4, by hit-and-run beyond. share_reached is the share of its volume that the method reaches
+within --tolerance, with its binomial standard error; descents that miss make it too small.
+
+--cover also looks for the doubly stochastic matrix that is farthest from what the method reaches.
+Where that is convex (mixtures of fixed permutations) it is a permutation, and all are tried up to
+d = 6: cover_proven. Else it is the best of a few ascents, a lower bound on the covering radius as
+far as descents find what is nearest.
+
 Distances are Frobenius norms.
 
 Source: Birkhoff, Univ. Nac. Tucuman Rev. A 5 (1946) 147-151.
@@ -30,15 +39,20 @@ from birkhoff_cli.analyses.core.quantities import (
 )
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.sentences import short
+from birkhoff_cli.analyses.core.sentences import share, short
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.titles import title
-from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns, site_schema
+from birkhoff_cli.analyses.core.trace import MixingTrace, Targets, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import axis, captions, distance_curves, term_bars
 from birkhoff_cli.analyses.geometry.decomposition import terms_bound
 from birkhoff_cli.analyses.geometry.image import Image
 from birkhoff_cli.analyses.geometry.nearest import Numbers, measure_distances
 from birkhoff_cli.analyses.geometry.projection import LARGEST
+from birkhoff_cli.analyses.probes.reached import (
+    COVERED,
+    REACHED,
+    summarise_image,
+)
 from birkhoff_cli.analyses.statistics.extremes import ENTRY_MIN, SUM_ERRORS
 
 if TYPE_CHECKING:
@@ -49,6 +63,7 @@ EXAMPLES = (
     "birkhoff decompose matrices.npy -o terms.parquet --plot terms.png",
     "birkhoff decompose out/ckpt.pt --json",
     "birkhoff decompose - --method go-mhc --s 2 < matrices.parquet",
+    "birkhoff decompose --method be-hc --basis-seed 1 --d 3 -n 100 --cover",
 )
 
 SCHEMA = (
@@ -110,12 +125,8 @@ SUMMARY = (
         good="near 0",
     ),
     METHOD,
-    quantity(
-        "image_distance_max",
-        "upper bound on the largest distance to what --method reaches",
-        range=AT_LEAST_0,
-        good="near 0",
-    ),
+    *REACHED,
+    *COVERED,
 )
 
 STEP, BLOCK = 2000, 64 << 20
@@ -123,44 +134,58 @@ STEP, BLOCK = 2000, 64 << 20
 
 @analysis
 def run(
-    trace: MixingTrace,
+    trace: Targets,
     *,
     method: Parameterization | None = None,
     starts: Annotated[
         int, "descents per matrix towards the image of --method", With("method")
     ] = 32,
+    tolerance: Annotated[
+        float, "distance up to which a matrix is reached by --method", With("method")
+    ] = 1e-6,
+    cover: Annotated[
+        bool, "look for the matrix that is farthest from the image", With("method")
+    ] = False,
     seed: Seed = 0,
 ) -> Result:
     """Decompose every matrix, and measure how far it is from what.
 
     Args:
-        trace: the matrices.
+        trace: the matrices; targets that are drawn if nothing else is said.
         method: a parameterization of the same d, to measure the distance to its image.
         starts: descents for every matrix; more of them find lower minima.
+        tolerance: distance up to which a matrix is reached.
+        cover: whether to look for the farthest matrix.
         seed: of the places where the descents start.
 
     Returns:
         A row for every matrix and term. The summary has ``matrices``, ``d``, ``terms_max`` (at
         most (d-1)^2 + 1), ``row_error_max``, ``column_error_max``, ``entry_min`` and the largest
-        distances; ``image_distance_max`` only with a method.
+        distances; only with a method ``share_reached`` with its ``tolerance`` and error, and
+        ``distance_p50``, ``distance_p90``, ``distance_max`` of the distances to its image.
 
     Raises:
         UsageError: a method of another d, or starts below 1.
         BadInput: an entry so large that 1 is lost beside it.
     """
     require(starts >= 1, f"--starts {starts}", "at least 1")
+    require(0 < tolerance < np.inf, f"--tolerance {tolerance:g}", "a number above 0")
     d = trace.d
     if method is not None:
         require(method.d == d, f"--d {method.d} for {d} x {d} matrices", f"{d}, or no --d")
     _refuse_large(trace)
-    image = None if method is None else Image(method, starts, generator(seed))
+    rng = generator(seed)
+    image = None if method is None else Image(method, starts, rng)
     count = trace.samples * len(trace.sites)
     step = min(_step(d), STEP if image is None else image.step)
-    record: dict[str, Any] = {}
+    record: dict[str, Any] = {"distances": []}
+    far = rng if cover else None
     return Result(
         schema=tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA),
         steps=_steps(trace, image, step, record),
-        summarise=lambda: _summary(count, d, method, record),
+        summarise=lambda: (
+            _summary(count, d, record) | summarise_image(image, record["distances"], tolerance, far)
+        ),
         total=-(-count // step),
         meta={**trace.meta, "d": d, "title": title(trace), "against": method and method.name},
     )
@@ -195,6 +220,7 @@ def _steps(
         present = weights > 0
         terms = present.sum(1)
         _note(record, measured | {"terms": terms})
+        record["distances"].append(measured["image_distance"])
         places = {
             "sample": number // len(trace.sites),
             **{name: values[site] for name, values in sites.items()},
@@ -223,7 +249,6 @@ LARGEST_OF = {
     "polytope_distance_max": "polytope_distance",
     "permutation_distance_max": "permutation_distance",
     "reconstruction_error_max": "reconstruction_error",
-    "image_distance_max": "image_distance",
 }
 SMALLEST_OF = {"entry_min": "entry_min", "permutation_distance_min": "permutation_distance"}
 
@@ -236,25 +261,26 @@ def _note(record: dict[str, Any], measured: Numbers) -> None:
             record[key] = choose(record.get(key, extreme), extreme)
 
 
-def _summary(count: int, d: int, method: Parameterization | None, record: Numbers) -> Summary:
-    names = [*LARGEST_OF, *SMALLEST_OF]
-    found = {name: record[name] for name in names if name != "image_distance_max"}
+def _summary(count: int, d: int, record: Numbers) -> dict[str, Any]:
+    found = {name: record[name] for name in (*LARGEST_OF, *SMALLEST_OF)}
     inside = found["polytope_distance_max"] <= TOLERANCE
     verdict = {"verdict": "inside" if inside else "outside", "threshold": TOLERANCE}
-    summary = {**verdict, "matrices": count, "d": d, "terms_bound": terms_bound(d), **found}
-    if method is not None:
-        summary |= {"method": method.name, "image_distance_max": record["image_distance_max"]}
-    return summary
+    return {**verdict, "matrices": count, "d": d, "terms_bound": terms_bound(d), **found}
 
 
 def answer(summary: Summary) -> str:
     """How far matrices are from the polytope, and how many permutations make one up."""
-    reached = summary.get("image_distance_max")
-    image = f", and {short(reached)} from what {summary['method']} reaches" if reached else ""
-    return (
+    sentence = (
         f"The farthest of {summary['matrices']:,} matrices is "
-        f"{short(summary['polytope_distance_max'])} from a doubly stochastic one{image}; "
+        f"{short(summary['polytope_distance_max'])} from a doubly stochastic one; "
         f"{summary['terms_max']} permutations are enough for each."
+    )
+    if "share_reached" not in summary:
+        return sentence
+    return (
+        f"{summary['method']} reaches {share(summary['share_reached'])} of the matrices within "
+        f"{short(summary['tolerance'])}, and comes to {short(summary['distance_max'])} or nearer "
+        f"to each. {sentence}"
     )
 
 

@@ -148,7 +148,7 @@ def test_known_matrices_take_known_terms():
     summary = result.summary
     assert (summary["matrices"], summary["d"], summary["terms_max"]) == (3, 4, 4)
     assert summary["permutation_distance_max"] == pytest.approx(3**0.5)
-    assert summary["permutation_distance_min"] == 0 and "image_distance_max" not in summary
+    assert summary["permutation_distance_min"] == 0 and "distance_max" not in summary
 
 
 def test_a_matrix_outside_is_measured_against_its_projection():
@@ -238,7 +238,7 @@ def test_the_command_line(birkhoff, tmp_path):
     birkhoff(*words)
     assert (tmp_path / "t.parquet").read_bytes() == first
     summary = json.loads(birkhoff("decompose", "c.npy", *method, "--d", "3", "--json").stdout)
-    assert summary["image_distance_max"] == pytest.approx(0.235702, abs=1e-5)
+    assert summary["distance_max"] == pytest.approx(0.235702, abs=1e-5)
     birkhoff("decompose", "c.npy", "-o", "t.csv")
     header = (tmp_path / "t.csv").read_text().splitlines()[0]
     assert '"permutation_0","permutation_1","permutation_2"' in header and '"nearest_2_2"' in header
@@ -247,7 +247,7 @@ def test_the_command_line(birkhoff, tmp_path):
 @pytest.mark.parametrize(
     "words, code, said",
     [
-        ((), 2, "PATH is missing"),
+        ((), 2, "no matrices were named"),
         (("absent.npy",), 3, "no such file"),
         (("c.npy", "--s", "2"), 2, "say --method too"),
         (("c.npy", "--method", "go-mhc", "--d", "4"), 2, "expected 3, or no --d"),

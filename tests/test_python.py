@@ -389,7 +389,7 @@ def test_analyses_work_on_a_function(function):
     assert fitted["final_loss"] < 1e-3
     target = np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8], [0.7, 0.2, 0.1]])
     found = birkhoff.decompose(target, method=map_, starts=2, seed=3)
-    assert found.summary["image_distance_max"] < 1e-6
+    assert found.summary["distance_max"] < 1e-6
     assert (
         birkhoff.spectrum(map_, probe="targets", samples=2, resolution=20).summary["targets"] == 2
     )

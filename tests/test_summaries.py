@@ -32,7 +32,7 @@ RUNS = {
     "check": [("h.npy",), ("model.pt",), MODELS],
     "compare": [("--method", "go-mhc", "--d", "3", *FEW), ("steps", "model.pt")],
     "complexity": [("--method", "mhc", "--d", "2", "--measure", *FEW)],
-    "decompose": [("h.npy", "--method", "mhc-lite", "--starts", "1"), STEPS],
+    "decompose": [("h.npy", "--method", "be-hc", "--starts", "1", "--cover"), STEPS],
     "degeneration": [("h.npy",), STEPS],
     "depth-drift": [(*GO, "--layers", "3", "--lyapunov"), ("h.npy",), STEPS],
     "diff": [("h.npy", "h.npy"), ("h.npy", "--against", "identity")],

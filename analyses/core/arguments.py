@@ -20,11 +20,11 @@ from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.stack import Stack
-from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.analyses.core.trace import MixingTrace, Targets
 
 Mark = TypeVar("Mark")
 
-TRACES = (MixingTrace, MixingTrace | None, Source)
+TRACES = (MixingTrace, MixingTrace | None, Source, Targets)
 SEVERAL_SOURCES = tuple[Source, ...]
 SEVERAL_TRACES = (tuple[MixingTrace, ...], SEVERAL_SOURCES)
 STACKS = (Stack, Stack | None)

@@ -19,7 +19,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 Seed = int | tuple[int, ...]
 """A whole number, 0 or more; with more numbers behind it, one of its children."""
 
-MATRICES, CIRCULANTS, LOGITS, INPUTS = range(4)
+MATRICES, CIRCULANTS, LOGITS, INPUTS, TARGETS = range(5)
 """What is drawn in blocks: each kind has numbers of its own."""
 
 

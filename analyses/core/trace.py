@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import prod
 from pathlib import PurePath
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, NewType, Protocol, TypeAlias
 
 import numpy as np
 
@@ -208,6 +208,10 @@ class MixingTrace:
             out[start : start + len(block)] = block
             start += len(block)
         return out
+
+
+Targets = NewType("Targets", MixingTrace)
+"""Matrices that a method is to reach: given ones, or uniform ones of the polytope."""
 
 
 def in_memory(

@@ -25,8 +25,8 @@ Function = Callable[[Array, Array], tuple[Array, Array]]
 
 def minimise(
     function: Function, start: Array, owner: Array, problems: int, enough: float, steps: int
-) -> Array:
-    """The smallest value found for every problem.
+) -> tuple[Array, Array]:
+    """The smallest value found for every problem, and where.
 
     Args:
         function: value and gradient; must not look from one row to another.
@@ -37,10 +37,11 @@ def minimise(
         steps: at most.
 
     Returns:
-        ``(problems,)``.
+        ``(problems,)`` and ``(problems, p)``.
     """
     import torch
 
+    place = torch.zeros((problems, start.shape[1]), dtype=start.dtype)
     best = torch.full((problems,), torch.inf, dtype=start.dtype)
     state = _State(function, start, owner, *function(start, owner))
     before = state.value
@@ -48,7 +49,10 @@ def minimise(
         state.step()
         if count % CHECK and count < steps:
             continue
+        before_this = best.clone()
         best.scatter_reduce_(0, state.owner, state.value, "amin")
+        at = (state.value == best[state.owner]) & (state.value < before_this[state.owner])
+        place[state.owner[at]] = state.x[at]
         fall = before - state.value
         goal = best[state.owner]
         left = (fall > SETTLED * before) & (goal > enough) & (state.value - HOPE * fall <= goal)
@@ -56,7 +60,7 @@ def minimise(
             break
         state.keep(left)
         before = state.value
-    return best
+    return best, place
 
 
 @dataclass

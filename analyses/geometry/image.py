@@ -51,14 +51,19 @@ class Image:
 
     def distance(self, h: Array) -> Array:
         """Upper bounds on the Frobenius distances of ``(n, d, d)`` to the image, ``(n,)``."""
+        return self.nearest(h)[0]
+
+    def nearest(self, h: Array) -> tuple[Array, Array]:
+        """The distances, and the points of the image ``(n, d, d)`` that have them."""
         squares = np.square(self.points - h[:, None]).sum((-2, -1))
         if not self.method.parameters:
-            return np.sqrt(squares.min(1))
+            return np.sqrt(squares.min(1)), self.points[squares.argmin(1)]
         nearest = squares.argsort(axis=1)[:, : (self.starts + 1) // 2]
         any_of = self.rng.integers(len(self.pool), size=(len(h), self.starts // 2))
-        return np.sqrt(self._descend(h, np.concatenate((nearest, any_of), axis=1)))
+        best, theta = self._descend(h, np.concatenate((nearest, any_of), axis=1))
+        return np.sqrt(best), self.method(theta)
 
-    def _descend(self, h: Array, chosen: Array) -> Array:
+    def _descend(self, h: Array, chosen: Array) -> tuple[Array, Array]:
         import torch
 
         targets = torch.as_tensor(h)
@@ -72,5 +77,5 @@ class Image:
         start = torch.as_tensor(np.ascontiguousarray(self.pool[chosen.ravel()]))
         owner = torch.arange(len(h)).repeat_interleave(self.starts)
         with one_thread():
-            best: Array = minimise(squares, start, owner, len(h), ENOUGH, STEPS).numpy()
-        return best
+            best, place = minimise(squares, start, owner, len(h), ENOUGH, STEPS)
+        return best.numpy(), place.numpy()

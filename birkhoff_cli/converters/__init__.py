@@ -17,7 +17,7 @@ from birkhoff_cli.methods import Method
 
 __all__ = ["Converter", "Plain", "converters_of"]
 
-MODULES = ("drawn", "stacks", "logs", "traces", "models", "side_by_side")
+MODULES = ("drawn", "stacks", "logs", "traces", "models", "side_by_side", "targets")
 
 
 def converters_of(
