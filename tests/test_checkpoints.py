@@ -1,5 +1,6 @@
 """Formats: static matrices against those that the models' own code applied, and what is refused."""
 
+import re
 import subprocess
 import sys
 from functools import reduce
@@ -20,6 +21,7 @@ from birkhoff_cli.analyses.core.errors import (
     UsageError,
 )
 from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.checkpoints.sites import names
 
 ROOT = Path(__file__).parents[1]
 TRAINED = {
@@ -410,3 +412,10 @@ def test_without_a_map_the_matrices_are_the_identity():
         convention="",
     )
     np.testing.assert_array_equal(checkpoint.trace().matrices, np.eye(3)[None, None].repeat(2, 1))
+
+
+def test_every_wrapper_has_a_word_by_which_it_is_seen():
+    """Names are left as they are where no such word is in any: a new wrapper needs one, too."""
+    alternatives = re.fullmatch(r"\(\?<!\[\^\.\]\)\(\?:(.*)\)\\\.", names.WRAPPERS.pattern)[1]
+    for wrapper in alternatives.replace("\\", "").split("|"):
+        assert any(word in f"{wrapper}." for word in names.WRAPPER_WORDS), wrapper

@@ -160,9 +160,11 @@ def _checked(name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, ..
 
 
 def _numbers(values: Any) -> tuple[int, ...]:
-    numbers = isinstance(values, list) and {type(v) for v in values} <= {int}
-    if not numbers or len(values) > MAX_AXES or max(values, default=0) >= MAX_NUMBER:
+    if type(values) is not list or len(values) > MAX_AXES:
         raise ValueError("has a shape or offsets that cannot be")
+    for value in values:  # twice per tensor: a loop over two numbers is faster than any set
+        if type(value) is not int or value >= MAX_NUMBER:
+            raise ValueError("has a shape or offsets that cannot be")
     return tuple(values)
 
 

@@ -156,9 +156,9 @@ def depth_of(
     }
     beyond |= {
         name[: match.start("tensor")]
-        for name in store.tensors
         for form in (pattern, *more)
-        if (match := form.fullmatch(name)) and (form is not pattern or is_draft(match))
+        for name, match in store.matching(form).items()
+        if form is not pattern or is_draft(match)
     }
     return (*left_out(len(beyond)), *facts)
 

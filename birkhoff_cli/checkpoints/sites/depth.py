@@ -26,9 +26,9 @@ def anchored(pattern: str) -> re.Pattern[str]:
 
 def matches(store: NamedStore, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:
     """Bare names that an `anchored` pattern describes; those of multi-token prediction are none."""
-    for name in store.tensors:
-        if (found := pattern.fullmatch(name)) and not is_draft(found):
-            yield name, found
+    for name, match in store.matching(pattern).items():
+        if not is_draft(match):
+            yield name, match
 
 
 def is_draft(match: re.Match[str]) -> bool:

@@ -23,6 +23,9 @@ WRAPPERS = re.compile(
 """Segments of torch.compile, data parallelism, FSDP, activation checkpointing and PEFT, and
 ``model``, which programs put in front of every name or not."""
 
+WRAPPER_WORDS = ("_orig_mod.", "module.", "model.", "modules_to_save.")
+"""One of them is in every wrapper; where none is in any of 100,000 names, no name is changed."""
+
 FROZEN = re.compile(r"(?<![^.])original_module\.")
 """PEFT's copy from before the training of what it keeps under ``modules_to_save``."""
 
@@ -64,15 +67,12 @@ class NamedStore:
         self._twice: dict[str, str] = {}
         self._segments: dict[str, None] = {}
         self._copies: dict[tuple[str, ...], bool] = {}
-        frozen = []
-        for name in self._under(prefix):
-            if FROZEN.search(name):
-                frozen.append(name)
-            else:
-                self._add(name)
-        for name in frozen:  # of what was trained instead, the frozen copy does not count
-            if bare(name) not in self.stored:
-                self._add(name)
+        names = list(self._under(prefix))
+        every = "\n".join(names)
+        if prefix or any(word in every for word in WRAPPER_WORDS):
+            self._add_all(names)
+        else:
+            self.stored = dict(zip(names, names, strict=True))
         self.scales = self._take_scales()
         self.tensors: Mapping[str, TensorInfo] = {
             name: store.tensors[stored] for name, stored in self.stored.items()
@@ -87,6 +87,21 @@ class NamedStore:
     def wrappers(self) -> tuple[str, ...]:
         """Segments that were taken out of names, in the order in which they came."""
         return tuple(self._segments)
+
+    def matching(self, pattern: re.Pattern[str]) -> Mapping[str, re.Match[str]]:
+        """Bare names that a pattern describes whole.
+
+        Every question about sites begins with it, and there may be 100,000 names: each pattern is
+        compared with them once.
+        """
+        if (known := self._matching.get(pattern)) is None:
+            pairs = ((name, pattern.fullmatch(name)) for name in self.tensors)
+            known = self._matching[pattern] = {name: match for name, match in pairs if match}
+        return known
+
+    @cached_property
+    def _matching(self) -> dict[re.Pattern[str], dict[str, re.Match[str]]]:
+        return {}
 
     def read(self, name: str) -> NDArray[Any]:
         """One tensor, by its bare name, times its scales; raises what the store's ``read`` does.
@@ -168,6 +183,17 @@ class NamedStore:
         if not found:
             raise UsageError(f"--set prefix={escape(prefix, 40)}: no tensor's name begins so")
         yield from found
+
+    def _add_all(self, names: list[str]) -> None:
+        frozen = []
+        for name in names:
+            if FROZEN.search(name):
+                frozen.append(name)
+            else:
+                self._add(name)
+        for name in frozen:  # of what was trained instead, the frozen copy does not count
+            if bare(name) not in self.stored:
+                self._add(name)
 
     def _add(self, name: str) -> None:
         short = bare(name)
