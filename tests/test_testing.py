@@ -1,5 +1,6 @@
 """Contracts find a planted fault of every kind, and say what it is and how large."""
 
+import importlib.util
 import sys
 from dataclasses import dataclass
 from types import ModuleType
@@ -362,6 +363,14 @@ FORMATS = {
         {'(".mixer_",)': '(".blender",)'},
         r"no tensor's name holds one of MARKS \('.blender',\)",
     ),
+    "another format's name": (
+        {'format="cells"': 'format="trained"'},
+        "cells: format is 'trained'; expected cells",
+    ),
+    "another method's name": (
+        {'method="mhc"': 'method="hc"'},
+        "cells: method is 'hc' and map is a mhc",
+    ),
     "a claim of what is not there": (
         {"return {name for": 'return {"nothing"} | {name for'},
         r"claims has names that the store does not: \['nothing'\]",
@@ -377,10 +386,31 @@ def test_a_fault_of_a_format_is_found_and_named(fault):
         assert old in text
         text = text.replace(old, new)
     with pytest.raises(AssertionError, match=said):
-        check_format(module("faulty", text), layers())
+        check_format(module("cells", text), layers())
 
 
 def test_a_sound_format_passes(tmp_path):
     save_file(dict(layers().arrays), tmp_path / "their.safetensors")
-    check_format(module("sound", CELLS), tmp_path / "their.safetensors")
-    check_format(module("sound", CELLS), layers())
+    check_format(module("cells", CELLS), tmp_path / "their.safetensors")
+    check_format(module("cells", CELLS), layers())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('tuple([".mixer_"])', "MARKS is read before the module is imported, and is not found"),
+        ('(\n    ".mixer_",\n)', "write it as a literal on one line: MARKS = .'.mixer_',.$"),
+    ],
+)
+def test_marks_that_are_not_read_before_the_import_are_found(text, said, tmp_path):
+    file = tmp_path / "cells.py"
+    for marks, holds in (('(".mixer_",)', True), (text, False)):
+        file.write_text(CELLS.replace('(".mixer_",)', marks))
+        spec = importlib.util.spec_from_file_location("cells", file)
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+        if holds:
+            check_format(made, layers())
+            continue
+        with pytest.raises(AssertionError, match=said):
+            check_format(made, layers())

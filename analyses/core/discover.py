@@ -102,14 +102,10 @@ def constant(package: str, name: str, constant: str) -> Any:
     What is known of a member before it is imported: some cost more to import than to ask. An
     assignment that is no literal is a fault of the member, which a test of members finds.
     """
-    import ast  # takes longer than --help may
-
     if (file := _file(package, name)) is None:
         return None
-    text = file.read_text(encoding="utf-8", errors="replace")
-    assignment = re.search(rf"^{constant} = (.*)$", text, re.MULTILINE)
     try:
-        return ast.literal_eval(assignment[1]) if assignment else None
+        return literal(file, constant)
     except (SyntaxError, ValueError):
         return None
 
@@ -126,6 +122,19 @@ def entry(package: str, name: str) -> Entry:
         known = {other: headline(package, other) for other in members(package)}
         raise UsageError(unknown(name, known, package.rpartition(".")[2], known))
     return Entry(name, f"{package}.{name.replace('-', '_')}", "", HOUSE)
+
+
+def literal(file: Path, constant: str) -> Any:
+    """What a file of source assigns to a name on one line; None if it does not.
+
+    Raises:
+        SyntaxError, ValueError: it is no literal, or goes on in the next line.
+    """
+    import ast  # takes longer than --help may
+
+    text = file.read_text(encoding="utf-8", errors="replace")
+    assignment = re.search(rf"^{constant} = (.*)$", text, re.MULTILINE)
+    return ast.literal_eval(assignment[1]) if assignment else None
 
 
 def member(package: str, name: str) -> Any:
