@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,8 @@ from birkhoff_cli.analyses.core.trace import in_memory as in_memory_trace
 from birkhoff_cli.commands import trace
 from birkhoff_cli.containers import open_store
 from birkhoff_cli.provenance import footer, stamp
+from birkhoff_cli.testing.formats import SAID
+from mutations import Files, files_of, mutated, mutated_folder, write_folder
 
 MAX_SENTENCE = 300
 MAX_MEMORY = 3 << 30
@@ -47,23 +49,30 @@ MAX_SECONDS = 60
 UNSIGNED = "the table is as it was written; it holds no digest of birkhoff's"
 OUTCOMES = ("read", "refused", "unsigned")
 
+SITES = 4
+"""Of a model in a folder."""
+
 MATRICES = np.random.default_rng(0).dirichlet(np.ones(3), (40, 3))
 
 
 class Kind(NamedTuple):
-    """A kind of file.
+    """A kind of file, or of folder.
 
     Attributes:
-        sound: its bytes.
+        sound: its bytes; of a folder by names.
         read: everything that can be read of a path, as an array.
         name: of the file; some kinds are told by it.
         checked: whether a checksum covers all of it.
+        mutate: another one that is not as it should be.
+        write: it to a path.
     """
 
-    sound: Callable[[], bytes]
+    sound: Callable[[], Any]
     read: Callable[[Path], np.ndarray]
     name: str = "f"
     checked: bool = False
+    mutate: Callable[[Any, random.Random], Any] = mutated
+    write: Callable[[Path, Any], Path] = files.written
 
 
 def read_checkpoint(path: Path) -> np.ndarray:
@@ -73,6 +82,18 @@ def read_checkpoint(path: Path) -> np.ndarray:
             store.read(tensor)
         store.digest()
     return checkpoints.read(path).trace().matrices
+
+
+def read_folder(path: Path) -> np.ndarray:
+    """Its matrices: all of them, or fewer with a sentence.
+
+    Raises:
+        AssertionError: there are fewer than in a sound one, and nothing says so.
+    """
+    found = checkpoints.read(path)
+    said = any(word in sentence for sentence in found.assumptions for word in SAID)
+    assert said or len(found.sites) >= SITES, "fewer sites, and nothing says so"
+    return found.trace().matrices
 
 
 def read_matrices(path: Path) -> np.ndarray:
@@ -126,6 +147,59 @@ def table_bytes(format: str) -> bytes:
     )
 
 
+def of_folder(write: Callable[[Path], object]) -> Files:
+    """The files that a function writes into a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "f")
+        return files_of(Path(folder) / "f")
+
+
+def sharded() -> Files:
+    """Shards of safetensors with an index and a configuration."""
+    import test_formats_sharded as shards
+
+    return of_folder(lambda path: shards.sharded(path, shards.tensors(np.random.default_rng(0))))
+
+
+def torch_shards() -> Files:
+    """Two checkpoints of torch with an index."""
+    import torch
+
+    state = {n: torch.from_numpy(a) for n, a in files.arrays(files.model_shapes(2)).items()}
+    homes = {name: f"pytorch_model-0000{1 + k % 2}-of-00002.bin" for k, name in enumerate(state)}
+
+    def write(path: Path) -> None:
+        path.mkdir()
+        for home in {*homes.values()}:
+            torch.save({n: t for n, t in state.items() if homes[n] == home}, path / home)
+        text = json.dumps({"metadata": {}, "weight_map": homes})
+        (path / "pytorch_model.bin.index.json").write_text(text)
+        (path / "config.json").write_text(json.dumps({"hc_type": "mhc", "n_layer": 2}))
+
+    return of_folder(write)
+
+
+def distributed() -> Files:
+    """A checkpoint of torch.distributed."""
+    import test_formats_distributed as dcp
+
+    return of_folder(lambda path: dcp.saved(path, dcp.model(np.random.default_rng(0)), dcp.ARGS))
+
+
+def gguf_parts() -> Files:
+    """A conversion in two parts."""
+    from test_gguf import UINT32, gguf, key, model_keys, model_tensors
+
+    tensors = model_tensors()
+    heads = (model_keys(), [key("split.no", UINT32, 1)])
+    return {
+        f"m-0000{part + 1}-of-00002.gguf": gguf(
+            [*head, key("split.count", UINT32, 2)], {n: tensors[n] for n in [*tensors][part::2]}
+        )
+        for part, head in enumerate(heads)
+    }
+
+
 KINDS = {
     "torch": Kind(torch_bytes, read_checkpoint),
     "pickle": Kind(torch_bytes, read_checkpoint),
@@ -145,55 +219,35 @@ KINDS = {
     "arrow": Kind(lambda: table_bytes("arrow"), read_matrices, checked=True),
     "csv": Kind(lambda: table_bytes("csv"), read_matrices, "f.csv"),
     "ndjson": Kind(lambda: table_bytes("ndjson"), read_matrices, "f.ndjson"),
+    "shards": Kind(sharded, read_folder, mutate=mutated_folder, write=write_folder),
+    "torch shards": Kind(torch_shards, read_folder, mutate=mutated_folder, write=write_folder),
+    "distcp": Kind(distributed, read_folder, mutate=mutated_folder, write=write_folder),
+    "gguf parts": Kind(gguf_parts, read_folder, mutate=mutated_folder, write=write_folder),
 }
-"""Every kind of file that is read, by a name."""
+"""Every kind of file and folder that is read, by a name."""
 
 
 @cache
-def sound(kind: str) -> tuple[bytes, bytes]:
-    """A file of a kind as it should be, and the bytes of what is read of it."""
+def sound(kind: str) -> tuple[Any, bytes]:
+    """A file or a folder of a kind as it should be, and the bytes of what is read of it."""
     data = KINDS[kind].sound()
     with tempfile.TemporaryDirectory() as folder:
-        path = files.written(Path(folder) / KINDS[kind].name, data)
+        path = KINDS[kind].write(Path(folder) / KINDS[kind].name, data)
         return data, KINDS[kind].read(path).tobytes()
 
 
-def mutated(data: bytes, rng: random.Random) -> bytes:
-    """One to four bytes changed, a piece cut, doubled, zeroed, or moved; or the end is missing."""
-    data = bytearray(data)
-    match rng.randrange(7):
-        case 0 | 1 | 2:
-            # the end of a zip, and the beginning of everything, are where the structure is
-            low, high = rng.choice([(0, len(data)), (0, 400), (len(data) - 2500, len(data))])
-            for _ in range(rng.randint(1, 4)):
-                data[rng.randrange(max(0, low), min(high, len(data)))] = rng.randrange(256)
-        case 3:
-            start = rng.randrange(len(data))
-            del data[start : start + rng.randint(1, 200)]
-        case 4:
-            start = rng.randrange(len(data))
-            data[start:start] = data[rng.randrange(len(data)) :][: rng.randint(1, 200)]
-        case 5:
-            start, source = rng.randrange(len(data)), rng.randrange(len(data))
-            piece = data[source : source + rng.randint(1, 60)]
-            data[start : start + len(piece)] = rng.choice([piece, bytes(len(piece))])
-        case 6:
-            del data[rng.randrange(len(data)) :]
-    return bytes(data)
-
-
-def mutation(kind: str, rng: random.Random) -> bytes:
-    """A file of a kind that is not as it should be."""
+def mutation(kind: str, rng: random.Random) -> Any:
+    """A file or a folder of a kind that is not as it should be."""
     data, _ = sound(kind)
     if kind != "pickle":
-        return mutated(data, rng)
+        return KINDS[kind].mutate(data, rng)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:  # a sound archive: no checksum helps
         program = mutated(archive.read("ckpt/data.pkl"), rng)
     with tempfile.TemporaryDirectory() as folder:
         return files.torch_file(Path(folder) / "f", records={"data.pkl": program}).read_bytes()
 
 
-def attempt(kind: str, data: bytes, folder: Path) -> str:
+def attempt(kind: str, data: Any, folder: Path) -> str:
     """Read a file: ``read``, ``refused``, or ``unsigned`` where it is said to hold no digest.
 
     A change that meets the digest's own name leaves a table like any that others wrote.
@@ -201,7 +255,7 @@ def attempt(kind: str, data: bytes, folder: Path) -> str:
     Raises:
         AssertionError: a checksum was passed over, or the sentence is none for a terminal.
     """
-    path = files.written(folder / KINDS[kind].name, data)
+    path = KINDS[kind].write(folder / KINDS[kind].name, data)
     try:
         found = KINDS[kind].read(path).tobytes()
     except BirkhoffError as error:
@@ -215,7 +269,7 @@ def attempt(kind: str, data: bytes, folder: Path) -> str:
     return "read"
 
 
-def outcomes(kind: str, count: int, seed: int) -> Iterator[tuple[int, bytes, str]]:
+def outcomes(kind: str, count: int, seed: int) -> Iterator[tuple[int, Any, str]]:
     """Seed, bytes and outcome of mutations, one after the other; a fault is its last line."""
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
