@@ -33,7 +33,7 @@ from birkhoff_cli.analyses.core.parameterization import Parameterization, requir
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, judged, quantity
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.sentences import count
+from birkhoff_cli.analyses.core.sentences import capitalise
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.titles import how
@@ -210,9 +210,19 @@ def answer(summary: Summary) -> str:
     """Which methods start without a gradient, and the rank of the others."""
     rows = summary["methods"]
     dead = [row["method"] for row in rows if row["start_norm"] == 0]
-    ranks = ", ".join(f"{row['method']} {row['dimension']} of {row['polytope']}" for row in rows)
-    start = f"{', '.join(dead)} start without a gradient" if dead else "every one starts with one"
-    return f"Of {count(len(rows), 'method')} {start}; dimensions reached: {ranks}."
+    start = (
+        f"no gradient at the start of {', '.join(dead)}" if dead else "a gradient at every start"
+    )
+    return capitalise(f"{start}; {', '.join(map(_dimensions, rows))}.")
+
+
+def _dimensions(row: Summary) -> str:
+    """How many dimensions a method reaches, beside those of the polytope."""
+    reached, polytope = row["dimension"], row["polytope"]
+    if reached > polytope:
+        beyond = f"more than the {polytope} of B_{row['d']}, which it leaves"
+        return f"{row['method']} reaches {reached} dimensions, {beyond}"
+    return f"{row['method']} reaches {reached} of the {polytope} dimensions of B_{row['d']}"
 
 
 def _outline(method: Parameterization, path: Columns, random: Columns) -> dict[str, Any]:

@@ -161,10 +161,11 @@ class _Heatmap(Fold[EntriesOverDepth, Array]):
 
 def answer(summary: Summary) -> str:
     """Where the sums and the entries of the mean matrices lie."""
-    sums = (
-        f"{side} sums {short(summary[f'{side}_sum_min'])} to {short(summary[f'{side}_sum_max'])}"
+    ends = {
+        side: dict.fromkeys(short(summary[f"{side}_sum_{end}"]) for end in ("min", "max"))
         for side in ("row", "column")
-    )
+    }
+    sums = (f"{side} sums of {' to '.join(words)}" for side, words in ends.items())
     return (
         f"Mean matrices at {count(summary['sites'], 'site')} have {' and '.join(sums)}; entries "
         f"lie between {short(summary['entry_min'])} and {short(summary['entry_max'])}, "

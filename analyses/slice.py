@@ -258,7 +258,7 @@ def answer(summary: Summary) -> str:
     for kind, noun in (("projection", "projections"), ("slice", "matrices in the slice")):
         if (hit := summary[f"{kind}_fraction"]) is not None:
             exact = summary[f"{kind}_exact"]
-            known = "" if exact is None else f" (exactly {share(exact)} of its area)"
+            known = "" if exact is None else f" (the method reaches {share(exact)} of its area)"
             words.append(f"{noun} hit {share(hit)} of the polygon's cells{known}")
     outside = summary["outside_polygon"]
     words.append(f"{count(outside, 'point')} outside it" if outside else "none outside it")

@@ -160,8 +160,12 @@ def answer(summary: Summary) -> str:
     return (
         f"{summary['format']}, {summary['method']} of d = {summary['d']}: "
         f"{count(summary['sites'], 'site')} in {count(summary['layers'], 'layer')}, mixing tensors "
-        f"in {dtypes}{_cost(summary)}; {count(len(summary['assumptions']), 'assumption')}."
+        f"in {dtypes}{_cost(summary)}; {_assumed(len(summary['assumptions']))}."
     )
+
+
+def _assumed(number: int) -> str:
+    return f"{count(number, 'setting')} assumed" if number else "nothing was assumed"
 
 
 def _cost(summary: Summary) -> str:
