@@ -10,7 +10,7 @@ matrices is off 1 by more than 0.01 and ten times what is usual among the sites.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import Annotated, Any, Literal
 
@@ -29,6 +29,7 @@ from birkhoff_cli.analyses.core.quantities import (
     D,
     quantity,
 )
+from birkhoff_cli.analyses.core.questions import Question, SiteColumn
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import capitalise, count, short
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -202,12 +203,48 @@ def answer(summary: Summary) -> str:
     )
 
 
+def questions(summary: Summary) -> Iterator[Question]:
+    """The precision, and which sites are odd."""
+    narrow = _is_narrow(summary["dtype"])
+    yield Question(
+        "In which precision are mixing tensors kept?",
+        f"In {summary['dtype']}.",
+        "narrow" if narrow else "sound",
+        not narrow,
+        f"narrow if a tensor has less than {NARROW} bits",
+    )
+    odd, sites = summary["odd"], summary["sites"]
+    yield Question(
+        "Which sites are odd?",
+        f"{', '.join(odd)}: {len(odd)} of {count(sites, 'site')}."
+        if odd
+        else f"None of {count(sites, 'site')}.",
+        f"{len(odd)} odd" if odd else "none",
+        not odd,
+        f"odd if the verdict is not the model's, or a sum is off 1 by more than "
+        f"{short(summary['drift_threshold'])} and {ODD} times what is usual among the sites",
+    )
+
+
+SITE_COLUMNS = (
+    SiteColumn("verdict", unlike="mixing", means="any verdict but mixing"),
+    SiteColumn("identity_distance", up_to="threshold", means="the matrices are at the identity"),
+    SiteColumn("sum_error", above="drift_threshold", means="a sum is off 1"),
+    SiteColumn("odd", unlike=False, means="the site is not as the others"),
+)
+
+
+def _is_narrow(dtype: str) -> bool:
+    """Whether a format that is named has fewer bits than `NARROW`."""
+    bits = [int(size) for size in re.findall(r"[a-z](\d+)", dtype)]
+    return bool(bits) and min(bits) < NARROW
+
+
 def _failure(summary: Summary, fail_on: Fault | None, source: str) -> str | None:
     if fail_on is None:
         return None
     found = {summary["verdict"], summary["drift"], "odd" if summary["odd"] else None}
-    bits = [int(size) for size in re.findall(r"[a-z](\d+)", summary["dtype"])]
-    if bits and min(bits) < NARROW:
+    if _is_narrow(summary["dtype"]):
         found.add("narrow")
     if fail_on not in found:
         return None

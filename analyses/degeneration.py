@@ -18,6 +18,7 @@ if that is the verdict on all sites together; in a series, at the last step.
 Source: sHC, section 4.1 and figures 2, 3; BE-HC, appendix D.2 (routing over depth).
 """
 
+from collections.abc import Iterator
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D, quantity
+from birkhoff_cli.analyses.core.questions import Question, SiteColumn
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import capitalise, short
 from birkhoff_cli.analyses.core.table import column
@@ -35,7 +37,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_sche
 from birkhoff_cli.analyses.drawing import captions, degeneration_panels
 from birkhoff_cli.analyses.sites import nearest
 from birkhoff_cli.analyses.sites.step import QUANTITIES, Step
-from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Verdict
+from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Verdict, mixing_question
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
 
 if TYPE_CHECKING:
@@ -218,6 +220,17 @@ def answer(summary: Summary) -> str:
         f"{words}: on average they are {near} from I and {far} from J/d, which are {apart} apart"
         f"{nearest.phrase(summary)}."
     )
+
+
+def questions(summary: Summary) -> Iterator[Question]:
+    """Whether it mixes."""
+    yield mixing_question(summary, answer(summary))
+
+
+SITE_COLUMNS = (
+    SiteColumn("barycenter_distance", up_to="threshold", means="all streams are averaged"),
+    *map(SiteColumn, ("row_max_p50", "diagonal_fraction", "effective_streams")),
+)
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

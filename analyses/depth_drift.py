@@ -20,7 +20,7 @@ whichever is nearer.
 Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; BE-HC, figure 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -38,26 +38,23 @@ from birkhoff_cli.analyses.core.quantities import (
     judged,
     quantity,
 )
+from birkhoff_cli.analyses.core.questions import Question
 from birkhoff_cli.analyses.core.result import Result, Summary
-from birkhoff_cli.analyses.core.sentences import (
-    capitalise,
-    count,
-    halving,
-    near_one,
-    off_one,
-    short,
-)
+from birkhoff_cli.analyses.core.sentences import capitalise, halving
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.drawing import axis, captions, drift_panels
 from birkhoff_cli.analyses.probes.laws import mean_square_factor
+from birkhoff_cli.analyses.sites.drift import (
+    decay_per_site,
+    describe_gains,
+    describe_sums,
+    drift_questions,
+)
 from birkhoff_cli.analyses.statistics.composites import (
-    COLUMN_SUMS,
     COMPOSITE,
-    GAINS,
-    ROW_SUMS,
     judge_composite,
     summarise_composite,
 )
@@ -108,6 +105,12 @@ SUMMARY = (
     COLUMN_ERROR,
     ROW_ERROR,
     *COMPOSITE,
+    quantity(
+        "differences_left",
+        "geometric mean of ||P - J/d|| after all sites, over that of I: the differences of streams",
+        range=AT_LEAST_0,
+        good="0.01 or more",
+    ),
     *DECAYS,
     quantity(
         "mean_square_decay_exact",
@@ -229,9 +232,16 @@ class _DepthDrift(Fold[_State, list[Array]]):
             "column_error_max": _largest_error(single["column_sum"]),
             "row_error_max": _largest_error(single["row_sum"]),
             **composite,
+            "differences_left": self._left(chain["log_barycenter_distance"]["mean"][-1]),
             **decays(chain, self.samples),
             "mean_square_decay_exact": None if self.factor is None else self.factor**0.5,
         }
+
+    def _left(self, log: float) -> float | None:
+        """A distance to J/d, of its logarithm, over that of I; None if not known, or d = 1."""
+        with np.errstate(over="ignore", divide="ignore"):
+            left = float(np.exp(log - np.log(self.d - 1) / 2))
+        return left if np.isfinite(left) and self.d > 1 else None
 
     def _by_metric(self, columns: dict[str, Array]) -> tuple[dict[str, Chain], dict[str, Chain]]:
         """Statistics of single matrices, and of the products from the first site."""
@@ -245,15 +255,13 @@ class _DepthDrift(Fold[_State, list[Array]]):
 
 def answer(summary: Summary) -> str:
     """Whether mass drifts, how fast streams flatten, and whether anything is amplified."""
-    columns, rows = (off_one(summary[key] for key in keys) for keys in (COLUMN_SUMS, ROW_SUMS))
-    gain = max((summary[key] for key in GAINS if summary[key] is not None), default=None)
-    gains = "gains are not known" if gain is None else f"gains up to {short(gain)}"
-    if gain is not None and gain <= 1 + drift_panels.ROUNDING:
-        gains = "no gain above 1"
-    return (
-        f"{capitalise(near_one(columns, rows))}, through "
-        f"{count(summary['sites'], 'site')}; {halving(summary['typical_decay'], 'site')}; {gains}."
-    )
+    flat = halving(decay_per_site(summary), "site")
+    return f"{capitalise(describe_sums(summary))}; {flat}; {describe_gains(summary)}."
+
+
+def questions(summary: Summary) -> Iterator[Question]:
+    """Whether mass drifts, and whether streams flatten."""
+    yield from drift_questions(summary)
 
 
 def _largest_error(sums: Chain) -> float:

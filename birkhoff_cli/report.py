@@ -73,26 +73,19 @@ def _page(
 STEPS = steps_of(()).name
 """Key of the rows of a series."""
 
-EXACT = 5e-7
-"""Distance from 1 that six digits do not show."""
-
 
 def _numbers(summary: Summary, invocation: "Invocation", width: int | None) -> list[str]:
     """A line for every number that is known; those that are 1 by construction in one."""
     known = by_name(summaries.declared(invocation.module))
-    shown = {
+    flat = {
         key: value
         for key, value in summary.items()
-        if value is not None and not is_rows(value) and not (key in known and known[key].detail)
+        if not is_rows(value) and not (key in known and known[key].detail)
     }
-    exact = [
-        key
-        for key, value in shown.items()
-        if key in known and known[key].unity and abs(value - 1) <= EXACT
-    ]
-    lines = [(_head(key), word(value)) for key, value in shown.items() if key not in exact]
-    if exact:
-        lines.append(("1 by construction", ", ".join(map(_head, exact))))
+    folded = summaries.fold(flat, known)
+    lines = [(_head(key), word(value)) for key, value in folded.shown.items()]
+    if folded.exact:
+        lines.append(("1 by construction", ", ".join(map(_head, folded.exact))))
     return layout.pairs(lines, width)
 
 

@@ -1,6 +1,7 @@
 """What a command declares of its summary, and of one that stands for several runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -43,6 +44,42 @@ def with_answer(summary: Mapping[str, Any], module: ModuleType) -> dict[str, Any
     return {**({ANSWER.name: sentence} if sentence else {}), **summary}
 
 
+EXACT = 5e-7
+"""Distance from 1 that six digits do not show."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Keys of a summary by how much there is to say of them.
+
+    Attributes:
+        shown: those with a value of their own.
+        exact: those that are 1 by construction.
+        unknown: those that are null.
+    """
+
+    shown: Mapping[str, Any]
+    exact: Sequence[str]
+    unknown: Sequence[str]
+
+
+def fold(flat: Mapping[str, Any], known: Mapping[str, Quantity]) -> Folded:
+    """Sort keys without rows by how much there is to say of them.
+
+    Args:
+        flat: a summary, or part of one.
+        known: declarations by key.
+    """
+    unknown = [key for key, value in flat.items() if value is None]
+    exact = [
+        key
+        for key, value in flat.items()
+        if value is not None and key in known and known[key].unity and abs(value - 1) <= EXACT
+    ]
+    shown = {k: v for k, v in flat.items() if v is not None and k not in exact}
+    return Folded(shown, exact, unknown)
+
+
 def explain(
     summary: Mapping[str, Any], module: ModuleType
 ) -> Iterator[tuple[str, Sequence[Any], Quantity]]:
@@ -50,7 +87,9 @@ def explain(
 
     Keys of rows follow the key of their list and have a value in every row.
     """
-    return _explain([with_answer(summary, module)], (ANSWER, *declared(module), *CELLS), "")
+    own = declared(module)
+    known = (*own, *CELLS) if "results" in summary else own  # some have cells of their own
+    return _explain([with_answer(summary, module)], (ANSWER, *known), "")
 
 
 def _explain(

@@ -183,6 +183,7 @@ def test_a_name_that_is_taken_stays_whose_it_was(run, installed):
     code, out, err = run("spectrum", "--method", "mhc", "--iters", "3", "-n", "5", "--json")
     assert code == 0 and json.loads(out)["method"] == "mhc" and not err
     rows = json.loads(run("methods", "--json")[1])["packages"]
+    assert "not declared" not in run("methods", "-v")[1]
     states = {(row["member"], row["package"]): row["state"] for row in rows}
     assert states["mhc", "throwaway 1.2"] == "not used: birkhoff has that name"
     assert states["theirs", "b 1.2"] == "not used: a 1.2 has that name"

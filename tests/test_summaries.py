@@ -1,6 +1,7 @@
 """Every key of a summary is declared, and every declaration is of a key that some run gives."""
 
-import json
+import contextlib
+import html
 import keyword
 import os
 import re
@@ -12,10 +13,11 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from birkhoff_cli import members
+from birkhoff_cli import members, report
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.command import Subcommand
-from birkhoff_cli.summaries import answer, declared, with_answer
+from birkhoff_cli.invocation import Invocation
+from birkhoff_cli.summaries import answer, declared, explain, with_answer
 from birkhoff_cli.testing import stand_ins
 from conftest import ROOT
 
@@ -37,7 +39,10 @@ RUNS = {
     "depth-drift": [(*GO, "--layers", "3", "--lyapunov"), ("h.npy",), STEPS],
     "diff": [("h.npy", "h.npy"), ("h.npy", "--against", "identity")],
     "distance": [("h.npy", "h.npy")],
-    "fit": [("--method", "go-mhc", "--d", "3", *FIT)],
+    "fit": [
+        ("--method", "go-mhc", "--d", "3", *FIT),
+        ("--method", "mhc-lite", "--method", "mhc", "--d", "12", *FIT),
+    ],
     "gates": [("model.pt",), MODELS],
     "gradients": [("--method", "mhc-lite", "--d", "3", "--points", "2", *FEW)],
     "heatmap": [(*GO, "--layers", "2"), STEPS],
@@ -98,12 +103,31 @@ def folder(tmp_path_factory):
     return path
 
 
-def summary_of(name, words):
-    """What a command sums up, run in this process."""
-    command = Subcommand(name, members.module_of(name), words)
+@pytest.fixture(scope="module")
+def results(folder):
+    """What every command gives, run in this process, once each: calls with their results."""
+    known = {}
+
+    def of(name):
+        if name in TORCH:
+            pytest.importorskip("torch")
+        if name not in known:
+            with contextlib.chdir(folder):
+                known[name] = [run(name, words) for words in RUNS[name]]
+        return known[name]
+
+    return of
+
+
+def run(name, words):
+    module = members.module_of(name)
+    command = Subcommand(name, module, words)
     context = command.make_context(name, [*words])
-    own = command.request(context).on(command.binding.options)
-    return command.binding.prepare(command.binding.narrow(own))().summary
+    own = command.binding.narrow(command.request(context).on(command.binding.options))
+    result = command.binding.prepare(own)()
+    result.module = module.__name__
+    assert result.summary
+    return Invocation(name, module, own, verbose=True), result
 
 
 def paths(value, prefix=""):
@@ -126,20 +150,18 @@ def test_every_command_is_run():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_keys_are_those_that_are_declared(name, folder, tmp_path, monkeypatch):
-    if name in TORCH:
-        pytest.importorskip("torch")
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
+def test_keys_are_those_that_are_declared(name, results):
     module = members.module_of(name)
     known = dict(declarations(declared(module)))
-    found = [summary_of(name, words) for words in RUNS[name]]
+    found = [result.summary for _, result in results(name)]
     for summary in found:
         hold_an_answer(summary, module)
     given = [pair for summary in found for pair in paths(summary)]
     given = [(key, value) for key, value in given if not key.startswith("results.")]
     assert {key for key, _ in given} <= known.keys()
-    assert {key for key in known if not key.startswith("steps.")} <= {key for key, _ in given}
+    elsewhere = ("steps.", "packages")  # other packages are installed in test_other_packages
+    own = {key for key in known if not key.startswith(elsewhere)}
+    assert own <= {key for key, _ in given}
     for key, value in given:
         assert all(map(is_identifier, key.split("."))), key
         if isinstance(value, float | int) and not isinstance(value, bool):
@@ -173,13 +195,39 @@ def test_a_declaration_is_a_sentence_without_its_end(name):
         assert "\n" not in q.legend
 
 
-def test_verbose_gives_every_key_a_line(birkhoff):
-    words = ("depth-drift", *GO, "--layers", "3")
-    summary = json.loads(birkhoff(*words, "--json").stdout)
-    shown = birkhoff(*words, "-v", env={"COLUMNS": "400"}).stdout.splitlines()
-    legends = {q.name: q.legend for q in members.module_of("depth-drift").SUMMARY}
-    summary.pop("answer")
-    for key, value in summary.items():
-        lines = [line for line in shown if line.endswith(f"  {legends[key]}")]
-        assert any(line.split()[0] == key for line in lines)
-        assert value is not None or any(line.split()[1] == "-" for line in lines)
+@pytest.mark.parametrize("name", RUNS)
+def test_verbose_gives_every_key_of_json_a_line(name, results, capsys):
+    """The key, its value, its meaning; null ones too, and keys of rows."""
+    module = members.module_of(name)
+    legends = {key: q.legend for key, q in declarations(declared(module))}
+    for invocation, result in results(name):
+        report.show(result.summary, result, invocation)
+        lines = capsys.readouterr().out.splitlines()
+        for key, value in paths(result.summary):
+            if key.startswith("results."):
+                continue
+            own = [line for line in lines if line.split()[:1] == [key]]
+            assert [line for line in own if line.endswith(f"  {legends[key]}")], key
+            if value is None and "." not in key:
+                assert own[0].split()[1] == "-"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_notebook_shows_the_meaning_of_every_key(name, results):
+    module = members.module_of(name)
+    legends = {key: q.legend for key, q in declarations(declared(module))}
+    for _, result in results(name):
+        shown = html.unescape(result._repr_html_())
+        for key, _ in paths(result.summary):
+            if not key.startswith("results."):
+                assert legends[key] in shown, key
+
+
+def test_a_key_of_a_command_and_of_a_sweep_are_told_apart(results):
+    """`slice` counts cells of a plane, a sweep its runs."""
+    _, result = results("slice")[0]
+    module = members.module_of("slice")
+    swept = {"cells": 5, "results": [{"cell": 0}]}
+    about = [{k: q.about for k, _, q in explain(s, module)} for s in (result.summary, swept)]
+    own = dict(declarations(declared(module)))["cells"].about
+    assert [known["cells"] for known in about] == [own, "runs of the sweep"]

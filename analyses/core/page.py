@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from birkhoff_cli.analyses.core.quantities import STEP, Quantities, by_name, quantity, steps_of
+from birkhoff_cli.analyses.core.sentences import count
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.core.result import Result
@@ -32,6 +33,10 @@ PAGE = """
 </table>
 </details>
 """
+
+
+MAX_ROWS = 12
+"""Rows of a list that are all shown."""
 
 
 class Line(NamedTuple):
@@ -64,12 +69,17 @@ def _meanings(result: "Result") -> Quantities:
 
 
 def _lines(summary: Mapping[str, Any], known: Quantities, prefix: str = "") -> Iterator[Line]:
-    """A line for every number; those of rows are named by the place of their row."""
+    """A line for every number; those of rows are named by the place of their row.
+
+    Of many rows only the first and the last are there.
+    """
     meanings = by_name(known)
     for key, value in summary.items():
         meaning = meanings.get(key, quantity(key, "", unit=""))
         if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-            for k, row in enumerate(value):
+            yield Line(prefix + key, count(len(value), "row"), meaning.legend)
+            rows = list(enumerate(value))
+            for k, row in rows if len(rows) <= MAX_ROWS else (rows[0], rows[-1]):
                 yield from _lines(row, meaning.rows, f"{prefix}{key}[{k}].")
         else:
             yield Line(prefix + key, _word(value), meaning.legend)

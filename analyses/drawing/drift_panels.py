@@ -11,16 +11,13 @@ from birkhoff_cli.analyses.core.palette import GREEN, VERMILION
 from birkhoff_cli.analyses.core.sentences import short
 from birkhoff_cli.analyses.drawing import axis, bands
 from birkhoff_cli.analyses.geometry.norms import EPS
+from birkhoff_cli.analyses.sites.drift import ROUNDING
 from birkhoff_cli.analyses.statistics.distributions import STATISTICS
 from birkhoff_cli.analyses.statistics.drift import METRICS, Chain
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.axes import Axes
-
-
-ROUNDING = 1e-5
-"""Distances to 1 below this are the rounding of float32 over many layers."""
 
 
 DEPTH = "depth: sites so far"

@@ -5,6 +5,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.questions import Question
+from birkhoff_cli.analyses.core.result import Summary
+from birkhoff_cli.analyses.core.sentences import short
+
 Verdict = Literal[
     "saturated", "identity-degenerate", "near-permutation", "near-uniform", "signed", "mixing"
 ]
@@ -47,3 +51,16 @@ def judge(numbers: Numbers, d: int, sum_error: Any = 0.0) -> Any:
     *others, rest = get_args(Verdict)
     words = np.select(holds, others, rest)
     return words.astype(object) if d > 1 else np.full(words.shape, None)
+
+
+def mixing_question(summary: Summary, answer: str) -> Question:
+    """Whether a model mixes, of a summary with a verdict and its threshold."""
+    verdict = summary["verdict"]
+    return Question(
+        "Does it mix, or sit at the identity?",
+        answer,
+        verdict,
+        None if verdict is None else verdict == "mixing",
+        f"at I, a permutation or J/d if the mean distance to it is at most "
+        f"{short(summary['threshold'])}, a fifth of the way from I to J/d",
+    )

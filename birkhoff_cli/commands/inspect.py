@@ -7,6 +7,7 @@ less than float32, or if not all are stored in one dtype.
 """
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -20,8 +21,9 @@ from birkhoff_cli.analyses.core.quantities import (
     judged,
     quantity,
 )
+from birkhoff_cli.analyses.core.questions import Question
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
-from birkhoff_cli.analyses.core.sentences import count, short
+from birkhoff_cli.analyses.core.sentences import capitalise, count, short
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.checkpoints import Checkpoint
@@ -166,6 +168,15 @@ def answer(summary: Summary) -> str:
 
 def _assumed(number: int) -> str:
     return f"{count(number, 'setting')} assumed" if number else "nothing was assumed"
+
+
+def questions(summary: Summary) -> Iterator[Question]:
+    """The convention."""
+    yield Question(
+        "Which convention does the file follow?",
+        f"{capitalise(summary['convention'])}; read as {summary['format']}.",
+        str(summary["method"]),
+    )
 
 
 def _cost(summary: Summary) -> str:

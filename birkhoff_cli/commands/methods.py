@@ -66,6 +66,17 @@ SUMMARY = (
             quantity("about", "what it does"),
         ),
     ),
+    quantity(
+        "packages",
+        "what other installed packages bring",
+        rows=(
+            quantity("member", "its name"),
+            quantity("kind", "a method, an analysis or a checkpoint format"),
+            quantity("package", "who brings it, with the version"),
+            quantity("module", "where it is"),
+            quantity("state", "ready, or why it cannot be used", good="ready"),
+        ),
+    ),
 )
 
 

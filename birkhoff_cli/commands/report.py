@@ -1,33 +1,47 @@
-"""One page about a model: what it is, verdicts, every figure with its numbers.
+"""One page about a model, to hand on: answers, how it was made, sites, every figure and number.
 
-The page is one HTML file that needs no network. Beside it, in report_files/ for report.html, lies
-the table behind every figure as Parquet, to draw again or to go on with. What an analysis cannot
-say about this model stands there in one line. Page and tables appear together.
+It opens with what people ask of a model, each answer with its verdict and threshold. The page is
+one HTML file that needs no network and nothing beside it: its figures, its numbers as JSON and its
+small tables are in it. In report_files/, for report.html, lie all tables as Parquet, to draw again
+or to go on with, and the figures as SVG. What an analysis cannot say about this model stands there
+in one line. Page and files appear together.
 """
 
-import base64
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from birkhoff_cli import files, matrices, members, outputs, progress, provenance, summaries
-from birkhoff_cli.analyses.core import discover, figure
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, CannotWrite, UsageError
-from birkhoff_cli.analyses.core.quantities import quantity
+from birkhoff_cli import files, matrices, members, progress, provenance
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
+from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.table import Columns
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.binding import bind
 from birkhoff_cli.converters import converters_of
 from birkhoff_cli.converters.drawn import Methods
 from birkhoff_cli.converters.models import TokenRuns
-from birkhoff_cli.converters.traces import NamedTrace, PathOrMethod, Series, Trace, inputs_of
-from birkhoff_cli.invocation import Invocation
+from birkhoff_cli.converters.traces import (
+    NamedTrace,
+    PathOrMethod,
+    Series,
+    SeriesOrMethod,
+    Trace,
+    inputs_of,
+)
+from birkhoff_cli.pages import sections
+from birkhoff_cli.pages.sections import FIGURE, TABLE, Section
 from birkhoff_cli.reading import read_series
 from birkhoff_cli.request import Request
-from birkhoff_cli.text import escape, finite, is_rows, word
+from birkhoff_cli.text import escape, finite
+
+if TYPE_CHECKING:
+    from birkhoff_cli.pages.render import Page
 
 EXAMPLES = (
     "birkhoff report ckpt.pt -o report.html",
@@ -38,6 +52,18 @@ EXAMPLES = (
 SCHEMA = ()
 SUMMARY = (
     quantity("report", "the page that was written"),
+    quantity("bytes", "size of the page", unit="byte", range=AT_LEAST_0, good="small"),
+    quantity(
+        "questions",
+        "what the page opens with",
+        rows=(
+            quantity("question", "as people ask it"),
+            quantity("answer", "a sentence from the numbers"),
+            quantity("verdict", "the answer in a word or two; null if not known"),
+            quantity("good", "whether it is what is wanted; null if nothing is"),
+            quantity("threshold", "what the verdict was found by; empty if by none"),
+        ),
+    ),
     quantity("analyses", "analyses with a figure on it"),
     quantity(
         "refused",
@@ -53,18 +79,14 @@ SUMMARY = (
 FIRST = ("degeneration", "depth-drift", "similarity", "heatmap", "sinkhorn", "spectrum")
 """What people ask first; everything else follows in order of names."""
 
-
 FILES = "_files"
 """What the name of the directory ends in, as browsers name the files of a page they save."""
-
-PIXELS = 96
-"""Of an inch of a figure on the page."""
 
 
 def run(
     request: Request,
     *,
-    output: Annotated[Path, "The page; tables go to a directory beside it."] = Path("report.html"),
+    output: Annotated[Path, "The page; files go to a directory beside it."] = Path("report.html"),
 ) -> Result:
     """Run every analysis that can say something about a model, and write the page.
 
@@ -77,13 +99,13 @@ def run(
         raise UsageError(f"{output}: a report ends in .html")
     files.check(output, tuple(request["path"]))
     _check_folder(_folder(output), request["path"])
-    read_series(request["path"], request)  # a bad option or file is no fault of any analysis
+    traces = read_series(request["path"], request)  # a bad option or file is no analysis's fault
     wanted = dict(_analyses(request))
-    page: dict[str, Any] = {"sections": []}
+    done: dict[str, Any] = {}
     return Result(
         schema=SCHEMA,
-        steps=_steps(wanted, request, output, page),
-        summarise=lambda: _summary(output, page),
+        steps=_steps(wanted, request, output, traces, done),
+        summarise=lambda: _summary(output, done["page"], done["bytes"]),
         total=len(wanted) + 1,
     )
 
@@ -93,8 +115,13 @@ def _analyses(request: Request) -> Iterator[tuple[str, ModuleType]]:
     tokens = inputs_of(request).inputs.kind == "tokens"
     for name in sorted(modules, key=lambda n: (FIRST.index(n) if n in FIRST else len(FIRST), n)):
         module = modules[name]
-        if hasattr(module, "draw") and _fits(module, tokens):
+        if _speaks(module) and _fits(module, tokens):
             yield name, module
+
+
+def _speaks(module: ModuleType) -> bool:
+    """Whether an analysis has a figure, or an answer to a question of the page."""
+    return hasattr(module, "draw") or hasattr(module, "questions")
 
 
 def _fits(module: ModuleType, tokens: bool) -> bool:
@@ -102,31 +129,67 @@ def _fits(module: ModuleType, tokens: bool) -> bool:
     first, *others = (type(converter) for converter in converters_of(module.run))
     if first is TokenRuns:
         return tokens
-    return first in (Trace, Series, PathOrMethod) and not {NamedTrace, Methods} & {*others}
+    known = (Trace, Series, PathOrMethod, SeriesOrMethod)
+    return first in known and not {NamedTrace, Methods} & {*others}
 
 
 def _steps(
-    wanted: Mapping[str, ModuleType], request: Request, output: Path, page: dict[str, Any]
+    wanted: Mapping[str, ModuleType],
+    request: Request,
+    output: Path,
+    traces: Sequence[MixingTrace],
+    done: dict[str, Any],
 ) -> Iterator[Columns]:
-    page["model"] = _model(request)
+    from birkhoff_cli.pages import render  # a command that only refuses starts sooner
+
+    model = _model(request)
     yield {}
     with files.together() as every, every.file(output) as file:
         folder = every.folder(_folder(output))
+        said: list[Section] = []
         for name, module in wanted.items():
             progress.stage(name, part=True)
-            page["sections"].append(_section(name, module, request, folder))
+            said.append(sections.run(name, module, request, folder))
             yield {}
-        if all("refused" in section for section in page["sections"]):
-            raise BadInput(page["sections"][0]["refused"])
-        page["title"] = ", ".join(escape(path.name) for path in request["path"][:3])
-        page["version"] = provenance.program_version()
-        page["orientation"] = provenance.ORIENTATION
-        page["folder"] = quote(_folder(output).name)
-        file.write(_html(page).encode())
+        if all(section.refused is not None for section in said):
+            raise BadInput(str(said[0].refused))
+        done["page"] = render.Page(
+            title=_title(traces),
+            facts=list(_facts(request)),
+            sections=said,
+            model=model,
+            file=f"{output.stem}.json",
+            folder=quote(_folder(output).name),
+            steps=[t.step for t in traces if t.step is not None] if traces[1:] else [],
+        )
+        content = render.render(done["page"])
+        done["bytes"] = len(content)
+        file.write(content)
+
+
+def _title(traces: Sequence[MixingTrace]) -> str:
+    """The model's name; of a series the first and the last."""
+    names = [escape(trace.name) for trace in traces]
+    return names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
+
+
+MAX_NAMES = 3
+"""Names of files in the command that a page shows; the inputs have all of them."""
+
+
+def _facts(request: Request) -> Iterator[tuple[str, str]]:
+    """How the page was made."""
+    words, paths = [*map(escape, request.words())], len(request["path"])
+    if paths > MAX_NAMES:  # they are the first words
+        words[MAX_NAMES:paths] = ["..."]
+    yield "command", shlex.join(["birkhoff", "report", *words]).replace("'...'", "...")
+    yield "version", f"birkhoff {provenance.program_version()}"
+    yield "seed", str(request["seed"])
+    yield "orientation", provenance.ORIENTATION
 
 
 def _folder(output: Path) -> Path:
-    """Where the tables of a page are."""
+    """Where the files of a page are."""
     return output.with_name(f"{output.stem}{FILES}")
 
 
@@ -142,7 +205,7 @@ def _check_folder(folder: Path, inputs: Iterable[Path]) -> None:
         if any(folder.resolve() in path.resolve().parents for path in inputs):
             raise CannotWrite(f"{folder}: holds the input as well; give the page another name")
         names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
-    ours = {f"{name}{end}" for name in members.names() for end in (".parquet", ".png")}
+    ours = {f"{name}{end}" for name in members.names() for end in (TABLE, FIGURE, OLD_FIGURE)}
     if foreign := sorted(names - ours):
         raise CannotWrite(
             f"{folder}: holds {escape(foreign[0])}, which no report wrote; "
@@ -150,70 +213,28 @@ def _check_folder(folder: Path, inputs: Iterable[Path]) -> None:
         )
 
 
-def _model(request: Request) -> Mapping[str, Any]:
+OLD_FIGURE = ".png"
+"""What figures of reports by versions up to 0.2 end in."""
+
+
+def _model(request: Request) -> tuple[Mapping[str, Any], ModuleType] | None:
     """What ``inspect`` says of it; matrices alone say nothing."""
     if any(matrices.recognises(path) for path in request["path"]):
-        return {}
-    binding, own = bind(discover.member("birkhoff_cli.commands", "inspect"), request.texts)
-    return binding.prepare(own)().summary
+        return None
+    module = discover.member("birkhoff_cli.commands", "inspect")
+    binding, own = bind(module, request.texts)
+    return finite(dict(binding.prepare(own)().summary)), module
 
 
-def _section(name: str, module: ModuleType, request: Request, folder: Path) -> dict[str, Any]:
-    """One analysis: its figure, its numbers and its table, or why there is none."""
-    section = {"name": name, "headline": discover.headline("birkhoff_cli.analyses", name)}
-    try:
-        binding, own = bind(module, request.texts)
-        picture = folder / f"{name}.png"
-        invocation = Invocation(
-            name, module, own, output=folder / f"{name}.parquet", plot=picture, quiet=True
-        )
-        invocation.check()
-        found = binding.prepare(own)()
-        table = outputs.write(found, invocation)
-        if table is not None:  # which it never is where a figure is wanted
-            outputs.draw(table, module, picture, found.finish())
-        return section | {
-            "answer": summaries.answer(found.finish(), module),
-            "summary": finite(dict(found.finish())),
-            "figure": base64.b64encode(picture.read_bytes()).decode(),
-            "width": round(PIXELS * getattr(module, "SIZE", figure.SIZE)[0]),
-            "table": f"{name}.parquet",
-            "rows": 0 if table is None else len(table),
-            "columns": [(c.name, c.about, c.unit) for c in found.schema],
-            "assumptions": found.meta.get("assumptions", ()),
-        }
-    except CannotWrite:  # nothing that the model could answer for
-        raise
-    except BirkhoffError as error:
-        return section | {"refused": str(error)}
-
-
-def _html(page: Mapping[str, Any]) -> str:
-    from jinja2 import Environment
-
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["word"] = word
-    environment.tests["rows"] = is_rows
-    return environment.from_string(template).render({**page, "verdicts": list(_verdicts(page))})
-
-
-def _verdicts(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What analyses conclude in one word."""
-    for section in page["sections"]:
-        if verdict := section.get("summary", {}).get("verdict"):
-            yield section["name"], verdict
-
-
-def _summary(output: Path, page: Mapping[str, Any]) -> dict[str, Any]:
-    sections = page["sections"]
+def _summary(output: Path, page: "Page", size: int) -> dict[str, Any]:
+    said = page.sections
     return {
         "report": str(output),
-        "analyses": [s["name"] for s in sections if "figure" in s],
-        "refused": [
-            {"analysis": s["name"], "why": s["refused"]} for s in sections if "refused" in s
-        ],
-        "verdicts": [{"analysis": name, "verdict": word} for name, word in _verdicts(page)],
+        "bytes": size,
+        "questions": [vars(question) for _, question in page.questions],
+        "analyses": [s.name for s in said if s.figure is not None],
+        "refused": [{"analysis": s.name, "why": s.refused} for s in said if s.refused is not None],
+        "verdicts": [{"analysis": name, "verdict": mark.word} for name, mark in page.verdicts],
     }
 
 
@@ -221,4 +242,4 @@ def answer(summary: Summary) -> str:
     """What stands on the page."""
     shown, refused = len(summary["analyses"]), len(summary["refused"])
     words = f"{shown} of {count(shown + refused, 'analysis')}".replace("analysiss", "analyses")
-    return f"{summary['report']} shows {words}."
+    return f"{summary['report']} shows {words}, in {round(summary['bytes'] / 1000):,} kB."
