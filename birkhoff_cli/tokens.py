@@ -51,24 +51,24 @@ def read(
     """
     require_memory(8 * sequences * length, f"{sequences:,} sequences of {length:,} tokens")
     with refusing(path):
-        held = _opened(path, vocabulary)
-        if held.size < (needed := length if rng is not None else sequences * length):
+        tokens = _opened(path, vocabulary)
+        if tokens.size < (needed := length if rng is not None else sequences * length):
             raise BadInput(
-                f"{where(path)}: holds {held.size:,} tokens, and {needed:,} are needed for "
+                f"{where(path)}: holds {tokens.size:,} tokens, and {needed:,} are needed for "
                 f"{sequences:,} sequences of {length:,}; lower --sequences or --length"
             )
         starts = np.arange(sequences) * length
         if rng is not None:
-            starts = rng.integers(held.size - length, size=sequences, endpoint=True)
-        found = np.stack([held[k : k + length] for k in starts])
-    _check(path, found, starts, vocabulary)
+            starts = rng.integers(tokens.size - length, size=sequences, endpoint=True)
+        rows = np.stack([tokens[k : k + length] for k in starts])
+    _check(path, rows, starts, vocabulary)
     facts = {
         "name": escape(path.name),
         "size": path.stat().st_size,
-        "sha256": hashlib.sha256(found.tobytes()).hexdigest(),
-        "dtype": found.dtype.name,
+        "sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
+        "dtype": rows.dtype.name,
     }
-    return found.astype(np.int64), facts
+    return rows.astype(np.int64), facts
 
 
 def _opened(path: Path, vocabulary: int) -> Tokens:
@@ -96,21 +96,21 @@ def _opened(path: Path, vocabulary: int) -> Tokens:
 
 
 def _npy(path: Path) -> Tokens:
-    held = np.load(path, mmap_mode="r", allow_pickle=False)
-    if held.dtype.kind not in "iu":
+    ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    if ids.dtype.kind not in "iu":
         raise BadInput(
-            f"{where(path)}: has dtype {escape(held.dtype, 40)}, and tokens are whole numbers; {IT}"
+            f"{where(path)}: has dtype {escape(ids.dtype, 40)}, and tokens are whole numbers; {IT}"
         )
-    return np.asarray(held).reshape(-1)
+    return np.asarray(ids).reshape(-1)
 
 
 def _is_text(head: bytes) -> bool:
     """Whether it could be read: UTF-8 without control characters, but line breaks and tabs."""
     try:
-        words = codecs.getincrementaldecoder("utf-8")().decode(head)
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
-    return bool(words.strip()) and all(c.isprintable() or c.isspace() for c in words)
+    return bool(text.strip()) and all(c.isprintable() or c.isspace() for c in text)
 
 
 def _is_wide(head: bytes, size: int) -> bool:
@@ -119,12 +119,12 @@ def _is_wide(head: bytes, size: int) -> bool:
     return bool(pairs[:, 0].any()) and not pairs[:, 1].any()
 
 
-def _check(path: Path, found: Tokens, starts: Tokens, vocabulary: int) -> None:
+def _check(path: Path, rows: Tokens, starts: Tokens, vocabulary: int) -> None:
     """Refuse tokens that the model has no embedding for."""
-    beyond = np.argwhere((found < 0) | (found >= vocabulary))
+    beyond = np.argwhere((rows < 0) | (rows >= vocabulary))
     if len(beyond):
         row, column = (int(i) for i in beyond[0])
         raise BadInput(
-            f"{where(path)}: token {found[row, column]} at position {starts[row] + column} is "
+            f"{where(path)}: token {rows[row, column]} at position {starts[row] + column} is "
             f"not in the vocabulary of {vocabulary:,}; encode the text as the model was trained"
         )

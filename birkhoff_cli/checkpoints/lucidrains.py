@@ -65,14 +65,14 @@ def claims(store: NamedStore) -> set[str]:
     the code does with them: there it is none of this package's.
     """
     copied = site_tensors(store, frozenset(HC_NAMES))
-    found: set[str] = set()
+    tensors: set[str] = set()
     for names in _owners(store).values():
         shapes = shapes_at(store, names)
         type_, n = _class(shapes)
         fitting = _shapes(type_, n, shapes)
         claimed = {names[t] for t, shape in fitting.items() if shapes.get(t) == shape}
-        found |= claimed - copied if type_ == "hc" else claimed
-    return found
+        tensors |= claimed - copied if type_ == "hc" else claimed
+    return tensors
 
 
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
@@ -88,7 +88,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     matrices = values(store, places, "static_alpha")[:, :, 1:].swapaxes(1, 2)
     applied, theta = _turned(method, matrices, iters.value)
     map_ = applied if mixing.value == "applied" else None
-    said = (Setting("class", CLASSES[type_], "stored"), Setting("streams", n, "stored"))
+    fixed = (Setting("class", CLASSES[type_], "stored"), Setting("streams", n, "stored"))
     widths = {shape["norm.gamma"][0] for shape in shapes}
     return Checkpoint(
         path=store.path,
@@ -100,7 +100,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         d=n,
         layers=len({site.layer for site in places}),
         width=widths.pop() if len(widths) == 1 else 0,
-        settings=(*said, mixing, *([iters] if swept else [])),
+        settings=(*fixed, mixing, *([iters] if swept else [])),
         convention=CONVENTION[method if mixing.value == "applied" else "dropped"],
         assumptions=tuple(_assumptions(store, places, matrices, mixing, iters if swept else None)),
         dtypes=dtypes(store, places, shapes[0]),
@@ -129,26 +129,26 @@ def _connections(
 
 def _owners(store: NamedStore) -> dict[paths.Path, dict[str, str]]:
     """Modules with a tensor that only a hyper-connection has: their tensors' names by module."""
-    found: dict[paths.Path, dict[str, str]] = {}
+    modules: dict[paths.Path, dict[str, str]] = {}
     for name in store.tensors:
         if tensor := next((t for t in TENSORS if name == t or name.endswith(f".{t}")), None):
             owner = tuple(name.removesuffix(tensor).split(".")[:-1])
-            found.setdefault(owner, {})[tensor] = name
-    return {owner: names for owner, names in found.items() if not names.keys() <= {*ELSEWHERE}}
+            modules.setdefault(owner, {})[tensor] = name
+    return {owner: names for owner, names in modules.items() if not names.keys() <= {*ELSEWHERE}}
 
 
 def _places(store: NamedStore) -> Places:
     """Sites and their tensors, in the order of numbers in names, else of the file."""
-    found = paths.in_one_model(store, _owners(store))
-    owners = paths.ordered(list(found))
-    return dict(zip(paths.named(owners), (found[owner] for owner in owners), strict=True))
+    tensors = paths.in_one_model(store, _owners(store))
+    owners = paths.ordered(list(tensors))
+    return dict(zip(paths.named(owners), (tensors[owner] for owner in owners), strict=True))
 
 
-def _class(found: Mapping[str, tuple[int, ...]]) -> tuple[str, int]:
+def _class(actual: Mapping[str, tuple[int, ...]]) -> tuple[str, int]:
     """Class and streams, by whatever tensors of a site are there."""
-    alpha, beta = found.get("static_alpha", ()), found.get("static_beta", ())
+    alpha, beta = actual.get("static_alpha", ()), actual.get("static_beta", ())
     n = (alpha or beta or (0,))[0]
-    if {"dynamic_alpha_scale", "dynamic_beta_scale"} & found.keys():
+    if {"dynamic_alpha_scale", "dynamic_beta_scale"} & actual.keys():
         return "hc", n
     return "mhc v2" if len(beta) == 3 else "mhc", n
 
@@ -171,19 +171,19 @@ def _identify(store: NamedStore, places: Places) -> tuple[str, int, list[Shapes]
 
 
 def _of_site(store: NamedStore, site: Site, names: Mapping[str, str]) -> tuple[str, int, Shapes]:
-    found, at = shapes_at(store, names), _at(store, site)
-    if "static_alpha" not in found:
+    actual, at = shapes_at(store, names), _at(store, site)
+    if "static_alpha" not in actual:
         raise Unsupported(f"{at}: static_alpha is missing; {ONLY}")
-    alpha = found["static_alpha"]
+    alpha = actual["static_alpha"]
     if len(alpha) != 2 or alpha[1] != alpha[0] + 1 or not 1 <= alpha[0] <= MAX_STREAMS:
         raise Unsupported(
             f"{at}: static_alpha of shape {escape(alpha, 40)} is not (n, n + 1); {ONLY}"
         )
-    type_, n = _class(found)
-    shapes = _shapes(type_, n, found)
+    type_, n = _class(actual)
+    shapes = _shapes(type_, n, actual)
     for tensor, shape in shapes.items():
-        if found.get(tensor) != shape:
-            has = f"has shape {escape(found[tensor], 40)}" if tensor in found else "is missing"
+        if actual.get(tensor) != shape:
+            has = f"has shape {escape(actual[tensor], 40)}" if tensor in actual else "is missing"
             raise Unsupported(
                 f"{at}: {tensor} {has}, {CLASSES[type_]} with {n} streams has "
                 f"{escape(shape, 40)}; {ONLY}"
@@ -191,12 +191,12 @@ def _of_site(store: NamedStore, site: Site, names: Mapping[str, str]) -> tuple[s
     return type_, n, shapes
 
 
-def _shapes(type_: str, n: int, found: Mapping[str, tuple[int, ...]]) -> Shapes:
+def _shapes(type_: str, n: int, actual: Mapping[str, tuple[int, ...]]) -> Shapes:
     """Shapes of a site's tensors; every stream is normalised on its own, whatever the class."""
-    d = next(iter(found.get("norm.gamma", ())), 0)
+    d = next(iter(actual.get("norm.gamma", ())), 0)
     if type_ == "hc":
         return forks.shapes_apart(n, d)
-    fn = found.get("dynamic_alpha_fn", ())
+    fn = actual.get("dynamic_alpha_fn", ())
     proposals = fn[:1] if len(fn) == 3 and fn[0] else ()
     return {
         **{"norm.gamma": (d,), "static_alpha": (n, n + 1)},
@@ -212,8 +212,8 @@ def _at(store: NamedStore, site: Site) -> str:
 
 
 def _mixing(settings: Mapping[str, str]) -> Setting:
-    said = word(settings, "mixing", MIXINGS)
-    return Setting("mixing", said or MIXINGS[0], "set" if said else "default")
+    typed = word(settings, "mixing", MIXINGS)
+    return Setting("mixing", typed or MIXINGS[0], "set" if typed else "default")
 
 
 def _turned(method: str, matrices: Array, iters: int) -> tuple[Parameterization, Array]:

@@ -139,8 +139,8 @@ def _variants(folder: Path, name: str) -> list[str]:
         entries = [entry.name for entry in islice(folder.iterdir(), MAX_ENTRIES)]
     except OSError as error:
         raise unreadable(folder, error) from error
-    found = (entry.removesuffix(INDEX) for entry in sorted(entries) if entry.endswith(INDEX))
-    return [stem for stem in found if stem != name]
+    stems = (entry.removesuffix(INDEX) for entry in sorted(entries) if entry.endswith(INDEX))
+    return [stem for stem in stems if stem != name]
 
 
 def _noting(store: Store, others: Iterable[Path]) -> Store:
@@ -154,12 +154,12 @@ def _noting(store: Store, others: Iterable[Path]) -> Store:
 
 def first_parts(files: Iterable[Path]) -> list[Path]:
     """Files that stand for a model each: of parts with numbers, the first one."""
-    found: dict[tuple[str, ...], Path] = {}
+    models: dict[tuple[str, ...], Path] = {}
     for file in files:
         match = PART.fullmatch(file.name)
         key = (match["stem"], match["parts"], match["suffix"]) if match else (file.name,)
-        found.setdefault(key, file)
-    return list(found.values())
+        models.setdefault(key, file)
+    return list(models.values())
 
 
 def _folders(entries: list[Path]) -> list[Path]:
@@ -174,11 +174,13 @@ def _folders(entries: list[Path]) -> list[Path]:
     ]
 
 
-def _only(folder: Path, found: list[Path], what: str) -> Path:
-    if len(found) != 1:
-        names = ", ".join(escape(entry.name, 40) for entry in found[:SHOWN])
-        raise BadInput(f"{where(folder)}: holds {len(found)} {what} ({names}); name one of them")
-    return found[0]
+def _only(folder: Path, candidates: list[Path], what: str) -> Path:
+    if len(candidates) != 1:
+        names = ", ".join(escape(entry.name, 40) for entry in candidates[:SHOWN])
+        raise BadInput(
+            f"{where(folder)}: holds {len(candidates)} {what} ({names}); name one of them"
+        )
+    return candidates[0]
 
 
 def _none_or_several(folder: Path, entries: list[Path], files: list[Path]) -> str:
@@ -186,8 +188,8 @@ def _none_or_several(folder: Path, entries: list[Path], files: list[Path]) -> st
         return f"{where(folder)}: is an empty folder; name one that holds a checkpoint"
     names = ", ".join(escape(e.name, 40) for e in (files or entries)[:SHOWN])
     count = f"{len(entries)} entries" if len(entries) > 1 else "one entry"
-    held = f"{len(files)} checkpoints" if files else f"{count}, none a checkpoint"
-    return f"{where(folder)}: holds {held} ({names}); name one file"
+    content = f"{len(files)} checkpoints" if files else f"{count}, none a checkpoint"
+    return f"{where(folder)}: holds {content} ({names}); name one file"
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -196,9 +198,9 @@ def _entries(folder: Path) -> list[Path]:
     Raises:
         BadInput: it cannot be read, or holds more of them than any one model.
     """
-    found = first_entries(folder, MAX_ENTRIES + 1)
-    if len(found) > MAX_ENTRIES:
+    entries = first_entries(folder, MAX_ENTRIES + 1)
+    if len(entries) > MAX_ENTRIES:
         raise BadInput(
             f"{where(folder)}: holds more than {MAX_ENTRIES} entries; name the checkpoint"
         )
-    return found
+    return entries

@@ -70,26 +70,26 @@ def others(settings: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, 
 
 
 def runnable(
-    found: Checkpoint, config: Mapping[str, Any], settings: Mapping[str, str]
+    checkpoint: Checkpoint, config: Mapping[str, Any], settings: Mapping[str, str]
 ) -> Checkpoint:
     """A checkpoint whose sites are known, with the whole model around them.
 
     Args:
-        found: with sites in order of depth, attention before mlp.
+        checkpoint: with sites in order of depth, attention before mlp.
         config: ``model_args``, or what the code base has in their place.
         settings: the words of ``--set NAME=VALUE``.
     """
     heads = settings.get("heads")
-    said = () if heads is None else (Setting("heads", _number(heads), "set"),)
+    typed = () if heads is None else (Setting("heads", _number(heads), "set"),)
     return replace(
-        found,
-        settings=(*found.settings, *said),
-        model=lambda store: _model(store, config, _sites(found, store), heads),
+        checkpoint,
+        settings=(*checkpoint.settings, *typed),
+        model=lambda store: _model(store, config, _sites(checkpoint, store), heads),
     )
 
 
-def _sites(found: Checkpoint, store: NamedStore) -> tuple[Connection, ...]:
-    return () if found.connect is None else tuple(found.connect(store))
+def _sites(checkpoint: Checkpoint, store: NamedStore) -> tuple[Connection, ...]:
+    return () if checkpoint.connect is None else tuple(checkpoint.connect(store))
 
 
 def _model(
@@ -114,8 +114,8 @@ def _model(
         )
     positions = _read(store, _find(store, names, POSITIONS, "weight"), (-1, width))
     bias = any(f"{norm}.bias" in names for norm in LAST_NORM)
-    held = {"vocab_size": len(embedding), "block_size": len(positions), "bias": bias}
-    for key, value in (held | {"n_embd": width}).items():
+    sizes = {"vocab_size": len(embedding), "block_size": len(positions), "bias": bias}
+    for key, value in (sizes | {"n_embd": width}).items():
         agree(store, config, key, value)
     return LanguageModel(
         embedding=embedding,
@@ -134,7 +134,7 @@ def _names(store: NamedStore, layers: int) -> Names:
     names = {name.removeprefix(begin): name for name in store.tensors if name.startswith(begin)}
     store.refuse_twice(names.values())
     for short, name in names.items():
-        if not (found := KNOWN.fullmatch(short)) or int(found["layer"] or 0) >= layers:
+        if not (match := KNOWN.fullmatch(short)) or int(match["layer"] or 0) >= layers:
             raise Unsupported(
                 f"{where(store.path)}: '{escape(store.stored[name])}' has no place in nanoGPT, so "
                 f"tokens cannot be run; use --inputs gaussian"
@@ -144,9 +144,9 @@ def _names(store: NamedStore, layers: int) -> Names:
 
 def _embedding(store: NamedStore, names: Names) -> Array:
     """Of tokens; the last layer is the same tensor, which a file may hold once or twice."""
-    held = [name for place in EMBEDDINGS if (name := f"{place}.weight") in names]
+    tied = [name for place in EMBEDDINGS if (name := f"{place}.weight") in names]
     first = _read(store, _find(store, names, EMBEDDINGS, "weight"), (-1, -1))
-    if len(held) > 1 and not np.array_equal(first, _read(store, names[held[1]], first.shape)):
+    if len(tied) > 1 and not np.array_equal(first, _read(store, names[tied[1]], first.shape)):
         raise Unsupported(
             f"{where(store.path)}: lm_head differs from wte, which nanoGPT ties; "
             f"tokens cannot be run, use --inputs gaussian"
@@ -193,27 +193,29 @@ def _find(store: NamedStore, names: Names, places: Iterable[str], tensor: str) -
 
 def _read(store: NamedStore, name: str, shape: Shape) -> Array:
     """One tensor of a shape in which -1 is any length, in float32, finite."""
-    found = store.tensors[name].shape
+    stored = store.tensors[name].shape
     here = f"{where(store.path)}: {escape(name)}"
-    fits = len(found) == len(shape) and all(
-        n >= 1 and k in (-1, n) for k, n in zip(shape, found, strict=True)
+    fits = len(stored) == len(shape) and all(
+        n >= 1 and k in (-1, n) for k, n in zip(shape, stored, strict=True)
     )
     if not fits:
         expected = str(shape).replace("-1", "any")
-        raise BadInput(f"{here} has shape {escape(found, 40)}, expected {expected}; {NOT_ITS_CODE}")
+        raise BadInput(
+            f"{here} has shape {escape(stored, 40)}, expected {expected}; {NOT_ITS_CODE}"
+        )
     return finite(store, name, here)
 
 
-def _heads(store: NamedStore, config: Mapping[str, Any], said: str | None, width: int) -> int:
+def _heads(store: NamedStore, config: Mapping[str, Any], typed: str | None, width: int) -> int:
     """Heads of attention, which no tensor's shape tells."""
-    if HEADS not in config and said is None:
+    if HEADS not in config and typed is None:
         raise Unsupported(
             f"{where(store.path)}: the number of attention heads is not stored; say --set heads=N"
         )
-    heads = config[HEADS] if said is None else _number(said)
+    heads = config[HEADS] if typed is None else _number(typed)
     if type(heads) is int and heads >= 1 and width % heads == 0:
         return heads
-    if said is not None:
+    if typed is not None:
         raise UsageError(f"--set heads={heads}: expected a divisor of the width, {width}")
     raise BadInput(
         f"{where(store.path)}: its configuration says {HEADS} = {escape(repr(heads), 20)} and "
