@@ -74,7 +74,7 @@ def powers_of_ten(axis: "Axis", low: float, high: float, is_exponent: bool = Fal
     """
     exponents = _exponents(low, high)
     plain = max(np.abs(np.floor(exponents)), default=0) <= PLAIN
-    words = [f"{10.0**e:.3g}" if plain else _power(e) for e in exponents]
+    words = [f"{10.0**e:,.6g}" if plain else _power(e) for e in exponents]
     places = exponents if is_exponent else 10.0**exponents
     axis.set_ticks(list(places), words)
     axis.set_ticks([], minor=True)
