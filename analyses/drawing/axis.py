@@ -106,7 +106,7 @@ def _strides() -> Any:
 
 def _power(exponent: float) -> str:
     power = int(np.floor(exponent + ROUNDING))
-    digits = f"{10 ** (exponent - power):.3g}"
+    digits = f"{10 ** (exponent - power):.6g}"
     factor = "" if digits == "1" else f"{digits} \\times "
     return f"${factor}10^{{{power}}}$"
 

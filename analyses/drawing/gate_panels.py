@@ -32,7 +32,7 @@ def draw_maps(figure: "SubFigure", result: "pa.Table") -> None:
         means = [_means(result, gate, step) for step in steps[chosen]]
         for axes, mean, step in zip(own, means, steps[chosen], strict=True):
             image = axes.imshow(mean, aspect="auto", interpolation="nearest", **_scale(means))
-            title = f"{gate}, step {step:,}" if len(steps) > 1 else TITLES[gate]
+            title = f"{gate}\nstep {step:,}" if len(steps) > 1 else TITLES[gate]
             axes.set_title(title, fontsize=SMALL)
             axes.set(xlabel="stream")
             axis.integers(axes.xaxis, min_n_ticks=min(mean.shape[1], MAX_TICKS))
