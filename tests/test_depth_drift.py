@@ -395,3 +395,15 @@ def test_a_trace_without_samples_and_a_broken_token_are_one_line(rng):
 def test_sixty_four_streams(rng):
     h = MHC(64, iters=3).draw(8, rng).reshape(4, 2, 64, 64)
     check(by_row(depth_drift.run(trace(h)).table), h, rtol=1e-9, atol=1e-9)
+
+
+def test_products_that_stopped_falling_at_their_rounding_are_flat():
+    """Sums in float32 are off 1 by more than rounding: the distance to J/d has a floor there."""
+    h = MHC(4).draw(86, np.random.default_rng(0)).astype(np.float32)
+    result = depth_drift.run(h.reshape(1, 86, 4, 4))
+    assert result.summary["verdict"] == "conserved"
+    assert result.summary["typical_decay"] > 0.99
+    assert result.summary["differences_left"] < 1e-6
+    assert "keep their differences" not in result.answer
+    flat = [q for q in depth_drift.questions(result.summary) if "flatten" in q.question]
+    assert [(q.verdict, q.good) for q in flat] == [("flattens", False)]
