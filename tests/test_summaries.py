@@ -2,6 +2,7 @@
 
 import contextlib
 import html
+import json
 import keyword
 import os
 import re
@@ -34,6 +35,7 @@ RUNS = {
     "check": [("h.npy",), ("model.pt",), MODELS],
     "compare": [("--method", "go-mhc", "--d", "3", *FEW), ("steps", "model.pt")],
     "complexity": [("--method", "mhc", "--d", "2", "--measure", *FEW)],
+    "curves": [("log.ndjson",)],
     "decompose": [("h.npy", "--method", "be-hc", "--starts", "1", "--cover"), STEPS],
     "degeneration": [("h.npy",), STEPS],
     "depth-drift": [(*GO, "--layers", "3", "--lyapunov"), ("h.npy",), STEPS],
@@ -94,6 +96,8 @@ def folder(tmp_path_factory):
     for step in (1, 2) if find_spec("torch") else ():
         stand_ins.write(path / "be-hc" / f"ckpt_{step}.pt", stand_ins.Sizes())
     shutil.copy(examples / "mhc-lite.pt", path / "model.pt")
+    losses = ({"iter": k, "train/loss": 4.0 / k, "grad_norm": 1.0} for k in range(1, 300))
+    (path / "log.ndjson").write_text("".join(f"{json.dumps(row)}\n" for row in losses))
     shutil.copy(examples / "val.bin", path)
     sweep = ("--sweep", "s=1,2", "--engine", "1", "-o", "shard.parquet")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
