@@ -39,7 +39,7 @@ from birkhoff_cli.provenance import footer, stamp
 from birkhoff_cli.testing.formats import SAID
 from mutations import Files, files_of, mutated, mutated_folder, write_folder
 
-MAX_SENTENCE = 300
+MAX_SENTENCE = 400
 MAX_MEMORY = 3 << 30
 """Bytes of address space of a worker, libraries included."""
 

@@ -16,6 +16,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.parameterization import COLUMNS, ROWS
 from birkhoff_cli.analyses.networks.language_model import states
 from birkhoff_cli.commands import train
+from birkhoff_cli.temporaries import temporary_path
 from birkhoff_cli.training import folder, network, text
 from birkhoff_cli.training import run as running
 from birkhoff_cli.training.network import Sizes
@@ -131,6 +132,14 @@ def test_a_run_that_was_stopped_at_its_beginning_is_begun_again(file, tmp_path, 
         for n in ("run", "whole")
     ]
     assert runs[0] == runs[1]
+
+
+def test_a_run_that_was_killed_as_it_wrote_its_plan_is_begun_again(tmp_path):
+    """What it left was taken for somebody else's file, and the folder refused for ever."""
+    (tmp_path / "run").mkdir()
+    temporary_path(tmp_path / "run" / folder.PLAN_FILE).write_bytes(b'{"mix"')
+    assert trained(METHODS[0], tmp_path / "run", updates=1, every=1).summary["updates"] == 1
+    assert not [*(tmp_path / "run").glob("*.tmp")]
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path):

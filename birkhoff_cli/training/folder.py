@@ -15,6 +15,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import DAMAGED, refusing
+from birkhoff_cli.temporaries import remove_stale
 from birkhoff_cli.training import log
 from birkhoff_cli.training import run as running
 from birkhoff_cli.training.run import Plan, Run
@@ -49,6 +50,7 @@ def opened(folder: Path, plan: Plan, text: Text) -> Run:
 
 def _claim(folder: Path, said: str) -> None:
     """Make the directory; the plan is the first file in it, so that a stopped run can go on."""
+    remove_stale(folder / PLAN_FILE)  # of a run that was killed as it wrote its plan
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotWrite(f"{where(folder)}: is there and holds no run; give a new directory")
     with files.writing(str(folder)):
