@@ -31,7 +31,7 @@ PLACEHOLDER = re.compile(
 )
 """A file of the reader's, a method of theirs, or the bare name of a command."""
 
-SIZES = {"-n": "20", "--epochs": "3", "--sequences": "1", "--directions": "8", "--layers": "50"}
+SIZES = {"-n": "20", "--epochs": "3", "--targets": "2", "--sequences": "1", "--directions": "8", "--layers": "50"}
 """Values that make a command short; where it has the option and says nothing, they are added."""
 
 ADDED = {"fit": "--targets 2", "complexity": "", "region": "", "degeneration": "", "heatmap": ""}
@@ -61,7 +61,8 @@ def small(line):
     if "examples/" in line or "--help" in line:
         return line
     if name in ADDED:
-        line = f"{line} {ADDED[name]}"
+        given = ADDED[name].partition(" ")[0] in line.split()
+        line = line if given else f"{line} {ADDED[name]}"
     elif " -n " not in line and name not in ("gradients", "methods", "train"):
         line = f"{line} -n 20"
     if "--probe frontier" in line:

@@ -26,7 +26,7 @@ WIDE = 20
 MAX_POINTS = 2000
 """Points of a line; of more, means of as many neighbours are drawn."""
 
-MANY = 300
+MANY = 150
 """Points of a line beyond which it is thin."""
 
 
