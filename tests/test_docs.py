@@ -31,7 +31,14 @@ PLACEHOLDER = re.compile(
 )
 """A file of the reader's, a method of theirs, or the bare name of a command."""
 
-SIZES = {"-n": "20", "--epochs": "3", "--targets": "2", "--sequences": "1", "--directions": "8", "--layers": "50"}
+SIZES = {
+    "-n": "20",
+    "--epochs": "3",
+    "--targets": "2",
+    "--sequences": "1",
+    "--directions": "8",
+    "--layers": "50",
+}
 """Values that make a command short; where it has the option and says nothing, they are added."""
 
 ADDED = {"fit": "--targets 2", "complexity": "", "region": "", "degeneration": "", "heatmap": ""}
