@@ -5,7 +5,8 @@
 CPU seconds (user and system) and peak memory of whole processes, medians over rounds in which
 all ways run in turn, on one Parquet trace of mHC matrices (20 sweeps, float32):
 ``birkhoff depth-drift`` as installed; reading the file with pyarrow and nothing else; numpy with
-``linalg.svd`` and ``linalg.eigvals`` for the same numbers. Then the growth of ours with tokens,
+``linalg.svd`` and ``linalg.eigvals`` for the same numbers. Then ours and numpy where both sides
+are exact (go-mHC) and where neither is (mHC rounded to bf16), and the growth of ours with tokens,
 sites and d.
 ``--full`` adds 1,048,576 tokens of 48 sites once, ours and the reading alone.
 """
@@ -28,12 +29,12 @@ BIRKHOFF = str(Path(sys.executable).with_name("birkhoff"))
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def write(folder, tokens, sites, d):
+def write(folder, tokens, sites, d, kind="one"):
     """One trace as npy and, through ``birkhoff trace``, as Parquet.
 
     Another process makes it: what this one holds would count as the peak of those it starts.
     """
-    path = Path(folder) / f"{tokens}_{sites}_{d}.npy"
+    path = Path(folder) / f"{tokens}_{sites}_{d}_{kind}.npy"
     parquet = path.with_suffix(".parquet")
     run(sys.executable, __file__, WRITE, path)
     run(BIRKHOFF, "trace", path, "-o", parquet, "-q")
@@ -42,17 +43,28 @@ def write(folder, tokens, sites, d):
 
 def draw(path):
     """Matrices as many as the name of the file says, distinct for 16,384 tokens."""
-    from birkhoff_cli.analyses.parameterizations.mhc import MHC
-
-    tokens, sites, d = map(int, path.stem.split("_"))
+    *shape, kind = path.stem.split("_")
+    tokens, sites, d = map(int, shape)
     rng, step = np.random.default_rng(0), max(1, 16_384 * 16 // d**2)
     pool = np.empty((min(step, tokens), sites, d, d), np.float32)
     for row in range(0, len(pool), 256):
         part = pool[row : row + 256]
-        part[:] = MHC(d).draw(len(part) * sites, rng, scale=3.0).reshape(part.shape)
+        part[:] = matrices(kind, d, len(part) * sites, rng).reshape(part.shape)
     h = np.lib.format.open_memmap(path, "w+", np.float32, (tokens, *pool.shape[1:]))
     for start in range(0, tokens, len(pool)):
         h[start : start + len(pool)] = pool[: tokens - start]
+
+
+def matrices(kind, d, n, rng):
+    """Of which both sides are exact, one is, or neither."""
+    from birkhoff_cli.analyses.geometry.rounding import FORMATS
+    from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+    from birkhoff_cli.analyses.parameterizations.mhc import MHC
+
+    if kind == "both":
+        return GoMHC(d).draw(n, rng)
+    h = MHC(d).draw(n, rng, scale=3.0)
+    return FORMATS["bf16"](h) if kind == "neither" else h
 
 
 def run(*command):
@@ -95,6 +107,17 @@ def compared(folder):
         print(f"{name:24}{s:9.2f}{s / TOKENS / 48 * 1e9:11.0f}{mib:10.0f}{s / cpu[0]:9.2f}")
 
 
+def sides(folder):
+    """What it costs where no eigenvalue is known, and where more is."""
+    tokens = TOKENS // 4
+    print(f"\n{'sides exact':>12}{'ours, us/matrix':>17}{'plain numpy':>13}{'to ours':>9}")
+    for kind in ("both", "one", "neither"):
+        npy, parquet = write(folder, tokens, 48, 4, kind)
+        rounds = [(ours(parquet)[0], run(sys.executable, PLAIN, npy)[0]) for _ in range(ROUNDS)]
+        mine, plain = (statistics.median(r[k] for r in rounds) / tokens / 48e-6 for k in range(2))
+        print(f"{kind:>12}{mine:17.2f}{plain:13.2f}{plain / mine:9.2f}")
+
+
 def growth(folder):
     quarter = TOKENS // 4
     print(f"\n{'tokens':>9}{'sites':>7}{'d':>4}{'CPU s':>9}{'ns/matrix':>11}{'peak MiB':>10}")
@@ -116,6 +139,7 @@ def full(folder):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         compared(folder)
+        sides(folder)
         growth(folder)
         if FULL in sys.argv:
             full(folder)

@@ -53,7 +53,7 @@ def compared():
 def recorded():
     """Matrices of a trace, whose logits are not known."""
     with tempfile.TemporaryDirectory() as folder:
-        matrices = Path(folder) / f"{SAMPLES}_48_4.npy"
+        matrices = Path(folder) / f"{SAMPLES}_48_4_one.npy"
         trace = matrices.with_suffix(".parquet")
         run(sys.executable, PLAIN.with_name("drift.py"), "--write", matrices)
         run(BIRKHOFF, "trace", matrices, "-o", trace, "-q")
