@@ -154,7 +154,7 @@ def read(name):
     return formats.interpret(store, dict(MODELS[name].settings)), NamedStore(store)
 
 
-@pytest.mark.parametrize("name", [*STATIC, *LIKE_OTHERS, "qwen4"])
+@pytest.mark.parametrize("name", [*STATIC, *sorted(LIKE_OTHERS), "qwen4"])
 def test_gates_pass_through_what_their_code_base_has(name):
     found, store = read(name)
     weights = [site.weights(None) for site in found.connect(store)]
