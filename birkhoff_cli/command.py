@@ -146,14 +146,13 @@ class Subcommand(TyperCommand):
             return
         for text in _method_texts(args) if "method" in self.options else ():
             methods.parse(text)
-        close = mistakes.nearest(name, self.binding.options)
-        owners = methods.owners(name) if "method" in self.options and not close else []
+        owners = methods.owners(name) if "method" in self.options else []
         if owners:
+            sentence = f"{dashes(name)} is an option of {', '.join(owners)}; say --method too"
             if self.binding.methods:
-                raise UsageError(methods.has_no(self.binding.methods[0], name))
-            raise UsageError(
-                f"{dashes(name)} is an option of {', '.join(owners)}; say --method too"
-            )
+                sentence = methods.has_no(self.binding.methods[0], name)
+            close = mistakes.nearest(name, self.binding.options)
+            raise UsageError(f"{sentence}; did you mean {close}?" if close else sentence)
         raise UsageError(mistakes.unknown_option(self.name or "", label, self.options, args))
 
     def invoke(self, ctx: Any) -> None:

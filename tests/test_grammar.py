@@ -56,7 +56,7 @@ MISTAKES = [
     ("inspect m.pt --set iters", 2, "say --set iters=20"),
     ("inspect", 2, "inspect: PATH is missing: a checkpoint"),
     ("decompose h.npy --starts 4", 2, "--starts belongs to --method"),
-    ("decompose h.npy --d 3", 2, "--d belongs to --method"),
+    ("decompose h.npy --d 3", 2, "--d is for drawn matrices and h.npy is a file"),
     (f"decompose h.npy {GO} --d 4", 2, "3, or no --d"),
     ("compare --method go-mhc --method mhc --s 3", 2, "say go-mhc:s="),
     ("compare --method go-mhc:d=3 --method hc:d=3 --d 4", 2, "--d has no effect"),

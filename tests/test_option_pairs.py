@@ -8,7 +8,7 @@ import forked
 import option_pairs
 from birkhoff_cli import members
 
-FEW = 30
+FEW = 12
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -213,7 +213,7 @@ def test_a_method_that_is_none_is_refused(text, said):
         (("compare", "--method", "go-mhc", "--method", "mhc", "--s", "3"), "say go-mhc:s="),
         (("compare", "--method", "hc:d=2", "--method", "mhc:d=3", "--d", "4"), "--d has no effect"),
         (("fit", "--method", "hc", "--inputs", "gaussian"), "--inputs is for checkpoints"),
-        (("decompose", "h.npy", "--d", "3"), "--d belongs to --method"),
+        (("decompose", "h.npy", "--d", "3"), "--d is for drawn matrices and h.npy is a file"),
         (("spectrum", "h.npy", "--draw", "haar"), "--draw is for drawn matrices"),
         (("diff", "h.npy", "h.npy", "--set", "iters=3"), "--set is for checkpoints"),
     ],

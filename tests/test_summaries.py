@@ -200,8 +200,9 @@ def test_a_declaration_is_a_sentence_without_its_end(name):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_verbose_gives_every_key_of_json_a_line(name, results, capsys):
+def test_verbose_gives_every_key_of_json_a_line(name, results, capsys, monkeypatch):
     """The key, its value, its meaning; null ones too, and keys of rows."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # workers of a suite have it: lines would wrap
     module = members.module_of(name)
     legends = {key: q.legend for key, q in declarations(declared(module))}
     for invocation, result in results(name):

@@ -226,7 +226,7 @@ def test_a_sweep_takes_methods_with_options_of_their_own(birkhoff):
     sweep = "method=go-mhc:s=1,field=complex,kromhc:factors=2x2,mhc"
     done = birkhoff("compare", "-n", "30", "--sweep", sweep, "-o", "t.parquet", "--json")
     assert done.returncode == 0, done.stderr
-    methods = [row["swept_method"] for row in json.loads(done.stdout)["results"]]
+    methods = [row["method"] for row in json.loads(done.stdout)["results"]]
     assert methods == ["go-mhc:s=1,field=complex", "kromhc:factors=2x2", "mhc"]
     done = birkhoff("compare", "--sweep", "method=mhc,kromch", "-o", "t.parquet")
     assert (done.returncode, "did you mean 'kromhc'" in done.stderr) == (2, True)

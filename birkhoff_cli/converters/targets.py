@@ -9,6 +9,7 @@ from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.trace import Targets
 from birkhoff_cli.converters import drawn, draws
 from birkhoff_cli.converters._converter import Converter
+from birkhoff_cli.converters._plain import drawn_only
 from birkhoff_cli.converters.traces import PATH_OR_METHOD, STREAMS, Trace
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
@@ -35,9 +36,9 @@ class PathOrTargets(Trace):
         return {"path", "seed", "samples", "d"}
 
     def refusal(self, name: str, request: Request) -> str:
-        """It is for checkpoints, and there is none."""
+        """It is for targets that are drawn, or for checkpoints, and there is none."""
         if self.paths(request):
-            return super().refusal(name, request)
+            return drawn_only("--d", request) if name == "d" else super().refusal(name, request)
         return f"{dashes(name)} is for checkpoints and there is none; leave it out"
 
     def read(self, request: Request, d: int | None) -> Any:
