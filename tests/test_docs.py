@@ -109,7 +109,18 @@ def test_commands_are_found():
     assert len(COMMANDS) > 50
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if "|" not in c])
+SLOW = re.compile(r"birkhoff train (?!--mix)|--cover")
+"""Commands that take many seconds at any size."""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(c, marks=pytest.mark.release if SLOW.search(c) else ())
+        for c in COMMANDS
+        if "|" not in c
+    ],
+)
 def test_a_command_of_a_document_runs(line, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)

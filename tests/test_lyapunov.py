@@ -70,11 +70,11 @@ def test_an_axis_that_is_lost_has_the_factor_0_and_no_error():
 
 
 def test_a_single_stack_has_an_error_from_pieces_of_its_depth(rng):
-    h = rng.normal(size=(4096, 3, 3))
+    h = rng.normal(size=(1024, 3, 3))
     found, errors = factors(h)
     known = np.exp((np.log(2) + digamma((3 - np.arange(3)) / 2)) / 2)
     assert (np.abs(found - known) < 4 * np.array(errors)).all()
-    assert (np.array(errors) < 0.06 * known).all()
+    assert (np.array(errors) < 0.12 * known).all()
     assert factors(h[:20])[1] == [None] * 3
 
 
