@@ -39,7 +39,7 @@ from birkhoff_cli.provenance import footer, stamp
 from birkhoff_cli.testing.formats import SAID
 from mutations import Files, files_of, mutated, mutated_folder, write_folder
 
-MAX_SENTENCE = 400
+MAX_SENTENCE = 300
 MAX_MEMORY = 3 << 30
 """Bytes of address space of a worker, libraries included."""
 
@@ -260,7 +260,8 @@ def attempt(kind: str, data: Any, folder: Path) -> str:
         found = KINDS[kind].read(path).tobytes()
     except BirkhoffError as error:
         sentence = str(error)
-        assert len(sentence) <= MAX_SENTENCE + len(str(path)), len(sentence)
+        longest = max(len(str(name)) for name in (path, *path.rglob("*")))
+        assert len(sentence) <= MAX_SENTENCE + longest, sentence
         assert sentence.isprintable(), sentence
         return "refused"
     if KINDS[kind].checked and found != sound(kind)[1]:

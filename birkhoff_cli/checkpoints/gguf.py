@@ -154,10 +154,13 @@ def _kind(store: NamedStore, keys: Mapping[str, Any]) -> ModuleType:
     if name in known:
         found: ModuleType = discover.member(package, known[name])
         return found
+    unknown = f"its architecture '{escape(name, 40)}' is not known here"
+    if "general.architecture" not in keys:
+        unknown = "names no general.architecture"
     raise Unsupported(
-        f"{where(store.path)}: its architecture '{escape(name, 40)}' is not known here, and the "
-        f"same names hold other mathematics in others (known: {', '.join(known)}); say what its "
-        f"tensors hold by --set tensors='blk.{{layer}}.NAME' --set as=matrices"
+        f"{where(store.path)}: {unknown}, and the same names hold other mathematics in others "
+        f"(known: {', '.join(known)}); say what its tensors hold by "
+        f"--set tensors='blk.{{layer}}.NAME' --set as=matrices"
     )
 
 
