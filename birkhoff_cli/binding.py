@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -110,10 +111,29 @@ class Binding:
         from birkhoff_cli import series
 
         each = [self.arguments(request.typing(path=(str(path),))) for path in paths]
-        models = [next(v for v in arguments.values() if hasattr(v, "step")) for arguments in each]
-        arguments_of = dict(zip(map(id, models), each, strict=True))
-        runs = [(step, arguments_of[id(m)]) for step, m in series.order_by_step(models, paths)]
+        name = next(n for n, value in each[0].items() if hasattr(value, "step"))
+        models = self._join_parts(request, [arguments[name] for arguments in each], paths)
+        arguments_at = dict(zip(map(Path, paths), each, strict=True))
+        arguments_of = {id(m): arguments_at[path] | {name: m} for path, m in models}
+        ordered = series.order_by_step([m for _, m in models], [path for path, _ in models])
+        runs = [(step, arguments_of[id(model)]) for step, model in ordered]
+        if len(models) == 1 < len(paths):  # one trace, and no series of one step
+            return partial(self.module.run, **runs[0][1])
         return lambda: series.stack([(step, self.module.run(**own)) for step, own in runs])
+
+    @staticmethod
+    def _join_parts(
+        request: Request, models: Sequence[Any], paths: Sequence[Any]
+    ) -> list[tuple[Any, Any]]:
+        """Models with their paths; recorded matrices of one step are parts of one trace."""
+        from birkhoff_cli.reading import holds_matrices
+        from birkhoff_cli.trace_parts import join_parts
+
+        parts = [
+            isinstance(m, MixingTrace) and "set" in request and holds_matrices(p, request)
+            for m, p in zip(models, paths, strict=True)
+        ]
+        return join_parts(models, paths, parts)
 
 
 def bind(module: ModuleType, texts: Mapping[str, Text]) -> tuple[Binding, Request]:

@@ -1,10 +1,11 @@
 """What a path holds: matrices, a checkpoint, a model to run."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from birkhoff_cli import checkpoints, matrices, streams
+from birkhoff_cli import checkpoints, matrices, series, streams, trace_parts
 from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, Axis
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -14,7 +15,6 @@ from birkhoff_cli.checkpoints.sites.settings import word
 from birkhoff_cli.converters.draws import seed
 from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
-from birkhoff_cli.series import set_steps
 from birkhoff_cli.steps import training_step
 from birkhoff_cli.text import escape
 
@@ -22,7 +22,14 @@ from birkhoff_cli.text import escape
 def holds_matrices(path: Path, request: Request) -> bool:
     """Whether a path holds matrices, and nobody says which of its tensors are mixers."""
     names = (text.partition("=")[0] for text in request["set"] or ())
-    return matrices.recognises(path) and TENSORS not in names
+    return TENSORS not in names and (matrices.recognises(path) or bool(_parts_in(path)))
+
+
+def _parts_in(path: Path) -> list[Path]:
+    """The parts of the one trace in a folder; none of any other path."""
+    is_folder = os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for a long name)
+    parts = series.expand([path]) if is_folder else []
+    return parts if all(matrices.recognises(part) for part in parts) else []
 
 
 def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> MixingTrace:
@@ -34,6 +41,8 @@ def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> M
         axes: what an array (n, d, d) is, unless ``--set axes=`` says it; None leaves it open.
     """
     if holds_matrices(path, request):
+        if parts := _parts_in(path):
+            return _only(path, read_models(parts, request, axes))
         said = axes_of(request)
         trace = matrices.read(path, said or axes)
         if said and AXES not in trace.meta:
@@ -45,6 +54,25 @@ def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> M
     return dataclasses.replace(trace, step=training_step(path, trace.step))
 
 
+def _only(folder: Path, models: Sequence[tuple[Path, MixingTrace]]) -> MixingTrace:
+    """The one trace of a folder, under the folder's name."""
+    if len(models) > 1:
+        steps = ", ".join(str(trace.step) for _, trace in models[:3])
+        raise BadInput(
+            f"{escape(folder)}: holds traces of several training steps ({steps}) and here one is "
+            f"needed; name the files of one"
+        )
+    return dataclasses.replace(models[0][1], source=escape(folder))
+
+
+def read_models(
+    paths: Sequence[Path], request: Request, axes: Axis | None = "samples"
+) -> list[tuple[Path, MixingTrace]]:
+    """The matrices at every path, with the path; files that are parts of one trace as one."""
+    traces = [read_trace(path, request, axes) for path in paths]
+    return trace_parts.join_parts(traces, paths, [holds_matrices(path, request) for path in paths])
+
+
 def read_series(
     paths: Sequence[Path], request: Request, axes: Axis | None = "samples"
 ) -> tuple[MixingTrace, ...]:
@@ -53,7 +81,8 @@ def read_series(
     Raises:
         BadInput: they are no series.
     """
-    return set_steps([read_trace(path, request, axes) for path in paths], paths)
+    places, traces = zip(*read_models(paths, request, axes), strict=True)
+    return series.set_steps(traces, places)
 
 
 def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, ...]:
@@ -62,7 +91,7 @@ def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, 
     Raises:
         BadInput: a path that holds matrices and no model, or models that are no series.
     """
-    return set_steps([_token_run(path, request) for path in paths], paths)
+    return series.set_steps([_token_run(path, request) for path in paths], paths)
 
 
 def _token_run(path: Path, request: Request) -> TokenRun:

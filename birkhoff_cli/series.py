@@ -19,6 +19,7 @@ from birkhoff_cli.containers.folders import first_parts
 from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
 from birkhoff_cli.matrices import list_steps
 from birkhoff_cli.steps import step_in_name, training_step
+from birkhoff_cli.trace_parts import files_in
 
 STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
@@ -33,7 +34,8 @@ Model = TypeVar("Model")
 def expand(paths: Sequence[Path]) -> list[Path]:
     """Every checkpoint of the paths: a directory that holds several stands for all of them.
 
-    So does a trace of several training steps, as ``FILE#step=N``.
+    So does a directory of parts of a trace for these, and a trace of several training steps, as
+    ``FILE#step=N``.
 
     What cannot be reached stays as it is: whoever reads it says what is wrong.
     """
@@ -46,13 +48,20 @@ def _in(path: Path) -> list[Path]:
     except BadInput:
         whole = True
     if whole:
-        steps = list_steps(path)
-        return [Path(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
+        return _steps_of(path)
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
     members = first_parts(entry for entry in entries if _is_member(entry))
     members = members or [entry for entry in entries if _is_array_of_a_step(entry)]
     whole = any(entry.name.endswith(".index.json") for entry in entries)
-    return members if len(members) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
+    if members or whole:
+        return members if len(members) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
+    return [one for part in files_in(path) for one in _steps_of(part)] or [path]
+
+
+def _steps_of(path: Path) -> list[Path]:
+    """A file, or the training steps of one that holds several."""
+    steps = list_steps(path)
+    return [Path(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
 
 
 def _is_array_of_a_step(entry: Path) -> bool:

@@ -112,7 +112,7 @@ def test_a_directory_files_and_any_order_are_the_same_series(birkhoff, checkpoin
     "names, code, said",
     [
         (("ckpt_3.npy", "ckpt_4.npy"), 2, "differ in their streams"),
-        (("h3.npy", "h4.npy"), 3, "no series over training steps"),
+        (("h3.npy", "h4.npy"), 3, "h4.npy: is no part of one trace with h3.npy"),
     ],
 )
 def test_models_that_differ_are_no_series(names, code, said, birkhoff, tmp_path):

@@ -1,0 +1,74 @@
+"""Which files are parts of one trace: those of the same training step, ordered by their numbers."""
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from birkhoff_cli import matrices
+from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.joined import join
+from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import where
+from birkhoff_cli.steps import training_step
+
+MAX_PARTS = 100_000
+"""Entries of a folder that are looked at to find parts of a trace."""
+
+
+def by_numbers(path: Path) -> list[tuple[int, str | int]]:
+    """A key that puts ``rank2`` before ``rank10``."""
+    pieces = re.split(r"([0-9]{1,18})", str(path))
+    return [(k % 2, int(piece) if k % 2 else piece) for k, piece in enumerate(pieces)]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of matrices in a folder, in order; none if it cannot be read.
+
+    Names that begin with a dot or an underscore are what other programs note beside their parts.
+    """
+    try:
+        entries = list(islice(folder.iterdir(), MAX_PARTS + 1))
+    except OSError:
+        return []
+    if len(entries) > MAX_PARTS:
+        raise BadInput(f"{where(folder)}: holds more than {MAX_PARTS:,} entries; give fewer parts")
+    own = (entry for entry in entries if entry.name[:1] not in "._")
+    return sorted((entry for entry in own if matrices.recognises(entry)), key=by_numbers)
+
+
+def join_parts(
+    models: Sequence[Any], paths: Sequence[Path], may_be_parts: Sequence[bool]
+) -> list[tuple[Path, Any]]:
+    """Models with their paths, those that are parts of one trace joined.
+
+    Args:
+        models: what was read.
+        paths: where each was.
+        may_be_parts: whether it holds recorded matrices, which are parts of one trace if they
+            are of the same training step; models are not.
+
+    Raises:
+        BadInput: a file twice, or parts of one step that are of different models.
+    """
+    groups: dict[Any, list[tuple[Path, Any]]] = {}
+    pairs = zip(map(Path, paths), models, may_be_parts, strict=True)
+    for k, (path, model, is_part) in enumerate(pairs):
+        key = ("step", training_step(path, model.step)) if is_part else ("model", k)
+        groups.setdefault(key, []).append((path, model))
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(group: list[tuple[Path, Any]]) -> tuple[Path, Any]:
+    """The path of the first part, and the whole."""
+    if len(group) == 1:
+        return group[0]
+    group = sorted(group, key=lambda pair: by_numbers(pair[0]))
+    seen: set[Path] = set()
+    for path, _ in group:
+        if (whole := path.resolve()) in seen:
+            raise BadInput(f"{where(path)}: is there twice; give every part of a trace once")
+        seen.add(whole)
+    traces: list[MixingTrace] = [trace for _, trace in group]
+    return group[0][0], join(traces)
