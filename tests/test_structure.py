@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -444,6 +445,38 @@ def test_a_wheel_and_a_source_distribution_bring_one_package(tmp_path):
     with tarfile.open(source) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert "birkhoff_cli/analyses/spectrum.py" in names  # a wheel built from it is whole
+
+
+def metadata_of_a_wheel(folder, **environment):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    environment = {**os.environ, **environment}
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, env=environment)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        return archive.read(name).decode("utf-8")
+
+
+def test_a_release_has_urls_and_links_that_lead_somewhere_from_an_index(tmp_path):
+    address = "https://forge.invalid/someone/birkhoff"
+    text = metadata_of_a_wheel(tmp_path, BIRKHOFF_ADDRESS=address)
+    assert f"Project-URL: Source, {address}\n" in text
+    links = re.findall(r"""\]\(([^)]+)|(?:src|href)="([^"]+)""", text)
+    links = [markdown or html for markdown, html in links]
+    assert len(links) > 15
+    for link in links:
+        assert link.startswith(("https://", "#")), f"{link} leads nowhere from an index"
+        if link.startswith(address):
+            view, tag, name = link.removeprefix(address + "/").split("/", 2)
+            assert tag == f"v{metadata.version('birkhoff-cli')}"
+            assert (ROOT / name).exists()
+            assert view == ("raw" if name.endswith((".png", ".svg")) else "blob")
+
+
+def test_a_build_without_an_address_names_none(tmp_path):
+    text = metadata_of_a_wheel(tmp_path, BIRKHOFF_ADDRESS="")
+    assert "Project-URL:" not in text
+    assert text.partition("\n\n")[2].strip() == (ROOT / "README.md").read_text("utf-8").strip()
 
 
 def test_a_checkout_without_symbolic_links_says_so(tmp_path):
