@@ -64,6 +64,9 @@ def where(path: Path) -> str:
 def unreadable(path: Path, error: OSError) -> BadInput:
     """The sentence about a path that the system does not open."""
     if isinstance(error, FileNotFoundError):
+        part = path.with_name(f"{path.stem}.part.arrow")
+        if part.is_file():
+            return BadInput(f"{where(path)}: its recording has not ended; give {where(part)}")
         from birkhoff_cli import mistakes  # only here: it looks at options, methods and folders
 
         return BadInput(f"{where(path)}: no such file; {printable(mistakes.missing_file(path))}")

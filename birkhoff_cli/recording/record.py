@@ -21,8 +21,10 @@ from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.checkpoints.sites import paths
 from birkhoff_cli.checkpoints.sites.names import bare
 from birkhoff_cli.recording import libraries
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module
+from birkhoff_cli.recording.passes import Passes
 from birkhoff_cli.recording.recorder import Recorder
+from birkhoff_cli.recording.steps import Steps
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +54,13 @@ class Place:
 
 
 @contextmanager
-def record(model: "nn.Module", path: str | Path | None = None) -> Iterator[Recorder]:
+def record(
+    model: "nn.Module",
+    path: str | Path | None = None,
+    *,
+    every: int = 1,
+    tokens: int | None = None,
+) -> Iterator[Recorder]:
     """Record every matrix that a model's hyper-connections apply inside the block.
 
     Every matrix is held against what the module itself made of its streams; a version that does
@@ -60,25 +68,36 @@ def record(model: "nn.Module", path: str | Path | None = None) -> Iterator[Recor
     its tensors give in float32, and the two agree to rounding. Sites are in the order in which the
     model calls them.
 
+    It may stand around training: what activation checkpointing calls again is left out, NaN is kept
+    as NaN, and an error of ours ends the recording, not the training: it is a warning at once, and
+    is raised when the block ends. What is in the file has been there since its pass ended, as
+    ``NAME.part.arrow``, which the block's end turns into the file.
+
     Args:
         model: a torch module with hyper-connections of a known library.
-        path: where to write the trace, if anywhere.
+        path: where to write the trace, if anywhere; ``NAME.rankR`` in a distributed run.
+        every: of so many passes the last is recorded.
+        tokens: how many of a pass, evenly spaced; every one if not given.
 
     Raises:
         Unsupported: no known hyper-connection in the model, or a variant that is not known.
-        BadInput: the last pass is not complete, or nothing was recorded.
+        BadInput: nothing was recorded, or passes that do not fit together.
     """
     places = places_of(model)
     libraries = sorted({place.library for place in places})
     meta = {"model": type(model).__name__, "libraries": libraries}
-    with Recorder(path, meta) as recorder, ExitStack() as attached:
+    with Recorder(path, meta, every=every, tokens=tokens) as recorder, ExitStack() as attached:
         for place in places:
-            attached.callback(place.attach(partial(recorder.take, place.site)))
-        for handle in (
-            model.register_forward_pre_hook(uncompiled(recorder.begin)),
-            model.register_forward_hook(uncompiled(recorder.end)),
-        ):
-            attached.callback(handle.remove)
+            attached.callback(place.attach(partial(recorder.look, place.site)))
+        steps = Steps(model, recorder.stepped)
+        attached.callback(steps.attach())
+
+        def begin(training: bool) -> None:
+            if training:
+                steps.passed()
+            recorder.begin(training)
+
+        attached.callback(Passes(model, begin, recorder.end).attach())
         yield recorder
 
 

@@ -5,9 +5,10 @@ with `Recorder.add`. A pass is one call of the model; its samples are the tokens
 sequence after sequence.
 """
 
+import contextlib
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,12 +16,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from birkhoff_cli import files, provenance, tables
+from birkhoff_cli import files, tables
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
-from birkhoff_cli.recording.libraries._module import ADD
+from birkhoff_cli.recording.handed import numbers
+from birkhoff_cli.recording.libraries._module import ADD, Look
+from birkhoff_cli.recording.parts import Part, Stamp, write
+from birkhoff_cli.recording.passes import in_backward
+from birkhoff_cli.recording.ranks import of_this_rank
+from birkhoff_cli.recording.tokens import spread
+from birkhoff_cli.recording.warning import warn
 
 IN_MEMORY = 64 << 20
 """Bytes that are held in memory; a longer recording goes on in a file without a name."""
@@ -34,27 +41,45 @@ class Recorder:
         samples: how many there are of every site.
     """
 
-    def __init__(self, path: str | Path | None = None, meta: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        meta: dict[str, Any] | None = None,
+        *,
+        every: int = 1,
+        tokens: int | None = None,
+    ) -> None:
         """Begin a recording.
 
         Args:
-            path: a ``.parquet`` or ``.arrow`` file, written when the block ends without an error.
+            path: a ``.parquet`` or ``.arrow`` file; what is recorded lies in ``NAME.part.arrow``
+                beside it until the block ends.
             meta: facts that a file keeps.
+            every: of so many passes the last is recorded.
+            tokens: how many of a pass that `record` watches, evenly spaced; None is every one.
 
         Raises:
-            UsageError: no suffix of a table.
+            UsageError: no suffix of a table, or numbers below 1.
             CannotWrite: the path is a directory, is in none, or is read-only.
         """
-        self.path = None if path is None else Path(path)
+        for name, number in (("every", every), ("tokens", tokens)):
+            if number is not None and number < 1:
+                raise UsageError(f"{name} = {number}; give 1 or more")
+        self.path = None if path is None else of_this_rank(Path(path))
         if self.path is not None:
             _format(self.path)
         self.meta = meta or {}
         self.sites: tuple[Site, ...] = ()
         self.samples = 0
         self._d, self._dtype = 0, np.dtype(np.float32)
-        self._passes = 0
+        self._every, self._pick = every, spread(tokens)
+        self._passes, self._begun = 0, 0
+        self._stamps: list[Stamp] = []
         self._pass: dict[Site, NDArray[Any]] = {}
-        self._inside = False
+        self._inside, self._watched, self._training = False, True, False
+        self._steps: int | None = None
+        self._refused: BirkhoffError | None = None
+        self._part: Part | None = None
         folder = None if self.path is None else str(self.path.resolve().parent)
         self._spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder)  # noqa: SIM115
         weakref.finalize(self, self._spool.close)
@@ -69,11 +94,25 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Hold that the last pass is complete, and write the file if one was named."""
+        """Write the file if one was named; what a broken pass met is left out.
+
+        After an error what was recorded is kept, and the error is raised.
+
+        Raises:
+            BirkhoffError: what ended the recording before, or there was nothing to record.
+        """
+        if error is None and not self._inside:
+            self._guarded(self._finish)
+        self._pass = {}
+        if self.path is not None and self.samples:
+            with contextlib.nullcontext() if error is None else contextlib.suppress(Exception):
+                write(self._own_trace(), self._stamps, self.path)  # else the part stays
+                if self._part is not None:
+                    self._part.remove()
         if error is None:
-            trace = self.trace
-            if self.path is not None:
-                _write(trace, self.path)
+            if self._refused is not None:
+                raise self._refused
+            self._own_trace()
 
     def add(self, layer: int, branch: str, matrices: Shaped[Array, "*batch d d"]) -> None:
         """Hand over what one site applied to a batch.
@@ -110,6 +149,30 @@ class Recorder:
             break
         self._pass[site] = found
 
+    def look(self, site: Site, look: Look) -> None:
+        """What a module that is watched applied; never raises into the model.
+
+        Calls inside of backward are those of activation checkpointing, and of no pass.
+        """
+        if self._refused is not None or not self._watched or in_backward():
+            return
+        try:
+            seen = look(self._pick)
+            seen.check()
+            self.take(site, seen.mixing)
+        except BirkhoffError as error:
+            self._refuse(error)
+        except Exception as error:
+            self._refuse(Unsupported(f"{site.name}: {type(error).__name__}: {error}; {ADD}"))
+
+    def _refuse(self, error: BirkhoffError) -> None:
+        self._refused, self._pass = error, {}
+        warn(f"birkhoff stopped recording: {error}")
+
+    def stepped(self, step: int) -> None:
+        """A training step was taken, the how-manieth."""
+        self._steps = step
+
     @property
     def trace(self) -> MixingTrace:
         """All passes, as every analysis takes them.
@@ -117,11 +180,11 @@ class Recorder:
         Raises:
             BadInput: nothing was recorded, or the last pass did not meet every site.
         """
-        if self._inside:
-            raise BadInput(
-                f"pass {self._passes + 1} broke off inside the model; record it again without it"
-            )
-        self._finish()
+        if not self._inside:
+            self._finish()
+        return self._own_trace()
+
+    def _own_trace(self) -> MixingTrace:
         if not self.samples:
             raise BadInput(
                 "no mixing was recorded; call the model, as it was given to record, in the block"
@@ -144,22 +207,30 @@ class Recorder:
             UsageError: no suffix of a table.
             CannotWrite: with the system's reason.
         """
-        _write(self.trace, Path(path))
+        _format(Path(path))
+        write(self.trace, self._stamps, Path(path))
 
-    def begin(self, *_: object) -> None:
+    def begin(self, training: bool) -> None:
         """The model is called: what comes until `end` is one pass."""
-        if self._inside:
-            raise BadInput(
-                f"pass {self._passes + 1} broke off inside the model; leave the block and record "
-                f"again"
-            )
-        self._finish()
-        self._inside = True
+        self._guarded(self._finish)
+        self._begun += 1
+        self._inside, self._training = True, training
+        self._watched = self._begun % self._every == 0
 
-    def end(self, *_: object) -> None:
-        """The model has returned."""
+    def end(self, complete: bool) -> None:
+        """The model has returned, or broke off: then the pass is left out."""
         self._inside = False
-        self._finish()
+        if complete:
+            self._guarded(self._finish)
+        self._pass, self._watched = {}, True
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """An error of ours ends the recording and not the model."""
+        if self._refused is None:
+            try:
+                act()
+            except BirkhoffError as error:
+                self._refuse(error)
 
     def _finish(self) -> None:
         """Keep the pass, if there is one and it met the same sites as the first."""
@@ -175,9 +246,22 @@ class Recorder:
         with files.writing("the recording"):
             self._spool.seek(0, 2)
             self._spool.write(block.tobytes())
+        stamp = Stamp(len(block), self._step, self._training)
+        if self.path is not None:
+            if self._part is None:
+                self._part = Part(self.path, self.sites, self._d, self._dtype, self.meta)
+            self._part.add(self.samples, stamp, block)
+        self._stamps.append(stamp)
         self.samples += len(block)
         self._passes += 1
         self._pass = {}
+
+    @property
+    def _step(self) -> int | None:
+        """The training step that a pass belongs to; None where none was taken and none is made."""
+        if self._training:
+            return (self._steps or 0) + 1
+        return self._steps
 
     def _mismatch(self, found: tuple[Site, ...], d: int) -> str:
         seen = f"pass {self._passes + 1} met"
@@ -202,22 +286,6 @@ class Recorder:
             yield np.frombuffer(data, self._dtype).reshape(-1, *shape)
 
 
-def numbers(site: Site, matrices: Array) -> NDArray[Any]:
-    """Matrices ``(n, d, d)`` of numpy, float64 as they are and everything else in float32."""
-    if hasattr(matrices, "detach"):
-        there = matrices.detach().cpu()
-        matrices = (there if str(there.dtype) == "torch.float64" else there.float()).numpy()
-    found = np.asarray(matrices)
-    if found.ndim < 2 or found.shape[-1] != found.shape[-2] or found.shape[-1] < 1:
-        raise BadInput(f"{site.name}: matrices of shape {found.shape}; expected (..., d, d)")
-    if found.dtype.kind not in "fiu":
-        raise UsageError(f"{site.name}: matrices of {found.dtype}; expected real numbers")
-    found = found.astype(np.float64 if found.dtype == np.float64 else np.float32, copy=False)
-    if not np.isfinite(found).all():
-        raise BadInput(f"{site.name} applied NaN or infinity; the model has probably diverged")
-    return found.reshape(-1, *found.shape[-2:])
-
-
 def _words(matrices: NDArray[Any]) -> str:
     return f"{len(matrices)} tokens with d = {matrices.shape[-1]}"
 
@@ -227,15 +295,3 @@ def _format(path: Path) -> tables.TableFormat:
     format = tables.by_suffix(path)
     files.check(path)
     return format
-
-
-def _write(trace: MixingTrace, path: Path) -> None:
-    """As ``birkhoff trace`` does: in row groups, whole or not at all."""
-    from birkhoff_cli.analyses.core.table import arrow_schema
-    from birkhoff_cli.commands.trace import run
-
-    format, result = _format(path), run(trace)
-    schema = arrow_schema(result.schema, provenance.stamp("trace", result.meta, options={}))
-    with files.opened(path) as sink:
-        batches = result.batches(schema)
-        format.write(batches, schema, sink, lambda: provenance.footer(result.summarise()))

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
+from birkhoff_cli.recording.handed import numbers
+from birkhoff_cli.recording.libraries._module import Look, every_token
 from birkhoff_cli.recording.record import Place, places_of
-from birkhoff_cli.recording.recorder import numbers
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +58,13 @@ def _static(place: Place) -> NDArray[Any]:
     import torch
 
     given: list[Array] = []
-    detach = place.attach(given.append)
+
+    def take(look: Look) -> None:
+        seen = look(every_token)
+        seen.check()
+        given.append(seen.mixing)
+
+    detach = place.attach(take)
     try:
         with torch.no_grad():
             for fill in (_random, torch.zeros_like):
@@ -65,6 +72,8 @@ def _static(place: Place) -> NDArray[Any]:
     finally:
         detach()
     matrices: NDArray[Any] = numbers(place.site, given[-1])[0]
+    if not np.isfinite(matrices).all():
+        raise BadInput(f"{place.site.name} is NaN or infinite; the model has probably diverged")
     return matrices
 
 

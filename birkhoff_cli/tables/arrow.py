@@ -5,6 +5,9 @@ batch at the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from struct import error as struct_error
 from typing import TYPE_CHECKING, BinaryIO
 
 from birkhoff_cli import digest
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 MAGIC = b"ARROW1\0\0"
 STREAM = b"\xff\xff\xff\xff"
+PART = ".part.arrow"
+"""How a recording that has not ended is called."""
+
 END_OF_FILE = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -36,7 +42,9 @@ class Arrow(TableFormat):
         return head.startswith((MAGIC, STREAM))
 
     def assumptions(self, content: Content) -> tuple[str, ...]:
-        """Whether its digest says that it is as it was written."""
+        """Whether its digest says that it is as it was written; of a part, that it has no end."""
+        if _is_part(content):
+            return ("the recording did not end; its last complete pass is the last that is read",)
         return content.digest.assumptions
 
     def has_steps(self, content: Content) -> bool:
@@ -51,6 +59,8 @@ class Arrow(TableFormat):
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """At first only headers; later the columns that are asked for, batch by batch."""
         del types
+        if _is_part(content):
+            return _read_part(content)
         content.check_digest()
         read = _read_file if content.head().startswith(MAGIC) else _read_stream
         return read(content)
@@ -106,6 +116,34 @@ def _read_stream(content: Content) -> Stored:
     def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> "Iterable[pa.RecordBatch]":
         reader: Iterable[pa.RecordBatch] = pa.ipc.open_stream(file, options=options)
         return reader
+
+    return _stored(content, schema, headers, read)
+
+
+def _is_part(content: Content) -> bool:
+    """Whether it is what `birkhoff_cli.record` wrote so far: a stream that may have no end."""
+    return content.label.name.endswith(PART) and content.head().startswith(STREAM)
+
+
+def _read_part(content: Content) -> Stored:
+    """Every batch that is complete: whoever wrote it may have been killed, or may go on."""
+    import pyarrow as pa
+
+    from birkhoff_cli.tables._messages import messages
+
+    headers: list[Message] = []
+    with content.open() as file:
+        with suppress(ValueError, IndexError, struct_error):  # the last header is cut
+            for header in messages(file, 0):
+                if header.end > content.size:
+                    break
+                headers.append(header)
+        file.seek(0)
+        schema = pa.ipc.open_stream(file).schema
+    count = sum(1 for header in headers if header.rows)
+
+    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> "Iterator[pa.RecordBatch]":
+        return islice(iter(pa.ipc.open_stream(file, options=options)), count)
 
     return _stored(content, schema, headers, read)
 

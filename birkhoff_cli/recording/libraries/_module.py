@@ -2,18 +2,60 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BirkhoffError
 
 Module: TypeAlias = Any
 """A ``torch.nn.Module``, whose attributes have no types."""
 
-Give: TypeAlias = Callable[[Array], None]
+
+class Seen(NamedTuple):
+    """What a site did in one call, on the device of its streams.
+
+    Attributes:
+        mixing: H ``(..., d, d)``.
+        pre: what its branch reads of every stream ``(..., d)``; None if not known.
+        post: how much of the branch every stream receives ``(..., d)``; None if not known.
+        off: distance of H x from what the module made of its streams, over what rounding explains:
+            a scalar, above 1 for another version, NaN for streams that are not finite.
+        refuse: the error for such a number; None where nothing is compared.
+    """
+
+    mixing: Array
+    pre: Array | None = None
+    post: Array | None = None
+    off: Array | None = None
+    refuse: Callable[[float], BirkhoffError] | None = None
+
+    def check(self) -> None:
+        """Raise what `refuse` says, which waits for the device.
+
+        Raises:
+            Unsupported: another version of the module.
+        """
+        if self.off is not None and self.refuse is not None and float(self.off) > 1:
+            raise self.refuse(float(self.off))
+
+
+Pick: TypeAlias = Callable[[Array], Array]
+"""From the tokens of a call ``(n, ...)`` to those that are looked at."""
+
+Look: TypeAlias = Callable[[Pick], Seen]
+"""What computes `Seen` of some tokens; nothing is computed unless somebody looks."""
+
+Give: TypeAlias = Callable[[Look], None]
 Detach: TypeAlias = Callable[[], object]
 
 Fill: TypeAlias = Callable[[Array], Array]
 """From empty streams, whose shape, dtype and device are right, to streams."""
+
+
+def every_token(tokens: Array) -> Array:
+    """All of them."""
+    return tokens
+
 
 ADD = "hand its matrices over with Recorder.add"
 """What to do about code that is not known here."""

@@ -5,20 +5,32 @@ from the module's own tensors, as a checkpoint of it is read, and held against t
 """
 
 from collections.abc import Callable, Iterable
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.checkpoints.modules.forks import Tensors
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import (
+    ADD,
+    Detach,
+    Fill,
+    Give,
+    Module,
+    Pick,
+    Seen,
+    uncompiled,
+)
 
 MIXED = "residuals_mixed"
 """Where tokenbender's mHC keeps the mixed streams until the branch has been run."""
 
 FLOAT32, TF32 = 2.0**-23, 2.0**-10
 """Spacing of numbers near 1."""
+
+NO_LENGTH = 1e-30
+"""Streams of zeros, which any matrix leaves as they are, are off by 0."""
 
 ROUNDINGS = 4
 """Of a stream on its way through the module and through ours, in units of its precision."""
@@ -53,8 +65,12 @@ def attach(
     def width_connection(residuals: Array, *args: Any, **kwargs: Any) -> Any:
         returned = original(residuals, *args, **kwargs)
         eps = _precision(residuals)
-        with torch.no_grad(), torch.autocast(residuals.device.type, enabled=False):
-            give(_applied(module, connect, names, residuals, returned, eps))
+
+        def look(pick: Pick) -> Seen:
+            with torch.no_grad(), torch.autocast(residuals.device.type, enabled=False):
+                return _applied(module, connect, names, residuals, returned, eps, pick)
+
+        give(look)
         return returned
 
     def detach() -> None:
@@ -87,41 +103,40 @@ def _applied(
     residuals: Array,
     returned: Any,
     eps: float,
-) -> Array:
-    """H ``(..., n, n)`` of one call; I where the module returns the streams it was given."""
+    pick: Pick,
+) -> Seen:
+    """H ``(tokens, n, n)`` of one call; I where the module returns the streams it was given."""
     import torch
 
     if not isinstance(returned, tuple) or len(returned) != 3:
         raise Unsupported(f"{_name(module)} returns no streams where it is known to; {ADD}")
     kind = torch.float64 if residuals.dtype == torch.float64 else torch.float32
-    streams = _apart(module, residuals).to(kind)
+    streams = pick(_apart(module, residuals).flatten(0, -3)).to(kind)
     _, mixed, more = returned
-    if mixed is residuals and MIXED not in more:  # computed, and dropped
-        return torch.eye(streams.shape[-2]).expand(*streams.shape[:-1], -1)
     site = connect({name: _tensor(module, name).to(kind) for name in names})
-    h = site.weights(site.logits(_before_norm(module, streams))).mixing
-    h = h.expand(*streams.shape[:-1], -1)
-    there = more[MIXED] if MIXED in more else _apart(module, mixed)
-    _check(module, h, streams, there, _allowed(site, eps))
-    return h
+    weights = site.weights(site.logits(_before_norm(module, streams)))
+    pre, post = (gate.expand(*streams.shape[:-1]) for gate in (weights.pre, weights.post))
+    if mixed is residuals and MIXED not in more:  # computed, and dropped
+        eye = torch.eye(streams.shape[-2], dtype=kind, device=streams.device)
+        return Seen(eye.expand(len(streams), -1, -1), pre, post)
+    h = weights.mixing.expand(*streams.shape[:-1], -1)
+    there = pick((more[MIXED] if MIXED in more else _apart(module, mixed)).flatten(0, -3))
+    off, length = ((h @ streams - there).norm(), (h.abs() @ streams.abs()).norm())
+    allowed = _allowed(site, eps)
+    return Seen(h, pre, post, off / (allowed * length + NO_LENGTH), _refusal(module, allowed))
 
 
-def _check(module: Module, h: Array, streams: Array, mixed: Array, allowed: float) -> None:
-    """Hold H against what the module made of its streams.
+def _refusal(module: Module, allowed: Any) -> Callable[[float], Unsupported]:
+    """The error for streams that were mixed otherwise, by so many times what rounding explains."""
 
-    Raises:
-        BadInput: streams that are not finite.
-        Unsupported: it did something else than H does.
-    """
-    off, length = (float(v.norm()) for v in (h @ streams - mixed, h.abs() @ streams.abs()))
-    if not isfinite(off):
-        raise BadInput(f"{_name(module)} was given or made NaN or infinity; the model has diverged")
-    if off > allowed * length:
-        raise Unsupported(
-            f"{_name(module)} mixed its streams otherwise than known here, by {off / length:.1e} "
-            f"of their length where rounding explains {allowed:.1e}: another version, or a custom "
-            f"constraint; {ADD}"
+    def refuse(off: float) -> Unsupported:
+        return Unsupported(
+            f"{_name(module)} mixed its streams otherwise than known here, by "
+            f"{off * float(allowed):.1e} of their length where rounding explains "
+            f"{float(allowed):.1e}: another version, or a custom constraint; {ADD}"
         )
+
+    return refuse
 
 
 def _name(module: Module) -> str:
@@ -166,7 +181,7 @@ def _precision(residuals: Array) -> float:
     return max(eps, TF32) if coarse else eps
 
 
-def _allowed(site: Connection, eps: float) -> float:
+def _allowed(site: Connection, eps: float) -> Any:
     """How far rounding may move mixed streams, relative to their length.
 
     Relative roundings of a stream's entries move a logit by scale * |column of weight|, and its
@@ -174,5 +189,5 @@ def _allowed(site: Connection, eps: float) -> float:
     """
     if site.weight is None:
         return ROUNDINGS * eps
-    steep = float(site.mixing.scale.abs() * site.weight.norm(dim=0).max())
+    steep = site.mixing.scale.abs() * site.weight.norm(dim=0).max()  # a scalar on its device
     return ROUNDINGS * (eps + steep * (eps + FLOAT32 * sqrt(len(site.weight))))

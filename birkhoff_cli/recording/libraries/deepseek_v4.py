@@ -13,7 +13,16 @@ from torch import finfo
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import (
+    ADD,
+    Detach,
+    Fill,
+    Give,
+    Module,
+    Pick,
+    Seen,
+    uncompiled,
+)
 
 ATTRIBUTES = ("fn", "base", "scale", "hc_mult", "hc_eps", "input_norm")
 ROUNDINGS = 16
@@ -33,7 +42,7 @@ def attach(module: Module, give: Give) -> Detach:
 
     def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
         streams = args[0] if args else next(iter(kwargs.values()))
-        give(_applied(module, streams, output))
+        give(lambda pick: _applied(module, streams, output, pick))
 
     remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
     return remove
@@ -45,23 +54,29 @@ def feed(module: Module, fill: Fill) -> None:
     module(fill(like.detach().new_empty((1, 1, n, like.shape[1] // n))))
 
 
-def _applied(module: Module, streams: Array, output: Any) -> Array:
-    """H ``(..., n, n)`` of one call.
+def _applied(module: Module, streams: Array, output: Any, pick: Pick) -> Seen:
+    """H ``(tokens, n, n)`` of one call, and what it writes.
 
     Raises:
-        Unsupported: no comb of this shape, or one whose columns are not what is normalised last.
+        Unsupported: no comb of this shape.
     """
     n, rows = module.hc_mult, module.fn.shape[0]
+    post = pick(output[0].detach().reshape(-1, n))
     if rows == 2 * n and len(output) == 2:
-        return streams.new_ones(n).diag().expand(*streams.shape[:-1], -1)
+        eye = streams.new_ones(n).diag().expand(*streams.shape[:-2], -1, -1)
+        return Seen(pick(eye.flatten(0, -3)), post=post)
     if len(output) != 3 or output[1].shape != (*streams.shape[:-1], n):
         raise Unsupported(f"{type(module).__name__} returns no comb where it is known to be; {ADD}")
-    comb = output[1].detach()
-    off = float((comb.sum(-2) - 1).abs().max())
+    comb = pick(output[1].detach().flatten(0, -3))
     allowed = 2 * n * module.hc_eps + ROUNDINGS * finfo(comb.dtype).eps
-    if not off <= allowed:
-        raise Unsupported(
-            f"{type(module).__name__} returns a comb whose columns sum to 1 within {off:.1e} only, "
-            f"though they are normalised last: another version; {ADD}"
-        )
-    return comb.to(streams.dtype).transpose(-1, -2)
+    off = (comb.sum(-2) - 1).abs().max() / allowed
+    h = comb.to(streams.dtype).transpose(-1, -2)
+    return Seen(h, post=post, off=off, refuse=lambda off: _other(module, off * allowed))
+
+
+def _other(module: Module, off: float) -> Unsupported:
+    """The error for a comb whose columns are not what is normalised last."""
+    return Unsupported(
+        f"{type(module).__name__} returns a comb whose columns sum to 1 within {off:.1e} only, "
+        f"though they are normalised last: another version; {ADD}"
+    )

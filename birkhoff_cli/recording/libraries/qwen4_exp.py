@@ -1,0 +1,61 @@
+"""Qwen4-Exp in transformers: gates alone; its layer adds to unmixed streams, H = I.
+
+A site returns what the branch reads, the streams as they came, and how much of the branch each
+receives. It reads every feature of every stream with a gate of its own, so that there is no one
+number by stream.
+
+Source: transformers 5.23.0, ``models/qwen4_exp``.
+"""
+
+from typing import Any
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.recording.libraries._module import (
+    ADD,
+    Detach,
+    Fill,
+    Give,
+    Module,
+    Pick,
+    Seen,
+    uncompiled,
+)
+
+ATTRIBUTES = ("hc_count", "hc_norm", "input_mix_weight_down", "block_inject_weight")
+
+
+def owns(module: Module) -> bool:
+    """A site that writes back; the last sum of the streams does not."""
+    return module.block_inject_weight is not None
+
+
+def attach(module: Module, give: Give) -> Detach:
+    """Hand over H of every call."""
+
+    def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
+        streams = args[0] if args else next(iter(kwargs.values()))
+        give(lambda pick: _applied(module, streams, output, pick))
+
+    remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
+    return remove
+
+
+def feed(module: Module, fill: Fill) -> None:
+    """Mix the streams of one token."""
+    like = module.input_mix_weight_down.weight.detach()
+    module(fill(like.new_empty((1, 1, like.shape[1]))))
+
+
+def _applied(module: Module, streams: Array, output: Any, pick: Pick) -> Seen:
+    """H = I, and what the branch writes.
+
+    Raises:
+        Unsupported: the streams are not returned as they came.
+    """
+    n = module.hc_count
+    if len(output) != 3 or output[1] is not streams or output[2].shape[-1] != n:
+        raise Unsupported(f"{type(module).__name__} changes its streams itself; {ADD}")
+    post = pick(output[2].detach().reshape(-1, n))
+    eye = post.new_ones(n).diag()
+    return Seen(eye.expand(len(post), -1, -1), post=post)

@@ -1,0 +1,72 @@
+"""Passes of a model: from where its own forward begins to where it ends, however it ends.
+
+Activation checkpointing calls sites again inside of backward: those calls are of no pass.
+"""
+
+import sys
+from collections.abc import Callable
+
+from birkhoff_cli.recording.libraries._module import Detach, Module, uncompiled
+
+
+def in_backward() -> bool:
+    """Whether torch is computing gradients in this thread: what is called now is called again."""
+    import torch
+
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
+def is_training(model: Module) -> bool:
+    """Whether a pass that begins now is one of training."""
+    import torch
+
+    return bool(model.training and torch.is_grad_enabled())
+
+
+class Passes:
+    """Tells where passes begin and end.
+
+    Attributes:
+        inside: whether the model's own forward runs.
+    """
+
+    def __init__(
+        self, model: Module, begin: Callable[[bool], None], end: Callable[[bool], None]
+    ) -> None:
+        """Nothing is watched yet.
+
+        Args:
+            model: the model.
+            begin: is called with whether the pass is one of training.
+            end: is called with whether the pass was complete.
+        """
+        self.inside = False
+        self._model, self._begin, self._end = model, begin, end
+        self._error: BaseException | None = None
+
+    def attach(self) -> Detach:
+        """Watch the model."""
+        handles = [
+            self._model.register_forward_pre_hook(uncompiled(self._before)),
+            self._model.register_forward_hook(uncompiled(self._after), always_call=True),
+        ]
+
+        def detach() -> None:
+            for handle in handles:
+                handle.remove()
+
+        return detach
+
+    def _before(self, *_: object) -> None:
+        if in_backward():
+            return
+        if self.inside:  # an interrupt ended the last one without a call of `_after`
+            self._end(False)
+        self.inside, self._error = True, sys.exception()
+        self._begin(is_training(self._model))
+
+    def _after(self, *_: object) -> None:
+        if in_backward() or not self.inside:
+            return
+        self.inside = False
+        self._end(sys.exception() is self._error)
