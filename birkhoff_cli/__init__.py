@@ -22,10 +22,14 @@ if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # no
 if TYPE_CHECKING:
     from birkhoff_cli.front_door import load as load
     from birkhoff_cli.front_door import method as method
+    from birkhoff_cli.recording.callback import MonitorCallback as MonitorCallback
+    from birkhoff_cli.recording.monitor import monitor as monitor
     from birkhoff_cli.recording.record import record as record
     from birkhoff_cli.recording.recorder import Recorder as Recorder
 
 LENT = {
+    "MonitorCallback": "recording.callback",
+    "monitor": "recording.monitor",
     "Recorder": "recording.recorder",
     "record": "recording.record",
     "load": "front_door",

@@ -1,0 +1,45 @@
+"""The monitor as a callback of transformers' Trainer, which is imported where one is made."""
+
+import weakref
+from contextlib import ExitStack
+from typing import Any
+
+from birkhoff_cli.recording.monitor import Monitor, monitor
+
+
+class MonitorCallback:
+    """``Trainer(..., callbacks=[MonitorCallback(every=100, to="run/hc.ndjson")])``.
+
+    It has the arguments of `monitor` but the model. Steps are the Trainer's ``global_step``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Keep the options; the model is there when training begins."""
+        self._options, self._stack = options, ExitStack()
+        self._monitor: Monitor | None = None
+        weakref.finalize(self, self._stack.close)  # of a training that ended by an exception
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Begin to watch the model."""
+        del args, control
+        self._stack.close()
+        options = {"first": state.global_step, **self._options}
+        self._monitor = self._stack.enter_context(monitor(more["model"], **options))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Count the step."""
+        del args, control, more, state
+        if self._monitor is not None:
+            self._monitor.step()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Stop watching."""
+        del args, state, control, more
+        self._monitor = None
+        self._stack.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Every other event of the Trainer is none of ours."""
+        if name.startswith("on_"):
+            return lambda *_, **__: None
+        raise AttributeError(name)

@@ -1,0 +1,196 @@
+"""The numbers of all sites in one step: one stacked computation on the device, one transfer.
+
+Names and definitions are those of `birkhoff degeneration`, `gates` and `check`. A number that is
+not known is null: the distance to the nearest permutation above d = 6, what a site reads where the
+module does not say it.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Any, NamedTuple
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.sites.verdict import SATURATED, judge
+from birkhoff_cli.recording.libraries._module import Seen
+
+MAX_D = 6
+"""Streams up to which all permutations are compared."""
+
+SITE = (
+    *("row_max_p10", "row_max_p50", "row_max_p90", "diagonal_fraction"),
+    *("identity_distance", "barycenter_distance", "permutation_distance"),
+    *("row_error_max", "column_error_max", "saturated_fraction"),
+    *("negative_mass", "entropy", "effective_streams", "streams_read", "streams_written"),
+)
+"""Numbers of a site, in the order in which they are computed."""
+
+COMPOSITE = (
+    *("composite_row_min", "composite_row_max", "composite_column_min", "composite_column_max"),
+    *("amax_forward_max", "amax_backward_max"),
+    *("composite_spectral_norm_max", "composite_barycenter_distance"),
+)
+"""Numbers of the product over all sites."""
+
+OFF = "off"
+
+
+class Numbers(NamedTuple):
+    """What was measured in one step: by site, and of the product over all of them.
+
+    Attributes:
+        sites: the numbers of every site by its name, with None for what is not finite.
+        composite: the numbers of the product.
+        verdict: of all sites together.
+        off: of every site, how far off its own streams H was; above 1 it is another version.
+        finite: whether every matrix is.
+        d: number of streams.
+    """
+
+    sites: dict[str, dict[str, Any]]
+    composite: dict[str, Any]
+    verdict: str | None
+    off: dict[str, float]
+    finite: bool
+    d: int
+
+
+def measure(seen: Mapping[Site, Seen]) -> Numbers:
+    """The numbers of what every site did; one host synchronisation."""
+    import torch
+
+    with (
+        torch.no_grad(),
+        torch.autocast(next(iter(seen.values())).mixing.device.type, enabled=False),
+    ):
+        stacked = torch.stack([s.mixing.float() for s in seen.values()])
+        columns = [*_mixing(stacked), _gates(seen, "pre"), _gates(seen, "post"), _off(seen)]
+        rows = torch.stack(columns, 1).flatten()
+        product = torch.stack(_composite(stacked))
+        values = torch.cat([rows, product]).double().cpu().tolist()
+    return _named(list(seen), values, int(stacked.shape[-1]))
+
+
+def _mixing(h: Array) -> list[Array]:
+    """The numbers of `SITE` that need H alone, ``(sites,)`` each, of ``(sites, tokens, d, d)``."""
+    import torch
+
+    d, size = h.shape[-1], h.abs()
+    eye = torch.eye(d, device=h.device, dtype=h.dtype)
+    largest = h.amax(-1)
+    ordered = largest.flatten(1).sort(-1).values
+    quantiles = [ordered[:, round(q * (ordered.shape[1] - 1))] for q in (0.1, 0.5, 0.9)]
+    diagonal = h.diagonal(dim1=-2, dim2=-1)
+    rest = h.masked_fill(eye.bool(), -torch.inf).amax(-1)
+    on = (diagonal > rest).all(-1).float().mean(-1) if d > 1 else ordered[:, 0] * 0 + 1
+    rows, columns = ((h.sum(axis) - 1).abs().amax(-1) for axis in (-1, -2))
+    total = size.sum((-1, -2))
+    share = h / h.sum(-1, keepdim=True)
+    entropy = -torch.special.xlogy(share, share).sum(-1)
+    finite = _like_nan(h)
+    return [
+        *quantiles,
+        on + finite,
+        (h - eye).norm(dim=(-2, -1)).mean(-1),
+        (h - 1 / d).norm(dim=(-2, -1)).mean(-1),
+        _nearest(h),
+        rows.amax(-1),
+        columns.amax(-1),
+        (torch.maximum(rows, columns) > SATURATED).float().mean(-1) + finite,
+        (size.sum((-1, -2)) - h.sum((-1, -2))).div(2 * total).mean(-1),
+        entropy.mean((-1, -2)),
+        entropy.exp().mean((-1, -2)),
+    ]
+
+
+def _like_nan(h: Array) -> Array:
+    """0 for a site whose matrices are finite, else NaN."""
+    return (h * 0).sum((-1, -2, -3))
+
+
+def _nearest(h: Array) -> Array:
+    """Mean distance to the nearest permutation matrix; NaN above `MAX_D`."""
+    import torch
+
+    d = h.shape[-1]
+    if d > MAX_D:
+        return h.flatten(1)[:, 0] * torch.nan
+    weights = [sum(h[..., i, j] for i, j in enumerate(p)) for p in permutations(range(d))]
+    heaviest = torch.stack(weights).amax(0)  # |H - P|^2 = |H|^2 + d - 2 tr(P^T H)
+    square = h.square().sum((-1, -2)) + d - 2 * heaviest
+    return square.clamp(min=0).sqrt().mean(-1)
+
+
+def _gates(seen: Mapping[Site, Seen], name: str) -> Array:
+    """Mean effective number of streams that a gate reads or writes; NaN where it is not known."""
+    import torch
+
+    like = next(iter(seen.values())).mixing
+    means = []
+    for one in seen.values():
+        gate = getattr(one, name)
+        if gate is None:
+            means.append(torch.full((), torch.nan, device=like.device))
+            continue
+        share = gate.float().abs()
+        share = share / share.sum(-1, keepdim=True)
+        means.append((-torch.special.xlogy(share, share).sum(-1)).exp().mean())
+    return torch.stack(means)
+
+
+def _off(seen: Mapping[Site, Seen]) -> Array:
+    import torch
+
+    like = next(iter(seen.values())).mixing
+    none = torch.zeros((), device=like.device)
+    return torch.stack([none if s.off is None else s.off.float() for s in seen.values()])
+
+
+def _composite(h: Array) -> list[Array]:
+    """The numbers of `COMPOSITE`, scalars."""
+    import torch
+
+    d = h.shape[-1]
+    product = h[0]
+    for site in h[1:]:
+        product = site @ product
+    rows, columns = product.sum(-1), product.sum(-2)
+    square = (product.mT @ product).double()
+    for _ in range(6):  # powers of H^T H: the largest eigenvalue outgrows all others
+        square = square / square.norm(dim=(-2, -1), keepdim=True)
+        square = square @ square
+    vector = square.sum(-1, keepdim=True) + square.amax(-1, keepdim=True)
+    vector = vector / vector.norm(dim=-2, keepdim=True)
+    norm = (product.double() @ vector).norm(dim=-2).amax()
+    return [
+        *(rows.amin().double(), rows.amax().double()),
+        *(columns.amin().double(), columns.amax().double()),
+        product.abs().sum(-1).amax().double(),
+        product.abs().sum(-2).amax().double(),
+        norm,
+        (product - torch.full_like(product, 1 / d)).norm(dim=(-2, -1)).mean().double(),
+    ]
+
+
+def _named(sites: Sequence[Site], values: Sequence[float], d: int) -> Numbers:
+    """Numbers by name; six digits, and None for what is not finite."""
+    width = len(SITE) + 1
+    rows = [values[k * width : (k + 1) * width] for k in range(len(sites))]
+    together = {n: sum(row[k] for row in rows) / len(rows) for k, n in enumerate(SITE)}
+    finite = all(row[SITE.index("identity_distance")] < float("inf") for row in rows)
+    return Numbers(
+        {
+            s.name: _digits(dict(zip(SITE, r, strict=False)))
+            for s, r in zip(sites, rows, strict=True)
+        },
+        _digits(dict(zip(COMPOSITE, values[len(rows) * width :], strict=True))),
+        str(judge(together, d).item()) if finite and d > 1 else None,
+        {s.name: row[-1] for s, row in zip(sites, rows, strict=True)},
+        finite,
+        d,
+    )
+
+
+def _digits(numbers: Mapping[str, float]) -> dict[str, Any]:
+    """Six digits of each; JSON holds neither NaN nor infinity."""
+    return {n: float(f"{v:.6g}") if abs(v) < float("inf") else None for n, v in numbers.items()}

@@ -1,0 +1,260 @@
+"""Measure mixing matrices while a model trains, without a word to the training.
+
+    with birkhoff.monitor(model, every=100, to="run/hc.ndjson"):
+        train(model)
+
+Nothing here raises into forward, backward or an optimizer: what goes wrong is one warning.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from birkhoff_cli.analyses.core.discover import unknown
+from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.trace import Site
+from birkhoff_cli.analyses.sites.verdict import Verdict
+from birkhoff_cli.recording.libraries._module import Look, Module, Seen
+from birkhoff_cli.recording.passes import Passes, in_backward
+from birkhoff_cli.recording.record import places_of
+from birkhoff_cli.recording.sinks import LogFile, Sink
+from birkhoff_cli.recording.steps import Steps
+from birkhoff_cli.recording.tokens import spread
+from birkhoff_cli.recording.warning import warn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Target = str | Path | Sink
+FINITE = "finite"
+
+
+class Monitor:
+    """What `monitor` gives to its block.
+
+    Attributes:
+        numbers: of the last step that was measured; None before.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        every: int,
+        tokens: int,
+        sinks: Sequence[Sink],
+        alarm: "Alarm | None",
+        *,
+        evaluation: bool = False,
+        first: int = 0,
+    ) -> None:
+        self.numbers: dict[str, Any] | None = None
+        self._every, self._pick, self._sinks, self._alarm = every, spread(tokens), sinks, alarm
+        self._evaluation = evaluation
+        self.steps = Steps(model, self._done)
+        self.steps.taken = first
+        self._seen: dict[Site, Seen] = {}
+        self._whole = False  # whether a pass of this step is complete
+        self._watched = False
+        self._warned: set[str] = set()
+        self.passes = 0
+
+    def step(self) -> None:
+        """A training step was taken; from the first call on optimizers do not count."""
+        self.steps.step()
+
+    def begin(self, training: bool) -> None:
+        """The model's own forward begins."""
+        if training:
+            self.steps.passed()
+            self.passes += 1
+        due = (self.steps.taken + 1) % self._every == 0
+        self._watched = due and not self._whole and (training or self._evaluation)
+        if self._watched:
+            self._seen = {}
+
+    def end(self, complete: bool) -> None:
+        """The model's own forward has ended; the first complete pass of a step is measured."""
+        self._whole = self._whole or (self._watched and complete and bool(self._seen))
+        self._watched = False
+
+    def look(self, site: Site, look: Look) -> None:
+        """Keep what a site did with some tokens, on its device."""
+        if not self._watched or site in self._seen or in_backward():
+            return
+        try:
+            seen = look(self._pick)
+            parts = {n: _kept(getattr(seen, n)) for n in ("mixing", "pre", "post", "off")}
+            self._seen[site] = seen._replace(**parts)
+        except Exception as error:
+            self._say(f"{site.name} is not measured: {type(error).__name__}: {error}")
+
+    def _done(self, step: int) -> None:
+        if self._seen and self._whole:
+            self._write(step)
+        self._seen, self._whole = {}, False
+
+    def finish(self) -> None:
+        """Write what was met since the last step."""
+        if self._seen:
+            self._write(self.steps.taken + 1, finished=False)
+            self._seen = {}
+        if self.passes and not self.steps.taken:
+            self._say(
+                "no step was counted: the optimizer holds none of the model's parameters; "
+                "call step() of the monitor after every step"
+            )
+
+    def _write(self, step: int, finished: bool = True) -> None:
+        """Measure, ask the alarm, and hand the numbers on."""
+        try:
+            numbers = self._measured(step, finished)
+        except Exception as error:
+            self._say(f"step {step} is not measured: {type(error).__name__}: {error}")
+            return
+        self.numbers = numbers
+        call = self._alarm.hear(numbers) if self._alarm is not None else None
+        for sink in (*self._sinks, *([call] if call else [])):
+            try:
+                sink(numbers, step)
+            except Exception as error:
+                self._say(f"{_name(sink)} failed: {type(error).__name__}: {error}", _name(sink))
+
+    def _measured(self, step: int, finished: bool) -> dict[str, Any]:
+        from birkhoff_cli.recording.measure import measure
+
+        found = measure(self._seen)
+        for site, seen in self._seen.items():
+            if found.off[site.name] > 1 and seen.refuse is not None:
+                self._say(str(seen.refuse(found.off[site.name])), site.name)
+                found.sites[site.name] = dict.fromkeys(found.sites[site.name])
+        return {
+            "step": step,
+            "d": found.d,
+            "verdict": found.verdict,
+            **({} if found.finite else {FINITE: False}),
+            **({} if finished else {"finished": False}),
+            **found.sites,
+            "composite": found.composite,
+        }
+
+    def _say(self, text: str, key: str | None = None) -> None:
+        """Warn once of each thing."""
+        if (key := key or text) not in self._warned:
+            self._warned.add(key)
+            warn(f"birkhoff: {text}")
+
+
+class Alarm:
+    """Counts measured steps in a row that have one verdict."""
+
+    def __init__(self, on: str, after: int, call: Sink | None) -> None:
+        """Hold that there is such a verdict.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if on not in (known := get_args(Verdict)):
+            raise UsageError(unknown(on, known, "verdicts"))
+        self._on, self._after, self._call, self._row = on, after, call, 0
+
+    def hear(self, numbers: dict[str, Any]) -> Sink | None:
+        """What to call when the verdict has stood so long, once; the numbers then say so."""
+        self._row = self._row + 1 if numbers["verdict"] == self._on else 0
+        if self._row != self._after:
+            return None
+        numbers["alarm"] = self._on
+        return self._call or _tell
+
+
+def _tell(numbers: dict[str, Any], step: int) -> None:
+    warn(f"birkhoff: at step {step} the verdict is {numbers['alarm']}")
+
+
+@contextmanager
+def monitor(
+    model: "nn.Module",
+    *,
+    every: int = 100,
+    tokens: int = 256,
+    to: Target | Sequence[Target] | None = None,
+    on: str | None = None,
+    after: int = 1,
+    alarm: Sink | None = None,
+    evaluation: bool = False,
+    first: int = 0,
+) -> Iterator[Monitor]:
+    """Measure a model's hyper-connections at every k-th training step inside the block.
+
+    A step is a call of an optimizer that holds parameters of the model, or, where it is called,
+    of ``step()``. Of a step's passes the first complete one is measured; passes in evaluation mode
+    or without gradients, and what activation checkpointing calls again, are left out.
+
+    Args:
+        model: a torch module with hyper-connections of a known library.
+        every: steps between two that are measured; the first is the step of that number.
+        tokens: how many of a pass are looked at, at most, evenly spaced.
+        to: an ``.ndjson`` file, a function of the numbers and the step, or several of these.
+        on: a verdict of `birkhoff degeneration` that raises the alarm.
+        after: measured steps in a row that must have it.
+        alarm: is called with the numbers and the step; a warning if not given.
+        evaluation: whether passes in evaluation mode or without gradients are measured too.
+        first: steps that were taken before, of a run that goes on.
+
+    Raises:
+        Unsupported: no known hyper-connection in the model, or a variant that is not known.
+        UsageError: numbers below 1, or no such verdict.
+        CannotWrite: the file cannot be opened.
+    """
+    for name, number in (("every", every), ("tokens", tokens), ("after", after)):
+        if number < 1:
+            raise UsageError(f"{name} = {number}; give 1 or more")
+    places = places_of(model)
+    heard = None if on is None else Alarm(on, after, alarm)
+    with ExitStack() as attached:
+        sinks = [*_sinks(to, attached)]
+        _import_compiler()
+        mine = Monitor(model, every, tokens, sinks, heard, evaluation=evaluation, first=first)
+        attached.callback(_recompile)
+        for place in places:
+            attached.callback(place.attach(partial(mine.look, place.site)))
+        attached.callback(Passes(model, mine.begin, mine.end).attach())
+        attached.callback(mine.steps.attach())
+        _recompile()
+        try:
+            yield mine
+        finally:
+            mine.finish()
+
+
+def _sinks(to: Target | Sequence[Target] | None, attached: ExitStack) -> Iterator[Sink]:
+    targets: Any = [] if to is None else to if isinstance(to, list | tuple) else [to]
+    for target in targets:
+        if callable(target):
+            yield target
+        else:
+            file = LogFile(target)
+            attached.callback(file.close)
+            yield file
+
+
+def _import_compiler() -> None:
+    """A hook escapes the compiler only if this is there when it is made; optimizers import it."""
+    import torch._dynamo  # noqa: F401
+
+
+def _recompile() -> None:
+    """Forget compiled code: it does not see that hooks come or go."""
+    import torch
+
+    if torch._dynamo.utils.counters["stats"]["unique_graphs"]:
+        torch.compiler.reset()
+
+
+def _kept(value: Any) -> Any:
+    return None if value is None else value.detach().clone()
+
+
+def _name(sink: Callable[..., object]) -> str:
+    return str(getattr(sink, "path", None) or getattr(sink, "__name__", type(sink).__name__))

@@ -1,0 +1,259 @@
+"""The monitor beside a training: what it counts, what it writes, and that it changes nothing."""
+
+import json
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from birkhoff_cli import degeneration, monitor  # noqa: E402
+from birkhoff_cli.analyses.core.array_trace import array_trace  # noqa: E402
+from birkhoff_cli.analyses.core.errors import UsageError  # noqa: E402
+from birkhoff_cli.recording import measure as measuring  # noqa: E402
+from birkhoff_cli.recording.libraries._module import Seen  # noqa: E402
+from birkhoff_cli.recording.record import find  # noqa: E402
+from birkhoff_cli.recording.sinks import scalars  # noqa: E402
+from test_recording_survives import Model, Site  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*reentrant.*")
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Model()
+
+
+def train(model, steps, mine=None, skipped=(), broken=None, evaluated=(), passes=1):
+    """Losses of some steps; ``mine``: the monitor whose ``step()`` is called."""
+    torch.manual_seed(1)
+    optimizer, losses = torch.optim.SGD(model.parameters(), 1e-3), []
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        for _ in range(passes):
+            x = torch.randn(2, 5, 4, 8, requires_grad=True)
+            loss = model(x * float("nan") if step == broken else x).square().mean()
+            loss.backward()
+        if step not in skipped and step != broken:
+            optimizer.step()
+        if mine is not None:
+            mine.step()
+        if step in evaluated:
+            with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+                model.eval()(x)
+            model.train()
+        losses.append(loss.item())
+    return losses
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def steps(path):
+    return [line["step"] for line in lines(path)]
+
+
+def twice(model, path, every=1, **options):
+    """Losses without and with a monitor, from the same start."""
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    plain = train(model, **options)
+    model.load_state_dict(start)
+    with monitor(model, every=every, to=path):
+        watched = train(model, **options)
+    return np.array(plain), np.array(watched)
+
+
+@pytest.mark.parametrize("reentrant", [None, False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"broken": 3}, {"evaluated": (2, 4)}, {"passes": 2}], ids=str
+)
+def test_the_loss_curve_is_bit_for_bit_that_without(tmp_path, reentrant, options):
+    torch.manual_seed(0)
+    model, path = Model(reentrant), tmp_path / "run" / "hc.ndjson"
+    plain, watched = twice(model, path, steps=5, **options)
+    np.testing.assert_array_equal(plain, watched)
+    taken = 4 if "broken" in options else 5  # the optimizer was skipped, and nobody calls step()
+    assert steps(path) == list(range(1, taken + 1))
+    assert not model._forward_hooks and not model._forward_pre_hooks
+    assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_every_kth_step_is_measured(model, tmp_path):
+    with monitor(model, every=3, to=tmp_path / "f"):
+        train(model, 10)
+    assert steps(tmp_path / "f") == [3, 6, 9]
+
+
+@pytest.mark.parametrize("skipped", [(), (1,), (2, 3)])
+def test_where_step_is_called_it_alone_counts(model, tmp_path, skipped):
+    with monitor(model, every=1, to=tmp_path / "f") as mine:
+        train(model, 4, mine, skipped=skipped)
+    assert steps(tmp_path / "f") == [1, 2, 3, 4]
+
+
+def test_two_optimizers_of_one_model_make_one_step(model, tmp_path):
+    halves = [model.layers[:1].parameters(), model.layers[1:].parameters()]
+    optimizers = [torch.optim.SGD(half, 1e-3) for half in halves]
+    other = torch.optim.SGD(nn.Linear(2, 2).parameters(), 1e-3)
+    with monitor(model, every=1, to=tmp_path / "f"):
+        for _ in range(3):
+            model(torch.randn(2, 5, 4, 8)).square().mean().backward()
+            for optimizer in (*optimizers, other):
+                optimizer.step()
+    assert steps(tmp_path / "f") == [1, 2, 3]
+
+
+def test_numbers_are_those_of_the_commands(rng):
+    h = rng.dirichlet(np.ones(4), (3, 7, 4))
+    pre = torch.tensor(rng.dirichlet(np.ones(4), 7))
+    from birkhoff_cli.analyses.core.trace import Site as Place
+
+    places = [Place(k, "attn", f"layers.{k}.attn") for k in range(3)]
+    seen = {p: Seen(torch.tensor(one), pre) for p, one in zip(places, h, strict=True)}
+    found = measuring.measure(seen)
+    result = degeneration(array_trace(h.swapaxes(0, 1)))
+    rows = result.table.to_pylist()
+    for place, row in zip(places, rows, strict=True):
+        own = found.sites[place.name]
+        for name in ("diagonal_fraction", "identity_distance", "barycenter_distance"):
+            assert own[name] == pytest.approx(row[name], rel=2e-5), name
+        for name in ("permutation_distance", "negative_mass", "effective_streams"):
+            assert own[name] == pytest.approx(row[name], rel=2e-5, abs=1e-7), name
+        assert own["row_max_p50"] == pytest.approx(row["row_max_p50"], abs=0.03)
+    product = h[2] @ h[1] @ h[0]
+    norms = np.linalg.norm(product, 2, axis=(-2, -1))
+    assert found.composite["composite_spectral_norm_max"] == pytest.approx(norms.max(), rel=1e-4)
+    assert found.composite["composite_column_max"] == pytest.approx(product.sum(-2).max(), rel=1e-5)
+    read = np.exp(-(pre.numpy() * np.log(pre.numpy())).sum(-1)).mean()
+    assert found.sites["layers.0.attn"]["streams_read"] == pytest.approx(read, rel=1e-5)
+    assert found.sites["layers.0.attn"]["streams_written"] is None
+
+
+def test_nan_is_null_and_said(model, tmp_path):
+    with monitor(model, every=1, to=tmp_path / "f") as mine:
+        train(model, 4, mine, broken=3)
+    found = lines(tmp_path / "f")
+    assert [line.get("finite", True) for line in found] == [True, True, False, True]
+    assert found[2]["layers.0.attn"]["identity_distance"] is None
+    assert found[2]["verdict"] is None
+
+
+def test_a_sink_that_fails_is_one_warning(model):
+    def sink(*_):
+        raise OSError("full")
+
+    calls = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with monitor(model, every=1, to=[sink, lambda _, step: calls.append(step)]):
+            train(model, 4)
+    assert [str(w.message) for w in said] == ["birkhoff: sink failed: OSError: full"]
+    assert calls == [1, 2, 3, 4]
+
+
+def test_an_exception_leaves_no_hook_and_writes_what_was_met(model, tmp_path):
+    with pytest.raises(ValueError, match="mine"), monitor(model, every=1, to=tmp_path / "f"):
+        train(model, 2)
+        model(torch.randn(2, 5, 4, 8))
+        raise ValueError("mine")
+    assert steps(tmp_path / "f") == [1, 2, 3]
+    assert lines(tmp_path / "f")[2]["finished"] is False
+    assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_the_alarm_calls_once_and_stands_in_the_log(model, tmp_path):
+    with torch.no_grad():
+        for site in (m for m in model.modules() if isinstance(m, Site)):
+            site.fn.zero_()
+            site.base[8:] = 20 * torch.eye(4).flatten()
+    heard = []
+    options = {"on": "identity-degenerate", "after": 3}
+    call = lambda numbers, step: heard.append((step, numbers["verdict"]))  # noqa: E731
+    with monitor(model, every=2, to=tmp_path / "f", alarm=call, **options):
+        train(model, 10)
+    assert heard == [(6, "identity-degenerate")]
+    assert [line["step"] for line in lines(tmp_path / "f") if "alarm" in line] == [6]
+    with pytest.raises(UsageError, match="identity-degenerate"), monitor(model, on="identity"):
+        raise AssertionError
+
+
+def test_a_log_goes_on_behind_its_last_complete_line(model, tmp_path):
+    path = tmp_path / "f"
+    path.write_text('{"step":1}\n{"step":2,"ver')
+    with monitor(model, every=1, to=path, first=1):
+        train(model, 2)
+    assert steps(path) == [1, 2, 3]
+
+
+def test_scalars_are_flat(model):
+    found = []
+    with monitor(model, every=1, to=lambda numbers, _: found.append(dict(scalars(numbers)))):
+        train(model, 1)
+    assert {"layers.0.attn/row_max_p50", "composite/composite_row_max"} <= found[0].keys()
+    assert all(isinstance(value, int | float) for value in found[0].values())
+
+
+def test_a_step_is_one_line_of_limited_size(tmp_path):
+    torch.manual_seed(0)
+    model = Model()
+    model.layers = nn.ModuleList(type(model.layers[0])() for _ in range(24))
+    with monitor(model, every=1, to=tmp_path / "f"):
+        train(model, 2)
+    assert all(len(line) < 10_000 for line in (tmp_path / "f").read_text().splitlines())
+
+
+def test_a_step_asks_the_device_once(model):
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    asked = []
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            name = str(function)
+            if "local_scalar" in name or "nonzero" in name or "is_nonzero" in name:
+                asked.append(name)
+            return function(*args, **(kwargs or {}))
+
+    transfers = []
+    original = torch.Tensor.cpu
+    torch.Tensor.cpu = lambda self: transfers.append(1) or original(self)
+    try:
+        with monitor(model, every=1), Count():
+            x = torch.randn(2, 5, 4, 8)
+            loss = model(x).square().mean()
+            optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+            loss.backward()
+            optimizer.step()
+    finally:
+        torch.Tensor.cpu = original
+    assert len(transfers) == 1
+    assert asked == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_model_is_measured(model, tmp_path, before):
+    compiled = torch.compile(model, backend="eager")
+    if before:
+        train(compiled, 1)
+    with monitor(model, every=1, to=tmp_path / "f"):
+        train(compiled, 2)
+    assert [len(find(model))] * 2 == [
+        sum(name.startswith("layers") for name in line) for line in lines(tmp_path / "f")
+    ]
+
+
+def test_importing_a_callback_imports_neither_library():
+    code = (
+        "import sys; from birkhoff_cli import MonitorCallback;"
+        "from birkhoff_cli.recording import lightning;"
+        "print(sorted({'transformers', 'lightning', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
