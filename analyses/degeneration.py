@@ -35,7 +35,7 @@ from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.core.titles import title_of_series
 from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
 from birkhoff_cli.analyses.drawing import captions, degeneration_panels
-from birkhoff_cli.analyses.sites import nearest
+from birkhoff_cli.analyses.sites import measured, nearest
 from birkhoff_cli.analyses.sites.step import QUANTITIES, Step
 from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Verdict, mixing_question
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
@@ -145,8 +145,14 @@ def run(
     Raises:
         BadInput: a trace without matrices, or traces that differ in d or in their sites.
     """
-    _check(series)
     last = series[-1]
+    if last.measured is not None:
+        result = measured.degeneration(
+            last, SCHEMA, {**last.meta, "d": last.d, "title": last.title}
+        )
+        result.failed = lambda: _failure(result.summarise()["verdict"], fail_on, last.source)
+        return result
+    _check(series)
     files = [f for trace in series for f in trace.meta.get("inputs", ())]
     meta = {**last.meta, "inputs": files, "d": last.d, "title": title_of_series(series)}
     result = run_fold(_Degeneration(series), Chained(series), SCHEMA, meta)
@@ -211,6 +217,8 @@ def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:
 
 def answer(summary: Summary) -> str:
     """Whether the matrices mix, by their distances to I and J/d, and what they are nearest to."""
+    if summary["verdict"] is None and summary["d"] > 1:
+        return "Its matrices are not finite: the run has diverged."
     if summary["verdict"] is None:
         return "A single stream has nothing to mix with."
     words = capitalise(WORDS[summary["verdict"]])
@@ -242,5 +250,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     unit = sqrt(max(1, meta["d"] - 1))  # d = 1: all distances are from 1
     if len(pc.unique(result["step"])) > 1:
         degeneration_panels.draw_steps(figure, rows, unit, SIZE)
+        if "alarm" in rows:
+            degeneration_panels.draw_alarms(figure, rows)
     else:
         degeneration_panels.draw_depth(figure.subplots(1, 3), rows, unit)

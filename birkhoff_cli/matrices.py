@@ -20,6 +20,7 @@ from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
 from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import HEAD, STEP, Content, of_bytes, of_file
+from birkhoff_cli.tables import _monitor
 from birkhoff_cli.text import either
 
 STDIN = Path("-")
@@ -67,6 +68,12 @@ def recognises(path: Path) -> bool:
     except OSError:
         return False
     return _format(head, path) is not None
+
+
+def is_monitor_log(path: Path) -> bool:
+    """Whether a file, which is there, is the log of a monitor."""
+    with path.open("rb") as file:
+        return _monitor.is_log(file.read(HEAD))
 
 
 def _format(head: bytes, path: Path | None) -> tables.TableFormat | None:

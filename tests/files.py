@@ -145,3 +145,20 @@ def framed(header: bytes, blob: bytes = b"") -> bytes:
 def written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def monitor_log(steps: int = 3, sites: int = 4) -> str:
+    """The log of a monitor, with an alarm at its last step."""
+    names = ("row_max_p10", "row_max_p50", "row_max_p90", "diagonal_fraction")
+    more = ("identity_distance", "barycenter_distance", "permutation_distance", "negative_mass")
+    more += ("row_error_max", "column_error_max", "effective_streams")
+    product = ("composite_row_max", "composite_column_max", "composite_spectral_norm_max")
+    lines = []
+    for step in range(1, steps + 1):
+        line = {"step": step, "d": 4, "verdict": "identity-degenerate", **dict.fromkeys(names, 0.9)}
+        for site in range(sites):
+            line[f"layers.{site}.attn"] = dict.fromkeys((*names, *more), 0.1 + 0.01 * site)
+        line["composite"] = dict.fromkeys(product, 1.0)
+        line |= {"alarm": "identity-degenerate"} if step == steps else {}
+        lines.append(json.dumps(line) + "\n")
+    return "".join(lines)

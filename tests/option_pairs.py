@@ -29,6 +29,7 @@ from birkhoff_cli import members
 from birkhoff_cli.command import Subcommand
 from birkhoff_cli.options import Option
 from conftest import ROOT
+from files import monitor_log
 
 Words = Mapping[str, str]
 """Texts by option; an argument's own name for one that is positional, "" for a flag."""
@@ -63,6 +64,7 @@ BASES: Mapping[str, Sequence[Words]] = {
         {"method": "mhc", "d": "2", "output": "run", "text": "text.txt", "updates": "2"}
         | {"layers": "1", "width": "8", "heads": "1", "length": "8", "batch": "2"}
     ],
+    "watch": [{"log": "hc.ndjson"}],
     "verify": [{"dump": "g.npy", "logits": "h.npy"}, {"dump": "g.npy", "against": "h.npy"}],
 }
 """Ways to call a command that are small; of others there is one, see `bases`."""
@@ -217,6 +219,7 @@ def inputs() -> Path:
     shutil.copy(examples / "go-mhc-s2.pt", folder / "ckpt.pt")
     shutil.copy(examples / "go-mhc-s2.pt", folder / "other.pt")
     (folder / "val.bin").write_bytes((examples / "val.bin").read_bytes()[:2000])
+    (folder / "hc.ndjson").write_text(monitor_log())
     (folder / "text.txt").write_text("A text of a few words, again and again. " * 40)
     made = (
         "depth-drift g.npy -o drift.parquet",

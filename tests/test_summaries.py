@@ -21,6 +21,7 @@ from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.summaries import answer, declared, explain, with_answer
 from birkhoff_cli.testing import stand_ins
 from conftest import ROOT
+from files import monitor_log
 
 FEW = ("-n", "6")
 GO = ("--method", "go-mhc", *FEW)
@@ -68,6 +69,7 @@ RUNS = {
     "trace": [STEPS],
     "train": [("--method", "mhc", "--layers", "1", "--updates", "1", "--width", "8", "-o", "run")],
     "weights": [("model.pt",), ("--method", "averaged-go-mhc", *FEW), ("be-hc",)],
+    "watch": [("hc.ndjson",)],
     "verify": [("h.npy", *GRADIENT), ("h.npy", "--against", "h.npy")],
 }
 """Small calls of every command that give all of its keys, between them."""
@@ -98,6 +100,7 @@ def folder(tmp_path_factory):
     shutil.copy(examples / "mhc-lite.pt", path / "model.pt")
     losses = ({"iter": k, "train/loss": 4.0 / k, "grad_norm": 1.0} for k in range(1, 300))
     (path / "log.ndjson").write_text("".join(f"{json.dumps(row)}\n" for row in losses))
+    (path / "hc.ndjson").write_text(monitor_log())
     shutil.copy(examples / "val.bin", path)
     sweep = ("--sweep", "s=1,2", "--engine", "1", "-o", "shard.parquet")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -87,6 +87,7 @@ class MixingTrace:
             by the method; None where that is not known.
         gates: as ``reader``, to blocks ``(sample, site, d + 2, d)``: what the branch reads of every
             stream, how much of it each receives, and the matrix. None of recorded matrices alone.
+        measured: what a monitor measured in place of matrices (``core.measured.Measured``).
     """
 
     d: int
@@ -102,6 +103,7 @@ class MixingTrace:
     run: Any = field(default=None, repr=False)
     parameters: Reader | None = field(default=None, repr=False)
     gates: Reader | None = field(default=None, repr=False)
+    measured: Any = field(default=None, repr=False)
 
     @property
     def block(self) -> int:

@@ -73,6 +73,23 @@ def draw_steps(figure: "Figure", rows: Numbers, unit: float, size: tuple[float, 
         overview.draw_curves(below, curves, axis.DEPTH)
 
 
+def draw_alarms(figure: "Figure", rows: Numbers) -> None:
+    """A line through the panels over steps where an alarm rang, with its verdict."""
+    rang = {int(s): str(a) for s, a in zip(rows["step"], rows["alarm"], strict=True) if a}
+    for axes in figure.axes[:3]:
+        for step, word in rang.items():
+            axes.axvline(step, color="black", lw=1, ls=":")
+            axes.text(
+                step,
+                0.03,
+                f" alarm: {word}",
+                transform=axes.get_xaxis_transform(),
+                rotation=90,
+                fontsize="x-small",
+                va="bottom",
+            )
+
+
 def _depth_curves(rows: Numbers, at: Any, unit: float) -> overview.Curves:
     """What the panels show of one step, over depth."""
     shown = {
@@ -95,7 +112,8 @@ def _everywhere(shares: Any, words: str) -> str:
 def _near(axes: "Axes", words: str) -> None:
     """Distances by their logarithm, and the side of the threshold that has the verdict."""
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
-    low, high = min(drawn.min(), NEAR) / 3, max(drawn.max(), NEAR) * 2
+    known = [*drawn[np.isfinite(drawn)], NEAR]  # a monitor may have measured NaN
+    low, high = min(known) / 3, max(known) * 2
     label = f"shaded: {words}, at most {NEAR:g}"
     axes.axhspan(low, NEAR, color="0.92", lw=0, zorder=0, label=label)
     axes.set_ylim(low, high)

@@ -1,13 +1,14 @@
 """Draw a table again: the figure of the command that wrote it, from the table alone.
 
 The file has to say which command made it: Parquet and Arrow files do, text does not. A training
-log, ours or one with columns of a step and a loss, is drawn as `birkhoff curves` does.
+log, ours or one with columns of a step and a loss, is drawn as `birkhoff curves` does; the log of a
+monitor as `birkhoff degeneration` does.
 """
 
 from pathlib import Path
 from typing import Annotated
 
-from birkhoff_cli import files, logs, members, outputs, provenance, tables
+from birkhoff_cli import files, logs, matrices, members, outputs, provenance, tables
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
@@ -50,6 +51,8 @@ def run(
     files.check(target, (table,))
     if logs.holds_log(table):
         return _draw_log(table, target)
+    if matrices.is_monitor_log(table):
+        return _draw_monitored(table, target)
     rows, assumptions = tables.read(table)
     module = provenance.author(rows, table)
     if not hasattr(module, "draw"):
@@ -70,6 +73,14 @@ def _draw_log(path: Path, target: Path) -> Result:
     outputs.draw(result.table, curves, target, result.summary)
     summary = {"figure": str(target), "rows": len(result.table)}
     return at_once(SCHEMA, {}, summary, assumptions=result.meta.get("assumptions", []))
+
+
+def _draw_monitored(path: Path, target: Path) -> Result:
+    """Draw the log of a monitor as `birkhoff degeneration` does."""
+    degeneration = members.module_of("degeneration")
+    result: Result = degeneration.run((matrices.read(path),))
+    outputs.draw(result.table, degeneration, target, result.summary)
+    return at_once(SCHEMA, {}, {"figure": str(target), "rows": len(result.table)})
 
 
 def answer(summary: Summary) -> str:

@@ -41,6 +41,7 @@ class Numbers(NamedTuple):
     Attributes:
         sites: the numbers of every site by its name, with None for what is not finite.
         composite: the numbers of the product.
+        together: row maxima and the diagonal fraction of all sites.
         verdict: of all sites together.
         off: of every site, how far off its own streams H was; above 1 it is another version.
         finite: whether every matrix is.
@@ -49,6 +50,7 @@ class Numbers(NamedTuple):
 
     sites: dict[str, dict[str, Any]]
     composite: dict[str, Any]
+    together: dict[str, Any]
     verdict: str | None
     off: dict[str, float]
     finite: bool
@@ -66,7 +68,9 @@ def measure(seen: Mapping[Site, Seen]) -> Numbers:
         stacked = torch.stack([s.mixing.float() for s in seen.values()])
         columns = [*_mixing(stacked), _gates(seen, "pre"), _gates(seen, "post"), _off(seen)]
         rows = torch.stack(columns, 1).flatten()
-        product = torch.stack(_composite(stacked))
+        product = torch.stack(
+            [*_composite(stacked), *(q[0] for q in _quantiles(stacked.amax(-1).flatten()[None]))]
+        )
         values = torch.cat([rows, product]).double().cpu().tolist()
     return _named(list(seen), values, int(stacked.shape[-1]))
 
@@ -78,11 +82,10 @@ def _mixing(h: Array) -> list[Array]:
     d, size = h.shape[-1], h.abs()
     eye = torch.eye(d, device=h.device, dtype=h.dtype)
     largest = h.amax(-1)
-    ordered = largest.flatten(1).sort(-1).values
-    quantiles = [ordered[:, round(q * (ordered.shape[1] - 1))] for q in (0.1, 0.5, 0.9)]
+    quantiles = _quantiles(largest.flatten(1))
     diagonal = h.diagonal(dim1=-2, dim2=-1)
     rest = h.masked_fill(eye.bool(), -torch.inf).amax(-1)
-    on = (diagonal > rest).all(-1).float().mean(-1) if d > 1 else ordered[:, 0] * 0 + 1
+    on = (diagonal > rest).all(-1).float().mean(-1) if d > 1 else largest[:, 0, 0] * 0 + 1
     rows, columns = ((h.sum(axis) - 1).abs().amax(-1) for axis in (-1, -2))
     total = size.sum((-1, -2))
     share = h / h.sum(-1, keepdim=True)
@@ -101,6 +104,13 @@ def _mixing(h: Array) -> list[Array]:
         entropy.mean((-1, -2)),
         entropy.exp().mean((-1, -2)),
     ]
+
+
+def _quantiles(values: Array) -> list[Array]:
+    """The 10th, 50th and 90th percentile of every row."""
+    ordered = values.sort(-1).values
+    places = [round(q * (values.shape[1] - 1)) for q in (0.1, 0.5, 0.9)]
+    return [ordered[:, k] for k in places]
 
 
 def _like_nan(h: Array) -> Array:
@@ -183,7 +193,8 @@ def _named(sites: Sequence[Site], values: Sequence[float], d: int) -> Numbers:
             s.name: _digits(dict(zip(SITE, r, strict=False)))
             for s, r in zip(sites, rows, strict=True)
         },
-        _digits(dict(zip(COMPOSITE, values[len(rows) * width :], strict=True))),
+        _digits(dict(zip(COMPOSITE, values[len(rows) * width : -3], strict=True))),
+        _digits({**dict(zip(SITE[:3], values[-3:], strict=True)), SITE[3]: together[SITE[3]]}),
         str(judge(together, d).item()) if finite and d > 1 else None,
         {s.name: row[-1] for s, row in zip(sites, rows, strict=True)},
         finite,

@@ -135,6 +135,7 @@ class Monitor:
             "verdict": found.verdict,
             **({} if found.finite else {FINITE: False}),
             **({} if finished else {"finished": False}),
+            **found.together,
             **found.sites,
             "composite": found.composite,
         }

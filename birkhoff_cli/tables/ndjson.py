@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.content import Content
+from birkhoff_cli.tables import _monitor
 from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
 from birkhoff_cli.text import finite
 
@@ -30,18 +32,27 @@ class Ndjson(TableFormat):
         return ROW.match(head) is not None
 
     def may_hold_matrices(self, head: bytes, path: Path | None) -> bool:
-        """Whether the first row has a list called like a matrix."""
+        """Whether the first row has a list called like a matrix, or is of a monitor's log."""
         del path
-        return MATRIX.match(head) is not None
+        return _monitor.is_log(head) or MATRIX.match(head) is not None
 
     def assumptions(self, content: Content) -> tuple[str, ...]:
-        """That no row is missing."""
-        del content
+        """That no row is missing; a monitor's log goes on as long as the run."""
+        if _monitor.is_log(content.head()):
+            return ()
         return (COMPLETE,)
 
     def has_steps(self, content: Content) -> bool:
         """By the first row, as far as it is at the beginning."""
+        if _monitor.is_log(content.head()):
+            return False  # they are steps of one run, read at once
         return b'"step":' in content.head().partition(b"\n")[0].replace(b" ", b"")
+
+    def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
+        """The matrices, or what a monitor measured in their place."""
+        if _monitor.is_log(content.head()):
+            return _monitor.trace(content, facts)
+        return super().trace(content, facts)
 
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """A column that the first row does not have is not there."""
