@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from birkhoff_cli import methods, mistakes, outputs, process, progress
 from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Option, Text, dashes
@@ -49,7 +50,12 @@ SWEEP = (
         stands_for="OPTION=VALUES",
     ),
     _sweep("shard", str | None, "part I of N of the grid; then birkhoff merge", stands_for="I/N"),
-    _sweep("engine", str | None, "processes [all processors], or dask=ADDRESS"),
+    Option(
+        "engine",
+        str | None,
+        "processes [all above 2 s of work], or dask=ADDRESS",
+        group="Sweep",
+    ),
 )
 
 
@@ -173,9 +179,10 @@ class Subcommand(TyperCommand):
             invocation = Invocation(sweep.command, self.binding.module, fixed, **outcome)
             outputs.deliver(invocation, lambda: sweeps.run(sweep, self.binding, grid["engine"]))
             return
-        if grid.typed:
-            idle = dashes(next(iter(grid.typed)))
-            raise UsageError(f"{idle} is for a sweep; say --sweep option=value,value too")
+        if idle := [name for name in grid.typed if name != "engine"]:
+            raise UsageError(
+                f"{dashes(idle[0])} is for a sweep; say --sweep option=value,value too"
+            )
         progress.stage("reading")
         narrowed = self.binding.narrow(own)
         run = self.binding.prepare(narrowed)
@@ -183,7 +190,19 @@ class Subcommand(TyperCommand):
         invocation = Invocation(
             self.name or "", self.binding.module, narrowed, shorter=shorter, **outcome
         )
-        outputs.deliver(invocation, run)
+        outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
+
+    def _spread(
+        self, result: Result, request: Request, invocation: Invocation, grid: Request
+    ) -> Result:
+        """The result, its blocks gone over by the engine that was asked for."""
+        if result.fold is None and not grid.get("engine"):
+            return result  # most commands need nothing of what is imported here
+        from birkhoff_cli import folding
+
+        rows = bool(invocation.output or invocation.plot or invocation.table)
+        folding.spread(result, self.name or "", request, grid.get("engine"), rows)
+        return result
 
     def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:
         """Whether a command's own ``--table`` asks for rows where nothing else wants the output."""

@@ -1,4 +1,4 @@
-"""Where the cells of a sweep run: processes of this machine, or a dask scheduler."""
+"""Where blocks and the cells of a sweep run: processes of this machine, or a dask scheduler."""
 
 import os
 import re
@@ -8,26 +8,43 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from birkhoff_cli import process
-from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, UsageError
+from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 
+def check(engine: str) -> None:
+    """Hold that an engine is a number of processes or ``dask=ADDRESS``.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if not re.fullmatch("[1-9][0-9]{0,3}|dask=.+", engine):
+        raise UsageError(f"--engine {engine}: expected a number of processes, or dask=ADDRESS")
+
+
+def workers_of(pool: "Executor") -> int:
+    """About how many tasks it runs at a time."""
+    workers: int = getattr(pool, "_max_workers", 0) or getattr(pool, "workers", 1)
+    return workers
+
+
 @contextmanager
 def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
-    """Where cells run: as many processes as there are processors, a number, or a dask scheduler.
+    """Where tasks run: as many processes as there are processors, a number, or a dask scheduler.
 
     Raises:
         UsageError: an engine that is none of these.
         ModuleNotFoundError: dask.distributed is not installed.
     """
+    if engine is not None:
+        check(engine)
     if engine is not None and engine.startswith("dask="):
         with _dask(engine.removeprefix("dask=")) as pool:
             yield pool
         return
-    if engine is not None and not re.fullmatch("[1-9][0-9]{0,3}", engine):
-        raise UsageError(f"--engine {engine}: expected a number of processes, or dask=ADDRESS")
     import multiprocessing  # only here: not every platform has its semaphores
     from concurrent.futures import ProcessPoolExecutor
 
@@ -63,9 +80,47 @@ def _end_with_parent() -> None:
         os._exit(128 + signal.SIGTERM)
 
 
+WAIT = 10
+"""Seconds that a scheduler, and the first of its workers, may take to answer."""
+
+
 @contextmanager
 def _dask(address: str) -> "Iterator[Executor]":
-    from distributed import Client
+    """The workers of a scheduler. Both must be trusted: what they send is unpickled here.
 
-    with Client(address) as client:
-        yield client.get_executor()
+    Raises:
+        BadInput: nobody answers there, or no worker does.
+        TooLarge: workers were killed again and again, or the scheduler ended.
+    """
+    from asyncio import CancelledError as Cancelled
+    from concurrent.futures import CancelledError
+
+    import distributed
+    from distributed.comm import CommClosedError
+
+    distributed.utils.logging.getLogger("distributed").setLevel("CRITICAL")  # we say it in a line
+    where = f"--engine dask={escape(address)}"
+    try:
+        client = distributed.Client(address, timeout=WAIT, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(
+            f"{where}: no scheduler answers there; start it with 'dask scheduler', or leave "
+            f"--engine out"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=WAIT)
+            pool = client.get_executor(pure=False)
+            pool.workers = sum(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
+        except TimeoutError as error:
+            raise BadInput(
+                f"{where}: the scheduler has no workers; start some with 'dask worker "
+                f"{escape(address)}'"
+            ) from error
+        try:
+            yield pool
+        except (distributed.KilledWorker, CommClosedError, CancelledError, Cancelled) as error:
+            raise TooLarge(
+                f"{where}: its workers or its scheduler were lost, perhaps for want of memory; "
+                f"start them again and run the same command"
+            ) from error

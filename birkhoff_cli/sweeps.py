@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from birkhoff_cli import (
     engines,
     files,
+    folding,
     grids,
     members,
     outputs,
-    packages,
     provenance,
     tables,
     values,
@@ -103,12 +103,6 @@ class Planned(NamedTuple):
     digests: tuple[str, str]
 
 
-def _code_digest(command: str, texts: Mapping[str, Text]) -> str:
-    """Of the installation, and of a command and methods from elsewhere."""
-    methods = [texts.get("method", ()), texts.get("sampler", ())]
-    return provenance.digest_of([provenance.code_digest(), packages.digests(command, methods)])
-
-
 def plan(command: str, request: Request, grid: Request, output: Path | None) -> Sweep:
     """What ``--sweep`` and ``--shard`` ask for.
 
@@ -152,7 +146,10 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
     for number, cell in cells:
         request = sweep.request_of(cell)
         result = binding.prepare(binding.narrow(request))()
-        digests = (_code_digest(sweep.command, request.texts), provenance.digest_of(result.meta))
+        digests = (
+            folding.code_digest(sweep.command, request.texts),
+            provenance.digest_of(result.meta),
+        )
         key = provenance.digest_of([sweep.command, request.texts, *digests])
         planned.append(Planned(number, cell, sweep.folder / f"{key[:32]}.parquet", digests))
         schemas.add(result.schema)
@@ -282,7 +279,7 @@ def finish(name: str, texts: Mapping[str, Text], path: Path, digests: tuple[str,
     """
     binding, request = bind(members.module_of(name), texts)
     code, facts = digests
-    if _code_digest(name, texts) != code:
+    if folding.code_digest(name, texts) != code:
         raise Unsupported(
             "a worker of the sweep has other code than the one that planned it; "
             "install the same version on both"

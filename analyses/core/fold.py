@@ -6,7 +6,7 @@ without changing a byte of what `Fold.finish` returns.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from typing import Any, Generic, Protocol, TypeVar
@@ -71,20 +71,26 @@ def fold_range(
         yield fold.add(state, number, block)
 
 
+def fold_all(fold: Fold[State, Block], source: Blocks[Block]) -> Generator[Columns, None, State]:
+    """Add every block in this process; yield the rows of each, and return the state."""
+    state = fold.start()
+    yield from fold_range(fold, source, range(source.blocks), state)
+    return state
+
+
 def run_fold(
     fold: Fold[Any, Block], source: Blocks[Block], schema: Schema, meta: dict[str, Any]
 ) -> Result:
-    """The result of a fold over every block, in this process."""
+    """The result of a fold over every block: in this process, if `Result.walk` is not set."""
     summaries: list[Summary] = []
 
     def steps() -> Iterator[Columns]:
-        state = fold.start()
-        yield from fold_range(fold, source, range(source.blocks), state)
+        state = yield from (result.walk or fold_all)(fold, source)
         rows, summary = fold.finish(state)
         summaries.append(summary)
         yield from rows
 
-    return Result(
+    result = Result(
         schema=schema,
         steps=steps(),
         summarise=lambda: summaries[0],
@@ -92,6 +98,7 @@ def run_fold(
         meta=meta,
         fold=(fold, source),
     )
+    return result
 
 
 @dataclass(frozen=True)

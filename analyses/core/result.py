@@ -1,7 +1,7 @@
 """What an analysis returns: rows that stream, and a few headline numbers."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,7 @@ class Result:
             it after the last step. The command line says it once all is written, and exits 1.
         fold: the fold and the blocks it goes over (`birkhoff_cli.analyses.core.fold`), where the
             result is that of one: its ranges can be run elsewhere, and merged.
+        walk: how the blocks of the fold are gone over, if not one after another in this process.
         arrays: the same numbers as named arrays, for file formats that hold no tables; None where
             a table is all there is.
         module: name of the analysis's module, which draws the table and explains the summary.
@@ -56,6 +57,7 @@ class Result:
     meta: dict[str, Any] = field(default_factory=dict)
     failed: Callable[[], str | None] = lambda: None
     fold: "tuple[Fold[Any, Any], Blocks[Any]] | None" = None
+    walk: "Callable[[Fold[Any, Any], Blocks[Any]], Generator[Columns, None, Any]] | None" = None
     arrays: "Callable[[], Iterator[tuple[str, Array]]] | None" = None
     module: str | None = None
     _read: "tuple[pa.Table | None, Summary] | None" = field(default=None, init=False)

@@ -1,0 +1,218 @@
+"""The same bytes wherever the work is done: here, in processes, on a dask scheduler."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from birkhoff_cli import Recorder, folding
+from birkhoff_cli.analyses.core.fold import Fold, run_fold
+
+COMMANDS = {
+    "drawn": ("spectrum", "--method", "mhc", "--d", "3", "-n", "20000"),
+    "drift": ("depth-drift", "parts"),
+    "degeneration": ("degeneration", "parts"),
+}
+OTHERS = (
+    ("sample", "--method", "mhc", "-n", "20000"),
+    ("heatmap", "parts"),
+    ("sinkhorn", "parts"),
+    ("slice", "parts"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A trace of three blocks or so in uneven parts."""
+    folder = tmp_path_factory.mktemp("engines")
+    rng = np.random.default_rng(0)
+    (folder / "parts").mkdir()
+    for k, n in enumerate((1, 4000, 900, 3, 3000)):
+        with Recorder(folder / "parts" / f"rank{k}.parquet", {"model": "GPT"}) as recorder:
+            for site in range(12):
+                h = rng.dirichlet(np.ones(4), (n, 4)).astype(np.float32)
+                recorder.add(site // 2, ("attn", "mlp")[site % 2], h)
+    return folder
+
+
+def outcome(birkhoff, folder, words, engine, name="t.parquet"):
+    done = birkhoff(*words, "--engine", engine, "--json", "-o", name, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, (folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_two_processes_give_the_bytes_of_one(words, birkhoff, folder):
+    one, two = (outcome(birkhoff, folder, words, engine) for engine in "12")
+    assert one == two
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("words", OTHERS, ids=[words[0] for words in OTHERS])
+def test_two_processes_give_the_bytes_of_one_of_every_other_analysis(words, birkhoff, folder):
+    one, two = (outcome(birkhoff, folder, words, engine) for engine in "12")
+    assert one == two
+
+
+class Counted:
+    """Blocks that are numbers."""
+
+    blocks = 40
+
+    def read(self, numbers):
+        return iter(numbers)
+
+
+class Sum(Fold):
+    """The numbers in the order of blocks, as rows too."""
+
+    def start(self):
+        return []
+
+    def add(self, state, number, block):
+        assert number == block
+        state.append(block)
+        return {"block": [block]}
+
+    def merge(self, state, other):
+        return state + other
+
+    def finish(self, state):
+        return (), {"blocks": state}
+
+
+def fold_on(pool_work, monkeypatch, engine="2"):
+    """Rows and summary of `Sum` where ranges are worked on by ``pool_work``."""
+    from forked import Inline
+
+    monkeypatch.setattr(folding, "work", pool_work)
+    monkeypatch.setattr(folding.engines, "executor", lambda *_: Entered(Inline()))
+    result = run_fold(Sum(), Counted(), (), {})
+    way = folding._Way(None, engine, True)
+    result.walk = lambda fold, source: folding._shared(
+        fold, source, range(3, source.blocks), [0, 1, 2], way
+    )
+    return list(result.steps), result.summarise()
+
+
+class Entered:
+    def __init__(self, pool):
+        self.pool = pool
+
+    def __enter__(self):
+        return self.pool
+
+    def __exit__(self, *_):
+        return False
+
+
+def range_of(first, last):
+    fold, state = Sum(), []
+    return [fold.add(state, k, k) for k in range(first, last)], state
+
+
+def test_what_a_killed_process_left_is_done_here(monkeypatch):
+    from concurrent.futures.process import BrokenProcessPool
+
+    def killed(job, first, last, rows):
+        assert job is None and rows
+        if first > 12:
+            raise BrokenProcessPool("killed")
+        return range_of(first, last)
+
+    rows, summary = fold_on(killed, monkeypatch)
+    assert [row["block"][0] for row in rows] == list(range(3, 40))
+    assert summary == {"blocks": list(range(40))}
+
+
+def test_ranges_are_merged_in_order(monkeypatch):
+    rows, summary = fold_on(lambda _, first, last, __: range_of(first, last), monkeypatch)
+    assert [row["block"][0] for row in rows] == list(range(3, 40))
+    assert summary == {"blocks": list(range(40))}
+
+
+def test_short_work_starts_no_processes_and_long_work_does(monkeypatch):
+    clock = iter(np.arange(0, 1000, 0.5))
+    monkeypatch.setattr(folding, "perf_counter", lambda: next(clock))
+    state = []
+    walk = folding._pilot(Sum(), Counted(), state)
+    first = next(walk)
+    with pytest.raises(StopIteration) as end:
+        next(walk)
+    assert (first, end.value.value, state) == ({"block": [0]}, 1, [0])
+    monkeypatch.setattr(folding, "perf_counter", lambda: 0.0)
+    assert len(list(folding._pilot(Sum(), Counted(), []))) == Counted.blocks
+
+
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (("spectrum", "--method", "mhc", "--engine", "many"), 2, "expected a number of processes"),
+        (("region", "--kind", "karpelevic", "--engine", "2"), 2, "nothing to share out"),
+        (("spectrum", "-", "--engine", "2"), 2, "a pipe is read once"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_one_line(words, code, said, birkhoff, folder):
+    piped = {"input": (folder / "parts" / "rank0.parquet").read_bytes(), "text": False}
+    done = birkhoff(*words, **piped)
+    err = done.stderr.decode()
+    assert (done.returncode, err.count("\n")) == (code, 1), err
+    assert said in err
+
+
+@pytest.mark.release
+def test_a_process_that_is_killed_changes_no_byte(birkhoff, folder):
+    import psutil
+
+    words = ("spectrum", "--method", "go-mhc", "--s", "3", "--d", "8", "-n", "400000", "--json")
+    whole = birkhoff(*words, "--engine", "1", cwd=folder).stdout
+    command = [sys.executable, "-m", "birkhoff_cli", *words, "--engine", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder, text=True) as run:
+        workers = []
+        while run.poll() is None and len(workers) < 2:
+            children = psutil.Process(run.pid).children()
+            workers = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+            time.sleep(0.05)
+        time.sleep(3)
+        assert run.poll() is None
+        os.kill(workers[0].pid, signal.SIGKILL)
+        assert run.communicate()[0] == whole and run.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as running:
+        yield running
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_two_workers_of_dask_give_the_bytes_of_one_process(words, birkhoff, folder, cluster):
+    here = outcome(birkhoff, folder, words, "1")
+    there = outcome(birkhoff, folder, words, f"dask={cluster.scheduler_address}")
+    assert here == there
+
+
+@pytest.mark.release
+def test_no_scheduler_and_no_workers_are_one_line(birkhoff, folder):
+    pytest.importorskip("distributed")
+    words = ("depth-drift", "parts", "--engine")
+    scheduler = Path(sys.executable).with_name("dask")
+    command = [scheduler, "scheduler", "--host", "127.0.0.1", "--port", "18786", "--no-dashboard"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as empty:
+        idle = birkhoff(*words, "dask=tcp://127.0.0.1:18786", cwd=folder)
+        empty.terminate()
+    dead = birkhoff(*words, "dask=tcp://127.0.0.1:9", cwd=folder)
+    for done, said in ((idle, "has no workers"), (dead, "no scheduler answers")):
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1), done.stderr
+        assert said in done.stderr
+    assert json.loads(birkhoff(*words, "1", "--json", cwd=folder).stdout)["samples"] == 7904
