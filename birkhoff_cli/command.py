@@ -53,7 +53,7 @@ SWEEP = (
     Option(
         "engine",
         str | None,
-        "processes [all above 2 s of work], or dask=ADDRESS",
+        "processes [1; in a sweep all], or dask=ADDRESS",
         group="Sweep",
     ),
 )
@@ -196,12 +196,12 @@ class Subcommand(TyperCommand):
         self, result: Result, request: Request, invocation: Invocation, grid: Request
     ) -> Result:
         """The result, its blocks gone over by the engine that was asked for."""
-        if result.fold is None and not grid.get("engine"):
+        if not (engine := grid.get("engine")):
             return result  # most commands need nothing of what is imported here
         from birkhoff_cli import folding
 
         rows = bool(invocation.output or invocation.plot or invocation.table)
-        folding.spread(result, self.name or "", request, grid.get("engine"), rows)
+        folding.spread(result, self.name or "", request, engine, rows)
         return result
 
     def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:

@@ -5,12 +5,10 @@ of it travels but the numbers of blocks, and back come rows and a state. States 
 order of blocks, so that the result is the same bytes wherever the work was done.
 """
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import engines, members, packages, provenance
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 Walk = Generator[Columns, None, Any]
-
-LEAST = 2.0
-"""Seconds of work left from which on processes are started by themselves: each needs about one."""
-
-PILOT = 0.2
-"""Seconds of work from which the rest is estimated, at least."""
 
 RANGES = 8
 """Ranges of blocks for every worker: the last ones to end do not wait long for one another."""
@@ -87,74 +79,46 @@ def work(job: Job, first: int, last: int, rows: bool) -> tuple[list[Columns], An
     return [columns if rows else {} for columns in steps], state
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def spread(result: Result, name: str, request: Any, engine: str | None, rows: bool) -> None:
+def spread(result: Result, name: str, request: Any, engine: str, rows: bool) -> None:
     """Let the blocks of a result's fold be gone over by an engine.
 
     Args:
         result: of the command, nothing of it computed yet.
         name: of the command.
         request: narrowed.
-        engine: a number of processes, or ``dask=ADDRESS``; None: every processor above about two
-            seconds of work.
+        engine: a number of processes, or ``dask=ADDRESS``.
         rows: whether anybody looks at the rows of blocks.
 
     Raises:
-        UsageError: an engine was asked for, and there is nothing to share out.
+        UsageError: there is nothing to share out.
     """
-    if engine is not None:
-        engines.check(engine)
+    engines.check(engine)
     texts = request.absolute()
     piped = any("-" in text for text in texts.values() if isinstance(text, tuple))
     if result.fold is None or piped:
-        if engine not in (None, "1"):
+        if engine != "1":
             why = "a pipe is read once" if piped else "it goes over no samples, or over a series"
             raise UsageError(
                 f"--engine {engine} has nothing to share out here: {why}; leave it out"
             )
         return
-    if engine == "1" or (engine is None and cores() == 1):
+    if engine == "1":
         return
 
     def job() -> Job:
-        remote = engine is not None and engine.startswith("dask=")
+        remote = engine.startswith("dask=")
         code = code_digest(name, texts) if remote else None
         return Job(name, tuple(texts.items()), provenance.digest_of(result.meta), code)
 
     result.walk = lambda fold, source: _walk(fold, source, job, engine, rows)
 
 
-def _walk(
-    fold: Fold[Any, Any], source: Blocks[Any], job: Any, engine: str | None, rows: bool
-) -> Walk:
-    """Every block: the first ones here, if no engine was asked for, to see how long they take."""
-    state, done = fold.start(), 0
-    if engine is None:
-        done = yield from _pilot(fold, source, state)
-    if done < source.blocks:
-        blocks = range(done, source.blocks)
-        state = yield from _shared(fold, source, blocks, state, _Way(job(), engine, rows))
-    return state
-
-
-def _pilot(fold: Fold[Any, Any], source: Blocks[Any], state: Any) -> Generator[Columns, None, int]:
-    """Blocks until those that are left take long enough to start processes for; how many."""
-    taken, done = 0.0, 0
-    steps = fold_range(fold, source, range(source.blocks), state)
-    while done < source.blocks:
-        begun = perf_counter()
-        columns = next(steps)
-        taken, done = taken + perf_counter() - begun, done + 1
-        yield columns
-        if taken > PILOT and taken / done * (source.blocks - done) > LEAST:
-            break
-    return done
+def _walk(fold: Fold[Any, Any], source: Blocks[Any], job: Any, engine: str, rows: bool) -> Walk:
+    """Every block, on the engine."""
+    blocks = range(source.blocks)
+    if not blocks:
+        return fold.start()
+    return (yield from _shared(fold, source, blocks, fold.start(), _Way(job(), engine, rows)))
 
 
 @dataclass(frozen=True)
@@ -162,7 +126,7 @@ class _Way:
     """What workers are told, where they are, and whether rows are to come back."""
 
     job: Job
-    engine: str | None
+    engine: str
     rows: bool
 
 
@@ -174,7 +138,7 @@ def _shared(
 
     at = blocks.start
     try:
-        with engines.executor(way.engine or str(cores()), len(blocks)) as pool:
+        with engines.executor(way.engine, len(blocks)) as pool:
             for columns, part, last in _in_order(pool, blocks, way):
                 yield from columns
                 state, at = fold.merge(state, part), last

@@ -68,7 +68,10 @@ def _joined(group: list[tuple[Path, Any]]) -> tuple[Path, Any]:
     seen: set[Path] = set()
     for path, _ in group:
         if (whole := path.resolve()) in seen:
-            raise BadInput(f"{where(path)}: is there twice; give every part of a trace once")
+            raise BadInput(
+                f"{where(path)}: is there twice; give every part of a trace once"
+                "; birkhoff compare sets models side by side"
+            )
         seen.add(whole)
     traces: list[MixingTrace] = [trace for _, trace in group]
     return group[0][0], join(traces)

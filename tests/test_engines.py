@@ -137,19 +137,6 @@ def test_ranges_are_merged_in_order(monkeypatch):
     assert summary == {"blocks": list(range(40))}
 
 
-def test_short_work_starts_no_processes_and_long_work_does(monkeypatch):
-    clock = iter(np.arange(0, 1000, 0.5))
-    monkeypatch.setattr(folding, "perf_counter", lambda: next(clock))
-    state = []
-    walk = folding._pilot(Sum(), Counted(), state)
-    first = next(walk)
-    with pytest.raises(StopIteration) as end:
-        next(walk)
-    assert (first, end.value.value, state) == ({"block": [0]}, 1, [0])
-    monkeypatch.setattr(folding, "perf_counter", lambda: 0.0)
-    assert len(list(folding._pilot(Sum(), Counted(), []))) == Counted.blocks
-
-
 @pytest.mark.parametrize(
     "words, code, said",
     [
