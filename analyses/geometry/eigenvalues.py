@@ -173,6 +173,14 @@ def _closed_form(re: Array, im: Array, m: Array) -> tuple[Array, Array, Array]:
         m[i, i] -= middle
     size = np.abs(m).max((0, 1))
     m *= 1 / np.maximum(size, SMALLEST)
+    # the mean was rounded at the size of the eigenvalues, which may be far above that of their
+    # differences: what is left of the trace would part a double root by its square root
+    rest = m[0, 0] * (1 / k)
+    for i in range(1, k):
+        rest += m[i, i] * (1 / k)
+    for i in range(k):
+        m[i, i] -= rest
+    middle += rest * size
     slope = _quadratic(re, im, m) if k == 2 else _cubic(re, im, m)
     re *= size
     re += middle
