@@ -29,7 +29,7 @@ def _parts_in(path: Path) -> list[Path]:
     """The parts of the one trace in a folder; none of any other path."""
     is_folder = os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for a long name)
     parts = series.expand([path]) if is_folder else []
-    return parts if all(matrices.recognises(part) for part in parts) else []
+    return parts if any(matrices.recognises(part) for part in parts) else []
 
 
 def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> MixingTrace:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from birkhoff_cli import checkpoints
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.joined import ASIDE
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
@@ -111,8 +112,7 @@ def check_steps(paths: Sequence[Path]) -> None:
 def _no_series(paths: Sequence[Path], why: str) -> BadInput:
     names = ", ".join(where(Path(path)) for path in paths[:MAX_NAMES])
     names += f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else ""
-    aside = "; birkhoff compare sets models side by side"
-    return BadInput(f"{names}: are no series over training steps: {why}{aside}")
+    return BadInput(f"{names}: are no series over training steps: {why}; {ASIDE}")
 
 
 def _unknown_step(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from birkhoff_cli import matrices
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.joined import join
+from birkhoff_cli.analyses.core.joined import ASIDE, join
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.steps import training_step
@@ -24,9 +24,11 @@ def by_numbers(path: Path) -> list[tuple[int, str | int]]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of matrices in a folder, in order; none if it cannot be read.
+    """The parts of a trace in a folder, in order; none if it cannot be read or holds no matrices.
 
-    Names that begin with a dot or an underscore are what other programs note beside their parts.
+    A file with the suffix of a part is one too, though it may be empty or damaged: whoever reads it
+    says so, where leaving it out would give the numbers of fewer samples. Names that begin with a
+    dot or an underscore are what other programs note beside their parts.
     """
     try:
         entries = list(islice(folder.iterdir(), MAX_PARTS + 1))
@@ -34,8 +36,10 @@ def files_in(folder: Path) -> list[Path]:
         return []
     if len(entries) > MAX_PARTS:
         raise BadInput(f"{where(folder)}: holds more than {MAX_PARTS:,} entries; give fewer parts")
-    own = (entry for entry in entries if entry.name[:1] not in "._")
-    return sorted((entry for entry in own if matrices.recognises(entry)), key=by_numbers)
+    own = [entry for entry in entries if entry.name[:1] not in "._"]
+    parts = {entry for entry in own if matrices.recognises(entry)}
+    suffixes = {part.suffix for part in parts}
+    return sorted((e for e in own if e in parts or e.suffix in suffixes), key=by_numbers)
 
 
 def join_parts(
@@ -69,8 +73,7 @@ def _joined(group: list[tuple[Path, Any]]) -> tuple[Path, Any]:
     for path, _ in group:
         if (whole := path.resolve()) in seen:
             raise BadInput(
-                f"{where(path)}: is there twice; give every part of a trace once"
-                "; birkhoff compare sets models side by side"
+                f"{where(path)}: is there twice; give every part of a trace once; {ASIDE}"
             )
         seen.add(whole)
     traces: list[MixingTrace] = [trace for _, trace in group]

@@ -55,6 +55,16 @@ def test_where_a_trace_was_cut_changes_no_byte(analysis, tmp_path, monkeypatch):
     assert outcomes.count(outcomes[0]) == 2 * len(ENDS)
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"version https://git-lfs.github.com/spec/v1\n"])
+def test_a_part_that_cannot_be_read_is_not_left_out(content, tmp_path):
+    """The numbers of the parts that are left were given, with exit 0."""
+    cut(tmp_path / "run", draw(9), [3, 6])
+    (tmp_path / "run" / "rank1.parquet").write_bytes(content)
+    for source in (tmp_path / "run", sorted((tmp_path / "run").iterdir())):
+        with pytest.raises(BadInput, match=r"rank1\.parquet"):
+            birkhoff.depth_drift(source)
+
+
 def test_parts_of_several_steps_are_a_series_of_traces(tmp_path):
     for step, seed in ((100, 1), (0, 0)):
         for rank in range(2):

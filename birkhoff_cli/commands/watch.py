@@ -103,7 +103,8 @@ def run(
 
 def _is_asked_once() -> bool:
     """Whether the output is for a program, or for nobody."""
-    return bool({"--json", "-q", "--quiet", "-o", "--output", "--table"} & {*sys.argv})
+    asked = ("--json", "-q", "--quiet", "--output", "--table")
+    return any(word.partition("=")[0] in asked or word[:2] == "-o" for word in sys.argv)
 
 
 def _steps(log: Path) -> tuple[Step, ...]:

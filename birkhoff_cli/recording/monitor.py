@@ -27,6 +27,8 @@ from birkhoff_cli.recording.warning import warn
 if TYPE_CHECKING:
     from torch import nn
 
+    from birkhoff_cli.recording.measure import Numbers
+
 Target = str | Path | Sink
 FINITE = "finite"
 
@@ -124,21 +126,33 @@ class Monitor:
     def _measured(self, step: int, finished: bool) -> dict[str, Any]:
         from birkhoff_cli.recording.measure import measure
 
-        found = measure(self._seen)
-        for site, seen in self._seen.items():
-            if found.off[site.name] > 1 and seen.refuse is not None:
-                self._say(str(seen.refuse(found.off[site.name])), site.name)
-                found.sites[site.name] = dict.fromkeys(found.sites[site.name])
+        measured = measure(self._seen)
+        known = {s: seen for s, seen in self._seen.items() if not self._refused(s, seen, measured)}
+        if len(known) == len(self._seen):
+            sites, composite = measured.sites, measured.composite
+        else:  # no number of the others may hold what was refused
+            measured = measure(known)
+            unknown_site = dict.fromkeys(next(iter(measured.sites.values())))
+            sites = {s.name: measured.sites.get(s.name, unknown_site) for s in self._seen}
+            composite = dict.fromkeys(measured.composite)
         return {
             "step": step,
-            "d": found.d,
-            "verdict": found.verdict,
-            **({} if found.finite else {FINITE: False}),
+            "d": measured.d,
+            "verdict": measured.verdict,
+            **({} if measured.finite else {FINITE: False}),
             **({} if finished else {"finished": False}),
-            **found.together,
-            **found.sites,
-            "composite": found.composite,
+            **measured.together,
+            **sites,
+            "composite": composite,
         }
+
+    def _refused(self, site: Site, seen: Seen, measured: "Numbers") -> bool:
+        """Whether a site mixed its streams otherwise than is known here; it is said once."""
+        off = measured.off[site.name]
+        if seen.refuse is None or not off > 1:
+            return False
+        self._say(str(seen.refuse(off)), site.name)
+        return True
 
     def _say(self, text: str, key: str | None = None) -> None:
         """Warn once of each thing."""

@@ -72,3 +72,16 @@ def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     disabled: Callable[..., Any] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
     return disabled
+
+
+def attach_hook(
+    module: Module, give: Give, applied: Callable[[Module, Array, Any, Pick], Seen]
+) -> Detach:
+    """Hand over what ``applied`` computes of every call's module, streams and output."""
+
+    def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
+        streams = args[0] if args else next(iter(kwargs.values()))
+        give(lambda pick: applied(module, streams, output, pick))
+
+    remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
+    return remove

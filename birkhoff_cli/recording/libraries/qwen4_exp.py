@@ -19,7 +19,7 @@ from birkhoff_cli.recording.libraries._module import (
     Module,
     Pick,
     Seen,
-    uncompiled,
+    attach_hook,
 )
 
 ATTRIBUTES = ("hc_count", "hc_norm", "input_mix_weight_down", "block_inject_weight")
@@ -32,13 +32,7 @@ def owns(module: Module) -> bool:
 
 def attach(module: Module, give: Give) -> Detach:
     """Hand over H of every call."""
-
-    def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
-        streams = args[0] if args else next(iter(kwargs.values()))
-        give(lambda pick: _applied(module, streams, output, pick))
-
-    remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
-    return remove
+    return attach_hook(module, give, _applied)
 
 
 def feed(module: Module, fill: Fill) -> None:
