@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import birkhoff_cli
 from birkhoff_cli import degeneration, load
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError
 
@@ -69,12 +70,18 @@ def test_a_line_that_is_cut_is_left_out_and_a_later_run_replaces_what_follows(lo
         load(path)
 
 
-def test_an_analysis_of_matrices_refuses_it(log):
-    from birkhoff_cli import check, spectrum
+OF_MATRICES = (
+    *("check", "decompose", "depth_drift", "gates", "heatmap", "quantise"),
+    *("sinkhorn", "slice", "spectrum", "weights"),
+)
 
-    for analysis in (check, spectrum):
-        with pytest.raises(BirkhoffError, match="hc.ndjson"):
-            analysis(load(log)).summary  # noqa: B018
+
+@pytest.mark.parametrize("name", OF_MATRICES)
+def test_an_analysis_of_matrices_refuses_it(name, log):
+    """Three of them ended in a bug of ours, and others told of recording."""
+    with pytest.raises(BirkhoffError, match="hc.ndjson") as error:
+        getattr(birkhoff_cli, name)(load(log)).summary  # noqa: B018
+    assert error.value.exit_code in (3, 4)
 
 
 def test_watch_prints_once_without_a_terminal(log, birkhoff):
