@@ -5,8 +5,10 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from birkhoff_cli.options import Option
+if TYPE_CHECKING:
+    from birkhoff_cli.options import Option
 
 GROUPS = ("Analysis", "Matrices", "Checkpoints", "Output", "Sweep")
 """Headings, in order."""
@@ -23,7 +25,7 @@ MAX_LABEL = 26
 """Width of the column of names; a longer one has its sentence on the next line."""
 
 
-def page(name: str, module: ModuleType, options: Sequence[Option], hidden: bool) -> str:
+def page(name: str, module: ModuleType, options: Sequence["Option"], hidden: bool) -> str:
     """The whole help of a command.
 
     Args:
@@ -75,19 +77,20 @@ def front_page(
     return "\n\n".join(parts)
 
 
-def _usage(name: str, options: Iterable[Option]) -> str:
+def _usage(name: str, options: Iterable["Option"]) -> str:
     words = [option.usage for option in options if option.positional]
     return " ".join(["Usage: birkhoff", name, "[OPTIONS]", *words])
 
 
 def _wrap(paragraph: str, width: int) -> str:
     """A paragraph as wide as the terminal; a word that is longer stays whole."""
-    return textwrap.fill(
-        " ".join(paragraph.split()), width, break_long_words=False, break_on_hyphens=False
-    )
+    line = " ".join(paragraph.split())
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _grouped(module: ModuleType, options: Sequence[Option]) -> Iterator[tuple[str, Rows]]:
+def _grouped(module: ModuleType, options: Sequence["Option"]) -> Iterator[tuple[str, Rows]]:
     """Headings and their options, arguments first."""
     for heading in GROUPS:
         own = [option for option in options if option.group == heading]

@@ -6,7 +6,6 @@ not matter.
 
 import types
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -106,6 +105,10 @@ def choose(words: Sequence[str], text: str, label: str) -> str:
 
 def _whole(text: str) -> int:
     """A whole number, also written ``1e6``."""
+    if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS:
+        return int(text)
+    from decimal import Decimal, InvalidOperation  # of use to few commands
+
     try:
         number = Decimal(text)
     except InvalidOperation:

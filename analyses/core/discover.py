@@ -9,7 +9,7 @@ over where all are asked for; one of the house fails a test, too.
 
 import difflib
 import importlib.util
-import pkgutil
+import os
 import re
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,9 +36,8 @@ def house(package: str) -> tuple[str, ...]:
 
     A name that begins with ``_`` is shared vocabulary of the members, and no member.
     """
-    modules = pkgutil.iter_modules([str(_folder(package))])
-    names = (m.name for m in modules if not m.ispkg and not m.name.startswith("_"))
-    return tuple(sorted(name.replace("_", "-") for name in names))
+    files = (f for f in os.listdir(_folder(package)) if f.endswith(".py") and f[0] != "_")  # noqa: PTH208
+    return tuple(sorted(file.removesuffix(".py").replace("_", "-") for file in files))
 
 
 def guests(package: str) -> dict[str, Entry]:

@@ -9,12 +9,11 @@ import importlib.util
 import os
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
 
@@ -58,8 +57,7 @@ class Unusable(Unsupported):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One member, as an entry point names it.
 
     Attributes:
