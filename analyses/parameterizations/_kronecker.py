@@ -18,14 +18,13 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespa
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.geometry import ensembles
 from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import kron, vectors
 from birkhoff_cli.analyses.geometry.permutations import prime_factors
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
 
 
 class KroneckerProduct(Parameterization):
@@ -88,8 +87,10 @@ class KroneckerProduct(Parameterization):
             for k, (found, start) in enumerate(zip(own, starts, strict=False))
         )
 
-    def projection_support(self) -> Support | None:
+    def projection_support(self) -> "Support | None":
         """Factors of side 2 are symmetric, and so is their product: z is real."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         if max(self.factor_sides) <= 2:
             return Support("segment", self.d)
         return super().projection_support()
@@ -112,6 +113,8 @@ class KroneckerProduct(Parameterization):
 
     def ensemble(self, how: str) -> Ensemble:
         """Products of independent matrices that every factor draws alike."""
+        from birkhoff_cli.analyses.geometry import ensembles
+
         return ensembles.Kronecker(tuple(part.samplers()[how] for part in self.parts))
 
 

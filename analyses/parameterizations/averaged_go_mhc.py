@@ -21,17 +21,15 @@ from birkhoff_cli.analyses.core.parameterization import (
     Parameterization,
     require,
 )
-from birkhoff_cli.analyses.geometry.ensembles import Average, HaarBlocks, averages
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import Field
 from birkhoff_cli.analyses.parameterizations._kronecker import apply_each
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -80,8 +78,10 @@ class AveragedGoMHC(Parameterization):
 
         return average_chart((self.term.chart(),) * self.s)
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """Two terms reach every k-gon: means of two points of a connected curve (Fenchel, Bunt)."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         if self.s == 1:
             return self.term.known_reach()
         because = "means of two circulant terms fill every k-gon (Fenchel, Bunt)"
@@ -93,6 +93,8 @@ class AveragedGoMHC(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Independent Haar matrices, averaged with Dirichlet(1) weights."""
+        from birkhoff_cli.analyses.geometry.ensembles import Average, HaarBlocks
+
         return {"haar": Average(HaarBlocks(self.d, 1, self.field), self.s)}
 
     def mixtures(self) -> tuple[Mixture, ...]:
@@ -103,20 +105,26 @@ class AveragedGoMHC(Parameterization):
         """The only term, if there is one."""
         return self.term if self.s == 1 else self
 
-    def projection_support(self) -> Support | None:
+    def projection_support(self) -> "Support | None":
         """The polygon, of two terms or more.
 
         Averages of two points of a connected plane set reach all of its convex hull (Fenchel;
         Bunt), which the corners of the hypocycloid span.
         """
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", self.d) if self.s > 1 else super().projection_support()
 
-    def slice_support(self) -> Support | None:
+    def slice_support(self) -> "Support | None":
         """The triangle, for the same reason."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", 3) if self.s > 1 else super().slice_support()
 
     def circulants(self, how: str) -> Circulants:  # noqa: ARG002
         """Averages of the circulant matrices of the terms: of parameters no law is known."""
+        from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks, averages
+
         one = HaarBlocks(3, 1, self.field)
         words = "averages of circulants with Haar blocks"
         return Circulants(words, averages(one.circulants().draw, self.s))

@@ -27,15 +27,13 @@ from birkhoff_cli.analyses.core.parameterization import (
     require,
 )
 from birkhoff_cli.analyses.geometry.cycles import tied_permutations
-from birkhoff_cli.analyses.geometry.ensembles import Dirichlet
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_table, table
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 Basis = Literal["random", "local-shift", "structured"]
 
@@ -95,8 +93,10 @@ class BEHC(Parameterization):
 
         return Mixture(table(self.permutations).astype(float))
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """All of the polytope with all permutations; of fewer, what they have in common."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         if self.d < 20 and self.parameters == factorial(self.d):
             return known_reach.doubly_stochastic(self.d, "every permutation is mixed (Birkhoff)")
         return known_reach.mixtures(self.permutations)
@@ -107,6 +107,8 @@ class BEHC(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the k permutations."""
+        from birkhoff_cli.analyses.geometry.ensembles import Dirichlet
+
         return {"dirichlet": Dirichlet(self.d, self.permutations)}
 
     def mix(self, theta: Array, streams: Array) -> Array:
@@ -121,12 +123,16 @@ class BEHC(Parameterization):
             index, streams, per_sample_weights=weights, mode="sum"
         )
 
-    def projection_support(self) -> Support | None:
+    def projection_support(self) -> "Support | None":
         """The polygon, if all powers of the d-cycle are in the basis."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", self.d) if self._has_cycle() else None
 
-    def slice_support(self) -> Support | None:
+    def slice_support(self) -> "Support | None":
         """The triangle, if the powers of every 3-cycle are in the basis."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         whole = self.parameters == _available(self.d, "random")
         return Support("polygon", 3) if whole or (self.d == 3 and self._has_cycle()) else None
 

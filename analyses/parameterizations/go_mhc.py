@@ -22,15 +22,13 @@ from birkhoff_cli.analyses.core.parameterization import (
     require,
 )
 from birkhoff_cli.analyses.core.pullback import Differentiable
-from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.orthogonal import Field, orthostochastic, skew_parameters
 from birkhoff_cli.analyses.geometry.warm_cayley import WarmCayley
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -70,8 +68,10 @@ class GoMHC(Parameterization):
         """
         return 0.2 * ((np.arange(1, self.parameters + 1) * GOLDEN) % 1) - 0.1
 
-    def known_reach(self) -> Reach:
+    def known_reach(self) -> "Reach":
         """The mean of s deltoids for three streams; a gap for every d."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         if self.d < 3:
             return known_reach.real_only("2 x 2 doubly stochastic matrices are symmetric")
         return known_reach.scallops(self.d, self.s)
@@ -95,21 +95,29 @@ class GoMHC(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Haar: block norms of Haar's measure on O(ds) or U(ds)."""
+        from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
+
         return {"haar": HaarBlocks(self.d, self.s, self.field)}
 
-    def projection_support(self) -> Support | None:
+    def projection_support(self) -> "Support | None":
         """Means of s points of the hypocycloid; beyond s = 1 found for d = 3, 4 only."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         known = self.s == 1 or self.d in (3, 4)
         return Support("scallops", self.d, self.s, proven=self.s == 1) if known else None
 
-    def slice_support(self) -> Support:
+    def slice_support(self) -> "Support":
         """The same for d = 3; of real s = 1 only the boundary (docs/mathematics.md 4.3)."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         if self.s == 1 and self.field == "real":
             return Support("arcs", 3)
         return Support("scallops", 3, self.s, proven=self.s == 1)
 
     def circulants(self, how: str) -> Circulants:  # noqa: ARG002
         """Block-circulant matrices with Haar blocks: of parameters no law is known."""
+        from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
+
         return HaarBlocks(3, self.s, self.field).circulants()
 
     def allocated(self, width: int) -> int:

@@ -14,13 +14,12 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -62,20 +61,26 @@ class HC(Parameterization):
 
         return Entries(self.d)
 
-    def known_reach(self) -> Reach:
+    def known_reach(self) -> "Reach":
         """Every matrix, and so every eigenvalue."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         return known_reach.doubly_stochastic(self.d, "every matrix is reached")
 
     def flops(self) -> int:
         """Ours, none is published: tanh, gate and sum of d^2 entries."""
         return 3 * self.d**2
 
-    def projection_support(self) -> Support:
+    def projection_support(self) -> "Support":
         """Everything: the static entries are free."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("plane", self.d)
 
-    def slice_support(self) -> Support:
+    def slice_support(self) -> "Support":
         """Everything."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("plane", 3)
 
     def tied_parameters(self) -> Array:

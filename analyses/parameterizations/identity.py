@@ -14,12 +14,11 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, like, namespace
 from birkhoff_cli.analyses.core.ensemble import Circulants
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,10 @@ class Identity(Parameterization):
 
         return Fixed(np.eye(self.d))
 
-    def known_reach(self) -> Reach:
+    def known_reach(self) -> "Reach":
         """The eigenvalue 1 alone."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         return known_reach.real_only("all eigenvalues are 1")
 
     def flops(self) -> int:
@@ -63,12 +64,16 @@ class Identity(Parameterization):
         """All are 1."""
         return np.ones((*theta.shape[:-1], self.d), complex)
 
-    def projection_support(self) -> Support:
+    def projection_support(self) -> "Support":
         """The number 1."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("point", self.d)
 
-    def slice_support(self) -> Support:
+    def slice_support(self) -> "Support":
         """The number 1."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("point", 3)
 
     def circulants(self, how: str) -> Circulants:

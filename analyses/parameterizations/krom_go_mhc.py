@@ -9,15 +9,16 @@ Source: go-mHC, arXiv:2604.02309, section 4.2.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC
 from birkhoff_cli.analyses.geometry.orthogonal import Field
 from birkhoff_cli.analyses.parameterizations._kronecker import KroneckerProduct, resolve_sides
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ class KromGoMHC(KroneckerProduct):
             GoMHC(side, self.s, self.field) for side in resolve_sides(self.d, self.factors)
         )
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """That of the only factor; of 2 x 2 factors, the segment [-1, 1]."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         parts = [part for part in self.parts if part.d > 1]
         if len(parts) == 1:
             return parts[0].known_reach()

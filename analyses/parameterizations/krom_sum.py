@@ -20,15 +20,14 @@ from birkhoff_cli.analyses.core.parameterization import (
     Parameterization,
     require,
 )
-from birkhoff_cli.analyses.geometry.ensembles import Average
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import average, powers, vectors
 from birkhoff_cli.analyses.parameterizations._kronecker import apply_each
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class KromSum(Parameterization):
         term = self.term.chart()
         return average_chart((term,) * self.terms) if term else None
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """A mixture of doubly stochastic matrices is one; of symmetric matrices, symmetric."""
         sides = [part.d for part in self.term.parts if part.d > 1]
         known = self.terms == 1 or max(sides, default=self.d) in (2, self.d)
@@ -107,6 +106,8 @@ class KromSum(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the permutations of every factor, and on the terms."""
+        from birkhoff_cli.analyses.geometry.ensembles import Average
+
         return {"dirichlet": Average(self.term.samplers()["dirichlet"], self.terms)}
 
     def mixtures(self) -> tuple[Mixture, ...]:
@@ -129,7 +130,7 @@ class KromSum(Parameterization):
         """Those of every term."""
         return self.term.factor_sides
 
-    def projection_support(self) -> Support | None:
+    def projection_support(self) -> "Support | None":
         """As of one term: the mean of symmetric matrices is symmetric."""
         return self.term.projection_support()
 

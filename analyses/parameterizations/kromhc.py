@@ -9,7 +9,7 @@ Source: KromHC, arXiv:2601.21579.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from birkhoff_cli.analyses.geometry.pair_products import pair_products
 from birkhoff_cli.analyses.geometry.permutations import refuse_too_many
 from birkhoff_cli.analyses.parameterizations._kronecker import KroneckerProduct, resolve_sides
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class KromHC(KroneckerProduct):
         refuse_too_many(max(self.factor_sides))
         return super().theta(n, rng, how, scale)
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """That of the only factor; of factors up to 3 x 3, the products of theirs."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         parts = [part for part in self.parts if part.d > 1]
         if len(parts) == 1:
             return parts[0].known_reach()

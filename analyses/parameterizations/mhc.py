@@ -35,8 +35,6 @@ from birkhoff_cli.analyses.core.parameterization import (
 )
 from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
-from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.recipes import Name
 from birkhoff_cli.analyses.geometry.sinkhorn import (
@@ -54,11 +52,11 @@ from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import (
     VARIANTS,
     Settings,
 )
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 EPSILON = float(np.finfo(float).eps)
 MAX_VARIED_ITERS = 61
@@ -168,12 +166,14 @@ class MHC(Parameterization):
         least = max(math.exp(-2 * s.clip), SMALLEST)
         return Balanced(self.d, self._axes * s.iters, s.guard, s.eps, soft, largest, least)
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """Doubly stochastic matrices are fixed points of every sweep, up to a guard.
 
         With guard ``add`` all sums of such a matrix are alike, 1 + d eps after the softmax, and
         every later step divides by the sum + eps.
         """
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         s = self.settings
         scale = 1.0
         if s.guard == "add":
@@ -245,6 +245,8 @@ class MHC(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Converged Sinkhorn of U(0, 1) entries; uniform on the Birkhoff polytope."""
+        from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
+
         return {"sinkhorn-uniform": SinkhornOfUniform(self.d), "polytope": Uniform(self.d)}
 
     @property
@@ -252,12 +254,16 @@ class MHC(Parameterization):
         """Unless a guard adds to entries, which keeps them from 0."""
         return bool({ROWS, COLUMNS} & self.exact)
 
-    def projection_support(self) -> Support | None:
+    def projection_support(self) -> "Support | None":
         """The polygon: a doubly stochastic matrix is a fixed point of every sweep without guard."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", self.d) if self.is_local else None
 
-    def slice_support(self) -> Support | None:
+    def slice_support(self) -> "Support | None":
         """The triangle, for the same reason."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", 3) if self.is_local else None
 
     def tied_parameters(self) -> Array:

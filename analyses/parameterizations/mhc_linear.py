@@ -16,14 +16,12 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, Parameterization, require
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
-from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.sinkhorn import sweep
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,10 @@ class MHCLinear(Parameterization):
         axes = (1, 0) * self.iters
         return Balanced(self.d, axes, "add", self.eps, largest=1 / SMALLEST) if axes else None
 
-    def known_reach(self) -> Reach:
+    def known_reach(self) -> "Reach":
         """Large multiples of doubly stochastic matrices: a sweep changes only their scale."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         total = np.inf
         for _ in range(2 * self.iters):
             total = 1 / (1 + self.eps / total)
@@ -78,6 +78,8 @@ class MHCLinear(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Converged Sinkhorn of U(0, 1) entries; uniform on the Birkhoff polytope."""
+        from birkhoff_cli.analyses.geometry.ensembles import SinkhornOfUniform, Uniform
+
         return {"sinkhorn-uniform": SinkhornOfUniform(self.d), "polytope": Uniform(self.d)}
 
     def tied_parameters(self) -> Array:

@@ -20,8 +20,6 @@ from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import DOUBLY_STOCHASTIC, Parameterization
 from birkhoff_cli.analyses.core.pullback import Differentiable
 from birkhoff_cli.analyses.geometry.cycles import tied_permutations
-from birkhoff_cli.analyses.geometry.ensembles import Dirichlet, Uniform
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import (
     all_permutations,
@@ -30,11 +28,11 @@ from birkhoff_cli.analyses.geometry.permutations import (
     softmax_mixture,
     vertices,
 )
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,10 @@ class MHCLite(Parameterization):
 
         return Mixture(vertices(self.d).astype(float))
 
-    def known_reach(self) -> Reach:
+    def known_reach(self) -> "Reach":
         """Every doubly stochastic matrix, by Birkhoff's theorem."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         return known_reach.doubly_stochastic(self.d, "every permutation is mixed (Birkhoff)")
 
     def flops(self) -> int:
@@ -101,18 +101,24 @@ class MHCLite(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Dirichlet(1) weights on the permutations; uniform on the Birkhoff polytope."""
+        from birkhoff_cli.analyses.geometry.ensembles import Dirichlet, Uniform
+
         return {"dirichlet": Dirichlet(self.d), "polytope": Uniform(self.d)}
 
     def differentiable(self) -> Differentiable:
         """Written out."""
         return softmax_mixture(vertices(self.d))
 
-    def projection_support(self) -> Support:
+    def projection_support(self) -> "Support":
         """The polygon: its corners are powers of the d-cycle."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", self.d)
 
-    def slice_support(self) -> Support:
+    def slice_support(self) -> "Support":
         """The triangle, of the powers of the 3-cycle."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("polygon", 3)
 
     def tied_parameters(self) -> Array | None:

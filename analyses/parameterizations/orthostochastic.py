@@ -19,7 +19,6 @@ from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, Parameterization, require
 from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
-from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
 
 if TYPE_CHECKING:
@@ -117,6 +116,8 @@ class Orthostochastic(Parameterization):
 
     def samplers(self) -> Mapping[str, Ensemble]:
         """Squared entries of Haar's measure on O(d): what converged steps would give."""
+        from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks
+
         return {"haar": HaarBlocks(self.d)}
 
     def tied_parameters(self) -> Array:

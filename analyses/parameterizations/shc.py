@@ -22,14 +22,13 @@ from birkhoff_cli.analyses.core.parameterization import (
     Parameterization,
     require,
 )
-from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.geometry.lanes import matmul, vectors
 from birkhoff_cli.analyses.geometry.orthogonal import cayley, skew
-from birkhoff_cli.analyses.regions import _known_reach as known_reach
-from birkhoff_cli.analyses.regions._known_reach import Reach
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
+    from birkhoff_cli.analyses.geometry.hypocycloids import Support
+    from birkhoff_cli.analyses.regions._known_reach import Reach
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,10 @@ class SHC(Parameterization):
 
         return Contractions(helmert(self.d)) if abs(self.gamma) >= 1 else None
 
-    def known_reach(self) -> Reach | None:
+    def known_reach(self) -> "Reach | None":
         """The unit disk, if no angle is out of reach: Cayley's map needs entries up to 1 only."""
+        from birkhoff_cli.analyses.regions import _known_reach as known_reach
+
         if self.d < 3:
             return known_reach.real_only("the only eigenvalue besides 1 is real")
         return known_reach.unit_disk() if abs(self.gamma) >= 1 else None
@@ -95,12 +96,16 @@ class SHC(Parameterization):
         cayley_maps = 2 * (round(8 * m**3 / 3) + 2 * self.angles)
         return cayley_maps + 4 * d * m**2 + 2 * m + d * m + 2 * d**2 * m + d**2
 
-    def projection_support(self) -> Support:
+    def projection_support(self) -> "Support":
         """The unit disk: z is an eigenvalue of the circulant part, whose norm is at most 1."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("disk", self.d)
 
-    def slice_support(self) -> Support | None:
+    def slice_support(self) -> "Support | None":
         """The unit disk for d = 3."""
+        from birkhoff_cli.analyses.geometry.hypocycloids import Support
+
         return Support("disk", 3) if self.d == 3 else None
 
     def tied_parameters(self) -> Array | None:
