@@ -1,19 +1,14 @@
-"""Several models side by side: checkpoints, series of them, and methods that are drawn.
+"""Models side by side: checkpoints, series of them, and methods that are drawn.
 
-A PATH is a checkpoint, matrices, or a folder that is a series; NAME=PATH names it. A method is its
-name with its options after a colon: go-mhc:s=1, mhc:iters=2, kromhc:factors=2x2. Every model has a
-panel of eigenvalues and one of projections onto the plane of the cycle, on the same axes. Models
-of several sites have mean matrices too, and lines over depth: column sums, the norm of the product,
-row maxima (over training steps, if there is a series) and the distribution of entries.
+Every model has a panel of eigenvalues and one of projections onto the plane of the cycle, on the
+same axes. Models of several sites have mean matrices too, and lines over depth: column sums, the
+norm of the product, row maxima (over training steps, if there is a series) and the distribution of
+entries.
 
 All methods are probed alike; --probe targets moves eigenvalues towards random targets, sample
-draws. Matrices of a checkpoint are taken as they are.
+draws. The figures of the papers that this draws, and their commands: docs/papers.md.
 
-With go-mhc:s=1 go-mhc:s=2 at d = 3 this is figure 3 of the go-mHC paper above and figure A12 below,
-with mhc mhc-lite kromhc go-mhc at d = 4 figure 4, with averaged-go-mhc figure A21; of trained
-models it is figures 2, 6, 8 and 9 of the sHC paper.
-
-Source: go-mHC, arXiv:2604.02309, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9.
+Source: go-mHC, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,7 +129,7 @@ SUMMARY = (
 def run(
     models: Annotated[tuple[Model, ...], Draws(samples=20_000, layers=1)],
     *,
-    probe: Annotated[Probe, "how to look for eigenvalues of methods"] = "targets",
+    probe: Annotated[Probe, "where eigenvalues come from"] = "targets",
     resolution: Annotated[int, "cells along each side of [-1, 1]^2"] = 200,
 ) -> Result:
     """Eigenvalues and projections of every model, and what it does over depth.

@@ -1,28 +1,18 @@
-"""Parameters and FLOPs of each method as the number of streams d grows, and its measured speed.
-
-A method is its name with its options after a colon: go-mhc:s=1. Without --method: those of the
-papers' figures.
+"""Parameters and FLOPs of each method as d grows, and its measured speed.
 
 parameters: numbers that make one matrix. learned: learned numbers of one site whose streams have
---width channels (Table 1). model: those of --layers layers with two sites each. allocated: what
-the released code allocates for the model, which Table 9 counts: a gain of d x width more at each
-site, and for go-mHC all (d s)^2 entries of the skew matrix (G.4).
+--width channels (Table 1). model: those of --layers layers with two sites each. allocated: what the
+released code allocates for the model, which Table 9 counts: a gain of d x width more at each site,
+and for go-mHC all (d s)^2 entries of the skew matrix (G.4).
 
 flops: of one matrix (Table 4 with C = 1). model_flops: of all matrices that one token meets.
+--measure: matrices per second of CPU time (of a clock for --device cuda) through torch in one
+thread, forward, and forward with backward. A method stops where its matrices cannot be made: the
+reason is in the table.
 
-With --measure, matrices per second of time of this machine's CPU (or of a clock, for --device
-cuda) through torch in one thread: forward, and forward with backward. A method stops where its
-matrices cannot be made: the reason is in the table.
+Where the papers' numbers disagree with one another: docs/papers.md.
 
-Where the papers disagree with themselves. go-mHC's Table 9 is not its Table 1: see allocated. With
-these counts its totals follow to the last digit if the vocabulary is padded from 50,257 to 50,304,
-and its overheads are differences of rounded totals. C is the width in Table 1; in Table 4 it can
-only be the number of matrices, for a matrix does not depend on the width. KromHC is O(d C d) in
-section 4.2, all of a site, and O(d log d) in figure 5, the logits. At d = 16 mHC-lite is said to
-be 16 orders of magnitude above KromHC: it is 13, and 16 above one FLOP. sHC's figure 7 gives
-mHC-lite 6.07 B parameters at n = 8 without the base model: they are 5.95 B without, 6.07 B with it.
-
-Source: go-mHC, arXiv:2604.02309, tables 1, 2, 4, 9 and figure 5; sHC, arXiv:2603.20896, figure 7.
+Source: go-mHC, tables 1, 2, 4, 9 and figure 5; sHC, figure 7.
 """
 
 import dataclasses

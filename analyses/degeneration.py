@@ -1,21 +1,20 @@
 """Degeneration: whether mixing matrices mix, or are stuck at the identity.
 
-Takes one model, or a series of checkpoints over training steps. Distances are Frobenius norms,
-averaged over samples; sqrt(d - 1) is how far I and every permutation are from J/d, whose entries
-are all 1/d. The effective number of streams is exp(entropy) of a row divided by its sum: 1 copies
-one stream, d averages all of them. The diagonal fraction is the share of matrices in which every
-row is largest on the diagonal alone: a tie counts as off the diagonal, so that of J/4 is 0.
+Distances are Frobenius norms, averaged over samples; sqrt(d - 1) is how far I and every permutation
+are from J/d, whose entries are all 1/d. The effective number of streams is exp(entropy) of a row
+divided by its sum: 1 copies one stream, d averages all of them. The diagonal fraction is the share
+of matrices in which every row is largest on the diagonal alone: a tie counts as off the diagonal,
+so that of J/4 is 0.
 
-The verdict, on every site and on all of them together, is the first of these that holds.
-saturated: the logits of a Sinkhorn are known, and spread further than its iterations can balance:
-the mean of the largest |sum - 1| is above 0.01.
-identity-degenerate: the mean distance to I is at most 0.2 sqrt(d - 1), a fifth of the way from I
-to J/d (there the row maxima are 0.85 for d = 4). near-permutation: that to the nearest permutation
-is. near-uniform: that to J/d is. signed: negative entries have at least 0.01 of the sum of moduli.
-mixing: none of these. A single stream (d = 1) has no verdict. --fail-on WORD ends with exit code 1
-if that is the verdict on all sites together; in a series, at the last step.
+The verdict, on every site and on all of them together, is the first of these that holds. saturated:
+the logits of a Sinkhorn are known, and the mean of the largest |sum - 1| is above 0.01.
+identity-degenerate: the mean distance to I is at most 0.2 sqrt(d - 1), a fifth of the way from I to
+J/d (there the row maxima are 0.85 for d = 4). near-permutation: that to the nearest permutation is.
+near-uniform: that to J/d is. signed: negative entries have at least 0.01 of the sum of moduli.
+mixing: none of these. A single stream (d = 1) has no verdict. --fail-on is of the verdict on all
+sites together, at the last step.
 
-Source: sHC, section 4.1 and figures 2, 3; BE-HC, appendix D.2 (routing over depth).
+Source: sHC, section 4.1 and figures 2, 3; BE-HC, appendix D.2.
 """
 
 from collections.abc import Iterator

@@ -1,23 +1,15 @@
-"""Drift over depth: sums, norms and gains of every mixing matrix and of their product.
+"""Drift over depth: sums, norms and gains of every matrix and of their product.
 
-Draws a stack of matrices of a method, or takes those of a checkpoint or trace. The composite
-after a site is the product of all matrices up to it, the last leftmost (--from-each: from every
-start). Column sums are what each input stream hands on in total (1 conserves the mean); row sums
-are the gain of a constant signal. Entropies are in nats, logarithms natural.
+The composite after a site is the product of all matrices up to it, the last leftmost (--from-each:
+from every start). Column sums are what each input stream hands on in total (1 conserves the mean);
+row sums are the gain of a constant signal. Entropies are in nats.
 
-A matrix whose rows (or columns) sum to 1 has the eigenvalue 1 and, without negative entries, the
-spectral radius 1 exactly, after one normalisation as after twenty. What drifts is its norm and the
-other sums. In a product of matrices whose sums are 1 up to the rounding of their dtype the sums
-count as 1, so that the rest decays over a thousand layers without a floor; each sample for itself.
-What rounding hides of a sample is left out of the statistics, and counted in the column unknown.
+Sums that are 1 up to rounding count as 1, so that the rest decays over a thousand layers without a
+floor; what rounding hides of a sample is left out, and counted in the column unknown. The typical
+decay per layer is the geometric mean over samples of ||P - J/d||; rare chains carry the mean-square
+decay.
 
-The typical decay per layer is the geometric mean over samples of ||P - J/d||; the mean-square
-decay is larger, for rare chains carry it. With --lyapunov the factors of all axes of the product,
-whose logarithms are its Lyapunov exponents, from the second half of the depth. Percentiles of up to
-10,240 numbers are exact; beyond, quantile_error bounds them, relative to the distance to 0 or 1,
-whichever is nearer.
-
-Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11 (Amax gains) and figure A9; BE-HC, figure 1.
+Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11, figure A9; BE-HC, figure 1.
 """
 
 from collections.abc import Iterable, Iterator
@@ -77,7 +69,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "birkhoff depth-drift out/ckpt.pt --plot drift.png",
     "birkhoff depth-drift --method mhc --iters 5 --scale 4 --layers 48 -o drift.parquet",
-    "birkhoff depth-drift --method go-mhc --draw haar --layers 1000 --plot decay.png",
     "birkhoff depth-drift --method go-mhc --s 1 --draw haar --layers 400 -n 4000 --lyapunov",
     "birkhoff depth-drift trace.parquet --from-each -o spans.parquet",
 )

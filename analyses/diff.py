@@ -236,12 +236,10 @@ def answer(summary: Summary) -> str:
     sites = count(summary["sites"], "site")
     if summary["verdict"] == "equal":
         return f"All of {sites} are equal; the largest difference is {off}."
-    turned, other = summary["sites_transposed"], summary["sites_different"]
+    parts = ((summary["sites_different"], "different"), (summary["sites_transposed"], "transposed"))
+    said = " and ".join(f"{number} {word}" for number, word in parts if number)
     why = f"; {summary['explanation']}" if summary["explanation"] else ""
-    return (
-        f"Of {sites} {other} are different and {turned} equal to the transpose, by up to {off}, "
-        f"the first is {summary['first_difference']}{why}."
-    )
+    return f"Of {sites} {said}, by up to {off}; the first is {summary['first_difference']}{why}."
 
 
 def _overall(counts: dict[str, int]) -> Verdict:

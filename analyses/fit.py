@@ -1,17 +1,13 @@
-"""Fits of methods to target matrices, from noisy stream mixing or entry by entry: loss curves.
+"""Fits of methods to target matrices, from noisy stream mixing: loss curves.
 
-Every target is a problem of its own, and every method gets the same ones. Targets are matrices of
-a file or checkpoint, or drawn: --sampler go-mhc:s=1,draw=haar; if nothing is said, Sinkhorn of
-uniform numbers. Data are y = T x + noise, or with a read-out p the one stream p y.
+Every target is a problem of its own, the same for every method: matrices of a file or checkpoint,
+or drawn, Sinkhorn of uniform numbers without --sampler. Data are y = T x + noise, or with a
+read-out p the one stream p y.
 
-The loss is a mean per element. It depends on the data by second moments only, so the cost of an
-epoch does not depend on how many there are. No exact method can go below the floor, given for the
-population and for the noise that was drawn: the least loss of any doubly stochastic matrix.
+The loss is a mean per element. No exact method can go below the floor, the least loss of any doubly
+stochastic matrix.
 
-Adam at a constant rate leaves a minimum again after thousands of epochs; with noise of 1e-3 or
-less the curves show it.
-
-Source: go-mHC, arXiv:2604.02309, section 5.1, appendices A, B.1, B.2, B.9, C, F.
+Source: go-mHC, arXiv:2604.02309, 5.1, A, B.1, B.2, B.9, C, F.
 """
 
 from collections.abc import Iterator, Sequence
@@ -102,27 +98,16 @@ MATRICES = (
 )
 
 
-Objective = Annotated[
-    Literal["features", "entries"], "fit mixed streams, or the entries of the matrix"
-]
-ProjectorNoise = Annotated[
-    float, "standard deviation of the noise on the target's entries, new for every data point"
-]
-Readout = Annotated[Literal["none", "fixed", "learned"], "see all streams, or one mixture of them"]
-Start = Annotated[
-    Literal["init", "gaussian", "uniform"], "first parameters: published or random ones"
-]
-Spread = Annotated[
-    float | None, "of the first parameters: 1 if not given, 0 around the published start"
-]
+Objective = Annotated[Literal["features", "entries"], "fit to"]
+ProjectorNoise = Annotated[float, "deviation of noise on the target, for every point"]
+Readout = Annotated[Literal["none", "fixed", "learned"], "mix streams"]
+Start = Annotated[Literal["init", "gaussian", "uniform"], "first parameters"]
+Spread = Annotated[float | None, "of the first parameters [1; 0 around the published start]"]
 Rows = Annotated[
     Literal["curves", "against", "matrices"],
-    "rows: losses and distances by epoch; losses beside those of the first method, whose "
-    "picture is loss against loss; or what was learned",
+    "rows: losses by epoch, losses beside the first method's, or what was learned",
 ]
-Targets = Annotated[
-    MixingTrace | None, "Targets: a checkpoint, or matrices in a file; - is standard input"
-]
+Targets = Annotated[MixingTrace | None, "targets: a checkpoint or matrices; - is standard input"]
 
 
 @analysis

@@ -1,21 +1,21 @@
-"""How well a map learns: its Jacobian dH/dtheta at its start, towards a vertex, and at random.
+"""How well a map learns: its Jacobian at its start, towards a vertex, at random.
 
-The path is the ray through the published start: theta = scale x start, from 0 to --span. Where
-the parameters are logits, scale 0 is the barycenter and a large scale a permutation; for go-mHC
-scale 0 is the identity, where its rank is 0. Random rows are at parameters drawn with --draw; the
-largest rank of all rows is the dimension of the image.
+The path is the ray through the published start: theta = scale x start, from 0 to --span. Where the
+parameters are logits, scale 0 is the barycenter and a large scale a permutation; for go-mHC scale 0
+is the identity, where its rank is 0. Random rows are at parameters drawn with --draw; the largest
+rank of all rows is the dimension of the image.
 
 norm, sigma_max: Frobenius and spectral norm of the Jacobian, of d^2 rows. rank: number of singular
 values above the tolerance d^2 eps max(1, norm), for the entries of H and of the Jacobian are no
 better known than that. Null where the map has no derivative. --dtype float32 shows what training
 sees: mHC with tau = 0.05 starts with a gradient of exactly 0.
 
-For mHC-lite and BE-HC, mixtures of permutations with softmax weights, and the loss
-|H - P - E|^2 / d^2 with one of their permutations P and noise E: gate, the weight of
-P, which multiplies the gradient in its logit; signal, crosstalk and noise_floor, the parts of the
-gradient in that weight; logit_gradient.
+For mHC-lite and BE-HC, mixtures of permutations with softmax weights, and the loss |H - P - E|^2 /
+d^2 with one of their permutations P and noise E: gate, the weight of P, which multiplies the
+gradient in its logit; signal, crosstalk and noise_floor, the parts of the gradient in that weight;
+logit_gradient.
 
-A method is its name with its options after a colon: mhc:tau=0.05.
+
 
 Source: go-mHC, arXiv:2604.02309, B.7 and B.10 (eq. 31-36).
 """

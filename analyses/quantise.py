@@ -1,25 +1,20 @@
-"""What few bits cost: mixing matrices, the drift of their product, and a model's loss.
+"""What few bits cost: matrices, the drift of their product, and a model's loss.
 
-Rounds what makes H, or H itself, to narrow formats and compares with what is not rounded.
+theta: the parameters of H, a tensor for each site; with --inputs tokens=FILE every tensor of the
+hyper-connections, dynamic weights and gates too. matrices: every H that is applied. model: the
+weights of attention, mlp and embeddings as well as theta; norms and biases stay. Each is rounded
+alone; --what both is theta and matrices.
 
-theta: the parameters of H. Of static matrices those that our map takes, a tensor for each site;
-with --inputs tokens=FILE every tensor of the hyper-connections, dynamic weights and gates too.
-matrices: every H that is applied. model: all that a server quantises after training, the weights of
-attention, mlp and embeddings as well as theta; norms and biases stay. Each is rounded alone; --what
-both is theta and matrices.
+bf16, fp16, fp8-e4m3, fp8-e5m2: nearest numbers, ties to even, no scale; what is too large is held
+at the largest. int8, int6, int4: symmetric whole numbers, 255, 63 and 15 equal steps from minus to
+plus the largest modulus of every tensor or, with --scales row, of every row.
 
-bf16, fp16, fp8-e4m3, fp8-e5m2: nearest numbers, ties to even, without a scale; what is too large is
-held at the largest number. int8, int6, int4: symmetric whole numbers, 255, 63 and 15 equal steps
-from minus to plus the largest modulus, of every tensor or, with --scales row, of every row: every
-output of a weight, every row of an H. A site's parameters without a second axis are one tensor.
+distance: Frobenius, of a matrix to the unrounded one; entry_change: the largest of an entry;
+composite: of the product of all sites. With tokens also loss, the cross entropy in nats, and right,
+whose mean is the accuracy; what changes at a site is then due to all that is rounded before it,
+too.
 
-distance is the Frobenius distance of a matrix to the unrounded one, entry_change the largest change
-of an entry, row_error and column_error the largest |sum - 1|; what begins with composite is of the
-product of all sites. With tokens also loss, the cross entropy of the next token in nats, and right,
-1 where the likeliest token is the next one: its mean is the accuracy. What changes at a site is
-then due to all that is rounded before it, too.
-
-Source: BE-HC, table 3 and appendix C.4 (accuracy after INT8, INT6 and INT4).
+Source: BE-HC, table 3 and appendix C.4.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -89,11 +84,9 @@ SIZE = (8.3, 4.4)
 def run(
     trace: MixingTrace,
     *,
-    what: Annotated[
-        What | None, "what is rounded [both; matrices where only these are known]"
-    ] = None,
-    formats: Annotated[str, "names of formats, with commas"] = ",".join(KNOWN),
-    scales: Annotated[Scales, "numbers that share a step of a whole-number format"] = "tensor",
+    what: Annotated[What | None, "what is rounded [both, if known]"] = None,
+    formats: Annotated[str, "formats"] = ",".join(KNOWN),
+    scales: Annotated[Scales, "what shares a step of int8, int6 or int4"] = "tensor",
 ) -> Result:
     """Compare every rounding with what is not rounded.
 

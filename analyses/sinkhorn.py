@@ -1,22 +1,18 @@
-"""Sinkhorn: how far its input spreads, how many sweeps it needs, what variants and rounding change.
+"""Sinkhorn: spread of its input, sweeps it needs, what variants and rounding change.
 
-With --method mhc it draws logits; those of a checkpoint's static matrices are known too. Of other
-matrices it takes the logarithms, which are the logits up to a scaling of rows and columns, and goes
-on from there; the variants are then not known. Spread is log(largest / smallest) of the entries
-that are normalised (mHC-lite's log 1/nu). Diameter is the largest log(a_ij a_kl / (a_il a_kj)): no
-scaling changes it, and a sweep shrinks the distance to the limit at least by tanh(diameter / 4)^2.
-The residual is the largest |sum - 1| of a row or column. The verdict is saturated if the mean
-residual of a site, as it is applied, is above 0.01: its logits spread further than its iterations
-can balance.
+The logits of --method mhc and of a checkpoint's static matrices are known. Of other matrices it
+takes the logarithms; the variants are then not known. Spread is log(largest / smallest) of the
+entries that are normalised (mHC-lite's log 1/nu). Diameter is the largest log(a_ij a_kl / (a_il
+a_kj)): no scaling changes it, and a sweep shrinks the distance to the limit at least by
+tanh(diameter / 4)^2. The residual is the largest |sum - 1|. The verdict is saturated if the mean
+residual of a site, as it is applied, is above 0.01.
 
-Part sweeps: residuals after sweeps without guard; of other matrices, after further ones. Part
-needed: sweeps until the residual is 1e-3 or 1e-6; 1001 stands for more than 1000. Part variant:
-the Sinkhorn of every known code base on the same logits. Part rounding: the logits, or the
-matrices that are applied, stored as bf16, fp16, fp8 or int8 (255 equal steps for every matrix).
-Changes are from what is applied without; lambda_2 is the second largest modulus of an eigenvalue.
+Part sweeps: residuals after (further) sweeps without guard. Part needed: sweeps until the residual
+is 1e-3 or 1e-6; 1001: over 1000. Part variant: the Sinkhorn of every known code base on the same
+logits. Part rounding: the logits, or the matrices that are applied, stored as bf16, fp16, fp8 or
+int8. lambda_2 is the second largest modulus of an eigenvalue.
 
-Source: mHC-lite (spread of Sinkhorn's input); mHC, arXiv:2512.24880; Franklin & Lorenz, Linear
-Algebra Appl. 114/115 (1989) 717-735.
+Source: mHC-lite (spread); mHC, arXiv:2512.24880; Franklin & Lorenz (1989).
 """
 
 from collections.abc import Iterable

@@ -1,15 +1,13 @@
-"""The plane of a cycle: what projects onto it, and what lies in it. Two different sets.
+"""The plane of a cycle: what projects onto it, and what lies in it.
 
-The projection (go-mHC, eq. 38): B becomes ``z = sum_k alpha_k w^k`` with the coefficients
-``alpha_k = tr((P^k)^T B) / d``, P the matrix of the d-cycle and ``w = e^{2 pi i / d}``. Pictures
-have Im z to the right and Re z up, as the paper. The slice: matrices that are themselves
-combinations of the powers of P, circulant. For d > 3 the projection is that onto the plane of the
-d-cycle, and the slice is that through a 3-cycle, the same as at d = 3.
+The projection (go-mHC, eq. 38): B becomes ``z = sum_k alpha_k w^k`` with the coefficients ``alpha_k
+= tr((P^k)^T B) / d``, P the matrix of the d-cycle and ``w = e^{2 pi i / d}``. The slice: matrices
+that are themselves combinations of the powers of P, circulant. For d > 3 the projection is that
+onto the plane of the d-cycle, and the slice is that through a 3-cycle, the same as at d = 3.
 
 The exact fractions are of areas. The others are sampled occupancy, the share of the polygon's cells
-that a sample hits: low where the density is low, so that with --draw haar it falls with s although
-the support grows, and high by the cells that a boundary cuts. With --solid the picture shows B_3
-in three of its four dimensions.
+that a sample hits, low where the density is low. With --solid the picture shows B_3 in three of its
+four dimensions.
 
 Source: go-mHC, arXiv:2604.02309, appendix D and figures A12, A13.
 """

@@ -1,19 +1,17 @@
-"""Learned weights of the permutations that a method mixes, over depth and over training.
+"""Learned weights of the permutations that a method mixes, over depth and steps.
 
 Methods that mix fixed permutations learn one logit for each: be-hc, mhc-lite, every factor of
-kromhc and of krom-sum, whose products have weights as well; averaged-go-mhc weights matrices that
-are learned themselves. These weights are what was learned, and no decomposition of H, which can be
-written as another mixture of permutations (birkhoff decompose).
+kromhc and of krom-sum; averaged-go-mhc weights matrices that are learned themselves. These weights
+are no decomposition of H, which has others (birkhoff decompose).
 
 alpha_1 is the weight of the identity. The entropy, in nats, is that of the distribution over all
 terms of H: 0 if one has all of the weight, ln(terms) if all have the same; its exponential is the
-effective number of terms. Of a Kronecker product a term is one permutation for each factor, so
-that alpha_1 is a product and the entropy a sum; of a sum of products, a product and its
-permutations. Where streams move the weights (--inputs gaussian, tokens=FILE), all of these are
-means over samples.
+effective number of terms. Of a Kronecker product a term is one permutation for each factor, so that
+alpha_1 is a product and the entropy a sum; of a sum of products, a product and its permutations.
+Where streams move the weights (--inputs gaussian, tokens=FILE), all of these are means over
+samples.
 
-Source: BE-HC, section 2.3, figures 5 and 6, appendix D.2; mHC-lite, arXiv:2601.05732; KromHC,
-arXiv:2601.21579; go-mHC, arXiv:2604.02309, H.1 and H.2.
+Source: BE-HC, 2.3, figures 5, 6, D.2; mHC-lite; KromHC; go-mHC, H.1, H.2.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any

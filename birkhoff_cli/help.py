@@ -14,9 +14,7 @@ GROUPS = ("Analysis", "Matrices", "Checkpoints", "Output", "Sweep")
 """Headings, in order."""
 
 MORE = "Options of a --method, or of another option, are shown once it is typed."
-EXIT_CODES = (
-    "Exit: 0 done, 1 --fail-on, 2 usage, 3 bad input, 4 unsupported, 5 cannot write, 6 too large."
-)
+EXIT_CODES = "Exit: 0 done, 1 --fail-on, 2 usage, 3 input, 4 unsupported, 5 output, 6 size."
 MAX_WIDTH = 100
 """Longer lines are hard to read."""
 
@@ -43,7 +41,7 @@ def page(name: str, module: ModuleType, options: Sequence["Option"], hidden: boo
         "\n".join(["Examples:", *examples]),
         *(_wrap(paragraph, width) for paragraph in paragraphs),
         *(_table(heading, rows, width) for heading, rows in _grouped(module, options)),
-        _wrap(f"{MORE} {EXIT_CODES}" if hidden else EXIT_CODES, width),
+        "\n".join(_wrap(line, width) for line in ((MORE, EXIT_CODES) if hidden else (EXIT_CODES,))),
     ]
     return "\n\n".join(parts)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birkhoff_cli import members
 from birkhoff_cli.analyses import diff
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import Site, in_memory
@@ -97,3 +98,12 @@ def test_a_transposed_port_is_found_on_the_command_line(birkhoff, checkpoints, t
     assert failed.returncode == 1 and (tmp_path / "t.parquet").exists()
     assert "12 of 12 sites are not equal, the first is layers.0.attn" in failed.stderr
     assert birkhoff("diff", path, "turned.npy", "--fail-on", "different").returncode == 1
+
+
+def test_the_answer_counts_no_sites_that_there_are_not():
+    known = {"difference_max": 0.5, "sites": 8, "verdict": "different", "explanation": None}
+    known |= {"first_difference": "0 attn"}
+    for different, turned, words in ((8, 0, "8 different"), (3, 5, "3 different and 5 transposed")):
+        counts = {"sites_different": different, "sites_transposed": turned}
+        said = members.module_of("diff").answer(known | counts)
+        assert said.startswith(f"Of 8 sites {words}, by up to 0.5; the first is 0 attn.")
