@@ -164,7 +164,9 @@ def _bound(module: Any, words: Mapping[str, Any], ready: Mapping[str, Any]) -> R
     chosen = words.get("method", ())
     named = methods.named([chosen] if isinstance(chosen, str) else chosen)
     binding = Binding(module, named, ready)
-    request = Request(binding.options, {**_texts(binding, words), **ready}, {})
+    # a seed that is ready is also the text that other parameters read their draws' seed from
+    typed = {name: str(value) if type(value) is int else value for name, value in ready.items()}
+    request = Request(binding.options, {**_texts(binding, words), **typed}, {})
     return binding.prepare(binding.narrow(request))()
 
 
