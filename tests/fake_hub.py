@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 TOKEN = "hf_fake_token_of_the_tests"
@@ -36,8 +36,9 @@ PAGE = 1000
 """Entries of a listing that one answer holds."""
 
 
-class Asked(NamedTuple):
-    """One request and its answer.
+@dataclass
+class Asked:
+    """One request and its answer, written down before the answer is sent.
 
     Attributes:
         server: ``hub`` or ``storage``.
@@ -45,8 +46,8 @@ class Asked(NamedTuple):
         path: without query string.
         range: the header, or the empty string.
         status: of the answer.
-        bytes: of the body that were sent.
         authorized: whether the request carries a token.
+        bytes: of the body that are sent so far.
     """
 
     server: str
@@ -54,8 +55,8 @@ class Asked(NamedTuple):
     path: str
     range: str
     status: int
-    bytes: int
     authorized: bool
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class FakeHub:
         certificate: a file with key and certificate: both servers speak TLS.
 
     Attributes:
-        asked: every request, in the order of its answer.
+        asked: every request, in the order of answers.
     """
 
     def __init__(
@@ -308,37 +309,38 @@ class Handler(BaseHTTPRequestHandler):
         self, status: int, length: int, body: Iterator[bytes], headers: Mapping[str, str]
     ) -> None:
         """Send a body in pieces, or its first half where it is to be cut."""
+        asked = self._write_down(status)
         self.send_response(status)
         for key, value in {**headers, "Content-Length": str(length)}.items():
             self.send_header(key, value)
         self.end_headers()
-        sent = 0
-        if self.command != "HEAD":
-            stop = length // 2 if status < 300 and self._is_cut() else length
-            self.close_connection = stop < length
-            with suppress(ConnectionError):
-                for piece in body:
-                    part = piece[: stop - sent]
-                    self.wfile.write(part)
-                    sent += len(part)
-                    if sent == stop:
-                        break
-            self.close_connection |= sent < length
-        self._write_down(status, sent)
+        if self.command == "HEAD":
+            return
+        stop = length // 2 if status < 300 and self._is_cut() else length
+        with suppress(ConnectionError):
+            for piece in body:
+                part = piece[: stop - asked.bytes]
+                asked.bytes += len(part)
+                self.wfile.write(part)
+                if asked.bytes == stop:
+                    self.close_connection |= stop < length
+                    return
+        self.close_connection = True
 
     def _is_cut(self) -> bool:
         with self.owner.lock:
             self.owner.bodies += 1
             return bool(self.owner.faults.cut) and self.owner.bodies % self.owner.faults.cut == 0
 
-    def _write_down(self, status: int, sent: int) -> None:
+    def _write_down(self, status: int) -> Asked:
         of = self.headers
         asked = Asked(
-            *(self.name, self.command, self.url.path, of.get("Range", ""), status, sent),
+            *(self.name, self.command, self.url.path, of.get("Range", ""), status),
             authorized="Authorization" in of,
         )
         with self.owner.lock:
             self.owner.asked.append(asked)
+        return asked
 
     def log_message(self, *_: object) -> None:
         """Standard error belongs to the test."""

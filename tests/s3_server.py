@@ -50,7 +50,7 @@ class S3Server:
     @property
     def requests(self) -> list[str]:
         """Method and path of every request."""
-        return re.findall(r'"([A-Z]+ [^ "]+) HTTP', self.log.read_text())
+        return re.findall(r'"(?:\x1b\[\d+m)*([A-Z]+ [^ "]+) HTTP', self.log.read_text())
 
     def put(self, folder: Path, to: str) -> None:
         """Copy the files of a folder to ``bucket/prefix``."""
