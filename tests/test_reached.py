@@ -117,3 +117,39 @@ def test_what_is_said_without_a_path(birkhoff):
     ):
         done = birkhoff("decompose", *words)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1) and said in done.stderr
+
+
+@pytest.mark.parametrize("name", ["mhc", "mhc-lite", "kromhc", "be-hc"])
+def test_a_method_that_knows_its_image_reaches_all_of_the_polytope_at_d_5(name):
+    """Softmax and Sinkhorn reach every positive doubly stochastic matrix; no descent is needed.
+
+    be-hc does with all 120 permutations, and kromhc because 5 is its only factor. What has zeros
+    is a limit of these.
+    """
+    map_ = method(name, d=5, **({"k": 120} if name == "be-hc" else {}))
+    targets = np.concatenate([uniform_targets(5, 60, 3).matrices[:, 0], np.eye(5)[None, ::-1]])
+    summary = decompose.run(targets, method=map_, starts=2).summary
+    assert summary["share_reached"] == 1 and summary["distance_max"] < 1e-12
+
+
+@pytest.mark.parametrize("k, basis", [(4, "random"), (9, "random"), (5, "local-shift")])
+def test_the_nearest_mixture_satisfies_the_optimality_conditions(k, basis, rng):
+    """<H - X, P - X> <= 0 for every permutation P of the basis, and X is a mixture of them."""
+    map_ = BEHC(5, k=k, basis=basis)
+    ends = (np.array(map_.permutations)[:, :, None] == np.arange(5)).astype(float)
+    h = np.concatenate([uniform(20, 5, rng), 3 * rng.standard_normal((20, 5, 5)), ends])
+    x = map_.nearest(h)
+    ahead = np.einsum("nij,nkij->nk", h - x, ends - x[:, None])
+    assert ahead.max() < 1e-10 * np.abs(h).max() ** 2
+    assert np.abs(x.sum(-1) - 1).max() < 1e-12 and x.min() >= 0
+    np.testing.assert_allclose(x[-k:], ends, atol=1e-12)
+
+
+def test_descents_never_come_nearer_than_what_a_method_knows(rng):
+    h = uniform(6, 4, rng)
+    map_ = BEHC(4, k=5)
+    image = Image(map_, 16, rng)
+    searched, _ = image._search(h)
+    known, points = image.nearest(h)
+    assert (known <= searched + 1e-9).all() and np.abs(known - searched).max() < 1e-3
+    np.testing.assert_allclose(np.linalg.norm(points - h, axis=(1, 2)), known)

@@ -106,6 +106,14 @@ class Facts(ABC):
         perms = self.permutations
         return () if perms is None else (Mixture(len(perms), perms),)
 
+    def nearest(self, h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d"] | None:
+        """The points of the image, limits included, nearest to float64 matrices, if computable.
+
+        NaN in all entries where only a search can tell; None if that is everywhere.
+        """
+        simple = self.simplified()
+        return None if simple is self else simple.nearest(h)
+
     @property
     def factor_sides(self) -> tuple[int, ...]:
         """Sides of the factors, if matrices are Kronecker products or averages of these."""

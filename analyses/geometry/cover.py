@@ -53,7 +53,7 @@ def cover(image: Image, rng: np.random.Generator) -> Cover:
     """
     d, method = image.method.d, image.method
     vertices = _vertices(d, rng)
-    if method.permutations is not None or not method.parameters:
+    if method.simplified().permutations is not None or not method.parameters:
         distances, _ = _nearest(image, vertices)
         k = int(distances.argmax())
         return Cover(float(distances[k]), vertices[k], d <= MAX_ALL)

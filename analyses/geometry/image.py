@@ -1,7 +1,8 @@
-"""How near a parameterization comes to given matrices: the best of many descents.
+"""How near a parameterization comes to given matrices.
 
-The distance to the image is a minimum over parameters with local minima; what is found is a
-point of the image, and so an upper bound.
+A method that can compute the nearest point of its image does. Else the distance is a minimum over
+parameters with local minima: the best of many descents is a point of the image, and so an upper
+bound.
 """
 
 import numpy as np
@@ -55,6 +56,17 @@ class Image:
 
     def nearest(self, h: Array) -> tuple[Array, Array]:
         """The distances, and the points of the image ``(n, d, d)`` that have them."""
+        known = self.method.nearest(h) if self.method.parameters else None
+        if known is None:
+            return self._search(h)
+        distances, points = np.sqrt(np.square(known - h).sum((-2, -1))), known
+        unknown = np.isnan(distances)
+        if unknown.any():
+            distances[unknown], points[unknown] = self._search(h[unknown])
+        return distances, points
+
+    def _search(self, h: Array) -> tuple[Array, Array]:
+        """The same by descents; by trying the only matrix, where there are no parameters."""
         squares = np.square(self.points - h[:, None]).sum((-2, -1))
         if not self.method.parameters:
             return np.sqrt(squares.min(1)), self.points[squares.argmin(1)]

@@ -1,6 +1,6 @@
-"""The doubly stochastic matrix and the permutation that are nearest to a matrix.
+"""The doubly stochastic matrix, mixture of some matrices and permutation nearest to a matrix.
 
-Both distances are in the Frobenius norm. The nearest doubly stochastic matrix of A is
+All distances are in the Frobenius norm. The nearest doubly stochastic matrix of A is
 ``max(A + u 1^T + 1 v^T, 0)`` for the u and v that make its sums 1: these maximise a concave
 function with a piecewise linear gradient, which Newton's method does in a few steps, exactly once
 the zeros are the right ones.
@@ -57,6 +57,36 @@ def nearest_doubly_stochastic(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d
     """
     shifted = _dual_newton(_unit_sums(h))
     return np.maximum(_dual_newton(np.maximum(shifted, FAR)), 0)
+
+
+def only_doubly_stochastic(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d"]:
+    """The matrices that are doubly stochastic to rounding; NaN in place of the others."""
+    allowed = 4 * h.shape[-1] * EPS
+    sums = [np.abs(h.sum(axis) - 1).max(-1) <= allowed for axis in (-1, -2)]
+    holds = (h.min((-2, -1)) >= 0) & sums[0] & sums[1]
+    return np.where(holds[:, None, None], h, np.nan)
+
+
+def nearest_mixture(h: Shaped[Array, "n d d"], columns: Array) -> Shaped[Array, "n d d"]:
+    """The nearest convex combinations of matrices in the columns ``(d * d, k)``.
+
+    The point of least norm in the hull of points a is ``A w / sum(w)`` for the w >= 0 that
+    minimise ``|A w|^2 + (sum(w) - 1)^2``: scaling weights of sum 1 to fit the second term best
+    makes the whole ``m / (1 + m)``, m their squared norm, which grows with m.
+
+    Source: Lawson & Hanson, Solving Least Squares Problems (1974), chapter 23.
+    """
+    from scipy.optimize import nnls
+
+    points = columns.astype(float)
+    right = np.zeros(len(points) + 1)
+    right[-1] = 1
+    ones = np.ones((1, points.shape[1]))
+    nearest = np.empty_like(h)
+    for k, target in enumerate(h):
+        weights, _ = nnls(np.concatenate((points - target.reshape(-1, 1), ones)), right)
+        nearest[k] = (points @ (weights / weights.sum())).reshape(target.shape)
+    return nearest
 
 
 def _unit_sums(h: Array) -> Array:

@@ -29,6 +29,7 @@ from birkhoff_cli.analyses.core.parameterization import (
 from birkhoff_cli.analyses.geometry.cycles import tied_permutations
 from birkhoff_cli.analyses.geometry.lanes import powers, vectors
 from birkhoff_cli.analyses.geometry.permutations import mixture, refuse_table, table
+from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic, nearest_mixture
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
@@ -100,6 +101,12 @@ class BEHC(Parameterization):
         if self.d < 20 and self.parameters == factorial(self.d):
             return known_reach.doubly_stochastic(self.d, "every permutation is mixed (Birkhoff)")
         return known_reach.mixtures(self.permutations)
+
+    def nearest(self, h: Array) -> Array:
+        """In the polytope of the permutations: a quadratic programme for every matrix."""
+        if self.d < 20 and self.parameters == factorial(self.d):
+            return nearest_doubly_stochastic(h)
+        return nearest_mixture(h, table(self.permutations))
 
     def flops(self) -> int:
         """As mHC-lite (Table 4 of go-mHC, C = 1), for K permutations; the paper counts none."""

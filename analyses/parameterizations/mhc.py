@@ -36,6 +36,7 @@ from birkhoff_cli.analyses.core.parameterization import (
 from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.lanes import vectors
+from birkhoff_cli.analyses.geometry.projection import only_doubly_stochastic
 from birkhoff_cli.analyses.geometry.recipes import Name
 from birkhoff_cli.analyses.geometry.sinkhorn import (
     Balancing,
@@ -187,6 +188,11 @@ class MHC(Parameterization):
             return None
         because = "doubly stochastic matrices are fixed, up to the guards of their sums"
         return known_reach.doubly_stochastic(self.d, because, scale)
+
+    def nearest(self, h: Array) -> Array | None:
+        """A doubly stochastic matrix is a fixed point of every sweep, or a limit of such."""
+        known = self.is_local and self.settings.clip == math.inf
+        return only_doubly_stochastic(h) if known else None
 
     def flops(self) -> int:
         """4 S d^2 for S sweeps: Table 4 of go-mHC, C = 1."""

@@ -28,6 +28,7 @@ from birkhoff_cli.analyses.geometry.permutations import (
     softmax_mixture,
     vertices,
 )
+from birkhoff_cli.analyses.geometry.projection import nearest_doubly_stochastic
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
@@ -94,6 +95,10 @@ class MHCLite(Parameterization):
         from birkhoff_cli.analyses.regions import _known_reach as known_reach
 
         return known_reach.doubly_stochastic(self.d, "every permutation is mixed (Birkhoff)")
+
+    def nearest(self, h: Array) -> Array:
+        """In the whole polytope."""
+        return nearest_doubly_stochastic(h)
 
     def flops(self) -> int:
         """Softmax and d! scaled matrices: Table 4 of go-mHC, C = 1."""
