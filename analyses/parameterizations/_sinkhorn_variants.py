@@ -4,8 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+
+from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, OTHER, CodeBase, EpsOn, Name
-from birkhoff_cli.analyses.geometry.sinkhorn import Guard, Side
+from birkhoff_cli.analyses.geometry.sinkhorn import Guard, Side, narrow
+
+EPSILON = float(np.finfo(float).eps)
 
 Start = Literal["usual", "shifted", "powers"]
 
@@ -52,3 +57,21 @@ VARIANTS: Mapping[str, Settings] = {name: _settings(CODE_BASES[name]) for name i
 UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev", "xing", "motif")
 EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
 """For a guard that the variant does not have."""
+
+
+def effective(s: Settings, d: int, theta: Array) -> Settings:
+    """Settings without a floor that no sum of these logits ``(..., d * d)`` reaches.
+
+    The first sums of shifted powers are at least 1, and the sums of neither side fall below
+    the least that the first half of the sweep leaves, or 1/d.
+    """
+    if s.guard != "floor" or s.start != "usual" or s.clip < math.inf or not s.iters:
+        return s
+    first, last = (0, 1) if s.last == "rows" else (1, 0)
+    z = np.asarray(lanes(theta, 1)).reshape(d, d, -1) / s.tau
+    shifted = z - z.max(axis=first, keepdims=True)
+    h = np.exp(shifted)
+    h /= h.sum(first, keepdims=True)
+    least = min(1 / d, float(h.sum(last).min(initial=1)))
+    reached = s.eps * (1 + 4 * d * EPSILON) >= least
+    return s if reached or not narrow(shifted) else s._replace(guard="log", eps=0.0)

@@ -52,6 +52,7 @@ from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import (
     UNIFORM_START,
     VARIANTS,
     Settings,
+    effective,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.hypocycloids import Support
     from birkhoff_cli.analyses.regions._known_reach import Reach
 
-EPSILON = float(np.finfo(float).eps)
 MAX_VARIED_ITERS = 61
 VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 """Settings that a port may have in place of its model's."""
@@ -206,25 +206,8 @@ class MHC(Parameterization):
     def balancing(self) -> Balancing:
         """The temperature, the last side, and every variant."""
         variants = {name: MHC(self.d, variant=name) for name in get_args(Name)}
-        return Balancing(self.settings.tau, self.settings.last, variants, self._effective)
-
-    def _effective(self, theta: Array) -> Settings:
-        """Settings without a floor that no sum of these logits reaches.
-
-        The first sums of shifted powers are at least 1, and the sums of neither side fall below
-        the least that the first half of the sweep leaves, or 1/d.
-        """
         s = self.settings
-        if s.guard != "floor" or s.start != "usual" or s.clip < math.inf or not s.iters:
-            return s
-        first, last = self._axes
-        z = np.asarray(lanes(theta, 1)).reshape(self.d, self.d, -1) / s.tau
-        shifted = z - z.max(axis=first, keepdims=True)
-        h = np.exp(shifted)
-        h /= h.sum(first, keepdims=True)
-        least = min(1 / self.d, float(h.sum(last).min(initial=1)))
-        reached = s.eps * (1 + 4 * self.d * EPSILON) >= least
-        return s if reached or not narrow(shifted) else s._replace(guard="log", eps=0.0)
+        return Balancing(s.tau, s.last, variants, lambda theta: effective(s, self.d, theta))
 
     def differentiable(self) -> Differentiable:
         """Written out where sweeps stay within the number range; by torch in the log domain."""
