@@ -518,8 +518,16 @@ def test_an_error_of_the_models_own_is_not_hidden_and_leaves_what_was_recorded(t
     assert "width_connection" not in vars(model.transformer.h[0].hc_attn)
 
 
+class Breaking(Dropping):
+    """Raises an error of its own for streams that are none."""
+
+    def width_connection(self, residuals):
+        assert residuals.shape
+        return super().width_connection(residuals)
+
+
 def test_a_pass_that_broke_off_is_left_out():
-    model = Model([Dropping(hc_tensors()) for _ in range(2)])
+    model = Model([Breaking(hc_tensors()) for _ in range(2)])
     good = [torch.randn(6, 5, 8)] * 2
     bad = [good[0], None]
     with pytest.raises(BadInput, match="no mixing was recorded"), record(model):

@@ -27,7 +27,8 @@ FLOOR = 1e-6
 def draw_depth(panels: Any, rows: Numbers, unit: float) -> None:
     """A point for every site; where the row maxima of a layer lie, and what it is near to."""
     site = rows["site"]
-    _row_maxima(panels[0], site, *(rows[name] for name in BANDS))
+    middle = rows["row_max_p50"]  # a monitor keeps the median alone
+    _row_maxima(panels[0], site, *(rows.get(name, middle) for name in BANDS))
     label = _everywhere(rows["diagonal_fraction"], "site")
     panels[1].bar(site, rows["diagonal_fraction"], color=BLUE, width=0.7, label=label)
     for name, (word, look) in REFERENCES.items():
@@ -121,7 +122,8 @@ def _near(axes: "Axes", words: str) -> None:
 
 
 def _row_maxima(axes: "Axes", x: Any, low: Any, middle: Any, high: Any) -> None:
-    bands.band(axes, x, low, high, BLUE, opacity=0.3, label="10-90 %")
+    if low is not middle:
+        bands.band(axes, x, low, high, BLUE, opacity=0.3, label="10-90 %")
     axes.plot(x, middle, color=BLUE, lw=1.4, marker=".", ms=4, label="median")
     axes.set(ylabel="largest entry of a row")
     axes.ticklabel_format(axis="y", useOffset=False)

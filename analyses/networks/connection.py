@@ -143,9 +143,13 @@ class Connection:
         """Parameters of the map ``(..., p)`` of logits, or of no streams; proposals averaged."""
         return _parameters(self.mixing, z).mean(-2)
 
+    def gates(self, z: Array | None) -> tuple[Array, Array]:
+        """What the branch reads of every stream, and what every stream receives ``(..., d)``."""
+        return _values(self.pre, z).mean(-2), _values(self.post, z).mean(-2)
+
     def weights(self, z: Array | None) -> Weights:
         """The weights of logits; None gives those of streams that do not matter."""
-        pre, post = (_values(gate, z).mean(-2) for gate in (self.pre, self.post))
+        pre, post = self.gates(z)
         if self.map is None:
             eye = like(np.eye(self.d), self.mixing.static)
             batch = () if z is None else z.shape[:-1]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.measured import Step, number
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
@@ -20,18 +19,10 @@ JUDGED = ("identity_distance", "permutation_distance", "barycenter_distance", "n
 
 
 def degeneration(trace: MixingTrace, schema: Schema, meta: dict[str, Any]) -> Result:
-    """A row for every step and site, with the columns that the log has.
-
-    Raises:
-        BadInput: sites that differ between steps.
-    """
+    """A row for every step and site, with the columns that the log has; null if not measured."""
     steps = trace.measured.steps
-    for step in steps:
-        if [*step.sites] != [*steps[-1].sites]:
-            raise BadInput(
-                f"{trace.source}: the sites of step {step.step} are not those of the last"
-            )
-    known = {"step", "site", "layer", "branch", "verdict", *steps[-1].sites[trace.sites[0].name]}
+    known = {"step", "site", "layer", "branch", "verdict"}
+    known.update(*(numbers for step in steps for numbers in step.sites.values()))
     known |= {f"step_{name}" for name in TOGETHER}
     own = tuple(c._replace(nullable=True) if c.kind == "float64" else c for c in schema)
     own = (*(c for c in own if c.name in known), ALARM)
@@ -57,6 +48,12 @@ def _of_sites(step: Step, name: str) -> Any:
     return np.array([number(site.get(name)) for site in step.sites.values()])
 
 
+def _mean(step: Step, name: str) -> float:
+    """Over all sites that the step met; NaN if one of these is not finite."""
+    met = np.array([number(site.get(name)) for site in step.sites.values() if site])
+    return float(met.mean()) if len(met) else float("nan")
+
+
 def verdicts(step: Step) -> Any:
     """The verdict on every site; None where its numbers are not finite."""
     numbers = {name: _of_sites(step, name) for name in JUDGED}
@@ -73,7 +70,7 @@ def _summary(trace: MixingTrace) -> dict[str, Any]:
 def _headline(step: Step) -> dict[str, Any]:
     """The numbers of all sites of one step; a null one is not known."""
     words = verdicts(step).tolist()
-    means = {name: float(_of_sites(step, name).mean()) for name in (*JUDGED, "effective_streams")}
+    means = {name: _mean(step, name) for name in (*JUDGED, "effective_streams")}
     numbers = {name: number(step.numbers.get(name)) for name in TOGETHER} | means
     return {
         "step": step.step,

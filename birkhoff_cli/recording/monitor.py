@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from birkhoff_cli.recording.measure import Numbers
 
 Target = str | Path | Sink
-FINITE = "finite"
+NO_STEP = (
+    "no step is counted, for no optimizer holds the model's own parameters; call step() of the "
+    "monitor after every step"
+)
 
 
 class Monitor:
@@ -54,10 +57,10 @@ class Monitor:
         self.numbers: dict[str, Any] | None = None
         self._every, self._pick, self._sinks, self._alarm = every, spread(tokens), sinks, alarm
         self._evaluation = evaluation
-        self.steps = Steps(model, self._done)
-        self.steps.taken = first
+        self.steps = Steps(model, self._done, first)
         self._seen: dict[Site, Seen] = {}
         self._whole = False  # whether a pass of this step is complete
+        self._missed = False  # whether a site of it could not be measured
         self._watched = False
         self._warned: set[str] = set()
         self.passes = 0
@@ -71,10 +74,12 @@ class Monitor:
         if training:
             self.steps.passed()
             self.passes += 1
+            if self.steps.is_lost:
+                self._say(NO_STEP, NO_STEP)
         due = (self.steps.taken + 1) % self._every == 0
         self._watched = due and not self._whole and (training or self._evaluation)
         if self._watched:
-            self._seen = {}
+            self._seen, self._missed = {}, False
 
     def end(self, complete: bool) -> None:
         """The model's own forward has ended; the first complete pass of a step is measured."""
@@ -90,7 +95,9 @@ class Monitor:
             parts = {n: _kept(getattr(seen, n)) for n in ("mixing", "pre", "post", "off")}
             self._seen[site] = seen._replace(**parts)
         except Exception as error:
-            self._say(f"{site.name} is not measured: {type(error).__name__}: {error}")
+            self._missed = True
+            told = f"{site.name} is not measured: {type(error).__name__}: {error}"
+            self._say(told, f"{site.name} {type(error).__name__}")
 
     def _done(self, step: int) -> None:
         if self._seen and self._whole:
@@ -102,18 +109,16 @@ class Monitor:
         if self._seen:
             self._write(self.steps.taken + 1, finished=False)
             self._seen = {}
-        if self.passes and not self.steps.taken:
-            self._say(
-                "no step was counted: the optimizer holds none of the model's parameters; "
-                "call step() of the monitor after every step"
-            )
+        if self.passes and not self.steps.counted:
+            self._say(NO_STEP, NO_STEP)
 
     def _write(self, step: int, finished: bool = True) -> None:
         """Measure, ask the alarm, and hand the numbers on."""
         try:
             numbers = self._measured(step, finished)
         except Exception as error:
-            self._say(f"step {step} is not measured: {type(error).__name__}: {error}")
+            told = f"step {step} is not measured: {type(error).__name__}: {error}"
+            self._say(told, f"step {type(error).__name__}")
             return
         self.numbers = numbers
         call = self._alarm.hear(numbers) if self._alarm is not None else None
@@ -121,20 +126,20 @@ class Monitor:
             try:
                 sink(numbers, step)
             except Exception as error:
-                self._say(f"{_name(sink)} failed: {type(error).__name__}: {error}", _name(sink))
+                told = f"{_name(sink)} failed: {type(error).__name__}: {error}"
+                self._say(told, f"sink {id(sink)}")
 
     def _measured(self, step: int, finished: bool) -> dict[str, Any]:
-        from birkhoff_cli.recording.measure import measure
+        from birkhoff_cli.recording.measure import COMPOSITE, FINITE, SITE, measure
 
         measured = measure(self._seen)
         known = {s: seen for s, seen in self._seen.items() if not self._refused(s, seen, measured)}
-        if len(known) == len(self._seen):
-            sites, composite = measured.sites, measured.composite
-        else:  # no number of the others may hold what was refused
+        if len(known) < len(self._seen):  # no number of the others may hold what was refused
             measured = measure(known)
-            unknown_site = dict.fromkeys(next(iter(measured.sites.values())))
-            sites = {s.name: measured.sites.get(s.name, unknown_site) for s in self._seen}
-            composite = dict.fromkeys(measured.composite)
+        unknown_site: dict[str, Any] = dict.fromkeys(SITE)
+        sites = {s.name: measured.sites.get(s.name, unknown_site) for s in self._seen}
+        whole = self._whole and not self._missed and len(known) == len(self._seen)
+        composite = measured.composite if whole else dict.fromkeys(COMPOSITE)
         return {
             "step": step,
             "d": measured.d,
@@ -154,9 +159,9 @@ class Monitor:
         self._say(str(seen.refuse(off)), site.name)
         return True
 
-    def _say(self, text: str, key: str | None = None) -> None:
+    def _say(self, text: str, key: str) -> None:
         """Warn once of each thing."""
-        if (key := key or text) not in self._warned:
+        if key not in self._warned:
             self._warned.add(key)
             warn(f"birkhoff: {text}")
 

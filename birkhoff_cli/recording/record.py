@@ -30,7 +30,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 LIBRARIES = discover.members(libraries.__name__)
-BRANCHES = {"hc_attn": "attn", "hc_mlp": "mlp", "attn_hc": "attn", "ffn_hc": "mlp"}
+BRANCHES = {
+    **{"hc_attn": "attn", "hc_mlp": "mlp", "attn_hc": "attn", "ffn_hc": "mlp"},
+    **{"attn_hyper_connection": "attn", "mlp_hyper_connection": "mlp"},
+    "self_attention_hyper_connection": "attn",
+}
 """What readers of checkpoints call the branches, by the names of their modules."""
 
 

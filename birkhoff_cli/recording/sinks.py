@@ -15,7 +15,7 @@ Sink: TypeAlias = Callable[[dict[str, Any], int], object]
 
 
 class LogFile:
-    """A line for each step, in the file when the call returns; it goes on where one is there."""
+    """A line for each step, on disk when the call returns; it goes on where one is there."""
 
     def __init__(self, path: str | Path) -> None:
         """Open the file; of a line that was cut the rest goes.
@@ -37,6 +37,7 @@ class LogFile:
         data = json.dumps(numbers, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         while data:
             data = data[os.write(self._handle, data) :]
+        os.fsync(self._handle)
 
     def close(self) -> None:
         """Nothing more comes."""

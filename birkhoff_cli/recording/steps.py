@@ -6,8 +6,12 @@ between two training passes.
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from birkhoff_cli.recording.libraries._module import Detach, Module
+
+STRANGE, WITHOUT = 3, 1000
+"""Calls of optimizers of other parameters, and passes, after which steps must have been counted."""
 
 
 class Steps:
@@ -15,20 +19,29 @@ class Steps:
 
     Attributes:
         taken: how many.
+        counted: whether one was counted here.
     """
 
-    def __init__(self, model: Module, done: Callable[[int], None]) -> None:
+    def __init__(self, model: Module, done: Callable[[int], None], first: int = 0) -> None:
         """Start to count.
 
         Args:
             model: whose parameters an optimizer must hold.
             done: is called after every step with its number; the first is 1.
+            first: steps that were taken before.
         """
-        self.taken, self._model, self._done = 0, model, done
+        self.taken, self.counted, self._model, self._done = first, False, model, done
         self._manual = False
         self._passes = 0  # training passes since the last step that was counted
+        self._strange = 0  # calls of optimizers that hold nothing of the model
         self._of_optimizer = False  # whether an optimizer's call was the last step
-        self._own: dict[int, bool] = {}
+        self._own: WeakKeyDictionary[Any, tuple[int, bool]] = WeakKeyDictionary()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a run goes on and nothing counts its steps, as with copies of the parameters."""
+        without = self._strange >= STRANGE and self._passes >= STRANGE
+        return not self.counted and (without or self._passes >= WITHOUT)
 
     def attach(self) -> Detach:
         """Watch all optimizers."""
@@ -49,7 +62,10 @@ class Steps:
         self._count()
 
     def _after_optimizer(self, optimizer: Any, *_: Any) -> None:
-        if self._manual or not self._is_own(optimizer):
+        if self._manual:
+            return
+        if not self._is_own(optimizer):
+            self._strange += 1
             return
         if self._of_optimizer and not self._passes:
             return  # a second optimizer of the same step
@@ -57,14 +73,17 @@ class Steps:
         self._count()
 
     def _count(self) -> None:
-        self._passes = 0
+        self._passes, self.counted = 0, True
         self.taken += 1
         self._done(self.taken)
 
     def _is_own(self, optimizer: Any) -> bool:
         """Whether an optimizer holds a parameter of the model."""
-        if id(optimizer) not in self._own:
+        held = sum(len(group["params"]) for group in optimizer.param_groups)
+        size, own = self._own.get(optimizer, (-1, False))
+        if not own and size != held:  # parameters may be added to it
             ours = {id(parameter) for parameter in self._model.parameters()}
-            held = (id(p) for group in optimizer.param_groups for p in group["params"])
-            self._own[id(optimizer)] = not ours.isdisjoint(held)
-        return self._own[id(optimizer)]
+            groups = optimizer.param_groups
+            own = any(id(p) in ours for group in groups for p in group["params"])
+            self._own[optimizer] = (held, own)
+        return own

@@ -6,7 +6,7 @@ log had from that step on is replaced.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
@@ -42,7 +42,8 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
         steps[found.step] = found
     if not steps:
         raise BadInput(f"{where(content.label)}: has no complete line; wait for the first step")
-    every = tuple(steps.values())
+    names = _names(steps.values())
+    every = tuple(s._replace(sites={n: s.sites.get(n, {}) for n in names}) for s in steps.values())
     last = every[-1]
     return MixingTrace(
         d=last.d,
@@ -53,6 +54,12 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
         meta={**facts, "format": "monitor"},
         measured=Measured(every),
     )
+
+
+def _names(steps: Iterable[Step]) -> list[str]:
+    """All sites in order; a step may lack some, as where layers are left out at random."""
+    most = max(steps, key=lambda step: len(step.sites))
+    return [*dict.fromkeys(name for step in (most, *steps) for name in step.sites)]
 
 
 def _no_matrices(content: Content) -> Iterator[Any]:

@@ -71,15 +71,21 @@ class GatedResidual(Connection):
 
         return replace(self, weight=None), draw
 
-    def weights(self, z: Array | None) -> Weights:
-        """H = I, and gates of logits; None are those of no streams."""
+    def gates(self, z: Array | None) -> tuple[Array, Array]:
+        """What the branch reads and writes, of logits; None are those of no streams."""
         z = np.zeros(self.rank + self.d, np.float32) if z is None else z
         xp = namespace(z)
         low, inject = z[..., : self.rank] / self.d, z[..., self.rank :] / self.d
         silu = xp.astype(low * _sigmoid(low), self.up.dtype)
         gate = _sigmoid(silu @ self.up.T).reshape((*z.shape[:-1], self.d, self.width))
-        eye = xp.broadcast_to(xp.eye(self.d, dtype=z.dtype), (*z.shape[:-1], self.d, self.d))
-        return Weights(eye, gate.mean(-1) / self.d, 2 * _sigmoid(inject))
+        return gate.mean(-1) / self.d, 2 * _sigmoid(inject)
+
+    def weights(self, z: Array | None) -> Weights:
+        """H = I, and gates of logits; None are those of no streams."""
+        pre, post = self.gates(z)
+        xp, batch = namespace(pre), pre.shape[:-1]
+        eye = xp.broadcast_to(xp.eye(self.d, dtype=pre.dtype), (*batch, self.d, self.d))
+        return Weights(eye, pre, post)
 
     def converted(self, convert: Callable[[Array], Array]) -> "GatedResidual":
         """Every array replaced."""

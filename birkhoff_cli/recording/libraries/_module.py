@@ -18,6 +18,7 @@ class Seen(NamedTuple):
         mixing: H ``(..., d, d)``.
         pre: what its branch reads of every stream ``(..., d)``; None if not known.
         post: how much of the branch every stream receives ``(..., d)``; None if not known.
+        logits: what Sinkhorn balances ``(..., p)``, in nats; None if not known, or no Sinkhorn.
         off: distance of H x from what the module made of its streams, over what rounding explains:
             a scalar, above 1 for another version, NaN for streams that are not finite.
         refuse: the error for such a number; None where nothing is compared.
@@ -26,6 +27,7 @@ class Seen(NamedTuple):
     mixing: Array
     pre: Array | None = None
     post: Array | None = None
+    logits: Array | None = None
     off: Array | None = None
     refuse: Callable[[float], BirkhoffError] | None = None
 
@@ -80,8 +82,14 @@ def attach_hook(
     """Hand over what ``applied`` computes of every call's module, streams and output."""
 
     def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
-        streams = args[0] if args else next(iter(kwargs.values()))
-        give(lambda pick: applied(module, streams, output, pick))
+        def look(pick: Pick) -> Seen:
+            import torch
+
+            streams = args[0] if args else next(iter(kwargs.values()))
+            with torch.no_grad(), torch.autocast(streams.device.type, enabled=False):
+                return applied(module, streams, output, pick)
+
+        give(look)
 
     remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
     return remove

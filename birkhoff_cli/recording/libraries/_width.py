@@ -12,6 +12,7 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.checkpoints.modules.forks import Tensors
+from birkhoff_cli.recording.libraries import _gates as gates
 from birkhoff_cli.recording.libraries._module import (
     ADD,
     Detach,
@@ -64,9 +65,9 @@ def attach(
 
     def width_connection(residuals: Array, *args: Any, **kwargs: Any) -> Any:
         returned = original(residuals, *args, **kwargs)
-        eps = _precision(residuals)
 
         def look(pick: Pick) -> Seen:
+            eps = _precision(residuals)  # by the autocast that the module ran in
             with torch.no_grad(), torch.autocast(residuals.device.type, enabled=False):
                 return _applied(module, connect, names, residuals, returned, eps, pick)
 
@@ -114,7 +115,8 @@ def _applied(
     streams = pick(_apart(module, residuals).flatten(0, -3)).to(kind)
     _, mixed, more = returned
     site = connect({name: _tensor(module, name).to(kind) for name in names})
-    weights = site.weights(site.logits(_before_norm(module, streams)))
+    z = site.logits(_before_norm(module, streams))
+    weights, logits = site.weights(z), gates.logits_of(site, z)
     pre, post = (gate.expand(*streams.shape[:-1]) for gate in (weights.pre, weights.post))
     if mixed is residuals and MIXED not in more:  # computed, and dropped
         eye = torch.eye(streams.shape[-2], dtype=kind, device=streams.device)
@@ -123,7 +125,8 @@ def _applied(
     there = pick((more[MIXED] if MIXED in more else _apart(module, mixed)).flatten(0, -3))
     off, length = ((h @ streams - there).norm(), (h.abs() @ streams.abs()).norm())
     allowed = _allowed(site, eps)
-    return Seen(h, pre, post, off / (allowed * length + NO_LENGTH), _refusal(module, allowed))
+    off = off / (allowed * length + NO_LENGTH)
+    return Seen(h, pre, post, logits, off, _refusal(module, allowed))
 
 
 def _refusal(module: Module, allowed: Any) -> Callable[[float], Unsupported]:

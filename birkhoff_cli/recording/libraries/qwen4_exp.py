@@ -1,8 +1,8 @@
 """Qwen4-Exp in transformers: gates alone; its layer adds to unmixed streams, H = I.
 
 A site returns what the branch reads, the streams as they came, and how much of the branch each
-receives. It reads every feature of every stream with a gate of its own, so that there is no one
-number by stream.
+receives. It reads every channel of every stream with a gate of its own; of a stream their mean
+over channels is taken, as `birkhoff gates` does.
 
 Source: transformers 5.23.0, ``models/qwen4_exp``.
 """
@@ -11,6 +11,8 @@ from typing import Any
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import Unsupported
+from birkhoff_cli.checkpoints.modules.qwen4 import DOWN, INJECT, NORM, UP, connection
+from birkhoff_cli.recording.libraries import _gates as gates
 from birkhoff_cli.recording.libraries._module import (
     ADD,
     Detach,
@@ -42,7 +44,7 @@ def feed(module: Module, fill: Fill) -> None:
 
 
 def _applied(module: Module, streams: Array, output: Any, pick: Pick) -> Seen:
-    """H = I, and what the branch writes.
+    """H = I, and what the branch reads and writes.
 
     Raises:
         Unsupported: the streams are not returned as they came.
@@ -52,4 +54,10 @@ def _applied(module: Module, streams: Array, output: Any, pick: Pick) -> Seen:
         raise Unsupported(f"{type(module).__name__} changes its streams itself; {ADD}")
     post = pick(output[2].detach().reshape(-1, n))
     eye = post.new_ones(n).diag()
-    return Seen(eye.expand(len(post), -1, -1), post=post)
+    known = gates.tensors(module, (NORM, DOWN, UP, INJECT))
+    pre = None
+    if known is not None:
+        site = connection(known, n, module.hc_norm.eps)
+        given = pick(streams.detach().flatten(0, -2)).float().unflatten(-1, (n, -1))
+        pre, _ = site.gates(site.logits(given))
+    return Seen(eye.expand(len(post), -1, -1), pre, post)
