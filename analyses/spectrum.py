@@ -37,7 +37,7 @@ from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.geometry.sectors import Sectors
 from birkhoff_cli.analyses.probes import Probe, frontier, targets
 from birkhoff_cli.analyses.probes.references import coverage_of
-from birkhoff_cli.analyses.probes.sample import Sampled
+from birkhoff_cli.analyses.probes.sample import Eigenvalues, Sampled
 from birkhoff_cli.analyses.statistics import coverage
 from birkhoff_cli.analyses.statistics.extremes import SUM_ERRORS
 
@@ -115,7 +115,7 @@ def run(
     if probe == "sample":
         fold = Sampled(source, resolution)
         meta = {**source.meta, **facts, "region": fold.start().region.name}
-        return run_fold(fold, source, _schema(fold.columns), meta)
+        return run_fold(fold, Eigenvalues(source), _schema(fold.columns), meta)
     drawn = _movable(source, probe)
     count, rng = coverage_of(source, resolution), generator(drawn.seed)
     if probe == "frontier":

@@ -11,6 +11,8 @@ from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
+from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
@@ -22,7 +24,13 @@ def run(source, n=5_000, seed=0, **more):
     return spectrum.run(Drawn(source, draws, seed), **more)
 
 
-@pytest.mark.parametrize("method", [GoMHC(4), GoMHC(3, s=1), GoMHC(5, s=1), HC(3), MHC(4, iters=1)])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(GoMHC(4), GoMHC(3, s=1), GoMHC(5, s=1), HC(3), MHC(4, iters=1)),
+        *(KromHC(16), KromHC(9), KromGoMHC(6), KromSum(8), KromSum(9, terms=1)),
+    ],
+)
 def test_the_table_holds_the_eigenvalues_of_the_drawn_matrices(method):
     table = run(method, 500).table
     h = method.draw(500, block_generator(0, 0))
@@ -78,8 +86,14 @@ def test_exact_methods_never_leave_the_region(method):
     assert run(method, 20_000).summary["outside_fraction"] == 0
 
 
-def test_kromhc_of_2_x_2_factors_has_no_non_real_eigenvalue():
-    assert run(KromHC(4), 2_000, scale=3.0).summary["nonreal_fraction"] == 0
+@pytest.mark.parametrize("method", [KromHC(4), KromHC(16), KromGoMHC(16), KromSum(16)])
+def test_2_x_2_factors_have_no_non_real_eigenvalue(method):
+    """LAPACK finds pairs of 1e-17 i in matrices of side 16, and no 1 that is exact."""
+    table = run(method, 500, scale=3.0).table
+    found = table["re"].to_numpy().reshape(500, method.d)
+    assert not table["im"].to_numpy().any() and (found[:, 0] == 1).all()
+    h = method.draw(500, block_generator(0, 0), scale=3.0)
+    assert np.abs(np.sort(found) - np.linalg.eigvalsh(h)).max() < 1e-12
 
 
 def test_shc_is_measured_against_the_unit_disk():

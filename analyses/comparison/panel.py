@@ -19,7 +19,7 @@ from birkhoff_cli.analyses.core.trace import site_columns
 from birkhoff_cli.analyses.geometry import cycles
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 from birkhoff_cli.analyses.probes.references import coverage_of
-from birkhoff_cli.analyses.probes.sample import Sampled
+from birkhoff_cli.analyses.probes.sample import Sampled, parts_of
 from birkhoff_cli.analyses.probes.targets import aimed
 from birkhoff_cli.analyses.sites.step import BANDS, Step
 from birkhoff_cli.analyses.statistics.occupancy import Occupancy
@@ -72,7 +72,7 @@ class Panel:
         state = self.depth.start() if self.depth else None
         for number, block in enumerate(self.source):
             if self.hunt is None:
-                yield _eigenvalues(self.sampled.add(self.count, number, block))
+                yield _eigenvalues(self.sampled.add(self.count, number, parts_of(block)))
             if self.plane:
                 yield self._projections(number, block)
             if self.depth and state:

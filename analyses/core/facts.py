@@ -65,7 +65,10 @@ class Facts(ABC):
         return self(theta) @ streams
 
     def eigenvalues(self, theta: Shaped[Array, "*batch p"]) -> Shaped[Array, "*batch d"] | None:
-        """Eigenvalues ``(..., d)`` of the matrices of numpy parameters, if there is a formula."""
+        """Eigenvalues ``(..., d)`` of the matrices of numpy parameters, if there is a formula.
+
+        The 1 comes first; the array is real where all of them always are.
+        """
         del theta
         return None
 

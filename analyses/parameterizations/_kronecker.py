@@ -18,7 +18,7 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespa
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
-from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalue_parts
 from birkhoff_cli.analyses.geometry.lanes import kron, vectors
 from birkhoff_cli.analyses.geometry.permutations import prime_factors
 
@@ -96,11 +96,12 @@ class KroneckerProduct(Parameterization):
         return super().projection_support()
 
     def eigenvalues(self, theta: Array) -> Array:
-        """All products of an eigenvalue of each factor; those that are 1 make the first."""
-        matrices = apply_each(self.parts, vectors(theta))
-        roots = [eigenvalues(batch_first(h, 2)) for h in matrices]
-        products: Array = reduce(_products, roots)
-        return products
+        """All products of an eigenvalue of each factor; those that are 1 make the first.
+
+        Factors of side 2 have real ones, in the order of their common eigenvectors.
+        """
+        roots = [_eigenvalues(h) for h in apply_each(self.parts, vectors(theta))]
+        return batch_first(reduce(_products, roots), 1)
 
     def chart(self) -> "Chart | None":
         """Those of all factors that are more than a number, if they have any."""
@@ -149,10 +150,18 @@ def apply_each(parts: Sequence[Parameterization], x: Array) -> list[Array]:
     return matrices
 
 
+def _eigenvalues(h: Array) -> Array:
+    """Lanes ``(i, ...)`` of doubly stochastic ``(i, i, ...)``; real up to side 2."""
+    re, im = (lanes(part, 1) for part in eigenvalue_parts(batch_first(h, 2)))
+    return re if len(h) <= 2 else re + 1j * im
+
+
 def _products(a: Array, b: Array) -> Array:
-    """Products of every pair of ``(..., k)`` and ``(..., l)``: ``(..., k l)``."""
-    pairs = a[..., :, None] * b[..., None, :]
-    return pairs.reshape(*pairs.shape[:-2], -1)
+    """Products of every pair of ``(k, ...)`` and ``(l, ...)``: ``(k l, ...)``."""
+    pairs = a[:, None] * b[None]
+    if np.iscomplexobj(pairs):
+        pairs.imag += 0.0  # of real factors it may be -0
+    return pairs.reshape(len(a) * len(b), *pairs.shape[2:])
 
 
 def _words(factors: tuple[int, ...]) -> str:

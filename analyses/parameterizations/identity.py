@@ -62,7 +62,7 @@ class Identity(Parameterization):
 
     def eigenvalues(self, theta: Array) -> Array:
         """All are 1."""
-        return np.ones((*theta.shape[:-1], self.d), complex)
+        return np.ones((*theta.shape[:-1], self.d))
 
     def projection_support(self) -> "Support":
         """The number 1."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.parameterization import (
@@ -124,6 +124,20 @@ class KromSum(Parameterization):
         """The only term; or one of several, if it already reaches all of the polytope."""
         alone = self.terms == 1 or self.d in self.term.factor_sides
         return self.term.simplified() if alone else self
+
+    def eigenvalues(self, theta: Array) -> Array | None:
+        """Those of the only term; means of them, where all terms have the same eigenvectors.
+
+        So it is with factors of side 2: their eigenvectors are (1, 1) and (1, -1).
+        """
+        if self.terms > 1 and max(self.factor_sides) > 2:
+            return None
+        x = vectors(theta)
+        parts = np.split(x[: -self.terms], self.terms)
+        roots = [lanes(self.term.eigenvalues(batch_first(part, 1)), 1) for part in parts]
+        mean = average(roots, powers(x[-self.terms :]))
+        mean[0] = 1
+        return batch_first(mean, 1)
 
     @property
     def factor_sides(self) -> tuple[int, ...]:
