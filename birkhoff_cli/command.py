@@ -53,7 +53,7 @@ SWEEP = (
     Option(
         "engine",
         str | None,
-        "processes [1; in a sweep all], or dask=ADDRESS",
+        "processes [every core, if it takes long], or dask=ADDRESS",
         group="Sweep",
     ),
 )
@@ -195,8 +195,8 @@ class Subcommand(TyperCommand):
     def _spread(
         self, result: Result, request: Request, invocation: Invocation, grid: Request
     ) -> Result:
-        """The result, its blocks gone over by the engine that was asked for."""
-        if not (engine := grid.get("engine")):
+        """The result, its blocks gone over by the engine that was asked for, or every core."""
+        if (engine := grid.get("engine")) is None and (result.fold is None or result.total < 2):
             return result  # most commands need nothing of what is imported here
         from birkhoff_cli import folding
 

@@ -2,18 +2,20 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED
 from birkhoff_cli.digest import Digest, read_digest
+
+T = TypeVar("T")
 
 HEAD = 4096
 """Bytes from which the format of a file is told."""
@@ -31,6 +33,29 @@ Compressed traces become 10 times as large; a few hundred bytes can be made to b
 """
 
 
+Found = tuple[tuple[int, ...], str]
+"""The state of a file, and what was found out about its bytes."""
+
+_found: dict[Found, Any] = {}
+"""What this process found out about files, for others of the same command."""
+
+_told: dict[Found, Any] = {}
+"""What another process found out about files; this one need not read them for it."""
+
+
+def found() -> dict[Found, Any]:
+    """What was found out about files so far, see `trust`."""
+    return {**_found}
+
+
+def trust(others: Mapping[Found, Any]) -> None:
+    """Take over what another process of the same command found out about files.
+
+    It holds as long as device, inode, size and time of a file are those that it saw.
+    """
+    _told.update(others)
+
+
 @dataclass(frozen=True)
 class Content:
     """What is in a file, or came through a pipe.
@@ -39,11 +64,24 @@ class Content:
         label: what messages call it.
         size: in bytes.
         open: opens it at its beginning.
+        state: device, inode, size and time of a file; none of a pipe.
     """
 
     label: Path
     size: int
     open: Callable[[], AbstractContextManager[BinaryIO]]
+    state: tuple[int, ...] = ()
+
+    def once(self, what: str, find: Callable[[], T]) -> T:
+        """What there is to find out by reading all of it, unless another process has told it."""
+        key = self.state, what
+        if self.state and key in _told:
+            answer: T = _told[key]
+            return answer
+        answer = find()
+        if self.state:
+            _found[key] = answer
+        return answer
 
     def head(self) -> bytes:
         """The first bytes."""
@@ -94,6 +132,9 @@ class Content:
     @cached_property
     def digest(self) -> Digest:
         """Its sha256, and whether that which the file holds of itself is right."""
+        return self.once("digest", self._read_digest)
+
+    def _read_digest(self) -> Digest:
         with self.open() as file:
             return read_digest(file)
 
@@ -125,7 +166,7 @@ def of_file(path: Path) -> Content:
             yield file
             hold(file)
 
-    return Content(path, first.st_size, opened)
+    return Content(path, first.st_size, opened, _state(first))
 
 
 def _state(found: os.stat_result) -> tuple[int, int, int, int]:

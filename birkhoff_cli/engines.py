@@ -4,7 +4,8 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from birkhoff_cli import process
@@ -13,6 +14,10 @@ from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much time of processors a container may use in a period."""
 
 
 def check(engine: str) -> None:
@@ -25,6 +30,31 @@ def check(engine: str) -> None:
         raise UsageError(f"--engine {engine}: expected a number of processes, or dask=ADDRESS")
 
 
+def cores() -> int:
+    """Processors that this process may use: of those it is bound to, what its container allows."""
+    known = hasattr(os, "sched_getaffinity")
+    bound = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(bound, -(-int(quota) // int(period))))
+    return bound
+
+
+def processes(engine: str | None, blocks: int) -> int:
+    """How many processes go over so many blocks; as many as there are cores, if nobody says.
+
+    Each of them will hold about what this one does.
+    """
+    if engine is not None:
+        return min(int(engine), blocks)
+    import psutil
+
+    from birkhoff_cli.analyses.core.memory import available
+
+    room = available() // (2 * psutil.Process().memory_info().rss)
+    return max(1, min(cores(), blocks, 1 + int(room)))
+
+
 def workers_of(pool: "Executor") -> int:
     """About how many tasks it runs at a time."""
     workers: int = getattr(pool, "_max_workers", 0) or getattr(pool, "workers", 1)
@@ -33,7 +63,7 @@ def workers_of(pool: "Executor") -> int:
 
 @contextmanager
 def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
-    """Where tasks run: as many processes as there are processors, a number, or a dask scheduler.
+    """Where tasks run: as many processes as there are cores, a number, or a dask scheduler.
 
     Raises:
         UsageError: an engine that is none of these.
@@ -48,7 +78,7 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
     import multiprocessing  # only here: not every platform has its semaphores
     from concurrent.futures import ProcessPoolExecutor
 
-    workers = min(int(engine or os.cpu_count() or 1), cells)
+    workers = min(int(engine or cores()), cells)
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
     try:

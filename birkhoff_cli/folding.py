@@ -1,31 +1,24 @@
-"""Where the blocks of a fold are gone over: here, in several processes, on a dask scheduler.
+"""The blocks of a command's fold gone over in several processes, or on a dask scheduler.
 
 A worker is told the command and the texts of its options, and makes the same fold of them: nothing
 of it travels but the numbers of blocks, and back come rows and a state. States are merged in the
 order of blocks, so that the result is the same bytes wherever the work was done.
 """
 
-from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from birkhoff_cli import engines, members, packages, provenance
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli import content, engines, members, packages, pilot, provenance, sharing
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks, Fold, fold_range
 from birkhoff_cli.analyses.core.result import Result
-from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.binding import bind
 from birkhoff_cli.options import Text
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
-
-Walk = Generator[Columns, None, Any]
-
-RANGES = 8
-"""Ranges of blocks for every worker: the last ones to end do not wait long for one another."""
+from birkhoff_cli.pilot import Walk
+from birkhoff_cli.request import Request
 
 
 @dataclass(frozen=True)
@@ -37,12 +30,14 @@ class Job:
         texts: of its options, as pairs, with whole paths.
         facts: digest of what the run says of its inputs, where it was planned.
         code: digest of the code there; None for processes of this machine.
+        found: what was found out about files there, see `content.trust`.
     """
 
     name: str
     texts: tuple[tuple[str, Text], ...]
     facts: str
     code: str | None = None
+    found: tuple[tuple[content.Found, Any], ...] = ()
 
 
 def code_digest(name: str, texts: Mapping[str, Text]) -> str:
@@ -64,103 +59,93 @@ def _prepared(job: Job) -> tuple[Fold[Any, Any], Blocks[Any]]:
         raise Unsupported(
             "a worker has other code than the command that uses it; install the same on both"
         )
-    binding, request = bind(members.module_of(job.name), texts)
-    result = binding.prepare(request)()
+    content.trust(dict(job.found))
+    try:
+        binding, request = bind(members.module_of(job.name), texts)
+        result = binding.prepare(request)()
+    except BirkhoffError as error:
+        if job.code is None:
+            raise
+        raise type(error)(f"on a worker: {error}; every worker has to see the inputs") from error
     if provenance.digest_of(result.meta) != job.facts or result.fold is None:
         raise BadInput("an input was changed while the command ran; run it again")
     return result.fold
 
 
-def work(job: Job, first: int, last: int, rows: bool) -> tuple[list[Columns], Any]:
-    """Rows and state of a range of blocks; without ``rows`` the rows are left empty."""
+def work(job: Job, first: int, last: int, rows: bool) -> sharing.Done:
+    """Rows and state of a range of blocks of a command, in a worker."""
     fold, source = _prepared(job)
-    state = fold.start()
-    steps = fold_range(fold, source, range(first, last), state)
-    return [columns if rows else {} for columns in steps], state
+    return sharing.work(fold, source, range(first, last), rows)
 
 
-def spread(result: Result, name: str, request: Any, engine: str, rows: bool) -> None:
+def spread(result: Result, name: str, request: Request, engine: str | None, rows: bool) -> None:
     """Let the blocks of a result's fold be gone over by an engine.
 
     Args:
         result: of the command, nothing of it computed yet.
         name: of the command.
         request: narrowed.
-        engine: a number of processes, or ``dask=ADDRESS``.
+        engine: a number of processes, or ``dask=ADDRESS``; None: every core, if it takes long.
         rows: whether anybody looks at the rows of blocks.
 
     Raises:
         UsageError: there is nothing to share out.
     """
-    engines.check(engine)
+    if engine is not None:
+        engines.check(engine)
     texts = request.absolute()
     piped = any("-" in text for text in texts.values() if isinstance(text, tuple))
     if result.fold is None or piped:
-        if engine != "1":
+        if engine not in (None, "1"):
             why = "a pipe is read once" if piped else "it goes over no samples, or over a series"
             raise UsageError(
                 f"--engine {engine} has nothing to share out here: {why}; leave it out"
             )
         return
-    if engine == "1":
-        return
+    if engine == "1" or (engine is None and request.get("device") == "cuda"):
+        return  # several processes would share one device
 
     def job() -> Job:
-        remote = engine.startswith("dask=")
+        remote = engine is not None and engine.startswith("dask=")
+        facts, found = provenance.digest_of(result.meta), tuple(content.found().items())
         code = code_digest(name, texts) if remote else None
-        return Job(name, tuple(texts.items()), provenance.digest_of(result.meta), code)
+        return Job(name, tuple(texts.items()), facts, code, found)
 
-    result.walk = lambda fold, source: _walk(fold, source, job, engine, rows)
+    def share(fold: Fold[Any, Any], source: Blocks[Any], blocks: range, state: Any) -> Walk:
+        return _share(fold, source, blocks, state, job, engine, rows)
 
-
-def _walk(fold: Fold[Any, Any], source: Blocks[Any], job: Any, engine: str, rows: bool) -> Walk:
-    """Every block, on the engine."""
-    blocks = range(source.blocks)
-    if not blocks:
-        return fold.start()
-    return (yield from _shared(fold, source, blocks, fold.start(), _Way(job(), engine, rows)))
+    if engine is None:
+        result.walk = lambda fold, source: pilot.walk(fold, source, share)
+    else:
+        result.walk = lambda fold, source: share(fold, source, range(source.blocks), fold.start())
 
 
-@dataclass(frozen=True)
-class _Way:
-    """What workers are told, where they are, and whether rows are to come back."""
-
-    job: Job
-    engine: str
-    rows: bool
-
-
-def _shared(
-    fold: Fold[Any, Any], source: Blocks[Any], blocks: range, state: Any, way: _Way
+def _share(
+    fold: Fold[Any, Any],
+    source: Blocks[Any],
+    blocks: range,
+    state: Any,
+    job: Callable[[], Job],
+    engine: str | None,
+    rows: bool,
 ) -> Walk:
-    """Ranges of blocks on an executor, merged in order into the state of those before them."""
-    from concurrent.futures import BrokenExecutor
+    """Consecutive blocks on an engine, into the state before them."""
+    remote = engine is not None and engine.startswith("dask=")
+    others = engine if remote else str(engines.processes(engine, len(blocks)) - 1)
+    if not blocks or others == "0":
+        yield from fold_range(fold, source, blocks, state)
+        return state
+    told = job()
 
-    at = blocks.start
-    try:
-        with engines.executor(way.engine, len(blocks)) as pool:
-            for columns, part, last in _in_order(pool, blocks, way):
-                yield from columns
-                state, at = fold.merge(state, part), last
-    except BrokenExecutor:  # a process was killed: what is left is done here
-        part = fold.start()
-        yield from fold_range(fold, source, range(at, blocks.stop), part)
-        state = fold.merge(state, part)
-    return state
+    def submit(pool: Executor, first: int, last: int) -> "Future[sharing.Done]":
+        return pool.submit(work, told, first, last, rows)
 
-
-def _in_order(
-    pool: "Executor", blocks: range, way: _Way
-) -> Iterator[tuple[list[Columns], Any, int]]:
-    """Rows, state and end of every range, a few of which are under way at any time."""
-    workers = engines.workers_of(pool)
-    size = max(1, -(-len(blocks) // (RANGES * workers)))
-    ranges = [(k, min(k + size, blocks.stop)) for k in range(blocks.start, blocks.stop, size)]
-    running: deque[tuple[Future[Any], int]] = deque()
-    while ranges or running:
-        while ranges and len(running) <= 2 * workers:
-            first, last = ranges.pop(0)
-            running.append((pool.submit(work, way.job, first, last, way.rows), last))
-        task, last = running.popleft()
-        columns, state = task.result()
-        yield columns, state, last
+    shared = sharing.Shared(
+        fold,
+        source,
+        open=lambda: engines.executor(others, len(blocks)),
+        submit=submit,
+        rows=rows,
+        helps=not remote,
+    )
+    return (yield from shared.walk(blocks, state))

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from birkhoff_cli import Recorder, folding
+from birkhoff_cli import Recorder, pilot, sharing
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
 
 COMMANDS = {
@@ -87,17 +89,19 @@ class Sum(Fold):
         return (), {"blocks": state}
 
 
-def fold_on(pool_work, monkeypatch, engine="2"):
+def fold_on(pool_work, helps):
     """Rows and summary of `Sum` where ranges are worked on by ``pool_work``."""
     from forked import Inline
 
-    monkeypatch.setattr(folding, "work", pool_work)
-    monkeypatch.setattr(folding.engines, "executor", lambda *_: Entered(Inline()))
+    def submit(pool, first, last):
+        return pool.submit(pool_work, first, last)
+
+    def walk(fold, source):
+        shared = sharing.Shared(fold, source, lambda: Entered(Inline()), submit, True, helps)
+        return shared.walk(range(3, source.blocks), [0, 1, 2])
+
     result = run_fold(Sum(), Counted(), (), {})
-    way = folding._Way(None, engine, True)
-    result.walk = lambda fold, source: folding._shared(
-        fold, source, range(3, source.blocks), [0, 1, 2], way
-    )
+    result.walk = walk
     return list(result.steps), result.summarise()
 
 
@@ -117,24 +121,106 @@ def range_of(first, last):
     return [fold.add(state, k, k) for k in range(first, last)], state
 
 
-def test_what_a_killed_process_left_is_done_here(monkeypatch):
+@pytest.mark.parametrize("helps", [False, True])
+def test_what_a_killed_process_left_is_done_here(helps):
     from concurrent.futures.process import BrokenProcessPool
 
-    def killed(job, first, last, rows):
-        assert job is None and rows
+    def killed(first, last):
         if first > 12:
             raise BrokenProcessPool("killed")
         return range_of(first, last)
 
-    rows, summary = fold_on(killed, monkeypatch)
+    rows, summary = fold_on(killed, helps)
     assert [row["block"][0] for row in rows] == list(range(3, 40))
     assert summary == {"blocks": list(range(40))}
 
 
-def test_ranges_are_merged_in_order(monkeypatch):
-    rows, summary = fold_on(lambda _, first, last, __: range_of(first, last), monkeypatch)
+@pytest.mark.parametrize("helps", [False, True])
+def test_ranges_are_merged_in_order(helps):
+    rows, summary = fold_on(range_of, helps)
     assert [row["block"][0] for row in rows] == list(range(3, 40))
     assert summary == {"blocks": list(range(40))}
+
+
+class Late(Future):
+    """What a worker does while this process goes on; it ends when somebody has to wait for it."""
+
+    def __init__(self, first, last):
+        super().__init__()
+        self.range = first, last
+
+    def result(self, timeout=None):
+        if not self.done():
+            self.set_result(range_of(*self.range))
+        return super().result(timeout)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_this_process_works_while_it_would_only_wait(rows):
+    """It takes the first range, and others while those of a slow worker are not there."""
+    sent = []
+
+    def submit(pool, first, last):
+        del pool
+        sent.append(range(first, last))
+        return Late(first, last)
+
+    shared = sharing.Shared(Sum(), Counted(), lambda: Entered(Pool()), submit, rows, helps=True)
+    walk, state = list_and_state(shared.walk(range(40), []))
+    assert state == list(range(40)) and len(walk) == 40
+    theirs = [k for each in sent for k in each]
+    assert theirs == sorted({*theirs}) and 0 not in theirs and 0 < len(theirs) < 30
+    lengths = [len(each) for each in sharing.cut(range(1000), 2, 1000)]
+    assert lengths == sorted(lengths, reverse=True) and (lengths[0], lengths[-1]) == (250, 1)
+
+
+class Pool:
+    workers = 1
+
+
+def list_and_state(walk):
+    rows = []
+    while True:
+        try:
+            rows.append(next(walk))
+        except StopIteration as end:
+            return rows, end.value
+
+
+@pytest.mark.parametrize(
+    "block, rows, torch, shared",
+    [
+        (0.2, 0.0, False, True),
+        (0.01, 0.0, False, False),  # 0.4 s in all
+        (0.2, 0.3, False, False),  # writing rows takes longer than computing them
+        (0.2, 0.0, True, False),  # 7 s are too few for processes that load torch
+        (1.0, 0.0, True, True),
+    ],
+)
+def test_work_is_shared_out_if_it_takes_long(block, rows, torch, shared, monkeypatch):
+    now, taken = [0.0], []
+
+    class Timed(Sum):
+        def add(self, state, number, values):
+            now[0] += block
+            return super().add(state, number, values)
+
+    def share(fold, source, blocks, state):
+        taken.append(blocks)
+        yield from pilot.fold_range(fold, source, blocks, state)
+        return state
+
+    monkeypatch.setattr(pilot, "Pace", partial(pilot.Pace, clock=lambda: now[0]))
+    monkeypatch.setattr(pilot.sys, "modules", {"torch": None} if torch else {})
+    walk, seen = pilot.walk(Timed(), Counted(), share), []
+    while True:
+        try:
+            seen.append(next(walk))
+            now[0] += rows
+        except StopIteration as end:
+            assert end.value == list(range(40)) and len(seen) == 40
+            break
+    assert [each.stop for each in taken] == ([40] if shared else [])
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class Statistics:
 
 def fold_range(
     fold: Fold[State, Block], source: Blocks[Block], numbers: range, state: State
-) -> Iterator[Columns]:
+) -> Generator[Columns, None, None]:
     """Add a range of blocks to a state; yield the rows of each."""
     for number, block in zip(numbers, source.read(numbers), strict=True):
         yield fold.add(state, number, block)

@@ -52,9 +52,20 @@ class Blocks:
             self.messages = [self._message(file, p) for ps in self._places.values() for p in ps]
         self.schema = _open([START], self._footer, pa.ipc.IpcReadOptions()).schema
 
-    def batches(self, file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> Iterator[pa.RecordBatch]:
-        """Every batch, with the columns that the options include."""
-        for place in self._places[BATCHES]:
+    def number_of(self, row: int) -> tuple[int, int]:
+        """The number of the batch that holds a row, and the rows before that batch."""
+        before, every = 0, self.messages[len(self._places[DICTIONARIES]) :]
+        for number, each in enumerate(every):
+            if row < before + each.rows:
+                return number, before
+            before += each.rows
+        return len(every), before
+
+    def batches(
+        self, file: BinaryIO, options: "pa.ipc.IpcReadOptions", first: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """Every batch from a number on, with the columns that the options include."""
+        for place in self._places[BATCHES][first:]:
             footer, parts, start = bytearray(self._footer), [START], len(START)
             chosen = (*self._places[DICTIONARIES], place)
             for source, target in zip(chosen, self._targets(), strict=True):

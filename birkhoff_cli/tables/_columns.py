@@ -34,9 +34,9 @@ Columns = list[str] | list[int]
 def in_memory(table: pa.Table, names: Sequence[str] = ()) -> Stored:
     """A table that was read whole; ``names`` are those in the file, if it has others."""
 
-    def batches(names: list[str], rows: int) -> Batches:
+    def batches(names: list[str], rows: int, first: int = 0) -> Batches:
         del rows
-        yield from table.select(names).to_batches()
+        yield from table.slice(first).select(names).to_batches()
 
     every = tuple(names or table.column_names)
     return Stored(table.schema, len(table), table.nbytes, batches, every)
@@ -117,6 +117,14 @@ def counted(label: Path, batches: Iterable[pa.RecordBatch], rows: int) -> Batche
             yield batch
     if count != rows:
         raise BadInput(f"{where(label)}: holds {count} rows and says {rows}; {DAMAGED}")
+
+
+def from_row(batches: Iterable[pa.RecordBatch], row: int) -> Batches:
+    """The same batches without the rows before one."""
+    for batch in batches:
+        if row < len(batch):
+            yield batch.slice(row)
+        row = max(row - len(batch), 0)
 
 
 def validated(batches: Iterable[pa.RecordBatch], columns: Columns) -> Batches:

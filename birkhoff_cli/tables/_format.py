@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Protocol
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
@@ -25,6 +25,22 @@ Footer = Callable[[], Mapping[str, str]]
 """What is known only after the last batch, as text by key."""
 
 
+class Batches(Protocol):
+    """How the rows of a table are read."""
+
+    def __call__(
+        self, names: list[str], rows: int, first: int = 0, /
+    ) -> "Iterator[pa.RecordBatch]":
+        """Batches of columns in order.
+
+        Args:
+            names: of the columns.
+            rows: of a batch; the reader may round it to what the file holds together.
+            first: the row that the first batch begins with. What lies before it is not decoded,
+                in formats that can leave it out.
+        """
+
+
 @dataclass(frozen=True)
 class Stored:
     """A table in a file, read whenever somebody asks for columns of it.
@@ -33,15 +49,14 @@ class Stored:
         schema: of all columns that can be read; its metadata are all that the file has.
         rows: how many it says it has.
         size: bytes after decompression, as it says; 0 if it does not.
-        batches: from names of columns to batches of them in order, of a number of rows that the
-            reader may round to what the file holds together.
+        batches: reads columns, from any row on.
         names: of all columns in the file, in its order.
     """
 
     schema: "pa.Schema"
     rows: int
     size: int
-    batches: "Callable[[list[str], int], Iterator[pa.RecordBatch]]"
+    batches: Batches
     names: tuple[str, ...]
 
 
@@ -137,7 +152,7 @@ class TableFormat(ABC):
             listed = ", ".join(map(str, known[:MAX_STEPS])) or "none"
             raise BadInput(f"{where(content.label)}: has no step {step}; its steps: {listed}")
         table = of_step(self.read(content, TYPES), step)
-        trace = _ordered.trace(content, table, facts)
+        trace = _ordered.trace(content, table, facts, f"order of step {step}")
         return replace(recorded(trace, table.schema.metadata, step), step=step)
 
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:

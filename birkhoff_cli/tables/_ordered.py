@@ -5,7 +5,7 @@ and every sample is held to the first one. The matrices are read whenever somebo
 another order is read whole and sorted.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,16 @@ NOWHERE = pa.table({"site": [0]})
 """The first sample of a table that says nothing but matrices."""
 
 
-def trace(content: Content, table: Stored, facts: dict[str, Any]) -> MixingTrace:
+def trace(
+    content: Content, table: Stored, facts: dict[str, Any], what: str = "order"
+) -> MixingTrace:
     """The trace of columns ``matrix`` and, where there, ``sample, site, layer, branch``.
+
+    Args:
+        content: of the file.
+        table: in it.
+        facts: provenance for the trace's ``meta``.
+        what: another word for every table of the file.
 
     Raises:
         BadInput: as `rows.trace`; what is wrong with a later matrix is found by the iteration.
@@ -45,7 +53,8 @@ def trace(content: Content, table: Stored, facts: dict[str, Any]) -> MixingTrace
         places.remove("step")
         rows.refuse_steps(label, table.batches(["step"], ROWS))
     first = _first_sample(label, table, places) if places else NOWHERE
-    if places and (row := _misplaced(label, table, places, first)) is not None:
+    row = content.once(what, lambda: _misplaced(label, table, places, first)) if places else None
+    if row is not None:
         return rows.trace(label, _whole(content, table, [*places, matrix], row), facts)
     sites = rows.sites(label, first, np.arange(len(first))[None])
     head = real(rows.matrices(label, next(table.batches([matrix], len(sites)))[matrix]))
@@ -68,21 +77,12 @@ def _reader(
     def read(block: int, first: int) -> Iterator[NDArray[Any]]:
         size = block * sites
         with refusing(label):
-            batches = _from_row(table.batches(["matrix"], size), first * sites)
-            columns = (batch["matrix"] for batch in batches)
+            columns = (batch["matrix"] for batch in table.batches(["matrix"], size, first * sites))
             parts = (rows.matrices(label, column, d) for column in columns)
             for part in regrouped(parts, size):
                 yield real(part).reshape(-1, sites, d, d)
 
     return read
-
-
-def _from_row(batches: Iterable[pa.RecordBatch], row: int) -> Iterator[pa.RecordBatch]:
-    """The same batches without the rows before one."""
-    for batch in batches:
-        if row < len(batch):
-            yield batch.slice(row)
-        row = max(row - len(batch), 0)
 
 
 def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from birkhoff_cli.tables import _rows as rows
+from birkhoff_cli.tables._columns import from_row
 from birkhoff_cli.tables._format import Stored
 
 ROWS = 1 << 16
@@ -29,11 +30,14 @@ def _numbers(label: Path, column: pa.Array) -> np.ndarray:
 def of_step(table: Stored, step: int) -> Stored:
     """The rows of one step, without the column that says so."""
 
-    def batches(names: list[str], count: int) -> Iterator[pa.RecordBatch]:
+    def own(names: list[str], count: int) -> Iterator[pa.RecordBatch]:
         for batch in table.batches([*names, "step"], count):
-            own = batch.filter(pc.equal(batch["step"], step))
-            if len(own):
-                yield own.select(names)
+            found = batch.filter(pc.equal(batch["step"], step))
+            if len(found):
+                yield found.select(names)
+
+    def batches(names: list[str], count: int, first: int = 0) -> Iterator[pa.RecordBatch]:
+        return from_row(own(names, count), first)
 
     every = table.batches(["step"], ROWS)
     count = sum(pc.sum(pc.equal(part["step"], step)).as_py() or 0 for part in every)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from struct import error as struct_error
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from birkhoff_cli import digest
 from birkhoff_cli.analyses.core.errors import BadInput
@@ -26,6 +26,9 @@ MAGIC = b"ARROW1\0\0"
 STREAM = b"\xff\xff\xff\xff"
 PART = ".part.arrow"
 """How a recording that has not ended is called."""
+
+_Rest: TypeAlias = "tuple[Iterable[pa.RecordBatch], int]"
+"""Batches from the one that holds some row on, and the rows before that batch."""
 
 END_OF_FILE = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -97,7 +100,12 @@ def _read_file(content: Content) -> Stored:
 
     _check_end(content, "file", END_OF_FILE)
     blocks = Blocks(content)
-    return _stored(content, blocks.schema, blocks.messages, blocks.batches)
+
+    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions", row: int) -> _Rest:
+        number, before = blocks.number_of(row)
+        return blocks.batches(file, options, number), before
+
+    return _stored(content, blocks.schema, blocks.messages, read)
 
 
 def _read_stream(content: Content) -> Stored:
@@ -113,9 +121,9 @@ def _read_stream(content: Content) -> Stored:
     if headers[-1].end + len(END_OF_STREAM) != content.size:
         raise BadInput(f"{where(content.label)}: goes on behind its end; {DAMAGED}")
 
-    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> "Iterable[pa.RecordBatch]":
-        reader: Iterable[pa.RecordBatch] = pa.ipc.open_stream(file, options=options)
-        return reader
+    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions", row: int) -> _Rest:
+        del row  # a stream says nowhere where its batches are
+        return pa.ipc.open_stream(file, options=options), 0
 
     return _stored(content, schema, headers, read)
 
@@ -142,8 +150,9 @@ def _read_part(content: Content) -> Stored:
         schema = pa.ipc.open_stream(file).schema
     count = sum(1 for header in headers if header.rows)
 
-    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions") -> "Iterator[pa.RecordBatch]":
-        return islice(iter(pa.ipc.open_stream(file, options=options)), count)
+    def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions", row: int) -> _Rest:
+        del row
+        return islice(iter(pa.ipc.open_stream(file, options=options)), count), 0
 
     return _stored(content, schema, headers, read)
 
@@ -160,16 +169,16 @@ def _stored(
     content: Content,
     schema: "pa.Schema",
     headers: "Sequence[Message]",
-    read: "Callable[[BinaryIO, pa.ipc.IpcReadOptions], Iterable[pa.RecordBatch]]",
+    read: "Callable[[BinaryIO, pa.ipc.IpcReadOptions, int], _Rest]",
 ) -> Stored:
     import pyarrow as pa
 
-    from birkhoff_cli.tables._columns import counted, validated
+    from birkhoff_cli.tables._columns import counted, from_row, validated
 
     rows, size = sum(h.rows for h in headers), sum(h.size for h in headers)
     notes = (schema.metadata or {}) | (headers[-1].metadata if headers else {})
 
-    def batches(names: list[str], wanted: int) -> "Iterator[pa.RecordBatch]":
+    def batches(names: list[str], wanted: int, first: int = 0) -> "Iterator[pa.RecordBatch]":
         del wanted
         for header in headers:
             content.require_growth(header.size)
@@ -177,6 +186,8 @@ def _stored(
         fields = [schema.get_field_index(name) for name in names]
         options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields)
         with content.open() as file:
-            yield from counted(content.label, validated(read(file, options), names), rows)
+            rest, before = read(file, options, first)
+            whole = counted(content.label, validated(rest, names), rows - before)
+            yield from from_row(whole, first - before)
 
     return Stored(schema.with_metadata(notes), rows, size, batches, tuple(schema.names))

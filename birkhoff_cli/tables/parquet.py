@@ -43,7 +43,7 @@ class Parquet(TableFormat):
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """Only the columns that are asked for, batch by batch."""
         del types
-        from birkhoff_cli.tables._columns import counted
+        from birkhoff_cli.tables._columns import counted, from_row
         from birkhoff_cli.tables._footer import row_groups
 
         content.check_digest()
@@ -54,14 +54,16 @@ class Parquet(TableFormat):
         schema = table.schema_arrow.with_metadata(notes)  # its own lack what came last
         texts = _texts(schema)
 
-        def batches(names: list[str], rows: int) -> "Iterator[pa.RecordBatch]":
+        def batches(names: list[str], rows: int, first: int = 0) -> "Iterator[pa.RecordBatch]":
             _require(content, groups, names, rows)
+            left, before = _groups_from(groups, first)
             with content.open() as file:
                 # no threads: they would go on reading the file after an error
                 reader = _open(file, footer, [name for name in names if name in texts])
-                pieces = reader.iter_batches(rows, columns=names, use_threads=False)
+                pieces = reader.iter_batches(rows, left, names, use_threads=False)
                 plain = (_decoded(content, piece, schema) for piece in pieces)
-                yield from counted(content.label, plain, footer.num_rows)
+                whole = counted(content.label, plain, footer.num_rows - before)
+                yield from from_row(whole, first - before)
 
         size = sum(sum(group.sizes.values()) for group in groups)
         return Stored(schema, footer.num_rows, size, batches, tuple(schema.names))
@@ -111,6 +113,16 @@ def _require(content: Content, groups: "Sequence[Group]", names: list[str], rows
         size = sum(group.sizes.get(name, 0) for name in names)
         content.require_growth(size)
         content.require_room(size * rows // max(rows, group.rows))
+
+
+def _groups_from(groups: "Sequence[Group]", row: int) -> tuple[list[int], int]:
+    """Numbers of the row groups from the one that holds a row on, and the rows before it."""
+    before = 0
+    for number, group in enumerate(groups):
+        if row < before + group.rows:
+            return [*range(number, len(groups))], before
+        before += group.rows
+    return [], before
 
 
 def _texts(schema: "pa.Schema") -> set[str]:
