@@ -196,12 +196,21 @@ class Subcommand(TyperCommand):
         self, result: Result, request: Request, invocation: Invocation, grid: Request
     ) -> Result:
         """The result, its blocks gone over by the engine that was asked for, or every core."""
-        if (engine := grid.get("engine")) is None and (result.fold is None or result.total < 2):
-            return result  # most commands need nothing of what is imported here
-        from birkhoff_cli import folding
-
+        name, engine = self.name or "", grid.get("engine")
         rows = bool(invocation.output or invocation.plot or invocation.table)
-        folding.spread(result, self.name or "", request, engine, rows)
+        if engine is not None:
+            from birkhoff_cli import folding
+
+            folding.spread(result, name, request, engine, rows)
+        elif result.fold is not None and result.total > 1:
+            from birkhoff_cli import pilot
+
+            def share(*left: Any) -> pilot.Walk:  # few commands take so long
+                from birkhoff_cli import folding
+
+                return folding.sharer(result, name, request, rows)(*left)
+
+            result.walk = lambda fold, source: pilot.walk(fold, source, share)
         return result
 
     def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:

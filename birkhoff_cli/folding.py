@@ -5,19 +5,20 @@ of it travels but the numbers of blocks, and back come rows and a state. States 
 order of blocks, so that the result is the same bytes wherever the work was done.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from birkhoff_cli import content, engines, members, packages, pilot, provenance, sharing
+from birkhoff_cli import content, engines, members, packages, provenance, sharing
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks, Fold, fold_range
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import bind
 from birkhoff_cli.options import Text
-from birkhoff_cli.pilot import Walk
+from birkhoff_cli.pilot import Share, Walk
 from birkhoff_cli.request import Request
 
 
@@ -78,74 +79,73 @@ def work(job: Job, first: int, last: int, rows: bool) -> sharing.Done:
     return sharing.work(fold, source, range(first, last), rows)
 
 
-def spread(result: Result, name: str, request: Request, engine: str | None, rows: bool) -> None:
+def spread(result: Result, name: str, request: Request, engine: str, rows: bool) -> None:
     """Let the blocks of a result's fold be gone over by an engine.
 
     Args:
         result: of the command, nothing of it computed yet.
         name: of the command.
         request: narrowed.
-        engine: a number of processes, or ``dask=ADDRESS``; None: every core, if it takes long.
+        engine: a number of processes, or ``dask=ADDRESS``.
         rows: whether anybody looks at the rows of blocks.
 
     Raises:
         UsageError: there is nothing to share out.
     """
-    if engine is not None:
-        engines.check(engine)
-    texts = request.absolute()
-    piped = any("-" in text for text in texts.values() if isinstance(text, tuple))
-    if result.fold is None or piped:
-        if engine not in (None, "1"):
-            why = "a pipe is read once" if piped else "it goes over no samples, or over a series"
+    engines.check(engine)
+    if why := _why_whole(result, request):
+        if engine != "1":
             raise UsageError(
                 f"--engine {engine} has nothing to share out here: {why}; leave it out"
             )
         return
-    if engine == "1" or (engine is None and request.get("device") == "cuda"):
-        return  # several processes would share one device
+    if engine != "1":
+        share = sharer(result, name, request, rows, engine)
+        result.walk = lambda fold, source: share(fold, source, range(source.blocks), fold.start())
+
+
+def _why_whole(result: Result, request: Request) -> str | None:
+    """Why the work of a result cannot be shared out; None if it can."""
+    if any("-" in text for text in request.texts.values() if isinstance(text, tuple)):
+        return "a pipe is read once"
+    return None if result.fold else "it goes over no samples, or over a series"
+
+
+def sharer(
+    result: Result, name: str, request: Request, rows: bool, engine: str | None = None
+) -> Share:
+    """How blocks of a result's fold are shared out, where they can be.
+
+    Args:
+        result: of the command.
+        name: of the command.
+        request: narrowed.
+        rows: whether anybody looks at the rows of blocks.
+        engine: a number of processes, or ``dask=ADDRESS``; None: every core.
+    """
+    remote = engine is not None and engine.startswith("dask=")
+    on_device = engine is None and request.get("device") == "cuda"  # which would be shared
 
     def job() -> Job:
-        remote = engine is not None and engine.startswith("dask=")
+        texts = request.absolute()
         facts, found = provenance.digest_of(result.meta), tuple(content.found().items())
         code = code_digest(name, texts) if remote else None
         return Job(name, tuple(texts.items()), facts, code, found)
 
     def share(fold: Fold[Any, Any], source: Blocks[Any], blocks: range, state: Any) -> Walk:
-        return _share(fold, source, blocks, state, job, engine, rows)
+        others = engine if remote else str(engines.processes(engine, len(blocks)) - 1)
+        if not blocks or others == "0" or on_device or _why_whole(result, request):
+            yield from fold_range(fold, source, blocks, state)
+            return state
+        told = job()
 
-    if engine is None:
-        result.walk = lambda fold, source: pilot.walk(fold, source, share)
-    else:
-        result.walk = lambda fold, source: share(fold, source, range(source.blocks), fold.start())
+        def submit(pool: Executor, first: int, last: int) -> "Future[sharing.Done]":
+            return pool.submit(work, told, first, last, rows)
 
+        def pool() -> AbstractContextManager[Executor]:
+            return engines.executor(others, len(blocks))
 
-def _share(
-    fold: Fold[Any, Any],
-    source: Blocks[Any],
-    blocks: range,
-    state: Any,
-    job: Callable[[], Job],
-    engine: str | None,
-    rows: bool,
-) -> Walk:
-    """Consecutive blocks on an engine, into the state before them."""
-    remote = engine is not None and engine.startswith("dask=")
-    others = engine if remote else str(engines.processes(engine, len(blocks)) - 1)
-    if not blocks or others == "0":
-        yield from fold_range(fold, source, blocks, state)
-        return state
-    told = job()
+        shared = sharing.Shared(fold, source, pool, submit, rows, helps=not remote)
+        return (yield from shared.walk(blocks, state))
 
-    def submit(pool: Executor, first: int, last: int) -> "Future[sharing.Done]":
-        return pool.submit(work, told, first, last, rows)
-
-    shared = sharing.Shared(
-        fold,
-        source,
-        open=lambda: engines.executor(others, len(blocks)),
-        submit=submit,
-        rows=rows,
-        helps=not remote,
-    )
-    return (yield from shared.walk(blocks, state))
+    return share

@@ -16,7 +16,9 @@ from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
 from birkhoff_cli.analyses.core.table import arrow_schema
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.commands import trace as command
+from birkhoff_cli.content import of_file
 from birkhoff_cli.tables import _groups
+from birkhoff_cli.tables._columns import TYPES
 from birkhoff_cli.tables._ordered import regrouped
 
 
@@ -243,6 +245,45 @@ def test_a_file_that_changes_is_refused(format, tmp_path):
     put(h + 1)
     with pytest.raises(BadInput, match="was changed while it was read"):
         next(iter(trace))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".csv"])
+def test_rows_are_read_from_any_row_on(suffix, tmp_path):
+    whole = table_of(random(9, 2, 2))
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        with path.open("wb") as sink:
+            tables.load("csv").write(whole.to_batches(), whole.schema, sink, dict)
+    else:
+        groups(path, whole, 4)
+    content = of_file(path)
+    stored = tables.recognise(content.head()).read(content, TYPES)
+    for first in range(19):
+        found = [batch["site"].to_pylist() for batch in stored.batches(["site"], 3, first)]
+        assert [site for batch in found for site in batch] == whole["site"].to_pylist()[first:]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_what_lies_before_a_range_is_not_decoded(suffix, tmp_path):
+    """Every range of a file was read from its beginning: sixteen of them eight times."""
+    whole = table_of(random(400, 2, 2))
+    path = groups(tmp_path / f"t{suffix}", whole, 200)
+    data = bytearray(path.read_bytes())
+    data[300:2000] = bytes(1700)  # in the first group
+    path.write_bytes(data)
+    content = of_file(path)
+    stored = tables.recognise(content.head()).read(content)
+
+    def numbers(first):
+        try:
+            batches = stored.batches(["sample", "matrix"], 100, first)
+            return [row for batch in batches for row in batch.to_pylist()]
+        except (OSError, pa.ArrowInvalid):
+            return None
+
+    expected = whole.select(["sample", "matrix"]).to_pylist()
+    assert numbers(450) == expected[450:]
+    assert numbers(0) != expected
 
 
 @pytest.mark.parametrize("format", ["parquet", "arrow", "npy"])
