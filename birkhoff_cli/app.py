@@ -14,6 +14,7 @@ from birkhoff_cli import members, process, progress
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.files import PipeClosed
+from birkhoff_cli.parameters import PlainFlags
 
 BUG = 70
 FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT}
@@ -35,7 +36,7 @@ OPTIONS = (
 """Those of the program itself."""
 
 
-class CommandPerFile(TyperGroup):
+class CommandPerFile(PlainFlags, TyperGroup):
     """``birkhoff X`` runs the file X.py; help lists files and headlines, importing none."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the signature is Typer's)

@@ -17,6 +17,7 @@ from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Option, Text, dashes
+from birkhoff_cli.parameters import PlainFlags
 from birkhoff_cli.request import Request
 
 
@@ -59,7 +60,7 @@ SWEEP = (
 )
 
 
-class Subcommand(TyperCommand):
+class Subcommand(PlainFlags, TyperCommand):
     """The command of a module that has ``run``."""
 
     def __init__(self, name: str, module: ModuleType, args: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from typer.core import TyperArgument, TyperOption
 
 from birkhoff_cli import values
+from birkhoff_cli.parameters import TextArgument, TextOption, typed
 from birkhoff_cli.text import either
 
 Text = str | bool | tuple[str, ...]
@@ -122,17 +123,17 @@ class Option:
         known = self.offers or self.choices or values.choices(self.kind)
         offers = self.complete if known else None
         if self.positional:
-            return TyperArgument(
+            return TextArgument(
                 param_decls=[self.name],
-                type=str,
+                **typed(str),
                 nargs=-1 if values.many(self.kind) else 1,
                 required=self.required,
                 metavar=self.label,
                 autocompletion=offers,
             )
-        return TyperOption(
+        return TextOption(
             param_decls=[*filter(None, [SHORT.get(self.name)]), self.label, self.name],
-            type=bool if self.is_flag else str,
+            **typed(bool if self.is_flag else str),
             is_flag=self.is_flag,
             multiple=values.many(self.kind),
             envvar=self.variable,
