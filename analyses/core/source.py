@@ -256,7 +256,8 @@ class Drawn:
             ]
             raise UsageError(f"--draw {how} draws no parameters; use {', '.join(known)}")
         for theta in self._drawn(numbers, lambda n, rng: self.method.theta(n, rng, how, scale)):
-            yield theta.reshape(-1, self.layers, self.method.parameters)
+            shape = (len(theta) // self.layers, self.layers, self.method.parameters)
+            yield theta.reshape(shape)  # -1 is ambiguous for a method without parameters
 
     def _drawn(
         self, numbers: range, draw: Callable[[int, np.random.Generator], Array]
