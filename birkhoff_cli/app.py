@@ -170,11 +170,20 @@ def _say(code: int, sentence: str) -> int:
     if "--debug" in sys.argv:
         import traceback
 
-        traceback.print_exc()
+        print(_public(traceback.format_exc()), file=sys.stderr)
     if sentence and sys.stderr is not None:
         with contextlib.suppress(OSError):
-            print(f"birkhoff: {escape(sentence)}", file=sys.stderr)
+            print(f"birkhoff: {escape(_public(sentence))}", file=sys.stderr)
     return code
+
+
+def _public(text: str) -> str:
+    """A text without passwords and signatures of URLs."""
+    if "://" not in text:
+        return text
+    from birkhoff_cli import places
+
+    return places.cut_secrets(text)
 
 
 def _bug(error: Exception) -> int:
@@ -190,8 +199,7 @@ def _bug(error: Exception) -> int:
     with tempfile.NamedTemporaryFile(
         "w", prefix="birkhoff-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
-        log.write(f"birkhoff {sys.argv[1:]}\n")
-        traceback.print_exc(file=log)
+        log.write(_public(f"birkhoff {sys.argv[1:]}\n{traceback.format_exc()}"))
     return _say(BUG, f"a bug of ours, {type(error).__name__}; please report it with {log.name}")
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
@@ -153,7 +154,7 @@ def of_file(path: Path) -> Content:
     first = path.stat()
 
     def hold(file: BinaryIO) -> None:
-        if _state(os.fstat(file.fileno())) != _state(first):
+        if _state(places.status_of(file)) != _state(first):
             raise BadInput(
                 f"{where(path)}: was changed while it was read; "
                 f"wait until it is complete and run again"

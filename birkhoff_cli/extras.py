@@ -2,7 +2,7 @@
 
 from birkhoff_cli.analyses.core.errors import BirkhoffError, TooLarge, Unsupported
 
-EXTRAS = {"torch": "torch", "distributed": "dask"}
+EXTRAS = {"torch": "torch", "distributed": "dask", "huggingface_hub": "hub", "httpx2": "hub"}
 """Extra by the module that is imported."""
 
 NO_MEMORY = ("cannot allocate memory", "failed to map segment")

@@ -31,6 +31,8 @@ def check(path: Path, inputs: tuple[Path, ...] = ()) -> None:
     """
     if path == STDOUT:
         return
+    if "://" in str(path):
+        raise CannotWrite(f"{path}: is a URL, which is read and not written; give a file name")
     try:
         with writing(str(path)):
             _check(path, inputs)
@@ -46,7 +48,7 @@ def _check(path: Path, inputs: tuple[Path, ...]) -> None:
         raise CannotWrite(f"{path}: there is no directory {folder}; make it first")
     if not (_is_special(path) or os.access(folder, os.W_OK)):
         raise CannotWrite(f"{path}: the directory {folder} is read-only; write elsewhere")
-    files = (_without_entry(other) for other in inputs)
+    files = (_without_entry(other) for other in inputs if "://" not in str(other))
     if any(path.exists() and other.exists() and path.samefile(other) for other in files):
         raise CannotWrite(f"{path}: is the input as well; give the output another name")
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from birkhoff_cli import tables
+from birkhoff_cli import places, tables
 from birkhoff_cli.analyses.core.array_trace import AXES, Axis, along
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
@@ -37,7 +37,7 @@ def split_step(path: Path) -> tuple[Path, int | None]:
     match = AT_STEP.fullmatch(str(path))
     if match is None or path.exists():
         return path, None
-    return Path(match["file"]), int(match["step"])
+    return places.path_of(match["file"]), int(match["step"])
 
 
 def list_steps(path: Path) -> tuple[int, ...]:
@@ -100,7 +100,7 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
         content = _standard_input() if piped else of_file(path)
         format = _known_format(content, None if piped else path)
         facts = {
-            "name": "-" if piped else escape(path.name),
+            "name": "-" if piped else escape(places.label(path)),
             "size": content.size,
             "sha256": content.digest.sha256,
         }

@@ -78,6 +78,14 @@ class Line:
                 self.display.remove_task(self.task)
                 self.task = self.display.add_task(self._description, total=None, left="")
 
+    def count(self, done: int, total: int, text: str) -> None:
+        """Show how many bytes have come, while more are on their way."""
+        if done < total:
+            self.text = text
+        if self.display is not None and (done < total or self.done):
+            said = {"description": f"{self.name}: {text}", "left": f"{done / 1e6:,.1f} MB"}
+            self.display.update(self.task, completed=done, total=total, **said)
+
     def track(self, steps: Iterator[Step], total: int, shorter: str = "") -> Iterator[Step]:
         """The same steps; after the first ones, how long all will take.
 
@@ -161,6 +169,12 @@ def stage(text: str, part: bool = False) -> None:
 def track(steps: Iterator[Step], total: int, shorter: str = "") -> Iterator[Step]:
     """The same steps, counted on the line."""
     return _lines[0].track(steps, total, shorter) if _lines else steps
+
+
+def count(done: int, total: int, text: str) -> None:
+    """Say how many bytes have come."""
+    for line in _lines:
+        line.count(done, total, text)
 
 
 def end() -> None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from birkhoff_cli import checkpoints, matrices, series, streams, trace_parts
+from birkhoff_cli import checkpoints, matrices, places, series, streams, trace_parts
 from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, Axis
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -27,7 +27,8 @@ def holds_matrices(path: Path, request: Request) -> bool:
 
 def _parts_in(path: Path) -> list[Path]:
     """The parts of the one trace in a folder; none of any other path."""
-    is_folder = os.path.isdir(path)  # noqa: PTH112 (Path.is_dir raises for a long name)
+    # Path.is_dir raises for a long name
+    is_folder = path.is_dir() if places.is_remote(path) else os.path.isdir(path)  # noqa: PTH112
     parts = series.expand([path]) if is_folder else []
     return parts if any(matrices.recognises(part) for part in parts) else []
 

@@ -114,14 +114,18 @@ class Request:
 
     def absolute(self) -> dict[str, Text]:
         """The texts with whole paths: a worker may be in another directory."""
-        return {name: self._moved(name, Path.resolve) for name in self.texts}
+        from birkhoff_cli import places  # of use to commands on several processes
+
+        return {name: self._moved(name, places.full) for name in self.texts}
 
     def _moved(self, name: str, move: Callable[[Path], Path | str]) -> Text:
         """The text of an option with other paths in place of those that it names."""
         kind, text = values.plain(self.options[name].kind), self.texts[name]
         if kind in (Path, list[Path]):
             parts = text if isinstance(text, tuple) else (str(text),)
-            moved = tuple(part if part == "-" else str(move(Path(part))) for part in parts)
+            moved = tuple(
+                part if part == "-" else str(move(values.path_of(part))) for part in parts
+            )
             return moved if isinstance(text, tuple) else moved[0]
         inner = get_args(kind)[0] if values.many(kind) else kind
         if hasattr(inner, "moved"):  # words that name files
@@ -132,13 +136,15 @@ class Request:
 
 
 def _name(path: Path) -> str:
-    return path.name
+    from birkhoff_cli import places  # of use once a result is there
+
+    return places.word(path)
 
 
 def _named(value: Any) -> Any:
     """A value without the folders of its files."""
     if isinstance(value, Path):
-        return value.name
+        return _name(value)
     if isinstance(value, list):
         return [_named(item) for item in value]
     return value.moved(_name) if hasattr(value, "moved") else value

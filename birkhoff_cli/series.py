@@ -6,18 +6,17 @@ stand one below the other with a column ``step`` in front.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from os.path import lexists
 from pathlib import Path
 from typing import Any, TypeVar
 
-from birkhoff_cli import checkpoints
+from birkhoff_cli import checkpoints, places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.joined import ASIDE
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.folders import first_parts
-from birkhoff_cli.containers.kinds import MAX_ENTRIES, is_checkpoint, is_folder
+from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder
 from birkhoff_cli.matrices import list_steps
 from birkhoff_cli.steps import step_in_name, training_step
 from birkhoff_cli.trace_parts import files_in
@@ -45,12 +44,13 @@ def expand(paths: Sequence[Path]) -> list[Path]:
 
 def _in(path: Path) -> list[Path]:
     try:
-        whole = not is_folder(path) or any(lexists(path / mark) for mark in MARKS)
+        whole = not is_folder(path) or any(places.is_there(path / mark) for mark in MARKS)
     except BadInput:
         whole = True
     if whole:
         return _steps_of(path)
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
+    places.fetch_heads(entries, HEAD)
     members = first_parts(entry for entry in entries if _is_member(entry))
     members = members or [entry for entry in entries if _is_array_of_a_step(entry)]
     whole = any(entry.name.endswith(".index.json") for entry in entries)
@@ -62,7 +62,7 @@ def _in(path: Path) -> list[Path]:
 def _steps_of(path: Path) -> list[Path]:
     """A file, or the training steps of one that holds several."""
     steps = list_steps(path)
-    return [Path(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
+    return [places.path_of(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
 
 
 def _is_array_of_a_step(entry: Path) -> bool:
@@ -99,7 +99,7 @@ def check_steps(paths: Sequence[Path]) -> None:
     Raises:
         BadInput: the step of one is not, so these are several models.
     """
-    for path in map(Path, paths):
+    for path in paths:
         try:
             with open_store(path) as store:
                 step = training_step(path, checkpoints.stored_step(store.config))
@@ -110,7 +110,7 @@ def check_steps(paths: Sequence[Path]) -> None:
 
 
 def _no_series(paths: Sequence[Path], why: str) -> BadInput:
-    names = ", ".join(where(Path(path)) for path in paths[:MAX_NAMES])
+    names = ", ".join(where(path) for path in paths[:MAX_NAMES])
     names += f" and {len(paths) - MAX_NAMES} more" if len(paths) > MAX_NAMES else ""
     return BadInput(f"{names}: are no series over training steps: {why}; {ASIDE}")
 

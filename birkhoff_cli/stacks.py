@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.array_trace import real
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
@@ -48,7 +49,7 @@ class Entry(NamedTuple):
 def split_entry(path: Path) -> tuple[Path, str | None]:
     """The file and the name behind ``#``; a file of exactly that name is one file."""
     head, mark, entry = str(path).rpartition("#")
-    return (path, None) if not mark or path.exists() else (Path(head), entry)
+    return (path, None) if not mark or path.exists() else (places.path_of(head), entry)
 
 
 def read(path: Path) -> Stack:
@@ -76,7 +77,7 @@ def read(path: Path) -> Stack:
         require_memory(6 * entry.size, where(file))
         values = real(entry.read()) if entry.dtype != "float64" else entry.read()
         sha256 = content.digest.sha256
-        facts = {"name": escape(file.name), "size": content.size, "sha256": sha256}
+        facts = {"name": escape(places.label(file)), "size": content.size, "sha256": sha256}
     square = values.reshape(_square(entry.shape) or ())
     label = where(file) + (f"#{escape(name)}" if name else "")
     return Stack(np.ascontiguousarray(square), label, entry.dtype, {"inputs": [facts]})
@@ -88,7 +89,9 @@ def _entries(content: Content, stack: ExitStack) -> Mapping[str, Entry]:
     if head.startswith(npy_format.MAGIC_PREFIX):
         return {"": _npy(content)}
     if _arrays.is_archive(head):
-        return _npz(content, stack.enter_context(zipfile.ZipFile(file)))
+        return _npz(
+            content, stack.enter_context(zipfile.ZipFile(stack.enter_context(content.open())))
+        )
     if head.startswith(ZIP):
         from birkhoff_cli.containers.torch_values import open_values
 

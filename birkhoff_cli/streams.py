@@ -23,6 +23,7 @@ from birkhoff_cli.analyses.core.random_numbers import INPUTS, block_generator
 from birkhoff_cli.analyses.core.source import MAX_SAMPLES
 from birkhoff_cli.analyses.core.trace import MixingTrace, Reader, in_blocks
 from birkhoff_cli.text import escape
+from birkhoff_cli.values import path_of
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.networks.connection import Connection
@@ -64,7 +65,7 @@ class Word(str):
     def path(self) -> Path | None:
         """The file of tokens, if there is one."""
         file = self.partition("=")[2]
-        return Path(file) if file else None
+        return path_of(file) if file else None
 
     def moved(self, move: Callable[[Path], Path | str]) -> "Word":
         """The same word with another path."""

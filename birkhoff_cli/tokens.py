@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import escape, where
@@ -63,7 +64,7 @@ def read(
         rows = np.stack([tokens[k : k + length] for k in starts])
     _check(path, rows, starts, vocabulary)
     facts = {
-        "name": escape(path.name),
+        "name": escape(places.label(path)),
         "size": path.stat().st_size,
         "sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
         "dtype": rows.dtype.name,

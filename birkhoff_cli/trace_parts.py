@@ -57,7 +57,7 @@ def join_parts(
         BadInput: a file twice, or parts of one step that are of different models.
     """
     groups: dict[Any, list[tuple[Path, Any]]] = {}
-    pairs = zip(map(Path, paths), models, may_be_parts, strict=True)
+    pairs = zip(paths, models, may_be_parts, strict=True)
     for k, (path, model, is_part) in enumerate(pairs):
         key = ("step", training_step(path, model.step)) if is_part else ("model", k)
         groups.setdefault(key, []).append((path, model))

@@ -129,6 +129,15 @@ def _real(text: str) -> float:
         raise ValueError("not a number") from None
 
 
+def path_of(text: str) -> Path:
+    """The path that a word names: a local one, or that of a URL."""
+    if "://" not in text:
+        return Path(text)
+    from birkhoff_cli import places  # of use to few commands
+
+    return places.path_of(text)
+
+
 def _truth(text: str) -> bool:
     word = text.casefold()
     if word not in (*YES, *NO):
@@ -137,7 +146,10 @@ def _truth(text: str) -> bool:
 
 
 YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
-READERS: Mapping[Any, Callable[[str], Any]] = {int: _whole, float: _real, bool: _truth}
+READERS: Mapping[Any, Callable[[str], Any]] = {
+    **{int: _whole, float: _real, bool: _truth},
+    Path: path_of,
+}
 """By type; any other type is called with the text."""
 
 METAVARS = {int: "N", float: "X", Path: "PATH"}

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.entry_points import Unusable
@@ -130,6 +131,7 @@ class Checkpoint:
         from birkhoff_cli.containers import open_store
 
         with open_store(self.given or self.path) as store:
+            store.expect(name for names in self.dtypes.values() for name in names)
             yield NamedStore(store, self.prefix)
 
     @property
@@ -160,8 +162,9 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
     """
     from birkhoff_cli.containers import open_store
 
-    with open_store(Path(path)) as store:
-        return replace(interpret(store, settings or {}), given=Path(path))
+    given = places.path_of(str(path))
+    with open_store(given) as store:
+        return replace(interpret(store, settings or {}), given=given)
 
 
 def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
@@ -225,6 +228,7 @@ def _format_of(store: "NamedStore") -> tuple[str, tuple[str, ...]]:
     if len(equal) > 1:
         raise BadInput(_undecided(store, claims, equal))
     store.refuse_twice(best)
+    store.expect(best)
     others = {name: claims[name] - best for name in order[1:] if claims[name] - best}
     return order[0], (*(_left_out(name, others[name]) for name in others), *map(str, failures))
 

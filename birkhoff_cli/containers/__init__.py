@@ -6,6 +6,7 @@ several files, and folders, are made of such.
 
 from pathlib import Path
 
+from birkhoff_cli import places
 from birkhoff_cli.containers.kinds import check_regular, is_folder
 from birkhoff_cli.containers.store import Store, TensorInfo, escape, where
 
@@ -29,7 +30,7 @@ def open_store(path: Path) -> Store:
     from birkhoff_cli.containers.beside import add_configuration
     from birkhoff_cli.containers.folders import open_file, open_folder
 
-    given = Path(path)
+    given = places.path_of(str(path))
     if is_folder(given):
         store = open_folder(given)
     else:

@@ -1,8 +1,8 @@
 """What lies beside a checkpoint and says how to read it: the configuration of the model."""
 
-import os
 from pathlib import Path
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.plain import plain
 from birkhoff_cli.containers.sidecars import read_json
@@ -24,7 +24,7 @@ def add_configuration(store: Store, given: Path) -> None:
     """
     folder = store.path if store.path.is_dir() else store.path.parent
     _add(store, folder, ADAPTER)
-    if os.path.lexists(folder / CONFIG):
+    if places.is_there(folder / CONFIG):
         try:
             _add(store, folder, CONFIG)
         except BadInput as error:
@@ -66,7 +66,7 @@ def _add_from_above(store: Store, folder: Path) -> bool:
 def _add(store: Store, folder: Path, name: str) -> None:
     """One file, if it is there, as data under its name."""
     path = folder / name
-    if not os.path.lexists(path):
+    if not places.is_there(path):
         return
     with refusing(path):
         config, sha256, size = read_json(path, MAX_CONFIG)

@@ -1,15 +1,16 @@
 """Folders as programs leave them: which files of one are the model, by its writer's conventions."""
 
-import os
 import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import (
     BESIDE,
     ELSEWHERE,
+    HEAD,
     MAX_ENTRIES,
     first_entries,
     is_checkpoint,
@@ -55,12 +56,12 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
     noted = snapshot if _has_model(snapshot) else latest_of(snapshot)
     if noted != folder:
         return open_folder(noted, depth)
-    if os.path.lexists(folder / DISTRIBUTED):
+    if places.is_there(folder / DISTRIBUTED):
         from birkhoff_cli.containers.distributed import open_distributed
 
         return open_distributed(folder)
     for name in MODELS:
-        if os.path.lexists(index := folder / f"{name}{INDEX}"):
+        if places.is_there(index := folder / f"{name}{INDEX}"):
             return _whole(folder, name, open_index(index))
     entries = _entries(folder)
     if foreign := next((FOREIGN[e.name] for e in entries if e.name in FOREIGN), ""):
@@ -73,11 +74,12 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
 def _has_model(folder: Path) -> bool:
     """Whether a model lies there under one of the names of `MODELS`."""
     names = (name + end for name in MODELS for end in ("", INDEX))
-    return any(os.path.lexists(folder / name) for name in names)
+    return any(places.is_there(folder / name) for name in names)
 
 
 def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     """Ranks, an index, the one file or the one of several by convention, or the one folder."""
+    places.fetch_heads(entries, HEAD)
     if ranks := rank_files(entries):
         return open_ranks(folder, ranks)
     indices = [entry for entry in entries if entry.name.endswith(INDEX)]
@@ -103,7 +105,7 @@ def open_file(path: Path) -> Store:
     """Open a file, and all parts of the model that its name says it is a part of."""
     if path.name.endswith(INDEX):
         return open_index(path)
-    if path.suffix == ".distcp" and os.path.lexists(path.with_name(DISTRIBUTED)):
+    if path.suffix == ".distcp" and places.is_there(path.with_name(DISTRIBUTED)):
         return open_folder(path.parent)
     match = PART.fullmatch(path.name)
     if match is None or match["suffix"] == ".gguf":
@@ -111,7 +113,7 @@ def open_file(path: Path) -> Store:
     count = int(match["parts"])
     begin, end = match["stem"], f"-of-{match['parts']}{match['suffix']}"
     names = [f"{begin}-{k:05}{end}" for k in range(1, min(count, MAX_PARTS) + 1)]
-    if missing := [name for name in names if not os.path.lexists(path.with_name(name))]:
+    if missing := [name for name in names if not places.is_there(path.with_name(name))]:
         raise BadInput(
             f"{where(path.parent)}: holds parts of a model in {count}, and {escape(missing[0])} is "
             f"missing; {INCOMPLETE}"
@@ -121,7 +123,7 @@ def open_file(path: Path) -> Store:
 
 def _whole(folder: Path, name: str, store: Store) -> Store:
     """An index and the whole model beside it are two models, unless one lists the other."""
-    if os.path.lexists(folder / name) and not any(
+    if places.is_there(folder / name) and not any(
         name in homes for homes in getattr(store, "homes", {}).values()
     ):
         store.close()

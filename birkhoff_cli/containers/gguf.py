@@ -8,12 +8,14 @@ Source: the GGUF specification of ggml, version 3.
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers._gguf_header import Q8_BLOCK, Part, bytes_of, describe
 from birkhoff_cli.containers.store import (
@@ -39,6 +41,11 @@ class Gguf(Store):
     parts: list[Part]
     homes: dict[str, Part]
 
+    def spans(self, name: str) -> Iterable[tuple[Path, int, int]]:
+        """Its bytes."""
+        part, start = self.homes[name], self.homes[name].offsets[name]
+        return [(part.path, start, start + bytes_of(self.tensors[name]))]
+
     def _values(self, name: str) -> NDArray[Any]:
         part, info = self.homes[name], self.tensors[name]
         data = part.read_tensor(name, bytes_of(info))
@@ -62,7 +69,9 @@ def open_file(path: Path) -> Gguf:
     """
     parts: list[Part] = []
     try:
-        for place in _places(path):
+        several = _places(path)
+        places.fetch_heads(several)
+        for place in several:
             with refusing(place):
                 part = Part(place, place.open("rb"))
                 parts.append(part)
@@ -84,14 +93,14 @@ def _places(path: Path) -> list[Path]:
     if not 1 <= int(match["part"]) <= count <= MAX_PARTS:
         raise BadInput(f"{where(path)}: is no part of {count}; {DAMAGED}")
     names = [f"{match['stem']}-{k:05}-of-{match['parts']}.gguf" for k in range(1, count + 1)]
-    places = [path.with_name(name) for name in names]
-    missing = [place for place in places if not place.is_file()]
+    parts = [path.with_name(name) for name in names]
+    missing = [part for part in parts if not part.is_file()]
     if missing:
         raise BadInput(
             f"{where(missing[0])}: is missing ({len(missing)} of {count} parts are); download it "
             f"into the same directory"
         )
-    return places
+    return parts
 
 
 def _join(path: Path, parts: list[Part]) -> Gguf:

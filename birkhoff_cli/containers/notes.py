@@ -1,9 +1,9 @@
 """Notes in a folder that name the checkpoint to read: of Megatron, DeepSpeed and Hugging Face."""
 
-import os
 import re
 from pathlib import Path
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.kinds import HEAD, check_regular, first_entries, is_folder
 from birkhoff_cli.containers.store import unreadable, where
@@ -16,13 +16,13 @@ def latest_of(folder: Path) -> Path:
         BadInput: the note cannot be read, or is none.
     """
     note = folder / "latest_checkpointed_iteration.txt"
-    if os.path.lexists(note):
+    if places.is_there(note):
         word = _word(note)
         if word != "release" and not re.fullmatch("[0-9]{1,12}", word, re.ASCII):
             raise BadInput(f"{where(note)}: is not the number of an iteration; name its directory")
         return folder / ("release" if word == "release" else f"iter_{int(word):07}")
     notes = [folder / name for name in ("latest", "latest_universal")]
-    written = [note for note in notes if os.path.lexists(note) and not is_folder(note)]
+    written = [note for note in notes if places.is_there(note) and not is_folder(note)]
     if not written:
         return folder
     note = written[0]
@@ -41,9 +41,9 @@ def snapshot_of(folder: Path) -> Path:
         BadInput: the note is none, or what it names is not there.
     """
     home, note = folder / "snapshots", folder / "refs" / "main"
-    if not home.is_dir() or not os.path.lexists(folder / "refs"):
+    if not home.is_dir() or not places.is_there(folder / "refs"):
         return folder
-    if os.path.lexists(note):
+    if places.is_there(note):
         word = _word(note)
         name = word if re.fullmatch("[0-9a-f]{6,64}", word) else ""
     else:

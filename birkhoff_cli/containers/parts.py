@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import check_regular, opener
 from birkhoff_cli.containers.sidecars import is_file_name, read_json
@@ -62,6 +63,10 @@ class Parts(Store):
                 )
         return found
 
+    def spans(self, name: str) -> Iterable[tuple[Path, int, int]]:
+        """Those in the files that hold it."""
+        return [span for home in self.homes[name] for span in self._part(home).spans(name)]
+
     def _of(self, home: str, name: str) -> NDArray[Any]:
         part = self._part(home)
         values = part.read(name)
@@ -75,7 +80,7 @@ class Parts(Store):
             if len(self._open) == MAX_OPEN:
                 self._open.pop(next(iter(self._open))).close()
             part = self._open[home] = opener(path)(path)
-            state = self._states.setdefault(home, _state_of(os.fstat(part.file.fileno())))
+            state = self._states.setdefault(home, _state_of(places.status_of(part.file)))
         else:
             state = self._states[home]
         if state != _state_of(path.stat()):
@@ -132,6 +137,7 @@ def open_parts(folder: Path, names: Iterable[str], first: Path | None = None) ->
         BadInput: a file that is missing, damaged or of another kind than the first.
     """
     names = list(names)
+    places.fetch_heads(folder / name for name in names)
     with refusing(folder):
         check_regular(first or folder / names[0])
         store = Parts(folder, (first or folder / names[0]).open("rb"), 0)

@@ -1,9 +1,9 @@
 """Files of the ranks of one training run, which are one model together."""
 
-import os
 import re
 from pathlib import Path
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import opener
 from birkhoff_cli.containers.parts import open_parts
@@ -44,7 +44,7 @@ def rank_files(entries: list[Path]) -> list[str]:
         f"{folder.name}/{name}"
         for folder in folders
         for name in RANK_FILE
-        if os.path.lexists(folder / name)
+        if places.is_there(folder / name)
     ]
     pipelines = {m["pipeline"] for m in map(RANK_FOLDER.fullmatch, (f.name for f in folders)) if m}
     if len(pipelines) > 1:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,10 +49,14 @@ class Safetensors(Store):
 
     container = "safetensors"
 
-    spans: dict[str, tuple[int, int]]
+    offsets: dict[str, tuple[int, int]]
+
+    def spans(self, name: str) -> Iterable[tuple[Path, int, int]]:
+        """Its bytes."""
+        return [(self.path, *self.offsets[name])]
 
     def _values(self, name: str) -> NDArray[Any]:
-        start, stop = self.spans[name]
+        start, stop = self.offsets[name]
         self.file.seek(start)
         data = self.file.read(stop - start)
         if len(data) < stop - start:
@@ -94,7 +99,7 @@ def _open(path: Path, file: BinaryIO) -> Safetensors:
     entries = {name: _entry(path, name, entry) for name, entry in header.items()}
     store.tensors = {name: info for name, (info, _, _) in entries.items()}
     base = 8 + length
-    store.spans = {name: (base + a, base + b) for name, (_, a, b) in entries.items()}
+    store.offsets = {name: (base + a, base + b) for name, (_, a, b) in entries.items()}
     _check_spans(store, base)
     return store
 
@@ -170,7 +175,7 @@ def _numbers(values: Any) -> tuple[int, ...]:
 
 def _check_spans(store: Safetensors, base: int) -> None:
     """Hold that the tensors fill the file: no hole, no overlap, nothing after them."""
-    spans = [(base, base), *sorted(store.spans.values())]
+    spans = [(base, base), *sorted(store.offsets.values())]
     if any(a[1] != b[0] for a, b in pairwise(spans)):
         raise BadInput(f"{where(store.path)}: its tensors overlap or leave holes; {DAMAGED}")
     end = spans[-1][1]

@@ -4,9 +4,10 @@ import errno
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.text import escape as printable
 
@@ -44,6 +46,9 @@ FP8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "fl
 
 MAX_NAME = 1024
 """Characters of a tensor's name."""
+
+SMALL, TOGETHER = 64 << 10, 8
+"""Bytes of a tensor that is read with all others of its size, and how many larger ones at once."""
 
 INCOMPLETE = "incomplete download or interrupted copy? fetch it again"
 DAMAGED = "the file is damaged; copy or download it again"
@@ -134,6 +139,7 @@ class Store(ABC):
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _read: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    _expected: dict[str, int] = field(default_factory=dict)
 
     @abstractmethod
     def _values(self, name: str) -> NDArray[Any]: ...
@@ -151,6 +157,7 @@ class Store(ABC):
                 f"{where(self.path)}: tensor '{escape(name)}' has dtype {dtype}; "
                 f"convert it to float32"
             )
+        self._gather(name)
         with refusing(self.path):
             return self._values(name)
 
@@ -160,8 +167,31 @@ class Store(ABC):
         Raises:
             BadInput: its bytes are damaged or missing.
         """
+        self._gather(name)
         with refusing(self.path):
             return self._values(name)
+
+    def spans(self, name: str) -> Iterable[tuple[Path, int, int]]:
+        """Where the bytes of a tensor are: of which file, from where to where.
+
+        Only of use if they are far away; a kind of file that does not say it is read as it goes.
+        """
+        del name
+        return ()
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Say which tensors are likely to be read, in order: remote ones then travel together."""
+        if places.is_remote(self.path):
+            known = (name for name in names if name in self.tensors)
+            self._expected = {name: self.tensors[name].nbytes for name in known}
+
+    def _gather(self, name: str) -> None:
+        """Read a tensor that is far away together with those that are likely to be read next."""
+        if name not in self._expected:
+            return
+        several = next_to(name, self._expected)
+        self._expected = {n: size for n, size in self._expected.items() if n not in several}
+        places.fetch(span for n in several for span in self.spans(n))
 
     def digest(self) -> dict[str, Any]:
         """Name, size and sha256 of the bytes that were read so far.
@@ -173,7 +203,7 @@ class Store(ABC):
         total = hashlib.sha256()
         for name, (part, _) in sorted(self._read.items()):
             total.update(name.encode("utf-8", "surrogatepass") + b"\0" + part)
-        name = escape(self.path.name or self.path.resolve().name)
+        name = escape(places.label(self.path))
         return {"name": name, "size": self.size, "sha256": total.hexdigest()}
 
     @property
@@ -198,6 +228,26 @@ class Store(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def next_to(name: str, expected: Mapping[str, int]) -> set[str]:
+    """Which tensors to read together with one: all small ones, or a few large ones of its kind.
+
+    Two are of one kind if their names differ in numbers only.
+
+    Args:
+        name: of the one.
+        expected: bytes of each that may be read, by name, in order.
+    """
+    if expected[name] <= SMALL:
+        return {n for n, size in expected.items() if size <= SMALL}
+    kind, names = _kind(name), list(expected)
+    alike = (n for n in names[names.index(name) :] if _kind(n) == kind and expected[n] > SMALL)
+    return {name, *islice(alike, TOGETHER)}
+
+
+def _kind(name: str) -> str:
+    return re.sub("[0-9]+", "0", name)
 
 
 def decode(data: bytes | bytearray, dtype: str, order: str = "<") -> NDArray[Any]:

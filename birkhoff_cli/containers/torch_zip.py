@@ -5,13 +5,14 @@ Read without torch: the pickle by `Descriptor`, and only those storages that are
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers import zips
 from birkhoff_cli.containers.descriptors import Descriptor
@@ -33,6 +34,8 @@ MAX_PICKLE = 32 << 20
 """Bytes of ``data.pkl``; what fits into `MAX_STEPS` is a quarter of it."""
 
 CHUNK = 1 << 20
+TAIL = 256 << 10
+"""Bytes at the end of a remote archive that are read together: its list of entries."""
 
 Listing: TypeAlias = Callable[[Any], tuple[dict[str, View], Mapping[str, Any]]]
 """From the object of a pickle to its tensors by name, and the rest."""
@@ -45,8 +48,14 @@ class TorchZip(Store):
 
     archive: zipfile.ZipFile
     records: dict[str, zipfile.ZipInfo]
+    stretches: dict[str, tuple[int, int]]
     views: dict[str, View]
     order: str = "<"
+
+    def spans(self, name: str) -> Iterable[tuple[Path, int, int]]:
+        """The record of its storage, which is checked whole."""
+        record = self.records.get(f"data/{self.views[name].storage.key}")
+        return [] if record is None else [(self.path, *self.stretches[record.filename])]
 
     def _values(self, name: str) -> NDArray[Any]:
         view = self.views[name]
@@ -67,6 +76,7 @@ class TorchZip(Store):
 
     def _chunks(self, name: str) -> Iterator[tuple[int, bytes]]:
         sha256, position = hashlib.sha256(), 0
+        zips.check_places(self.path, self.archive, self.stretches, [self.records[name]])
         with self.archive.open(self.records[name]) as record:
             while chunk := record.read(CHUNK):
                 yield position, chunk
@@ -130,6 +140,8 @@ def open_archive(path: Path, file: BinaryIO) -> TorchZip:
         Unsupported: TorchScript.
     """
     size = file.seek(0, 2)
+    if far := places.is_far(file):
+        places.fetch([(path, size - TAIL, size)])
     zips.check_end(path, file, size)
     store = TorchZip(path, file, size)
     store.archive = zipfile.ZipFile(file)
@@ -138,6 +150,12 @@ def open_archive(path: Path, file: BinaryIO) -> TorchZip:
             f"{where(path)}: is a TorchScript program; save the state_dict of the model instead"
         )
     store.records = zips.records(path, store.archive)
+    store.stretches = zips.stretches(path, store.archive)
+    if far:  # a record's place is checked when it is read: each is a request
+        needed = [store.records[n] for n in ("data.pkl", "byteorder") if n in store.records]
+        places.fetch((path, *store.stretches[entry.filename]) for entry in needed)
+    else:
+        zips.check_places(path, store.archive, store.stretches, store.records.values())
     store.order = _order(store)
     return store
 

@@ -1,6 +1,7 @@
 """Zip archives as torch.save writes them: stored, plain, one record behind the other."""
 
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,7 +68,6 @@ def records(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
                 f"{where(path)}: its record '{name}' is {fault}, as torch.save never does; "
                 f"save the checkpoint again with torch.save"
             )
-    _check_places(path, archive, entries)
     return records_by_name
 
 
@@ -81,13 +81,38 @@ def _fault(entry: zipfile.ZipInfo) -> str:
     return "" if entry.filename == entry.orig_filename else "named with a NUL"
 
 
-def _check_places(path: Path, archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> None:
-    """Hold that the records lie one behind the other, under their own names, from byte 0 on."""
-    placed = sorted(entries, key=lambda e: e.header_offset)
+def stretches(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[int, int]]:
+    """Where each record may lie: from its own place to that of the next, by its whole name.
+
+    Raises:
+        BadInput: the archive's list has the records on one another, or leaves its beginning out.
+    """
+    placed = sorted(archive.infolist(), key=lambda e: e.header_offset)
     starts = [e.header_offset for e in placed] + [archive.start_dir]
-    ends = [_end_of_record(archive, entry) for entry in placed]
-    if starts[0] != 0 or any(a > b for a, b in zip(ends, starts[1:], strict=True)):
-        raise BadInput(f"{where(path)}: its records overlap or are not in their place; {DAMAGED}")
+    for entry, start, stop in zip(placed, starts, starts[1:], strict=False):
+        if starts[0] != 0 or start + LOCAL_SIZE + entry.file_size > stop:
+            raise BadInput(_out_of_place(path))
+    spans = zip(starts, starts[1:], strict=False)
+    return {entry.filename: span for entry, span in zip(placed, spans, strict=True)}
+
+
+def check_places(
+    path: Path,
+    archive: zipfile.ZipFile,
+    spans: Mapping[str, tuple[int, int]],
+    entries: Iterable[zipfile.ZipInfo],
+) -> None:
+    """Hold that records lie in their places, under their own names.
+
+    Raises:
+        BadInput: one does not.
+    """
+    if any(_end_of_record(archive, entry) > spans[entry.filename][1] for entry in entries):
+        raise BadInput(_out_of_place(path))
+
+
+def _out_of_place(path: Path) -> str:
+    return f"{where(path)}: its records overlap or are not in their place; {DAMAGED}"
 
 
 def _end_of_record(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:

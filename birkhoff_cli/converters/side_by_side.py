@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from birkhoff_cli import values
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.models import (
     Model,
@@ -41,17 +42,22 @@ class NamedPath(str):
     @property
     def path(self) -> Path:
         """The path."""
-        return Path(self._parts[1])
+        return values.path_of(self._parts[1])
 
     @property
     def _parts(self) -> tuple[str | None, str]:
-        match = None if Path(self).exists() else NAMED.fullmatch(self)
+        match = None if _is_path(self) else NAMED.fullmatch(self)
         return (match[1], match[2]) if match else (None, str(self))
 
     def moved(self, move: Callable[[Path], Path | str]) -> "NamedPath":
         """The same with another path."""
         path = str(self.path) if str(self.path) == "-" else str(move(self.path))
         return NamedPath(path if self.name is None else f"{self.name}={path}")
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word is a path though there may be ``=`` in it: of a file, or a URL."""
+    return Path(word).exists() or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word) is not None
 
 
 def note() -> str:

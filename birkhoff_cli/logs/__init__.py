@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.core.training_log import LAYERS, LOSS, NUMBERS, TrainingLog
@@ -88,7 +89,7 @@ def read(path: Path) -> TrainingLog:
         raw = columns.read([*chosen.values(), *layers, *({FINITE} & {*columns.names})])
         log = _log(path, columns, chosen, raw, layers)
         facts = {
-            "name": escape(path.name),
+            "name": escape(places.label(path)),
             "size": content.size,
             "sha256": content.digest.sha256,
         }

@@ -103,6 +103,10 @@ class NamedStore:
     def _matching(self) -> dict[re.Pattern[str], dict[str, re.Match[str]]]:
         return {}
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Say which tensors are about to be read, by their bare names."""
+        self.store.expect(self.stored[name] for name in names if name in self.stored)
+
     def read(self, name: str) -> NDArray[Any]:
         """One tensor, by its bare name, times its scales; raises what the store's ``read`` does.
 

@@ -1,0 +1,186 @@
+"""A path on another machine, with the methods of a local one that readers use.
+
+Readers take a `pathlib.Path` and ask it for files beside it, sizes and bytes. This is one whose
+answers come from a place. Whatever would hand it to the system as a name is refused, so that
+nothing looks for a URL among local files.
+"""
+
+import io
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path, PosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.places import _url
+from birkhoff_cli.places._place import Place
+
+if TYPE_CHECKING:
+    from birkhoff_cli.places._fetch import Blob
+
+PACKAGE = "birkhoff_cli.places"
+
+
+@cache
+def _member(scheme: str) -> type[Place] | None:
+    """The kind of place that has URLs of this scheme."""
+    for name in discover.members(PACKAGE):
+        if scheme in (discover.constant(PACKAGE, name, "SCHEMES") or ()):
+            cls: type[Place] = discover.subclass(PACKAGE, name, Place)
+            return cls
+    return None
+
+
+@cache
+def schemes() -> tuple[str, ...]:
+    """Those of all kinds of places."""
+    known = (discover.constant(PACKAGE, name, "SCHEMES") for name in discover.members(PACKAGE))
+    return tuple(scheme for some in known for scheme in some or ())
+
+
+@cache
+def _place_at(cls: type[Place], root: str) -> Place:
+    return cls(root)
+
+
+@cache
+def _located(text: str) -> tuple[Place, str]:
+    """The place and the name there of a URL without secrets."""
+    url = _url.split(text)
+    cls = None if url is None else _member(url.scheme)
+    if url is None or cls is None:
+        raise UsageError(f"{text}: is no URL that is read; those begin {', '.join(schemes())}")
+    root, name = cls.split(url)
+    return _place_at(cls, root), name
+
+
+class RemotePath(PosixPath):
+    """A file or a folder in a place, by its URL without secrets."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return super().__str__().replace(":/", "://", 1)
+
+    def __fspath__(self) -> str:
+        raise Unsupported(f"{self}: is a URL, and here a local file is needed; download it first")
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return _located(self._whole)[0]
+
+    @property
+    def in_place(self) -> str:
+        """Its name there."""
+        return _located(self._whole)[1]
+
+    @property
+    def _whole(self) -> str:
+        """The URL without the entry of a file behind ``#``."""
+        return str(self).partition("#")[0]
+
+    @property
+    def parent(self) -> "RemotePath":
+        """The folder that it is in; of the root of a place, the root."""
+        return super().parent if self.in_place else self
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Kind and size.
+
+        Raises:
+            FileNotFoundError: there is nothing.
+            BadInput: nobody can say.
+        """
+        del follow_symlinks
+        entry = None if "#" in str(self) else self.place.entry(self.in_place)
+        if entry is None:
+            raise FileNotFoundError(2, "No such file", str(self))
+        mode = stat.S_IFREG if entry.size is not None else stat.S_IFDIR
+        ino = zlib.crc32(str(self).encode())
+        return os.stat_result(
+            (mode | 0o444, ino, 0, 1, 0, 0, entry.size or 0, 0, 0, 0), {"st_mtime_ns": 0}
+        )
+
+    lstat = stat
+
+    def exists(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether there is anything."""
+        del follow_symlinks
+        try:
+            self.stat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder."""
+        return self.exists() and stat.S_ISDIR(self.stat().st_mode)
+
+    def is_file(self) -> bool:
+        """Whether it is a file."""
+        return self.exists() and stat.S_ISREG(self.stat().st_mode)
+
+    def iterdir(self) -> Iterator["RemotePath"]:  # type: ignore[override]
+        """What is in a folder."""
+        return iter([self / name for name in self.place.children(self.in_place)])
+
+    def resolve(self, strict: bool = False) -> "RemotePath":
+        """It: there are no links."""
+        del strict
+        return self
+
+    absolute = resolve
+
+    @property
+    def blob(self) -> "Blob":
+        """Its bytes, as far as they are known.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        from birkhoff_cli.places._fetch import blob
+
+        return blob(self.place, self.in_place, self.stat().st_size)
+
+    def open(self, mode: str = "r", *args: Any, **kwargs: Any) -> IO[Any]:  # type: ignore[override]
+        """A file to read.
+
+        Raises:
+            Unsupported: to write.
+        """
+        if set(mode) - set("rbt"):
+            raise Unsupported(f"{self}: is a URL, which is read and not written; give a file name")
+        if self.is_dir():
+            raise IsADirectoryError(21, "Is a directory", str(self))
+        from birkhoff_cli.places._file import RemoteFile
+
+        file = RemoteFile(self.blob, self.stat())
+        return file if "b" in mode else io.TextIOWrapper(file, *args[1:], **kwargs)
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        with self.open("rb") as file:
+            data: bytes = file.read()
+            return data
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
+        """All of it as text."""
+        return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
+
+
+def path_of(text: str) -> Path:
+    """The path that a word of a command line names: a local one, or that of a URL.
+
+    The secrets of a URL are remembered for its requests, and are not part of the path.
+    """
+    url = _url.split(text)
+    if url is None or url.scheme not in schemes():
+        return Path(text)
+    path = RemotePath(url.clean)
+    _url.remember(url, str(path).partition("#")[0])
+    return path
