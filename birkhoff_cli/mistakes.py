@@ -143,6 +143,12 @@ def unknown_command(word: str) -> str | None:
 def missing_file(path: Path) -> str:
     """What to do about a path that is not there."""
     text = str(path)
+    if match := re.match("([A-Za-z][A-Za-z0-9+.-]*):/", text):
+        from birkhoff_cli import places
+
+        known = ", ".join(f"{scheme}://" for scheme in places.schemes())
+        if match[1].lower() not in places.schemes():
+            return f"{match[1]}:// is no URL that is read; those begin {known}"
     if text.startswith("~"):
         return "within quotes ~ is no folder; leave the quotes out"
     if "\\" in text and Path(text.replace("\\", "/")).exists():

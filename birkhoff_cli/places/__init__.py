@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from birkhoff_cli.places._path import RemotePath, path_of
+from birkhoff_cli.places._path import RemotePath, path_of, schemes
 from birkhoff_cli.places._url import cut_secrets, typed
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "is_there",
     "label",
     "path_of",
+    "schemes",
     "status_of",
     "word",
 ]

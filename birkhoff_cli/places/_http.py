@@ -57,6 +57,7 @@ class Again(Exception):
     def __init__(self, reason: str, pause: float = 0.0, unreached: bool = False) -> None:
         super().__init__(reason)
         self.pause, self.unreached = pause, unreached
+        self.way_out = "check the URL and the network" if unreached else "try again later"
 
 
 class Answer(NamedTuple):
@@ -108,7 +109,7 @@ class Reader:
                     failures, done, whole = 0, done + bytes(part.came), part.size
                 failures += 1
                 if failures >= (CALLS if again.unreached else TRIES):
-                    raise BadInput(f"{shown}: {again}; try again later") from again
+                    raise BadInput(f"{shown}: {again}; {again.way_out}") from again
                 pause = min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE)
                 time.sleep(min(max(pause, again.pause), LONGEST_PAUSE))
 
@@ -198,7 +199,7 @@ class _Part:
         elif code == 200:
             self._check_whole(headers)
         else:
-            raise Status(code, dict(headers))
+            raise Status(code, headers)
         if headers.get("Content-Encoding", "identity") != "identity":
             raise BadInput(f"{self.shown}: comes compressed, of which no range can be read")
         self._receive(response)

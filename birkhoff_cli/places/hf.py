@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
 from birkhoff_cli.places._http import (
     BUSY,
     FIRST_PAUSE,
@@ -45,6 +45,7 @@ class Hub(Place):
         assert match is not None
         self.repository = match["repository"]
         self.revision = unquote(match["revision"]) if match["revision"] else None
+        self._refused: BirkhoffError | None = None
         self._lock = Lock()
 
     @classmethod
@@ -75,7 +76,20 @@ class Hub(Place):
 
     @cached_property
     def _info(self) -> Any:
-        """The commit, and what is in it.
+        """The commit, and what is in it; a refusal is not asked for twice.
+
+        Raises:
+            BadInput: there is no such repository or revision, or nobody answers.
+        """
+        if self._refused is None:
+            try:
+                return self._ask()
+            except BirkhoffError as error:
+                self._refused = error
+        raise self._refused
+
+    def _ask(self) -> Any:
+        """What the hub says of the revision.
 
         Raises:
             BadInput: there is no such repository or revision, or nobody answers.

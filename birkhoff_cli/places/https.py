@@ -56,8 +56,8 @@ class Web(Place):
 
     def _look(self, name: str) -> Entry | None:
         """What the answer to a request for the beginning says."""
-        if not name:
-            return Entry(None)
+        if not name or any(known.startswith(f"{name}/") for known, at in self._known() if at):
+            return Entry(None)  # a folder of what is there
         try:
             answer = self._read(name, 0, _fetch.HEAD, None)
         except Status as status:
@@ -68,6 +68,10 @@ class Web(Place):
         _fetch.traffic.add(len(answer.data))
         _fetch.blob(self, name, answer.size).put(0, answer.data)
         return Entry(answer.size)
+
+    def _known(self) -> list[tuple[str, Entry | None]]:
+        with self._lock:
+            return [*self._entries.items()]
 
     def children(self, name: str) -> list[str]:
         """None is known."""
