@@ -177,10 +177,15 @@ def path_of(text: str) -> Path:
     """The path that a word of a command line names: a local one, or that of a URL.
 
     The secrets of a URL are remembered for its requests, and are not part of the path.
+
+    Raises:
+        UsageError: a URL that names nothing.
     """
     url = _url.split(text)
-    if url is None or url.scheme not in schemes():
+    cls = None if url is None else _member(url.scheme)
+    if url is None or cls is None:
         return Path(text)
+    cls.split(url)
     path = RemotePath(url.clean)
     _url.remember(url, str(path).partition("#")[0])
     return path

@@ -1,0 +1,283 @@
+"""Paths on other machines: their grammar, what travels, what is never kept, and what is refused."""
+
+import io
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from birkhoff_cli import checkpoints, places, values
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
+from birkhoff_cli.places import _fetch, _http
+from birkhoff_cli.places._fetch import Blob
+from birkhoff_cli.places._file import RemoteFile
+from birkhoff_cli.places._place import Entry, Place
+from birkhoff_cli.places._spans import GAP, Known, cut, merge
+from fake_hub import TOKEN, FakeHub, Faults, Repository
+
+COMMIT = "0" * 40
+
+
+@pytest.mark.parametrize(
+    "text, root, name",
+    [
+        ("hf://org/model", "hf://org/model", ""),
+        ("hf://org/model/", "hf://org/model", ""),
+        ("hf://org/model@v1", "hf://org/model@v1", ""),
+        ("hf://org/model@refs/pr/3/a/b.pt", "hf://org/model@refs/pr/3", "a/b.pt"),
+        (f"hf://org/model@{COMMIT}/a.gguf", f"hf://org/model@{COMMIT}", "a.gguf"),
+        ("HTTPS://u:p@host:1/a/b.pt?sig=x", "https://host:1", "a/b.pt"),
+        ("http://127.0.0.1:8/a.npz#name", "http://127.0.0.1:8", "a.npz"),
+    ],
+)
+def test_a_url_is_a_place_and_a_name_there(text, root, name):
+    path = values.read(Path, text, "PATH")
+    assert places.is_remote(path)
+    assert (path.place.root, path.in_place) == (root, name)
+    assert (path.parent / "x").parent == path.parent
+    assert places.path_of(root).parent == places.path_of(root)
+
+
+@pytest.mark.parametrize("text", ["hf://org", "hf://a/b@", "https:///a", "http://far.example/a"])
+def test_a_url_that_names_nothing_is_refused(text):
+    with pytest.raises(UsageError):
+        places.path_of(text)
+
+
+@pytest.mark.parametrize("text", ["a/b", "ftp://host/a", "C:/a", "-", "hf:/a/b"])
+def test_everything_else_is_a_local_path(text):
+    assert not places.is_remote(places.path_of(text))
+
+
+SECRET = st.text("abcXYZ019%+=&:._-", min_size=6)
+
+
+@given(user=SECRET, query=SECRET)
+def test_a_secret_is_in_the_request_and_in_nothing_that_is_kept(user, query):
+    user, query = f"pw-{user}", f"sig-{query}"
+    text = f"https://{user}@host/folder/file.pt?{query}#entry"
+    path = places.path_of(text)
+    shown = [str(path), repr(path), path.name, str(path.parent / "beside"), places.label(path)]
+    shown += [places.word(path), places.cut_secrets(f"'{text}' is no file; see {text}.")]
+    assert not [line for line in shown if user in line or query in line]
+    assert places.full(path) == text
+
+
+def test_a_path_elsewhere_is_never_given_to_the_system():
+    path = places.path_of("https://host/file.pt")
+    for use in (os.fspath, os.path.lexists, open, np.memmap):
+        with pytest.raises(Unsupported, match="download it first"):
+            use(path)
+    with pytest.raises(Unsupported, match="read and not written"):
+        path.open("wb")
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=12)
+
+
+@given(SPANS, st.integers(0, 20))
+def test_merged_spans_cover_all_and_bridge_small_gaps_only(spans, gap):
+    merged = merge(spans, gap)
+    wanted = {k for a, b in spans for k in range(a, b)}
+    covered = {k for a, b in merged for k in range(a, b)}
+    assert wanted <= covered and merged == sorted(merged)
+    assert all(b + gap < c for (_, b), (c, _) in zip(merged, merged[1:], strict=False))
+    for k in covered - wanted:  # a byte too many lies between two that are wanted
+        before, after = max(w for w in wanted if w < k), min(w for w in wanted if w > k)
+        assert after - before - 1 <= gap
+    pieces = [piece for span in merged for piece in cut(span, 7)]
+    assert {k for a, b in pieces for k in range(a, b)} == covered
+    assert all(0 < b - a <= 7 for a, b in pieces)
+
+
+@given(SPANS, st.tuples(st.integers(0, 300), st.integers(0, 300)))
+def test_a_byte_is_known_only_if_it_was_added(spans, asked):
+    known, every = Known(), {}
+    for start, stop in spans:
+        for a, b in known.missing(start, stop):
+            known.add(a, b, 1000 + a)
+            every |= {k: 1000 + k for k in range(a, b)}
+    for k in range(300):
+        found = known.find(k)
+        assert (found[0] if found else None) == every.get(k)
+    gaps = {k for a, b in known.missing(*asked) for k in range(a, b)}
+    assert gaps == {k for k in range(*asked) if k not in every}
+
+
+class Memory(Place):
+    """Files of this process, which count what is read of them."""
+
+    def __init__(self, files):
+        super().__init__("memory://here")
+        self.files, self.reads = files, []
+
+    @classmethod
+    def split(cls, url):
+        raise NotImplementedError
+
+    def entry(self, name):
+        return Entry(len(self.files[name])) if name in self.files else None
+
+    children = split
+
+    def read(self, name, start, stop):
+        self.reads.append((start, stop))
+        return self.files[name][start:stop]
+
+
+@pytest.fixture(autouse=True)
+def uncounted():
+    places.begin()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3_000_000), st.integers(-1, 400_000)), max_size=8),
+    st.integers(0, 9),
+)
+def test_a_remote_file_reads_as_a_local_one_and_few_bytes_twice(steps, seed):
+    data = np.random.default_rng(seed).bytes(2_500_000)
+    place = Memory({"file": data})
+    file = RemoteFile(Blob(place, "file", len(data)), os.stat_result([0] * 10))
+    local = io.BytesIO(data)
+    places.begin()
+    for position, count in steps:
+        assert file.seek(position) == local.seek(position)
+        assert file.read(count) == local.read(count)
+        assert file.tell() == local.tell()
+    travelled = sum(b - a for a, b in place.reads)
+    union = sum(b - a for a, b in merge(place.reads, 0))
+    assert travelled <= union + GAP * len(place.reads)
+
+
+def test_spans_of_many_files_travel_together_and_the_first_error_ends_it():
+    files = {str(k): bytes([k]) * 400_000 for k in range(12)}
+    place = Memory(files)
+    blobs = [Blob(place, name, 400_000) for name in files]
+    _fetch.fetch((blob, a, a + 10) for blob in blobs for a in (0, 100, GAP, 300_000))
+    assert sorted(place.reads) == sorted([(0, GAP + 10), (300_000, 300_010)] * 12)
+    assert all(blob.get(300_000, 99) == bytes([k]) * 10 for k, blob in enumerate(blobs))
+    place.files = {}
+    with pytest.raises(KeyError):
+        _fetch.fetch((blob, 100_000, 200_000) for blob in blobs)
+
+
+def test_no_command_reads_more_than_it_may_and_says_so_before(monkeypatch):
+    place = Memory({"file": bytes(10_000)})
+    monkeypatch.setenv(_fetch.VARIABLE, "5e3")
+    with pytest.raises(TooLarge, match="BIRKHOFF_MAX_DOWNLOAD=6e\\+03"):
+        _fetch.fetch([(Blob(place, "file", 10_000), 0, 5001)])
+    assert not place.reads
+    _fetch.fetch([(Blob(place, "file", 10_000), 0, 5000)])
+    monkeypatch.setenv(_fetch.VARIABLE, "much")
+    with pytest.raises(UsageError, match="no number of bytes"):
+        _fetch.fetch([(Blob(place, "file", 10_000), 0, 1)])
+
+
+@pytest.fixture(scope="module")
+def hub():
+    pytest.importorskip("huggingface_hub")
+    with FakeHub({}) as hub:
+        yield hub
+
+
+@pytest.fixture
+def serve(hub, checkpoints, monkeypatch):
+    """Serve a recorded model under a name of its own, and count from nothing."""
+    from huggingface_hub import constants
+
+    files = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    monkeypatch.setattr(_http.time, "sleep", lambda _: None)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+
+    def serve(name, model="hf_v4_origfmt", access="open", faults=None):
+        folder = checkpoints / model
+        hub.repositories[name] = Repository(folder, access)
+        hub.faults = faults or Faults()
+        hub.forget()
+        return folder
+
+    yield serve
+    hub.faults = Faults()
+
+
+MIXED = Faults(too_many=20, unavailable=5, cut=7)
+
+
+@pytest.mark.parametrize("faults", [Faults(), MIXED, Faults(expiry=1)], ids=["none", "all", "old"])
+def test_a_remote_model_is_the_local_one(serve, hub, faults, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    name = f"org/same-{abs(hash(faults))}"
+    folder = serve(name, access="private", faults=faults)
+    local, remote = checkpoints.read(folder), checkpoints.read(places.path_of(f"hf://{name}"))
+    commit = hub.repositories[name].revisions["main"].commit
+    assert remote.inputs[0]["name"] == f"{name}@{commit}"
+    assert remote.inputs[0] | {"name": 0} == local.inputs[0] | {"name": 0}
+    assert np.array_equal(remote.theta, local.theta) and remote.settings == local.settings
+    assert not hub.leaks
+    files = [asked for asked in hub.asked if "/resolve/" in asked.path]
+    assert files and all(f"/resolve/{commit}/" in asked.path for asked in files)
+    with remote.opened() as far, local.opened() as near:  # all of every site
+        pairs = zip(remote.connect(far), local.connect(near), strict=True)
+        assert all(vars(a).keys() == vars(b).keys() for a, b in pairs)
+        assert far.digest() | {"name": 0} == near.digest() | {"name": 0}
+
+
+def test_a_file_behind_a_url_is_the_local_one(serve, hub):
+    folder = serve("org/web")
+    at = f"{hub.endpoint}/org/web/resolve/main"
+    remote = checkpoints.read(places.path_of(f"{at}/model.safetensors.index.json?download=true"))
+    local = checkpoints.read(folder)
+    assert remote.inputs[0]["sha256"] == local.inputs[0]["sha256"]
+    assert np.array_equal(remote.theta, local.theta)
+
+
+@pytest.mark.parametrize("ranges", ["ignored", "shifted", "short", "unsaid"])
+def test_an_answer_that_is_not_the_range_is_refused_before_its_body(serve, hub, ranges):
+    serve(f"org/{ranges}", faults=Faults(ranges=ranges))
+    with pytest.raises(BadInput, match="download the file"):
+        checkpoints.read(places.path_of(f"hf://org/{ranges}"))
+    assert hub.bytes_sent < 3_000_000
+
+
+@pytest.mark.parametrize(
+    "access, token, url, sentence",
+    [
+        ("private", None, "hf://org/REPO", "no such model, or it is private"),
+        ("private", TOKEN, "hf://org/REPO@v9", "has no revision 'v9'"),
+        ("open", "hf_wrong", "hf://org/REPO", "does not let this token in"),
+        ("gated", None, "hf://org/REPO", "is gated; accept its conditions"),
+        ("awaiting", TOKEN, "hf://org/REPO", "this account has not been let in"),
+        ("open", None, "hf://org/REPO/nothing.pt", "no such file"),
+        ("open", None, "hf://org/REPO/confg.json", "did you mean hf://org/REPO/config.json"),
+    ],
+)
+def test_a_refusal_is_one_sentence(serve, monkeypatch, access, token, url, sentence):
+    name = f"refusal-{abs(hash(sentence))}"
+    serve(f"org/{name}", access=access)
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(BadInput) as refusal:
+        checkpoints.read(places.path_of(url.replace("REPO", name)))
+    assert sentence.replace("REPO", name) in str(refusal.value)
+    assert TOKEN not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("serve")
+def test_offline_and_unreachable_are_told(monkeypatch):
+    from huggingface_hub import constants
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+        for url in ("hf://org/unreachable", f"{constants.ENDPOINT}/file.pt"):
+            with pytest.raises(BadInput, match="cannot be reached"):
+                checkpoints.read(places.path_of(url))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(BadInput, match="HF_HUB_OFFLINE is set"):
+            checkpoints.read(places.path_of("hf://org/offline"))
