@@ -50,6 +50,12 @@ class Invocation:
     shorter: str = ""
 
     @property
+    def is_looked_at(self) -> bool:
+        """Whether the summary is for a person at a terminal, and nothing else is asked for."""
+        asked = self.output or self.plot or self.table or self.json or self.quiet
+        return not asked and _terminal(1)
+
+    @property
     def table_format(self) -> "TableFormat":
         """``--format``, else by the output's suffix, else the default of standard output.
 

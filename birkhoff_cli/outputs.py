@@ -28,6 +28,9 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         CheckFailed: what ``--fail-on`` asked for was found; everything has been written.
     """
     invocation.check()
+    if invocation.is_looked_at and hasattr(invocation.module, "follow"):
+        progress.end()
+        invocation.module.follow(**invocation.request.values)
     result = run()
     _check_format(result, invocation)
     result.steps = progress.track(result.steps, result.total, invocation.shorter)

@@ -75,20 +75,16 @@ def draw_steps(figure: "Figure", rows: Numbers, unit: float, size: tuple[float, 
 
 
 def draw_alarms(figure: "Figure", rows: Numbers) -> None:
-    """A line through the panels over steps where an alarm rang, with its verdict."""
+    """A line through the panels over steps where an alarm rang, with its verdict in the first."""
     rang = {int(s): str(a) for s, a in zip(rows["step"], rows["alarm"], strict=True) if a}
     for axes in figure.axes[:3]:
-        for step, word in rang.items():
+        for step in rang:
             axes.axvline(step, color="black", lw=1, ls=":")
-            axes.text(
-                step,
-                0.03,
-                f" alarm: {word}",
-                transform=axes.get_xaxis_transform(),
-                rotation=90,
-                fontsize="x-small",
-                va="bottom",
-            )
+    first = figure.axes[0]
+    across = first.get_xaxis_transform()
+    style: dict[str, Any] = {"transform": across, "rotation": 90, "va": "bottom"}
+    for step, word in rang.items():
+        first.text(step, 0.03, f" alarm: {word}", fontsize="x-small", **style)
 
 
 def _depth_curves(rows: Numbers, at: Any, unit: float) -> overview.Curves:

@@ -1,14 +1,13 @@
 """Watch a run as it trains: the last step of a monitor's log, with its curves over depth.
 
 The log is what `birkhoff_cli.monitor(model, to="run/hc.ndjson")` writes. At a terminal it is read
-again as it grows, until Ctrl-C; --once, --json, -q or a pipe print the last step and end. A curve
+as it grows, until Ctrl-C; --once, --json, -q, a table or a pipe show the last step and end. A curve
 has a letter for every site in order of depth, from the smallest of its numbers to the largest, and
-· where a number is not finite. Verdicts are those of `birkhoff degeneration`.
+· where a number is not known; on a narrow terminal a letter is the mean of several sites. Verdicts
+are those of `birkhoff degeneration`.
 """
 
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from birkhoff_cli import matrices
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.measured import Step, number
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, STEP, D, quantity
@@ -80,34 +80,41 @@ SUMMARY = (
 )
 
 LETTERS = "▁▂▃▄▅▆▇█"
-SECONDS = 1.0
-"""Between two looks at a log that grows."""
+UNKNOWN = "·"
+LABEL = 22
+"""Characters of a curve's name."""
+
+RANG = 3
+"""Alarms that a terminal shows, the last of them."""
 
 
 def run(
     log: Annotated[Path, "The log of a monitor."],
     *,
-    once: Annotated[bool, "print the last step and end, at a terminal too"] = False,
+    once: Annotated[bool, "show the last step and end, at a terminal too"] = False,
 ) -> Result:
-    """Show the last step, at a terminal again and again.
+    """Show the last step, at a terminal as the log grows.
 
     Raises:
         BadInput: no log of a monitor, or one without a complete line.
     """
+    del once  # is of `follow`
     check_regular(log)
-    if not once and sys.stdout is not None and sys.stdout.isatty() and not _is_asked_once():
-        _follow(log)
     steps = _steps(log)
-    return at_once(SCHEMA, _columns(steps), _summary(steps))
+    return at_once(SCHEMA, _columns(steps), summarise(steps[-1], len(steps), _alarms(steps)))
 
 
-def _is_asked_once() -> bool:
-    """Whether the output is for a program, or for nobody."""
-    asked = ("--json", "-q", "--quiet", "--output", "--table")
-    return any(word.partition("=")[0] in asked or word[:2] == "-o" for word in sys.argv)
+def follow(log: Path, once: bool) -> None:
+    """Show the log as it grows, at a terminal, until Ctrl-C."""
+    if not once:
+        from birkhoff_cli.logs import following
+
+        following.show(log, _alarms, summarise, lines)
 
 
 def _steps(log: Path) -> tuple[Step, ...]:
+    if log.stat().st_size == 0:
+        raise BadInput(f"{where(log)}: has no complete line; wait for the first step")
     if not matrices.is_monitor_log(log):
         raise BadInput(f"{where(log)}: is no log of a monitor; give what monitor(to=...) writes")
     steps: tuple[Step, ...] = matrices.read(log).measured.steps
@@ -126,72 +133,72 @@ def _columns(steps: tuple[Step, ...]) -> dict[str, Any]:
     }
 
 
-def _follow(log: Path) -> None:
-    """Show the log whenever it has grown, until Ctrl-C."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    size = -1
-    with Live(console=Console(), auto_refresh=False, transient=True) as live:
-        try:
-            while True:
-                if (now := log.stat().st_size) != size:
-                    size = now
-                    live.update(Text("\n".join(_lines(_summary(_steps(log))))), refresh=True)
-                time.sleep(SECONDS)
-        except KeyboardInterrupt:
-            return
+def _alarms(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """The steps at which an alarm rang, and the verdict that stood."""
+    rang = ((step.step, step.numbers.get("alarm")) for step in steps)
+    return [{"alarm_step": step, "verdict": word} for step, word in rang if word]
 
 
-def _lines(summary: Summary) -> Iterator[str]:
-    """What a terminal shows."""
-    yield answer(summary)
-    for row in summary["curves"]:
-        known = row["smallest"] is not None
-        ends = f"{short(row['smallest'])} to {short(row['largest'])}" if known else "not finite"
-        yield f"{row['number'].replace('_', ' '):22} {row['depth']}  {ends}"
-    for row in summary["alarms"]:
-        yield f"alarm at step {row['alarm_step']}: {row['verdict']}"
-
-
-def _summary(steps: tuple[Step, ...]) -> dict[str, Any]:
-    last = steps[-1]
-    known = {q.name for q in SUMMARY}
+def summarise(last: Step, measured: int, alarms: list[dict[str, Any]]) -> dict[str, Any]:
+    """The numbers of the last step, of so many."""
     return {
         "step": last.step,
         "d": last.d,
         "sites": len(last.sites),
-        "steps_measured": len(steps),
+        "steps_measured": measured,
         "verdict": last.numbers.get("verdict"),
         "threshold": NEAR * sqrt(last.d - 1),
-        **{name: value for name, value in last.composite.items() if name in known},
-        "curves": [_curve(last, name) for name in SHOWN],
-        "alarms": [
-            {"alarm_step": s.step, "verdict": s.numbers["alarm"]}
-            for s in steps
-            if s.numbers.get("alarm")
-        ],
+        **{name: last.composite.get(name) for name in PRODUCT},
+        "curves": [_curve(name, _values(last, name)) for name in SHOWN],
+        "alarms": alarms,
     }
 
 
-def _curve(step: Step, name: str) -> dict[str, Any]:
+def lines(last: Step, summary: Summary, width: int) -> Iterator[str]:
+    """What a terminal of so many columns shows."""
+    yield answer(summary)
+    sums = (short(summary[name]) if summary[name] is not None else "-" for name in PRODUCT)
+    rows, columns, norm = sums
+    yield f"{'product, at most':{LABEL}} row sums {rows}, column sums {columns}, norm {norm}"
+    for row in summary["curves"]:
+        known = row["smallest"] is not None
+        ends = f"{short(row['smallest'])} to {short(row['largest'])}" if known else "not finite"
+        room = max(1, width - LABEL - 3 - len(ends))
+        depth = _letters(_merged(_values(last, row["number"]), room))
+        yield f"{row['number'].replace('_', ' '):{LABEL}} {depth}  {ends}"
+    for row in summary["alarms"][-RANG:]:
+        yield f"alarm at step {row['alarm_step']}: {row['verdict']}"
+
+
+def _values(step: Step, name: str) -> Array:
+    """A number of every site, NaN where it is not known."""
+    return np.array([number(site.get(name)) for site in step.sites.values()])
+
+
+def _merged(values: Array, room: int) -> Array:
+    """At most so many values: means of as many neighbours as it takes."""
+    each = -(-len(values) // room)
+    parts = [values[k : k + each] for k in range(0, len(values), each)]
+    return np.array([part.mean() for part in parts])
+
+
+def _curve(name: str, values: Array) -> dict[str, Any]:
     """The ends of a number over depth, and its letters."""
-    given = [site.get(name) for site in step.sites.values()]
-    values = np.array([np.nan if value is None else value for value in given], float)
+    finite = values[np.isfinite(values)]
+    ends = (float(finite.min()), float(finite.max())) if len(finite) else (None, None)
+    letters = _letters(values)
+    return {"number": name, "smallest": ends[0], "largest": ends[1], "depth": letters}
+
+
+def _letters(values: Array) -> str:
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
-    return {
-        "number": name,
-        "smallest": float(low) if len(finite) else None,
-        "largest": float(high) if len(finite) else None,
-        "depth": "".join(_letter(value, low, high) for value in values),
-    }
+    return "".join(_letter(value, low, high) for value in values)
 
 
 def _letter(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
-        return "·"
+        return UNKNOWN
     share = (value - low) / (high - low) if high > low else 0.0
     return LETTERS[min(len(LETTERS) - 1, int(share * len(LETTERS)))]
 

@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.core.discover import unknown
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.analyses.sites.verdict import Verdict
-from birkhoff_cli.recording.libraries._module import Look, Module, Seen
+from birkhoff_cli.recording.libraries._module import Look, Module, Seen, recompile
 from birkhoff_cli.recording.passes import Passes, in_backward
 from birkhoff_cli.recording.record import places_of
 from birkhoff_cli.recording.sinks import LogFile, Sink
@@ -236,12 +236,12 @@ def monitor(
         sinks = [*_sinks(to, attached)]
         _import_compiler()
         mine = Monitor(model, every, tokens, sinks, heard, evaluation=evaluation, first=first)
-        attached.callback(_recompile)
+        attached.callback(recompile)
         for place in places:
             attached.callback(place.attach(partial(mine.look, place.site)))
         attached.callback(Passes(model, mine.begin, mine.end).attach())
         attached.callback(mine.steps.attach())
-        _recompile()
+        recompile()
         try:
             yield mine
         finally:
@@ -262,14 +262,6 @@ def _sinks(to: Target | Sequence[Target] | None, attached: ExitStack) -> Iterato
 def _import_compiler() -> None:
     """A hook escapes the compiler only if this is there when it is made; optimizers import it."""
     import torch._dynamo  # noqa: F401
-
-
-def _recompile() -> None:
-    """Forget compiled code: it does not see that hooks come or go."""
-    import torch
-
-    if torch._dynamo.utils.counters["stats"]["unique_graphs"]:
-        torch.compiler.reset()
 
 
 def _kept(value: Any) -> Any:

@@ -6,7 +6,7 @@ Activation checkpointing calls sites again inside of backward: those calls are o
 import sys
 from collections.abc import Callable
 
-from birkhoff_cli.recording.libraries._module import Detach, Module, uncompiled
+from birkhoff_cli.recording.libraries._module import Detach, Module, do_nothing, uncompiled
 
 
 def in_backward() -> bool:
@@ -47,8 +47,10 @@ class Passes:
     def attach(self) -> Detach:
         """Watch the model."""
         handles = [
-            self._model.register_forward_pre_hook(uncompiled(self._before)),
-            self._model.register_forward_hook(uncompiled(self._after), always_call=True),
+            self._model.register_forward_pre_hook(uncompiled(self._before, do_nothing)),
+            self._model.register_forward_hook(
+                uncompiled(self._after, do_nothing), always_call=True
+            ),
         ]
 
         def detach() -> None:

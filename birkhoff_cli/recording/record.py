@@ -21,7 +21,7 @@ from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.checkpoints.sites import paths
 from birkhoff_cli.checkpoints.sites.names import bare
 from birkhoff_cli.recording import libraries
-from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module
+from birkhoff_cli.recording.libraries._module import ADD, Detach, Fill, Give, Module, recompile
 from birkhoff_cli.recording.passes import Passes
 from birkhoff_cli.recording.recorder import Recorder
 from birkhoff_cli.recording.steps import Steps
@@ -91,6 +91,7 @@ def record(
     libraries = sorted({place.library for place in places})
     meta = {"model": type(model).__name__, "libraries": libraries}
     with Recorder(path, meta, every=every, tokens=tokens) as recorder, ExitStack() as attached:
+        attached.callback(recompile)
         for place in places:
             attached.callback(place.attach(partial(recorder.look, place.site)))
         steps = Steps(model, recorder.stepped)
@@ -102,6 +103,7 @@ def record(
             recorder.begin(training)
 
         attached.callback(Passes(model, begin, recorder.end).attach())
+        recompile()
         yield recorder
 
 

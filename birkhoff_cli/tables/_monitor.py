@@ -20,6 +20,9 @@ LINE = re.compile(rb'\s*\{\s*"step"\s*:\s*\d+\s*,\s*"d"\s*:\s*\d+\s*,\s*"verdict
 
 ASIDE = "composite"
 
+NO_STEP = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What a line that is none of a monitor raises."""
+
 
 def is_log(head: bytes) -> bool:
     """Whether a file begins as a monitor's log."""
@@ -69,14 +72,19 @@ def _no_matrices(content: Content) -> Iterator[Any]:
     )
 
 
+def step_of(line: bytes) -> Step:
+    """The numbers of a complete line; raises one of `NO_STEP` of what is none."""
+    held = json.loads(line)
+    sites = {n: v for n, v in held.items() if isinstance(v, dict) and n != ASIDE}
+    own = {n: v for n, v in held.items() if not isinstance(v, dict)}
+    return Step(int(held["step"]), int(held["d"]), own, sites, dict(held.get(ASIDE) or {}))
+
+
 def _step(content: Content, number: int, line: bytes, last: bool) -> Step | None:
     """The numbers of a line; None of one that is still being written."""
     try:
-        held = json.loads(line)
-        sites = {n: v for n, v in held.items() if isinstance(v, dict) and n != ASIDE}
-        own = {n: v for n, v in held.items() if not isinstance(v, dict)}
-        return Step(int(held["step"]), int(held["d"]), own, sites, dict(held.get(ASIDE) or {}))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return step_of(line)
+    except NO_STEP:
         if last and not line.endswith(b"\n"):
             return None
         raise BadInput(

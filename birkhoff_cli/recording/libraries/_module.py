@@ -63,17 +63,29 @@ ADD = "hand its matrices over with Recorder.add"
 """What to do about code that is not known here."""
 
 
-def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def do_nothing(*_: object, **__: object) -> None:
+    """What a hook does where it cannot look."""
+
+
+def uncompiled(function: Callable[..., Any], whole: Callable[..., Any]) -> Callable[..., Any]:
     """A function that runs as it is where a model was compiled.
 
-    Nothing was if torch's compiler is not even imported, which takes seconds.
+    Nothing was if torch's compiler is not even imported, which takes seconds. A model that must be
+    one graph, fullgraph=True, has no room for it: there ``whole`` is compiled in its place.
     """
     if "torch._dynamo" not in sys.modules:
         return function
-    import torch
+    from birkhoff_cli.recording.libraries import _compiled
 
-    disabled: Callable[..., Any] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
-    return disabled
+    return _compiled.escaping(function, whole)
+
+
+def recompile() -> None:
+    """Forget compiled code, which does not see that hooks come or go; nothing if there is none."""
+    if "torch._dynamo" in sys.modules:
+        from birkhoff_cli.recording.libraries import _compiled
+
+        _compiled.forget()
 
 
 def attach_hook(
@@ -91,5 +103,7 @@ def attach_hook(
 
         give(look)
 
-    remove: Detach = module.register_forward_hook(uncompiled(hook), with_kwargs=True).remove
+    remove: Detach = module.register_forward_hook(
+        uncompiled(hook, do_nothing), with_kwargs=True
+    ).remove
     return remove

@@ -80,7 +80,7 @@ def attach(
         else:
             module.width_connection = previous
 
-    module.width_connection = uncompiled(width_connection)  # hides the method of the class
+    module.width_connection = uncompiled(width_connection, original)  # hides that of the class
     return detach
 
 
