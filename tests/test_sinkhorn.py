@@ -117,6 +117,18 @@ def test_second_moduli_are_those_of_lapack(d, signed, rng):
     np.testing.assert_allclose(second.ravel()[simple], moduli[simple, -2], atol=1e-10)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_second_modulus_of_blocks_is_that_of_the_other_block(turned):
+    """Rounding leaves blocks with roots of 1 each: the equations for one vector are singular."""
+    one, other = 0.99989339, 0.99584092
+    h = np.zeros((2, 4, 4))
+    h[:, 0, 2], h[:, 2, 0], h[:, 2, 2] = one, 0.97627386, one - 0.97627386
+    h[0, 1::2, 1::2] = [[0.9290348, other - 0.9290348], [other - 0.9290348, 0.9290348]]
+    h[1, 1::2, 1::2] = [[0.9290348, one - 0.9290348], [one - 0.9290348, 0.9290348]]
+    second = second_modulus(h.swapaxes(1, 2) if turned else h)
+    np.testing.assert_allclose(second, [other, one], atol=1e-7)
+
+
 @given(arrays(float, (3, 3), elements=st.floats(-20, 20)))
 def test_the_diameter_is_the_largest_cross_ratio_and_no_scaling_changes_it(z):
     ratios = [z[i, j] + z[k, m] - z[i, m] - z[k, j] for i, j, k, m in product(range(3), repeat=4)]

@@ -26,6 +26,7 @@ from birkhoff_cli.analyses.geometry.eigenvalues import (
     sums_to_one,
 )
 from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, reciprocal, select
+from birkhoff_cli.analyses.geometry.near_stochastic import second_modulus_near_stochastic
 
 EPS = float(np.finfo(float).eps)
 
@@ -65,6 +66,18 @@ def second_modulus(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch"]:
     """
     d = h.shape[-1]
     x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)
+    if d != LARGEST_CLOSED:
+        return _second_moduli(x).reshape(h.shape[:-2])
+    turned = x.swapaxes(0, 1) if sums_to_one(x, 0).all() else x
+    second = second_modulus_near_stochastic(turned)
+    if len(where := np.flatnonzero(np.isnan(second))):
+        second[where] = _second_moduli(select(x, where))
+    return second.reshape(h.shape[:-2])
+
+
+def _second_moduli(x: Array) -> Array:
+    """The same of lanes, for any matrices."""
+    d = len(x)
     second = np.full(x.shape[2], np.nan)
     sided = sums_to_one(x, 0) | sums_to_one(x, 1)  # eigenvalue 1 is known: what is left is cheap
     for where, (known,) in cases(sided) if d > 1 and x.size else ():
@@ -76,7 +89,7 @@ def second_modulus(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch"]:
             size = norm(part)
             unit = part * (1 / np.where(size > 0, size, 1))
             second[where] = two_largest_moduli(unit).second * size
-    return second.reshape(h.shape[:-2])
+    return second
 
 
 def two_largest_moduli(x: Array) -> Moduli:
