@@ -164,6 +164,19 @@ def test_a_name_that_says_nothing_is_refused_with_all_that_do():
     assert ".npy" not in str(refusal.value)
 
 
+def test_small_traces_are_read_without_the_functions_of_pyarrow(birkhoff, tmp_path):
+    """pyarrow.compute takes 0.1 s to import, a third of the command."""
+    files = [tmp_path / f"t{suffix}" for suffix in (".parquet", ".arrow", ".csv")]
+    for file in files:
+        assert birkhoff("trace", ROOT / "examples/go-mhc-s2.pt", "-o", file).returncode == 0
+    code = (
+        "import sys; from pathlib import Path; from birkhoff_cli.matrices import read\n"
+        "for file in sys.argv[1:]: assert sum(map(len, read(Path(file)))) == 1\n"
+        "assert 'pyarrow' in sys.modules and 'pyarrow.compute' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, *files], cwd=ROOT, check=True)
+
+
 def test_reading_a_checkpoint_imports_no_library_of_tables():
     path = ROOT / "examples" / "hc.pt"
     code = (

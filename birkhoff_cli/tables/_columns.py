@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from birkhoff_cli.analyses.core.errors import BadInput
@@ -25,6 +26,9 @@ LIKENESS = 0.81
 ENTRY_LIKE = re.compile(r"matrix[\W_]*\d+(?:[\W_]+\d+)*[\W_]*")
 MAX_OTHERS = 200
 """Columns that are compared, at most: a table of many columns is not a misspelt trace."""
+
+MAX_PLAIN = 20_000
+"""Rows and words up to which Python is quicker than the import of pyarrow.compute, 0.1 s."""
 
 Batches = Iterator[pa.RecordBatch]
 Columns = list[str] | list[int]
@@ -106,6 +110,28 @@ def _fits(name: str, type_: pa.DataType) -> bool:
         return bool(t.is_string(word) or t.is_large_string(word) or t.is_string_view(word))
     entry = leaf(type_)
     return list_depth(type_) == 2 and bool(t.is_floating(entry) or t.is_integer(entry))
+
+
+def decode(column: pa.DictionaryArray, type_: pa.DataType) -> pa.Array:
+    """Words as text, however they are stored; few of them without pyarrow.compute."""
+    nulls = column.null_count or column.dictionary.null_count
+    if nulls or max(len(column), len(column.dictionary)) > MAX_PLAIN:
+        return column.cast(type_)
+    words = np.array([*column.dictionary.to_pylist(), ""], object)
+    return pa.array(words[np.asarray(column.indices)], type_)
+
+
+def count_bytes(column: pa.DictionaryArray) -> int:
+    """How many `decode` makes of a column."""
+    words, indices = column.dictionary, column.indices
+    if words.null_count or max(len(column), len(words)) > MAX_PLAIN:
+        import pyarrow.compute as pc
+
+        lengths = pc.binary_length(words).take(indices)
+        return pc.sum(lengths.cast(pa.int64())).as_py() or 0
+    lengths = np.array([*(len(word.encode()) for word in words.to_pylist()), 0])
+    known = indices.drop_null() if indices.null_count else indices
+    return int(lengths[np.asarray(known)].sum())
 
 
 def counted(label: Path, batches: Iterable[pa.RecordBatch], rows: int) -> Batches:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.array_trace import real
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
+from birkhoff_cli.tables._columns import decode
 
 MAX_WORD = 1000
 """Bytes of the name of a branch."""
@@ -69,7 +69,7 @@ def matrices(label: Path, array: pa.Array, d: int | None = None) -> NDArray[Any]
     for what in ("matrix", "row"):
         _refuse_nulls(label, array, what)
         sizes.append(_length(label, array, what))
-        array = array.flatten()
+        array = _items(array, sizes[-1])
     _refuse_nulls(label, array, "number")
     if sizes[0] != sizes[1] or not sizes[0]:
         raise BadInput(
@@ -83,10 +83,17 @@ def matrices(label: Path, array: pa.Array, d: int | None = None) -> NDArray[Any]
 def _length(label: Path, array: pa.Array, what: str) -> int:
     if pa.types.is_fixed_size_list(array.type):
         return int(array.type.list_size)
-    lengths = pa.compute.unique(pa.compute.list_value_length(array)).to_pylist()
+    lengths = np.unique(np.diff(np.asarray(array.offsets))).tolist()
     if len(lengths) != 1:
         raise _two_sizes(label, what, *lengths[:2])
     return int(lengths[0])
+
+
+def _items(array: pa.Array, size: int) -> pa.Array:
+    """The items of all lists, of one length; `flatten` would import pyarrow.compute."""
+    fixed = pa.types.is_fixed_size_list(array.type)
+    first = size * array.offset if fixed else array.offsets[0].as_py()
+    return array.values.slice(first, size * len(array))
 
 
 def _two_sizes(label: Path, what: str, one: object, other: object) -> BadInput:
@@ -107,7 +114,9 @@ def _refuse_nulls(label: Path, array: Any, what: str) -> None:
 def integers(label: Path, column: pa.Array | pa.ChunkedArray, name: str) -> NDArray[np.int64]:
     """A column of whole numbers, none of them null."""
     _refuse_nulls(label, column, f"'{name}'")
-    return np.asarray(column.cast(pa.int64()))
+    if pa.types.is_uint64(column.type):  # a cast refuses what is too large, and is slow to import
+        column = column.cast(pa.int64())
+    return np.asarray(column).astype(np.int64, copy=False)
 
 
 def _grid(
@@ -132,8 +141,8 @@ def words(label: Path, column: pa.Array) -> pa.Array:
             f"give the names of branches, such as attn and mlp"
         )
     if pa.types.is_dictionary(column.type):
-        return column.dictionary.cast(pa.string()).take(column.indices)
-    return column.cast(pa.string())
+        return decode(column, pa.string())
+    return column if pa.types.is_string(column.type) else column.cast(pa.string())
 
 
 def _longest(text: pa.Array) -> int:
@@ -142,7 +151,9 @@ def _longest(text: pa.Array) -> int:
         views = np.frombuffer(text.buffers()[1], np.int32).reshape(-1, 4)
         lengths = views[text.offset : text.offset + len(text), 0]
         return int(lengths.max(initial=0, where=np.asarray(text.is_valid())))
-    return pa.compute.max(pa.compute.binary_length(text)).as_py() or 0
+    kind = np.int64 if pa.types.is_large_string(text.type) else np.int32
+    ends = np.frombuffer(text.buffers()[1] or b"", kind)[text.offset : text.offset + len(text) + 1]
+    return int(np.diff(ends).max(initial=0))
 
 
 def incomplete(label: Path, count: int, samples: int, sites: int) -> BadInput:

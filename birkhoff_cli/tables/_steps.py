@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from birkhoff_cli.tables import _rows as rows
 from birkhoff_cli.tables._columns import from_row
@@ -29,6 +28,7 @@ def _numbers(label: Path, column: pa.Array) -> np.ndarray:
 
 def of_step(table: Stored, step: int) -> Stored:
     """The rows of one step, without the column that says so."""
+    import pyarrow.compute as pc  # 0.1 s, and tables of one model need none of it
 
     def own(names: list[str], count: int) -> Iterator[pa.RecordBatch]:
         for batch in table.batches([*names, "step"], count):

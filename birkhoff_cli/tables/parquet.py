@@ -136,16 +136,17 @@ def _texts(schema: "pa.Schema") -> set[str]:
 def _decoded(content: Content, batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
     """The same rows with text as text, if that fits."""
     import pyarrow as pa
-    import pyarrow.compute as pc
+
+    from birkhoff_cli.tables._columns import count_bytes, decode
 
     for k, column in enumerate(batch.columns):
         name = batch.schema.names[k]
         if pa.types.is_dictionary(column.type) and name in _texts(schema):
-            lengths = pc.binary_length(column.dictionary).take(column.indices)
-            size = pc.sum(lengths.cast(pa.int64())).as_py() or 0
+            size = count_bytes(column)
             content.require_growth(size)
             content.require_room(size)
-            batch = batch.set_column(k, schema.field(name), column.cast(schema.field(name).type))
+            text = decode(column, schema.field(name).type)
+            batch = batch.set_column(k, schema.field(name), text)
     return batch
 
 
