@@ -243,10 +243,10 @@ def _is_narrow(dtype: str) -> bool:
 def _failure(summary: Summary, fail_on: Fault | None, source: str) -> str | None:
     if fail_on is None:
         return None
-    found = {summary["verdict"], summary["drift"], "odd" if summary["odd"] else None}
+    failures = {summary["verdict"], summary["drift"], "odd" if summary["odd"] else None}
     if _is_narrow(summary["dtype"]):
-        found.add("narrow")
-    if fail_on not in found:
+        failures.add("narrow")
+    if fail_on not in failures:
         return None
     return f"{source}: {fail_on}, on which --fail-on was asked to fail; {answer(summary)[:-1]}"
 

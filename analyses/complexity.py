@@ -148,12 +148,12 @@ def published() -> tuple[Parameterization, ...]:
     return tuple(parameterizations.load(name)(**options) for name, options in PUBLISHED)
 
 
-def _sizes(given: str) -> list[int]:
+def _sizes(text: str) -> list[int]:
     try:
-        sizes = sorted({int(word) for word in given.split(",")})
+        sizes = sorted({int(word) for word in text.split(",")})
     except ValueError:
         raise UsageError(
-            f"--d {given!r} is no list of whole numbers; say --d 4, or --d 2,4,8"
+            f"--d {text!r} is no list of whole numbers; say --d 4, or --d 2,4,8"
         ) from None
     for size in sizes:
         require(1 <= size <= LARGEST, f"--d {size}", f"1 to {LARGEST:,}")

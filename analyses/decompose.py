@@ -262,10 +262,10 @@ def _note(record: dict[str, Any], measured: Numbers) -> None:
 
 
 def _summary(count: int, d: int, record: Numbers) -> dict[str, Any]:
-    found = {name: record[name] for name in (*LARGEST_OF, *SMALLEST_OF)}
-    inside = found["polytope_distance_max"] <= TOLERANCE
+    extremes = {name: record[name] for name in (*LARGEST_OF, *SMALLEST_OF)}
+    inside = extremes["polytope_distance_max"] <= TOLERANCE
     verdict = {"verdict": "inside" if inside else "outside", "threshold": TOLERANCE}
-    return {**verdict, "matrices": count, "d": d, "terms_bound": terms_bound(d), **found}
+    return {**verdict, "matrices": count, "d": d, "terms_bound": terms_bound(d), **extremes}
 
 
 def answer(summary: Summary) -> str:

@@ -179,8 +179,8 @@ class _DepthDrift(Fold[_State, list[Array]]):
         drawn = source.drawn
         self.factor = mean_square_factor(drawn.method, drawn.draws) if drawn else None
         self.at_once = max(1, MAX_LANES * 16 // self.d**2)
-        held = source.block * len(self.sites) * self.d**2 * 8
-        self.group = max(1, min(self.at_once // source.block, int(MAX_BYTES // held)))
+        block_bytes = source.block * len(self.sites) * self.d**2 * 8
+        self.group = max(1, min(self.at_once // source.block, int(MAX_BYTES // block_bytes)))
 
     def start(self) -> _State:
         """No samples."""

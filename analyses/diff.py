@@ -237,9 +237,9 @@ def answer(summary: Summary) -> str:
     if summary["verdict"] == "equal":
         return f"All of {sites} are equal; the largest difference is {off}."
     parts = ((summary["sites_different"], "different"), (summary["sites_transposed"], "transposed"))
-    said = " and ".join(f"{number} {word}" for number, word in parts if number)
+    counts = " and ".join(f"{number} {word}" for number, word in parts if number)
     why = f"; {summary['explanation']}" if summary["explanation"] else ""
-    return f"Of {sites} {said}, by up to {off}; the first is {summary['first_difference']}{why}."
+    return f"Of {sites} {counts}, by up to {off}; the first is {summary['first_difference']}{why}."
 
 
 def _overall(counts: dict[str, int]) -> Verdict:

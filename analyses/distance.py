@@ -189,8 +189,8 @@ def _statistics(values: Any) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     numbers = (known.mean(), np.median(known), known.max()) if known.size else ()
     words = dict.fromkeys(("mean", "median", "max"))
-    found = dict(zip(words, map(float, numbers), strict=False))
-    return {**words, **found, "undefined": len(values) - len(known)}
+    statistics = dict(zip(words, map(float, numbers), strict=False))
+    return {**words, **statistics, "undefined": len(values) - len(known)}
 
 
 def answer(summary: Summary) -> str:

@@ -217,12 +217,12 @@ class _Similarity(Series):
 
 def _headline(means: Array) -> dict[str, float | None]:
     """Means after mixing: at the first site, at the last, over all; with H and with I."""
-    found: dict[str, float | None] = {}
+    numbers: dict[str, float | None] = {}
     for number, word in zip(means, ("", "_identity"), strict=True):
         mean = number[:, MIXED]
         for name, value in (("first", mean[0]), ("last", mean[-1]), ("mean", mean.mean())):
-            found[f"similarity_{name}{word}"] = None if np.isnan(value) else float(value)
-    return found
+            numbers[f"similarity_{name}{word}"] = None if np.isnan(value) else float(value)
+    return numbers
 
 
 def _verdict(last: float | None) -> Summary:

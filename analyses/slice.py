@@ -209,10 +209,10 @@ class _Planes(Series):
         method = source.drawn.method if source.drawn else None
         options = method.options if method else {}
         projected = summaries[0]
-        counts = [found["count"] for found in summaries]
+        counts = [summary["count"] for summary in summaries]
         known = [count.beyond_exact for count in counts if count.exact]
         through = "a 3-cycle, equal to the slice at d = 3" if source.d > 3 else "the 3-cycle"
-        errors = [found["extremes"].largest["alpha_sum_error_max"] for found in summaries]
+        errors = [summary["extremes"].largest["alpha_sum_error_max"] for summary in summaries]
         outside = sum(count.beyond_polygon for count in counts)
         return {
             "verdict": "outside" if outside else "inside",

@@ -251,12 +251,12 @@ def _known(value: Any) -> float | None:
 
 def _dominant(heaviest: list[tuple[tuple[int, ...] | None, float]], d: int) -> Summary:
     """Which permutations are the heaviest, and how often that is the identity."""
-    found: dict[tuple[int, ...], list[float]] = {}
+    weights: dict[tuple[int, ...], list[float]] = {}
     for permutation, weight in heaviest:
         if permutation is not None:
-            found.setdefault(permutation, []).append(weight)
-    identity = len(found.get(tuple(range(d)), ())) / len(heaviest) if found else None
-    order = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+            weights.setdefault(permutation, []).append(weight)
+    identity = len(weights.get(tuple(range(d)), ())) / len(heaviest) if weights else None
+    order = sorted(weights.items(), key=lambda item: (-len(item[1]), item[0]))
     rows = [
         {"permutation": [*permutation], "sites": len(own), "weight": float(np.mean(own))}
         for permutation, own in order

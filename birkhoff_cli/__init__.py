@@ -46,8 +46,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     from birkhoff_cli.front_door import analysis
 
-    globals()[name] = found = analysis(name)
-    return found
+    globals()[name] = member = analysis(name)
+    return member
 
 
 def __dir__() -> list[str]:

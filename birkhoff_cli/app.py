@@ -92,8 +92,8 @@ def _refuse(word: str) -> None:
         raise UsageError(sentence)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_asked: bool) -> None:
+    if is_asked:
         from importlib.metadata import version
 
         typer.echo(f"birkhoff {version('birkhoff-cli')}")
@@ -194,8 +194,8 @@ def _bug(error: Exception) -> int:
     from birkhoff_cli.analyses.core.entry_points import one_line
 
     if place := packages.place_of(error):
-        said = f"{place}: {one_line(error)}; it is code of another package, mend it there"
-        return _say(Unsupported.exit_code, f"{said} (--debug shows how it was called)")
+        sentence = f"{place}: {one_line(error)}; it is code of another package, mend it there"
+        return _say(Unsupported.exit_code, f"{sentence} (--debug shows how it was called)")
     with tempfile.NamedTemporaryFile(
         "w", prefix="birkhoff-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:

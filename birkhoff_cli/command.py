@@ -216,8 +216,8 @@ class Subcommand(PlainFlags, TyperCommand):
 
     def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:
         """Whether a command's own ``--table`` asks for rows where nothing else wants the output."""
-        asked = "table" in own.typed and not self.options["table"].positional
-        return asked and not outcome.get("output") and not outcome.get("json")
+        is_typed = "table" in own.typed and not self.options["table"].positional
+        return is_typed and not outcome.get("output") and not outcome.get("json")
 
     def request(self, ctx: Any) -> Request:
         """The options with the origin of each."""

@@ -73,14 +73,14 @@ def load(
         BadInput: a file that is damaged, or checkpoints that are no series.
         Unsupported: a format, a variant or inputs that are not known here.
     """
-    given = {"inputs": inputs if inputs != "static" else None, "set": set, "seed": seed}
-    given |= {"samples": samples, "sequences": sequences, "length": length, "random": random}
+    options = {"inputs": inputs if inputs != "static" else None, "set": set, "seed": seed}
+    options |= {"samples": samples, "sequences": sequences, "length": length, "random": random}
     if _is_word(source):
-        traces = _read({"path": source, **given})
+        traces = _read({"path": source, **options})
         return traces if len(traces) > 1 else traces[0]
     axes = (set or {}).get(AXES) if is_array(source) else None
-    given |= {"set": None} if axes else {}
-    if idle := [name for name, value in given.items() if value not in (None, False, 0)]:
+    options |= {"set": None} if axes else {}
+    if idle := [name for name, value in options.items() if value not in (None, False, 0)]:
         raise UsageError(f"{idle[0]} is for checkpoints in files; leave it out")
     model: Any = source
     if hasattr(model, "named_modules"):
@@ -243,7 +243,7 @@ def _models(value: Path | Sequence[Path]) -> dict[str, Any]:
     several: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
     named = [str(word) for word in several if _is_method(word)]
     paths = [word for word in several if not _is_method(word)]
-    return {name: found for name, found in (("method", named), ("path", paths)) if found}
+    return {name: values for name, values in (("method", named), ("path", paths)) if values}
 
 
 def _is_word(value: Any) -> bool:
@@ -258,11 +258,11 @@ def _texts(binding: Binding, options: Mapping[str, Any]) -> dict[str, Text]:
     Raises:
         UsageError: one that the command does not have.
     """
-    given = {name: v for name, v in options.items() if v is not None and v is not False}
-    for name in given:
+    typed = {name: v for name, v in options.items() if v is not None and v is not False}
+    for name in typed:
         if name not in binding.options:
             raise UsageError(unknown(name, binding.options, "options here"))
-    return {name: _text(binding.options[name], value) for name, value in given.items()}
+    return {name: _text(binding.options[name], value) for name, value in typed.items()}
 
 
 def _text(option: Option, value: Any) -> Text:

@@ -22,8 +22,8 @@ class Grid(NamedTuple):
 
 def columns_of(stream: Any) -> int | None:
     """How wide lines may be: as COLUMNS says, or the terminal is; None in a pipe."""
-    if (said := os.environ.get("COLUMNS", "")).isdigit() and int(said):
-        return int(said)
+    if (text := os.environ.get("COLUMNS", "")).isdigit() and int(text):
+        return int(text)
     if not stream.isatty():
         return None
     try:

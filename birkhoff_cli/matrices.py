@@ -110,8 +110,8 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
         else:
             trace = format.trace_of_step(content, known, step)
         assumptions = [*format.assumptions(content), *trace.meta.get("assumptions", ())]
-        said = {"assumptions": assumptions} if assumptions else {}
-        trace = replace(trace, meta=trace.meta | said)
+        assumed = {"assumptions": assumptions} if assumptions else {}
+        trace = replace(trace, meta=trace.meta | assumed)
         return along(trace, axes) if axes and AXES in trace.meta else trace
 
 

@@ -210,11 +210,11 @@ def _kind_and_note(hint: Any) -> tuple[Any, str]:
 
 def named(texts: Iterable[str]) -> list[Method]:
     """The methods of ``--method``; a word that is none is passed over, and refused when read."""
-    found: dict[str, Method] = {}
+    methods: dict[str, Method] = {}
     for word in map(word_of, texts):
         with contextlib.suppress(BirkhoffError):
-            found[word] = _load(word)
-    return [*found.values()]
+            methods[word] = _load(word)
+    return [*methods.values()]
 
 
 def owners(option: str) -> list[str]:

@@ -33,8 +33,8 @@ def unknown_option(command: str, label: str, options: Options, args: Sequence[st
         if label.lstrip("-") in ("help", "h", "?") or "-help" in args:
             return f"{command} {label if label != '-e' else '-help'}: say --help"
     name = label.lstrip("-").partition("=")[0].replace("-", "_").lower()
-    if meant := nearest(name, options):
-        return f"{command} has no {label}; did you mean {meant}?"
+    if guess := nearest(name, options):
+        return f"{command} has no {label}; did you mean {guess}?"
     return f"{command} has no {label}; birkhoff {command} --help shows what it has"
 
 
@@ -59,17 +59,17 @@ def nearest(name: str, options: Options) -> str | None:
         _by_sentence(name, shown),
         difflib.get_close_matches(name, shown, n=1, cutoff=CLOSE),
     )
-    found = next(filter(None, guesses), [])
-    return dashes(found[0]) if found else None
+    names = next(filter(None, guesses), [])
+    return dashes(names[0]) if names else None
 
 
 def _by_sentence(name: str, options: Options) -> list[str]:
     """Options whose sentence has the word: ``updates`` are steps of the optimizer."""
     if len(name) < LEAST:
         return []
-    told = {n: o.note for n, o in options.items() if isinstance(o.note, str)}
-    words = {n: re.findall(r"(?<![-a-z0-9])[a-z0-9]+", note.lower()) for n, note in told.items()}
-    return [n for n in told if name in words[n]]
+    notes = {n: o.note for n, o in options.items() if isinstance(o.note, str)}
+    words = {n: re.findall(r"(?<![-a-z0-9])[a-z0-9]+", note.lower()) for n, note in notes.items()}
+    return [n for n in notes if name in words[n]]
 
 
 def stray_word(command: str, word: str, options: Options) -> str:
@@ -83,8 +83,8 @@ def place_of(word: str, options: Options, command: str) -> str:
         known = [*option.words, *(option.offers() if option.offers else ())]
         if word.lower() in map(str.lower, known):
             return f"say {option.label} {word}"
-    if meant := "method" in options and option_for(word, options):
-        return meant
+    if advice := "method" in options and option_for(word, options):
+        return advice
     suffix = Path(word).suffix.lower()
     if suffix in STAMP and "plot" in options:
         return f"a figure is --plot {word}"

@@ -34,13 +34,13 @@ def load_class(module: str, name: str) -> type[Parameterization]:
     """
     word = f"{module}:{name}"
     LOADED.add(module.partition(".")[0])
-    found = _import(word, module)
-    if not hasattr(found, name):
-        classes = [n for n, v in vars(found).items() if isinstance(v, type) and not lacks(v)]
+    value = _import(word, module)
+    if not hasattr(value, name):
+        classes = [n for n, v in vars(value).items() if isinstance(v, type) and not lacks(v)]
         if not classes:
             raise UsageError(f"--method {word}: {module} has no '{name}', and defines no method")
         raise UsageError(f"--method {word}: {discover.unknown(name, classes, 'methods there')}")
-    method: type[Parameterization] = getattr(found, name)
+    method: type[Parameterization] = getattr(value, name)
     if lacking := lacks(method):
         raise UsageError(f"--method {word}: {escape(lacking)}; see 'A method' in CONTRIBUTING.md")
     return method

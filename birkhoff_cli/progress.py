@@ -95,23 +95,23 @@ class Line:
             shorter: what makes the work shorter, said if it takes minutes.
         """
         self.stage("working")
-        begun, told = self.clock(), False
+        begun, is_shown = self.clock(), False
         for done, step in enumerate(steps, 1):
             taken = self.clock() - begun
             left = taken / done * (total - done)
             known = taken >= PILOT and left > 0
             self.done, self.total = done, total if total > 1 else 0
             self._update(f"{duration(left)} left" if known else "")
-            if known and not told and left > LONG and done < total / 2:
-                told = True
+            if known and not is_shown and left > LONG and done < total / 2:
+                is_shown = True
                 self.say(f"birkhoff: about {duration(taken + left)} at this size{shorter}")
             yield step
 
     def _update(self, left: str) -> None:
         if self.display is not None:
             total = self.total or None
-            said = {"description": self._description, "left": left}
-            self.display.update(self.task, completed=self.done, total=total, **said)
+            fields = {"description": self._description, "left": left}
+            self.display.update(self.task, completed=self.done, total=total, **fields)
 
     def say(self, sentence: str) -> None:
         """Print a line that stays, above this one."""

@@ -44,11 +44,11 @@ def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> M
     if holds_matrices(path, request):
         if parts := _parts_in(path):
             return _only(path, read_models(parts, request, axes))
-        said = axes_of(request)
-        trace = matrices.read(path, said or axes)
-        if said and AXES not in trace.meta:
+        typed_axes = axes_of(request)
+        trace = matrices.read(path, typed_axes or axes)
+        if typed_axes and AXES not in trace.meta:
             raise UsageError(
-                f"--set {AXES}={said}: {escape(path)} holds no array (n, d, d); leave it out"
+                f"--set {AXES}={typed_axes}: {escape(path)} holds no array (n, d, d); leave it out"
             )
     else:
         trace = streams.trace(read_checkpoint(path, request), inputs_of(request), seed(request))
@@ -111,8 +111,8 @@ def axes_of(request: Request) -> Axis | None:
     pairs = [text.partition("=") for text in request["set"] or ()]
     if len(pairs) != 1 or pairs[0][0] != AXES:
         return None
-    said = word({AXES: pairs[0][2]}, AXES, OTHER)
-    return next((axis for axis in OTHER.values() if axis == said), None)
+    axes = word({AXES: pairs[0][2]}, AXES, OTHER)
+    return next((axis for axis in OTHER.values() if axis == axes), None)
 
 
 def settings_of(request: Request) -> dict[str, str]:

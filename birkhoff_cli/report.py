@@ -29,8 +29,8 @@ def show(
         return
     with heard if stream is sys.stderr else writing("standard output"):
         if invocation.json:
-            told = summaries.with_answer(summary, invocation.module)
-            print(json.dumps(finite(told), ensure_ascii=False, default=plain))
+            numbers = summaries.with_answer(summary, invocation.module)
+            print(json.dumps(finite(numbers), ensure_ascii=False, default=plain))
         else:
             for line in _page(summary, invocation, layout.columns_of(stream), rows):
                 print(line, file=stream)
@@ -42,8 +42,8 @@ def _notes(summary: Summary, result: Result, invocation: "Invocation") -> None:
         return
     metas = (result.meta, *result.meta.get("series", {}).values())
     assumed = dict.fromkeys(a for meta in metas for a in meta.get("assumptions", ()))
-    told = not invocation.json and "assumptions" in summary  # the numbers say it already
-    for assumption in () if told else assumed:
+    is_shown = not invocation.json and "assumptions" in summary  # the numbers say it already
+    for assumption in () if is_shown else assumed:
         print(f"birkhoff: assumed: {escape(assumption)}", file=sys.stderr)
     if invocation.verbose:
         for column in result.schema:
@@ -91,12 +91,12 @@ def _numbers(summary: Summary, invocation: "Invocation", width: int | None) -> l
 
 def _verbose(summary: Summary, invocation: "Invocation", width: int | None) -> list[str]:
     """A line for every key of ``--json``: the key, its value, its meaning; null ones too."""
-    told = [
+    rows = [
         (key, _ends(values), q.legend)
         for key, values, q in summaries.explain(summary, invocation.module)
     ]
-    left = max(len(key) for key, *_ in told)
-    lines = [(f"{key:{left}}  {value}", legend) for key, value, legend in told]
+    left = max(len(key) for key, *_ in rows)
+    lines = [(f"{key:{left}}  {value}", legend) for key, value, legend in rows]
     return layout.pairs(lines, width)
 
 

@@ -134,8 +134,8 @@ def _still(checkpoint: "Checkpoint", block: int, first: int) -> Iterator[Array]:
     """H_pre, H_post and H where the input-dependent part is zero: one sample."""
     with checkpoint.opened() as store:
         assert checkpoint.connect is not None  # see `_gates_of`
-        found = np.stack([site.weights(None).rows for site in checkpoint.connect(store)])
-    return in_blocks(found[None])(block, first)
+        rows = np.stack([site.weights(None).rows for site in checkpoint.connect(store)])
+    return in_blocks(rows[None])(block, first)
 
 
 def _gates_of(checkpoint: "Checkpoint", reader: Reader) -> Reader:
@@ -171,8 +171,8 @@ def _gaussian(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> MixingTrac
         def blocks(block: int, first: int) -> Iterator[Array]:
             for start in range(first, samples, block):
                 rng, n = block_generator(seed, start // block, INPUTS), min(block, samples - start)
-                found = [take(site, draw(n, rng)) for site, draw in sites]
-                yield np.stack([np.broadcast_to(v, (n, *v.shape[-axes:])) for v in found], axis=1)
+                values = [take(site, draw(n, rng)) for site, draw in sites]
+                yield np.stack([np.broadcast_to(v, (n, *v.shape[-axes:])) for v in values], axis=1)
 
         return blocks
 
@@ -239,7 +239,7 @@ def token_run(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> "TokenRun"
     rng = _generator(seed) if inputs.random else None
     sample, digests = tokens.read(file, sequences, length, model.vocabulary, rng)
     facts = {"kind": "tokens", "sequences": sequences, "length": length}
-    places = {"random": True, "seed": seed} if inputs.random else {"random": False}
+    sites = {"random": True, "seed": seed} if inputs.random else {"random": False}
     return TokenRun(
         load=lambda: _model(checkpoint)[0],
         tokens=sample,
@@ -247,7 +247,7 @@ def token_run(checkpoint: "Checkpoint", inputs: Inputs, seed: int) -> "TokenRun"
         source=escape(checkpoint.path),
         step=checkpoint.step,
         meta=checkpoint.meta
-        | {"d": checkpoint.d, "inputs": [digest, digests], "streams": facts | places},
+        | {"d": checkpoint.d, "inputs": [digest, digests], "streams": facts | sites},
     )
 
 

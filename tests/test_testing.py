@@ -328,28 +328,28 @@ def layers():
     )
 
 
-CHECK = "    check_shapes(store, places, SHAPES)\n"
+CHECK = "    check_shapes(store, sites, SHAPES)\n"
 FORMATS = {
     "a site with a tensor missing is taken": (
         {
             CHECK: CHECK.replace("SHAPES", '{"logits": (2, 2)}'),
-            'values(store, places, "scale")': """np.array(
-        [store.read(n["scale"]) if "scale" in n else [1.0] for n in places.values()]
+            'values(store, sites, "scale")': """np.array(
+        [store.read(n["scale"]) if "scale" in n else [1.0] for n in sites.values()]
     )""",
-            "dtypes(store, places, SHAPES)": """{
-            t: {store.stored[n[t]]: "float32" for n in places.values() if t in n} for t in SHAPES
+            "dtypes(store, sites, SHAPES)": """{
+            t: {store.stored[n[t]]: "float32" for n in sites.values() if t in n} for t in SHAPES
         }""",
             "MARKS =": "import numpy as np\n\nMARKS =",
         },
         "without 'net.cells.0.mixer_scale': all 3 sites are taken as if it were there",
     ),
     "a site with a tensor missing is left out": (
-        {CHECK: "    places = {site: n for site, n in places.items() if len(n) == len(SHAPES)}\n"}
-        | {'depth_facts(store, SITE, len(places), store.config, ("cells",))': "()"},
+        {CHECK: "    sites = {site: n for site, n in sites.items() if len(n) == len(SHAPES)}\n"}
+        | {'depth_facts(store, SITE, len(sites), store.config, ("cells",))': "()"},
         "without 'net.cells.0.mixer_.*': 2 of 3 sites are read, and nothing says so",
     ),
     "a layer that is missing at the end is not said": (
-        {'depth_facts(store, SITE, len(places), store.config, ("cells",))': "()"},
+        {'depth_facts(store, SITE, len(sites), store.config, ("cells",))': "()"},
         "without layer 2: 2 of 3 sites are read, and nothing says so",
     ),
     "names of wrappers change a matrix": (

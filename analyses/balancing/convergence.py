@@ -25,19 +25,19 @@ def measure_convergence(stage: Stage) -> Values:
     z = np.ascontiguousarray(z)
     now = residual(h)
     after, needed = _convergence(z, _rows_last(stage).ravel())
-    found = {
+    columns = {
         Key("input", None, None, "spread"): spread(z),
         Key("input", None, None, "diameter"): diameter(z),
         Key("applied", None, None, "residual"): now,
     }
     if stage.logits is None:  # matrices may need no sweep
-        found[Key("sweeps", None, 0, "residual")] = now
+        columns[Key("sweeps", None, 0, "residual")] = now
         needed[now <= np.array(list(TOLERANCES.values()))[:, None]] = 0
     for k, values in zip(SWEEPS, after, strict=True):
-        found[Key("sweeps", None, k, "residual")] = values
+        columns[Key("sweeps", None, k, "residual")] = values
     for word, values in zip(TOLERANCES, needed, strict=True):
-        found[Key("needed", None, None, f"sweeps_{word}")] = np.minimum(values, MAX_SWEEPS + 1)
-    return {key: values.reshape(stage.h.shape[:2]) for key, values in found.items()}
+        columns[Key("needed", None, None, f"sweeps_{word}")] = np.minimum(values, MAX_SWEEPS + 1)
+    return {key: values.reshape(stage.h.shape[:2]) for key, values in columns.items()}
 
 
 def _convergence(z: Array, rows_last: Array) -> tuple[Array, Array]:
@@ -45,10 +45,10 @@ def _convergence(z: Array, rows_last: Array) -> tuple[Array, Array]:
     after, needed = np.empty((len(SWEEPS), z.shape[2])), np.empty((len(TOLERANCES), z.shape[2]))
     for lanes_, axes in ((rows_last, (0, 1)), (~rows_last, (1, 0))):
         if lanes_.any():
-            found = convergence(
+            result = convergence(
                 z[..., lanes_], axes, SWEEPS, tuple(TOLERANCES.values()), MAX_SWEEPS
             )
-            after[:, lanes_], needed[:, lanes_] = found
+            after[:, lanes_], needed[:, lanes_] = result
     return after, needed
 
 
@@ -56,5 +56,5 @@ def _rows_last(stage: Stage) -> Array:
     """Whether a sweep normalises the rows last, ``(n, sites)``, or those are nearer to 1."""
     if balancing := stage.balancing:
         return np.full(stage.h.shape[:2], balancing.last == "rows")
-    found: Array = sum_error(stage.h, -1) < sum_error(stage.h, -2)
-    return found
+    rows_are_exact: Array = sum_error(stage.h, -1) < sum_error(stage.h, -2)
+    return rows_are_exact

@@ -81,8 +81,8 @@ def along(trace: MixingTrace, axes: Axis) -> MixingTrace:
     Raises:
         TooLarge: so many sites do not fit in memory.
     """
-    said = f"an array (n, d, d) is {WHAT[axes]}; --set {AXES}={OTHER[axes]} if it is not"
-    meta = trace.meta | {AXES: axes, "assumptions": [*trace.meta["assumptions"], said]}
+    assumption = f"an array (n, d, d) is {WHAT[axes]}; --set {AXES}={OTHER[axes]} if it is not"
+    meta = trace.meta | {AXES: axes, "assumptions": [*trace.meta["assumptions"], assumption]}
     if axes == "samples":
         return replace(trace, meta=meta)
 

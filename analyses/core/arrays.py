@@ -67,14 +67,14 @@ def like(values: Any, array: Array) -> Array:
 
 def regrouped(parts: Iterable[Array], size: int) -> Iterator[Array]:
     """The same rows, ``size`` at a time; copied only where a group spans several parts."""
-    held: list[Array] = []
+    waiting: list[Array] = []
     missing = size
     for part in parts:
         while len(part) >= missing:
-            yield np.concatenate([*held, part[:missing]]) if held else part[:missing]
-            part, held, missing = part[missing:], [], size
+            yield np.concatenate([*waiting, part[:missing]]) if waiting else part[:missing]
+            part, waiting, missing = part[missing:], [], size
         if len(part):
-            held.append(part)
+            waiting.append(part)
             missing -= len(part)
-    if held:
-        yield np.concatenate(held)
+    if waiting:
+        yield np.concatenate(waiting)

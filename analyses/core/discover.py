@@ -224,8 +224,8 @@ def _by_headline(word: str, known: Mapping[str, str]) -> list[str]:
     if len(word) < LEAST:
         return []
     stem = re.escape(word.lower().removesuffix("s"))
-    found = {n: re.search(rf"\b{stem}s?\b", line.lower()) for n, line in known.items()}
-    return [n for _, n in sorted((m.start() > 0, n) for n, m in found.items() if m)]
+    matches = {n: re.search(rf"\b{stem}s?\b", line.lower()) for n, line in known.items()}
+    return [n for _, n in sorted((m.start() > 0, n) for n, m in matches.items() if m)]
 
 
 LEAST = 4

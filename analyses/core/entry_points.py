@@ -160,10 +160,10 @@ def _every(path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
         return ()
     from importlib.metadata import distributions  # takes half as long as --help
 
-    found: dict[str, list[tuple[str, Entry]]] = {}
+    entries_of: dict[str, list[tuple[str, Entry]]] = {}
     for distribution in distributions(path=list(path)):
         about = f"{distribution.name} {distribution.version}"
-        found.setdefault(
+        entries_of.setdefault(
             distribution.name,
             [
                 (e.group, Entry(e.name.strip().lower().replace("_", "-"), e.module, e.attr, about))
@@ -171,7 +171,7 @@ def _every(path: tuple[str, ...]) -> tuple[tuple[str, Entry], ...]:
                 if e.group in GROUPS.values()
             ],
         )
-    every = (pair for entries in found.values() for pair in entries)
+    every = (pair for entries in entries_of.values() for pair in entries)
     return tuple(sorted(every, key=lambda pair: (pair[0], pair[1].name, pair[1].distribution)))
 
 

@@ -150,10 +150,10 @@ def _by_step(table: "pa.Table") -> "dict[int, pa.Table]":
     import pyarrow.compute as pc
 
     facts = metadata.load(table.schema.metadata)
-    found = {}
+    tables = {}
     for step in sorted(map(int, facts["meta"]["series"])):
         rows = table.filter(pc.equal(table["step"], step)).drop_columns("step")
         own = facts["meta"]["series"][str(step)]
         meta = own | {"title": f"{own.get('title', '')}, step {step:,}"}
-        found[step] = rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta}))
-    return found
+        tables[step] = rows.replace_schema_metadata(metadata.dump(facts | {"meta": meta}))
+    return tables

@@ -107,16 +107,16 @@ def identity(meta: Mapping[str, Any]) -> dict[str, Any]:
     while isinstance(recorded.get("recorded"), Mapping):  # a trace of a trace
         recorded = recorded["recorded"]
     settings = recorded.get("settings")
-    found = {name: recorded[name] for name in ("model", "method") if recorded.get(name)}
+    facts = {name: recorded[name] for name in ("model", "method") if recorded.get(name)}
     if not isinstance(settings, Mapping):
-        return found
+        return facts
     values = {n: s["value"] for n, s in settings.items() if isinstance(s, dict) and "value" in s}
     files = recorded.get("inputs")
     checkpoint = files[0] if isinstance(files, list) and files else None
     if isinstance(checkpoint, dict) and "sha256" in checkpoint:
         name = name_of(str(checkpoint.get("name")))
         values["checkpoint"] = f"{name} ({str(checkpoint['sha256'])[:8]})"
-    return {**found, "format": recorded.get("format"), **values}
+    return {**facts, "format": recorded.get("format"), **values}
 
 
 def _meta(parts: Sequence[MixingTrace]) -> dict[str, Any]:

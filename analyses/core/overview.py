@@ -45,12 +45,12 @@ def families(rows: Rows, x: str) -> dict[str, list[str]]:
         rows: a summary for every run.
         x: the key that they are drawn over.
     """
-    found: dict[str, list[str]] = {}
+    members: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for row in rows for key in row):
         if key not in (x, "cell") and _varies([row.get(key) for row in rows]):
-            found.setdefault(ENDS.sub("", key), []).append(key)
-    whole = {name: keys for name, keys in found.items() if not INNER.search(name)}
-    return dict([*{**whole, **found}.items()][:MAX_PANELS])
+            members.setdefault(ENDS.sub("", key), []).append(key)
+    whole = {name: keys for name, keys in members.items() if not INNER.search(name)}
+    return dict([*{**whole, **members}.items()][:MAX_PANELS])
 
 
 def _varies(values: Sequence[Any]) -> bool:

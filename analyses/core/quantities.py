@@ -48,8 +48,8 @@ class Quantity:
         """Meaning, unit, range and what is good, in one line."""
         facts = [self.unit if self.unit != "1" else "", _words(self.range)]
         facts.append(f"good: {self.good}" if self.good else "")
-        told = "; ".join(filter(None, facts))
-        return f"{self.about} [{told}]" if told else self.about
+        text = "; ".join(filter(None, facts))
+        return f"{self.about} [{text}]" if text else self.about
 
 
 Quantities: TypeAlias = tuple[Quantity, ...]

@@ -46,10 +46,10 @@ class TrainingLog:
     @property
     def odd(self) -> Array:
         """``(n,)`` whether a number of a step is there and is NaN or infinite."""
-        found = [self.logged[name] & ~np.isfinite(self.values[name]) for name in NUMBERS]
+        not_finite = [self.logged[name] & ~np.isfinite(self.values[name]) for name in NUMBERS]
         if self.layers is not None:
-            found.append(np.isinf(self.layers).any(1))
-        return np.logical_or.reduce(found)
+            not_finite.append(np.isinf(self.layers).any(1))
+        return np.logical_or.reduce(not_finite)
 
     def column(self, name: str) -> Array:
         """``(n,)`` finite numbers, NaN where there is none."""

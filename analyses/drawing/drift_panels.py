@@ -204,9 +204,9 @@ def curves(rows: dict[tuple[str, str], Chain]) -> dict[str, tuple[Array, Array]]
     apart = np.max([np.abs(s[end] - 1) for s in sums for end in ("min", "max")], axis=0)
     norm, logs = rows["composite", "spectral_norm"], rows["composite", "log_barycenter_distance"]
     depth = norm["depth"]
-    found = {
+    lines = {
         "composite: largest |sum - 1|": np.maximum(apart, SMALLEST),
         "composite: largest norm": norm["max"],
         "composite: distance to J/d": np.exp(logs["mean"]),
     }
-    return {name: (depth, values) for name, values in found.items()}
+    return {name: (depth, values) for name, values in lines.items()}

@@ -92,8 +92,8 @@ def draw_losses(axes: "Axes", rows: Rows) -> None:
     """Mean loss by format; the line is that without rounding."""
     axes.axvline(rows[NONE, NONE, "loss"]["mean"][0], color="0.4", lw=0.8, label="unrounded")
     for part in _parts(rows):
-        found = [rows[part, f, "loss"]["mean"][0] for f in _formats(rows)]
-        _dots(axes, part, found, {"label": part})
+        losses = [rows[part, f, "loss"]["mean"][0] for f in _formats(rows)]
+        _dots(axes, part, losses, {"label": part})
     _by_format(axes, rows)
     axes.set(xlabel="mean loss of the next token [nat]")
     captions.legend(axes)

@@ -60,11 +60,11 @@ def descend(
     apply, step = method.differentiable(), OPTIMIZERS[plan.optimizer][0](x, plan.rate)
     for _ in range(plan.epochs):
         h, pullback = apply(theta)
-        found = objective(h, read)
-        yield h, found.loss
-        slope = pullback(found.matrices)
-        if read is not None and found.read is not None:
-            slope = np.concatenate((slope, found.read), axis=1)
+        loss = objective(h, read)
+        yield h, loss.loss
+        slope = pullback(loss.matrices)
+        if read is not None and loss.read is not None:
+            slope = np.concatenate((slope, loss.read), axis=1)
         step(slope)
     h = method(theta)  # what was learned, as exact as the map itself
     yield h, objective(h, read).loss

@@ -62,12 +62,12 @@ def _projected(objective: Objective, start: Array) -> Array:
     h = ahead = nearest_doubly_stochastic(start)
     t = 1.0
     for _ in range(STEPS):
-        found = nearest_doubly_stochastic(ahead - step * objective(ahead).matrices)
-        change = found - h
+        nearest = nearest_doubly_stochastic(ahead - step * objective(ahead).matrices)
+        change = nearest - h
         if np.abs(change).max() < SETTLED:
             break
-        if np.vdot(ahead - found, change) > 0:  # too far: forget the momentum
+        if np.vdot(ahead - nearest, change) > 0:  # too far: forget the momentum
             t = 1.0
         longer = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        h, ahead, t = found, found + (t - 1) / longer * change, longer
+        h, ahead, t = nearest, nearest + (t - 1) / longer * change, longer
     return objective(h).loss

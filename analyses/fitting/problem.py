@@ -64,12 +64,12 @@ def chosen_targets(
     sites = len(trace.sites)
     samples = trace.samples if count is None else min(trace.samples, -(-count // sites))
     require_memory(200 * samples * sites * d * d, f"{samples * sites:,} targets of d = {d}")
-    held: list[Array] = []
+    stacks: list[Array] = []
     for block in trace:
-        held.append(block[: samples - sum(map(len, held))])
-        if sum(map(len, held)) == samples:
+        stacks.append(block[: samples - sum(map(len, stacks))])
+        if sum(map(len, stacks)) == samples:
             break
-    return np.concatenate(held).reshape(-1, d, d).astype(np.float64), trace.sites
+    return np.concatenate(stacks).reshape(-1, d, d).astype(np.float64), trace.sites
 
 
 @dataclass(frozen=True)

@@ -125,14 +125,14 @@ def heaviest_permutations(h: Array) -> list[Permutation | None]:
         perms = all_permutations(d)
         entries = h[:, np.arange(d), perms]  # (n, d!, d)
         best = np.round(entries.sum(-1), 9).argmax(-1)
-        found = perms[best]
+        heaviest = perms[best]
     else:
         from scipy.optimize import linear_sum_assignment
 
         clean = np.where(np.isfinite(h), h, 0.0)
-        found = np.array([linear_sum_assignment(each, maximize=True)[1] for each in clean])
+        heaviest = np.array([linear_sum_assignment(each, maximize=True)[1] for each in clean])
     known = np.isfinite(h).all((-1, -2))
-    return [tuple(p) if k else None for p, k in zip(found.tolist(), known.tolist(), strict=True)]
+    return [tuple(p) if k else None for p, k in zip(heaviest.tolist(), known.tolist(), strict=True)]
 
 
 def least_assignment(cost: Array) -> Array:
@@ -148,10 +148,10 @@ def least_assignment(cost: Array) -> Array:
 
 
 def _least(ways: list[Array]) -> Array:
-    found, *others = ways
+    least, *others = ways
     for other in others:
-        np.minimum(found, other, out=found)
-    return found
+        np.minimum(least, other, out=least)
+    return least
 
 
 def _one_by_one(cost: Array) -> Array:

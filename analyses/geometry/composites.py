@@ -86,13 +86,13 @@ class Kronecker(Composite):
     def gradients(self, factors: list[Array], gradient: Array) -> list[Array]:
         """Contracted with the factors before and after."""
         sides = [len(factor) for factor in factors]
-        found = []
+        gradients = []
         for k, side in enumerate(sides):
             before, after = (_product(f) for f in (factors[:k], factors[k + 1 :]))
             shape = (len(before), side, len(after)) * 2
             split_up = gradient.reshape(*shape, -1)
-            found.append(np.einsum("lirmjsb,lmb,rsb->ijb", split_up, before, after))
-        return found
+            gradients.append(np.einsum("lirmjsb,lmb,rsb->ijb", split_up, before, after))
+        return gradients
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,10 @@ def distance(matrices: Array, alpha: Array) -> Array:
     d = len(x)
     apart = [x[i, j] - alpha[(j - i) % d] for i in range(d) for j in range(d)]
     with np.errstate(over="ignore"):
-        found: Array = np.sqrt(reduce(add, map(np.square, apart)))
-    if np.isinf(found).any():
-        found = frobenius_norm(np.stack(apart)[None], (0, 1))
-    return found
+        norm: Array = np.sqrt(reduce(add, map(np.square, apart)))
+    if np.isinf(norm).any():
+        norm = frobenius_norm(np.stack(apart)[None], (0, 1))
+    return norm
 
 
 def block_circulant(n: int, s: int, rng: np.random.Generator, field: Field = "real") -> Array:

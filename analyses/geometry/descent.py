@@ -118,10 +118,10 @@ class _State:
         todo = torch.arange(len(x))
         for _ in range(SHORTENINGS):
             there = self.x[todo] + t[todo, None] * move[todo]
-            found, slopes = self.function(there, self.owner[todo])
-            low = found <= self.value[todo] + 1e-4 * t[todo] * slope[todo]
+            values, slopes = self.function(there, self.owner[todo])
+            low = values <= self.value[todo] + 1e-4 * t[todo] * slope[todo]
             done = todo[low]
-            x[done], value[done], gradient[done] = there[low], found[low], slopes[low]
+            x[done], value[done], gradient[done] = there[low], values[low], slopes[low]
             todo = todo[~low]
             if not len(todo):
                 break

@@ -166,12 +166,12 @@ def geodesic(
     batch, d = r.shape[:-2], r.shape[-1]
     r, s = r.reshape(-1, d, d), s.reshape(-1, d, d)
     known = np.flatnonzero(np.isfinite(r).all((1, 2)) & np.isfinite(s).all((1, 2)))
-    found = np.full(len(r), np.nan)
+    length = np.full(len(r), np.nan)
     step = max(1, ROOM // 4**d)
     for k in range(0, len(known), step):
         at = known[k : k + step]
-        found[at] = _least_angle(r[at], s[at])
-    return found.reshape(batch)
+        length[at] = _least_angle(r[at], s[at])
+    return length.reshape(batch)
 
 
 def _least_angle(r: Array, s: Array) -> Array:

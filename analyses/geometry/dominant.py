@@ -97,7 +97,7 @@ def two_largest_moduli(x: Array) -> Moduli:
     k, batch = x.shape[1:]
     if k == 1:
         return Moduli(np.abs(x[0, 0]), np.full(batch, np.nan), np.ones(batch))
-    found = Moduli(*np.empty((3, batch)))
+    moduli = Moduli(*np.empty((3, batch)))
     doubtful = np.ones(batch, bool)
     if k <= LARGEST_CLOSED:
         with np.errstate(all="ignore"):  # no real eigenvalue, no vector: NaN, and LAPACK
@@ -106,15 +106,15 @@ def two_largest_moduli(x: Array) -> Moduli:
             for where, (bad,) in cases(doubtful):
                 if not bad:
                     part = _of_deflated(*(select(v, where) for v in (r, border, rest)))
-                    _put(found, where, part)
+                    _put(moduli, where, part)
                     doubtful[where] = part.first < part.second
     if len(where := np.flatnonzero(doubtful)):
-        _put(found, where, _by_lapack(select(x, where)))
-    return found
+        _put(moduli, where, _by_lapack(select(x, where)))
+    return moduli
 
 
-def _put(found: Moduli, where: Where, part: Moduli) -> None:
-    for whole, values in zip(found, part, strict=True):
+def _put(moduli: Moduli, where: Where, part: Moduli) -> None:
+    for whole, values in zip(moduli, part, strict=True):
         whole[where] = values
 
 
@@ -142,8 +142,8 @@ def conditions(unit: Array, modulus: Array) -> Array:
     if len(unit) > 1 and len(where := np.flatnonzero(modulus < SMALL)):
         _, vectors = np.linalg.eig(np.ascontiguousarray(batch_first(select(unit, where), 2)))
         with np.errstate(all="ignore"):
-            found = np.linalg.cond(vectors)
-        condition[where] = np.where(np.isnan(found), np.inf, found)
+            numbers = np.linalg.cond(vectors)
+        condition[where] = np.where(np.isnan(numbers), np.inf, numbers)
     return condition
 
 

@@ -13,13 +13,13 @@ from birkhoff_cli.analyses.core.arrays import Array
 @cache
 def fractions(d: int) -> Array:
     """Fractions in [0, 1/2] with denominators up to d, in order: ``(2, count)``, p above q."""
-    found = [(0, 1)]
+    sequence = [(0, 1)]
     p, q, r, s = 0, 1, 1, d
     while d > 1 and 2 * r <= s:
-        found.append((r, s))
+        sequence.append((r, s))
         skip = (d + q) // s
         p, q, r, s = r, s, skip * r - p, skip * s - q
-    return np.array(found).T
+    return np.array(sequence).T
 
 
 def angles(d: int) -> Array:

@@ -34,7 +34,7 @@ def pair_products(count: int) -> Differentiable:
 
         def pullback(gradient: Array) -> Array:
             slope = gradient.reshape(len(theta), -1) @ columns
-            found = np.empty_like(theta)
+            pulled_back = np.empty_like(theta)
             for k in range(count - 1, -1, -1):  # from the last factor, whose index is fastest
                 wide = slope.reshape(len(theta), -1, 2)
                 if k:
@@ -43,8 +43,8 @@ def pair_products(count: int) -> Differentiable:
                 else:
                     both = wide[:, 0]
                 change = (both[:, 0] - both[:, 1]) * pairs[k, :, 0] * pairs[k, :, 1]
-                found[:, 2 * k], found[:, 2 * k + 1] = change, -change
-            return found
+                pulled_back[:, 2 * k], pulled_back[:, 2 * k + 1] = change, -change
+            return pulled_back
 
         return (products[-1] @ rows).reshape(-1, d, d), pullback
 

@@ -101,7 +101,7 @@ def corners(d: int) -> Array:
     level, slope = np.cos(normal) / np.cos(np.pi / k), np.sin(normal) / np.cos(np.pi / k)
     inner = (1 - VERTEX) * np.tan(half)
     edge = np.argmin(level - slope * inner, axis=0)
-    found = [vertices]
+    corner = [vertices]
     while edge.size:
         column = np.arange(edge.size)
         fall = slope[edge, column] - slope
@@ -110,7 +110,7 @@ def corners(d: int) -> Array:
         edge = np.argmin(cross, axis=0)
         at = cross[edge, column]
         on = at < inner
-        found.append((middle + np.arctan(at))[on])
+        corner.append((middle + np.arctan(at))[on])
         middle, inner, edge = middle[on], inner[on], edge[on]
         level, slope = level[:, on], slope[:, on]
-    return np.sort(np.concatenate(found))
+    return np.sort(np.concatenate(corner))

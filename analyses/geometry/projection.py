@@ -39,8 +39,8 @@ def nearest_permutation(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d"]:
     """
     from scipy.optimize import linear_sum_assignment
 
-    found = [linear_sum_assignment(matrix, maximize=True)[1] for matrix in h]
-    return np.array(found, dtype=np.int64).reshape(h.shape[:2])
+    images = [linear_sum_assignment(matrix, maximize=True)[1] for matrix in h]
+    return np.array(images, dtype=np.int64).reshape(h.shape[:2])
 
 
 def nearest_doubly_stochastic(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d"]:

@@ -71,24 +71,26 @@ def explore(chart: Chart, rng: np.random.Generator, angle: Array, starts: int) -
     begin = chart.start(len(ray), rng)
     state, hit = settle(chart, begin, radius * np.exp(1j * angle[ray]), 2 * STEPS)
     ray, radius, state = ray[hit], radius[hit], state[..., hit]
-    found = unite(Intervals(ray, radius, radius, state, state))
-    return extend(chart, angle, found, LONGEST, COARSE)
+    intervals = unite(Intervals(ray, radius, radius, state, state))
+    return extend(chart, angle, intervals, LONGEST, COARSE)
 
 
-def extend(chart: Chart, angle: Array, found: Intervals, stride: float, least: float) -> Intervals:
+def extend(
+    chart: Chart, angle: Array, intervals: Intervals, stride: float, least: float
+) -> Intervals:
     """The same intervals, each pushed outwards and inwards from its own ends."""
-    n = len(found.ray)
-    begin = np.concatenate([found.at_high, found.at_low], -1)
-    radius, goal = np.concatenate([found.high, found.low]), np.repeat([OUT, IN], n)
-    ray = angle[np.tile(found.ray, 2)]
+    n = len(intervals.ray)
+    begin = np.concatenate([intervals.at_high, intervals.at_low], -1)
+    radius, goal = np.concatenate([intervals.high, intervals.low]), np.repeat([OUT, IN], n)
+    ray = angle[np.tile(intervals.ray, 2)]
     radius, state = walk(chart, begin, ray, radius, goal, stride, least)
-    return unite(Intervals(found.ray, radius[n:], radius[:n], state[..., n:], state[..., :n]))
+    return unite(Intervals(intervals.ray, radius[n:], radius[:n], state[..., n:], state[..., :n]))
 
 
 def spread(
     chart: Chart,
     angle: Array,
-    found: Intervals,
+    intervals: Intervals,
     effort: Effort,
     active: Array | None = None,
     passes: int = MAX_PASSES,
@@ -98,26 +100,26 @@ def spread(
     Args:
         chart: how to move.
         angle: of all rays, in order.
-        found: what is known.
+        intervals: what is known.
         effort: how hard.
         active: rays ``(rays,)`` whose states are tried first; all if not given.
         passes: over the neighbours, at most.
     """
     if active is None:
         active = np.ones(len(angle), bool)
-        found = extend(chart, angle, found, effort.better, effort.stride)
+        intervals = extend(chart, angle, intervals, effort.better, effort.stride)
     for _ in range(passes):
-        before = found.sizes(len(angle))
-        offers = _offers(found, len(angle), active, effort.better)
-        found = unite(found, accept(chart, angle, offers, effort.better, effort.stride))
-        active = found.sizes(len(angle)) - before > effort.gain
+        before = intervals.sizes(len(angle))
+        offers = _offers(intervals, len(angle), active, effort.better)
+        intervals = unite(intervals, accept(chart, angle, offers, effort.better, effort.stride))
+        active = intervals.sizes(len(angle)) - before > effort.gain
         if not active.any():
             break
-    return found
+    return intervals
 
 
 def fill(
-    chart: Chart, rng: np.random.Generator, angle: Array, found: Intervals, tries: int
+    chart: Chart, rng: np.random.Generator, angle: Array, intervals: Intervals, tries: int
 ) -> Intervals:
     """The same, with what random states reach in the gaps below the intervals.
 
@@ -127,20 +129,20 @@ def fill(
         chart: how to move.
         rng: source of states and radii.
         angle: of all rays.
-        found: what is known.
+        intervals: what is known.
         tries: states for each gap.
     """
-    first = np.diff(found.ray, prepend=-1) > 0
-    below = np.where(first, IN, np.concatenate([[IN], found.high[:-1]]))
-    gap = np.tile(np.flatnonzero(found.low > below + GAP), tries)
+    first = np.diff(intervals.ray, prepend=-1) > 0
+    below = np.where(first, IN, np.concatenate([[IN], intervals.high[:-1]]))
+    gap = np.tile(np.flatnonzero(intervals.low > below + GAP), tries)
     if not len(gap):
-        return found
-    below, above = below[gap], found.low[gap]
+        return intervals
+    below, above = below[gap], intervals.low[gap]
     aim = below + rng.random(len(gap)) * (above - below)
     state = chart.start(len(gap), rng)
-    state = chart.blend(found.at_low[..., gap], state, rng.random(len(gap)))
-    offers = Offers(found.ray[gap], aim, above, below, state)
-    return unite(found, accept(chart, angle, offers, LONGEST, COARSE))
+    state = chart.blend(intervals.at_low[..., gap], state, rng.random(len(gap)))
+    offers = Offers(intervals.ray[gap], aim, above, below, state)
+    return unite(intervals, accept(chart, angle, offers, LONGEST, COARSE))
 
 
 def accept(chart: Chart, angle: Array, offers: Offers, stride: float, least: float) -> Intervals:
@@ -174,21 +176,21 @@ def joined(offers: list[Offers]) -> Offers:
     return Offers(*(np.concatenate(x, -1) for x in zip(*offers, strict=True)))
 
 
-def _offers(found: Intervals, rays: int, active: Array, better: float) -> Offers:
+def _offers(intervals: Intervals, rays: int, active: Array, better: float) -> Offers:
     """The ends of active rays, for the rays beside them."""
     offers = []
     for hop in HOPS:
-        there = active[found.ray] & (found.ray + hop >= 0) & (found.ray + hop < rays)
-        offers += _outer(found, np.flatnonzero(there), hop, better)
-        offers += _inner(found, np.flatnonzero(there & (found.low > 0)), hop, better)
+        there = active[intervals.ray] & (intervals.ray + hop >= 0) & (intervals.ray + hop < rays)
+        offers += _outer(intervals, np.flatnonzero(there), hop, better)
+        offers += _inner(intervals, np.flatnonzero(there & (intervals.low > 0)), hop, better)
     return joined(offers)
 
 
-def _outer(found: Intervals, use: Array, hop: int, better: float) -> list[Offers]:
+def _outer(intervals: Intervals, use: Array, hop: int, better: float) -> list[Offers]:
     """Upper ends: a little beyond what is known, where they are, or where nothing is known."""
-    ray, radius, n = found.ray[use] + hop, found.high[use], len(use)
-    place, known = found.at_or_below(ray, radius)
-    high = found.high[place]
+    ray, radius, n = intervals.ray[use] + hop, intervals.high[use], len(use)
+    place, known = intervals.at_or_below(ray, radius)
+    high = intervals.high[place]
     beyond = np.minimum(high + better, OUT)
     tries = [(known & (high < beyond), beyond, np.full(n, np.nan))]
     tries += [(known & (radius > beyond), radius, high)]
@@ -197,16 +199,16 @@ def _outer(found: Intervals, use: Array, hop: int, better: float) -> list[Offers
     for which, aim, back in tries:
         k = np.flatnonzero(which)
         outwards = np.full(len(k), OUT)
-        offers.append(Offers(ray[k], aim[k], outwards, back[k], found.at_high[..., use[k]]))
+        offers.append(Offers(ray[k], aim[k], outwards, back[k], intervals.at_high[..., use[k]]))
     return offers
 
 
-def _inner(found: Intervals, use: Array, hop: int, better: float) -> list[Offers]:
+def _inner(intervals: Intervals, use: Array, hop: int, better: float) -> list[Offers]:
     """Lower ends: a little below what is known, or where they are."""
-    ray, radius = found.ray[use] + hop, found.low[use]
-    place, known = found.at_or_below(ray, radius)
-    known &= radius <= found.high[place]
-    aim = np.where(known, np.maximum(found.low[place] - better, IN), radius)
+    ray, radius = intervals.ray[use] + hop, intervals.low[use]
+    place, known = intervals.at_or_below(ray, radius)
+    known &= radius <= intervals.high[place]
+    aim = np.where(known, np.maximum(intervals.low[place] - better, IN), radius)
     back = np.where(known, np.nan, OUT)
-    k = np.flatnonzero(~known | (found.low[place] > IN))
-    return [Offers(ray[k], aim[k], np.full(len(k), IN), back[k], found.at_low[..., use[k]])]
+    k = np.flatnonzero(~known | (intervals.low[place] > IN))
+    return [Offers(ray[k], aim[k], np.full(len(k), IN), back[k], intervals.at_low[..., use[k]])]

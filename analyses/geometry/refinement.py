@@ -23,7 +23,7 @@ def refine(
     chart: Chart,
     region: Region,
     angle: Array,
-    found: Intervals,
+    intervals: Intervals,
     effort: Effort,
     tolerance: float,
 ) -> tuple[Array, Intervals]:
@@ -33,48 +33,50 @@ def refine(
         chart: how to move.
         region: within which area counts.
         angle: of the rays, in order.
-        found: what is known.
+        intervals: what is known.
         effort: how hard to push the new rays.
         tolerance: area that a ray may change.
 
     Returns:
         The angles of all rays, and what is known of them.
     """
-    corner = np.flatnonzero(found.sectors(angle).closed().within(region).corners > tolerance)
+    corner = np.flatnonzero(intervals.sectors(angle).closed().within(region).corners > tolerance)
     cells = np.unique([corner, corner + 1])
     edges = np.concatenate([[0.0], angle, [np.pi]])
     middle = 0.5 * (edges[cells] + edges[cells + 1])
     every = np.sort(np.concatenate([angle, middle]))
     new, known = (np.asarray(np.searchsorted(every, x)) for x in (middle, angle))
-    found = found._replace(ray=known[found.ray])
-    offers = _from_within(chart, every, found, new, effort.stride)
-    found = unite(found, accept(chart, every, offers, LONGEST, effort.stride))
+    intervals = intervals._replace(ray=known[intervals.ray])
+    offers = _from_within(chart, every, intervals, new, effort.stride)
+    intervals = unite(intervals, accept(chart, every, offers, LONGEST, effort.stride))
     active = np.zeros(len(every), bool)
     active[np.clip([new - 1, new, new + 1], 0, len(every) - 1)] = True
-    found = spread(chart, every, found, effort, active, PASSES)
-    return _without_lost(every, found, new)
+    intervals = spread(chart, every, intervals, effort, active, PASSES)
+    return _without_lost(every, intervals, new)
 
 
-def _from_within(chart: Chart, angle: Array, found: Intervals, new: Array, least: float) -> Offers:
+def _from_within(
+    chart: Chart, angle: Array, intervals: Intervals, new: Array, least: float
+) -> Offers:
     """States for new rays: those of the rays beside them, somewhat within their upper ends.
 
     At an end itself no step leads inwards, to first order: hence tiny strides at first.
     """
-    found = found.take(np.isin(found.ray + 1, new) | np.isin(found.ray - 1, new))
-    goal = np.maximum(found.high - DEPTH, 0.5 * (found.low + found.high))
-    ray = angle[found.ray]
-    radius, state = walk(chart, found.at_high, ray, found.high, goal, 3 * least, least)
+    intervals = intervals.take(np.isin(intervals.ray + 1, new) | np.isin(intervals.ray - 1, new))
+    goal = np.maximum(intervals.high - DEPTH, 0.5 * (intervals.low + intervals.high))
+    ray = angle[intervals.ray]
+    radius, state = walk(chart, intervals.at_high, ray, intervals.high, goal, 3 * least, least)
     offers = []
     for hop in (1, -1):
-        k = np.flatnonzero(np.isin(found.ray + hop, new))
+        k = np.flatnonzero(np.isin(intervals.ray + hop, new))
         goal, back = (np.full(len(k), way) for way in (OUT, IN))
-        offers.append(Offers(found.ray[k] + hop, radius[k], goal, back, state[..., k]))
+        offers.append(Offers(intervals.ray[k] + hop, radius[k], goal, back, state[..., k]))
     return joined(offers)
 
 
-def _without_lost(angle: Array, found: Intervals, new: Array) -> tuple[Array, Intervals]:
-    size = np.concatenate([[np.inf], found.sizes(len(angle)), [np.inf]])
+def _without_lost(angle: Array, intervals: Intervals, new: Array) -> tuple[Array, Intervals]:
+    size = np.concatenate([[np.inf], intervals.sizes(len(angle)), [np.inf]])
     lost = new[size[new + 1] < DOUBTFUL * np.minimum(size[new], size[new + 2])]
     keep = np.delete(np.arange(len(angle)), lost)
-    found = found.take(np.isin(found.ray, keep))
-    return angle[keep], found._replace(ray=np.searchsorted(keep, found.ray))
+    intervals = intervals.take(np.isin(intervals.ray, keep))
+    return angle[keep], intervals._replace(ray=np.searchsorted(keep, intervals.ray))

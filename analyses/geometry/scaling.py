@@ -81,8 +81,8 @@ def convergence(
         (~narrow, _start_logarithms, _scale_logarithms),
     ):
         if (lanes := np.flatnonzero(chosen)).size:
-            found = _follow(sweeps, start(select(shifted, lanes)), at, tolerances, most)
-            after[:, lanes], needed[:, lanes] = found
+            states = _follow(sweeps, start(select(shifted, lanes)), at, tolerances, most)
+            after[:, lanes], needed[:, lanes] = states
     return after, needed
 
 

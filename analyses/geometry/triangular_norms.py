@@ -53,8 +53,8 @@ def triangular_singular_values(
     for where, (tiny, large) in cases(size**2 < precision, size > LARGE):
         method = _nearly_rank_one if tiny else _of_large if large else _graded
         m, length = select(unit, where), size[where]
-        found = method(a[where], select(b, where), m, length, precision)
-        first[where], second[where] = found
+        values = method(a[where], select(b, where), m, length, precision)
+        first[where], second[where] = values
     return first, second
 
 

@@ -86,7 +86,7 @@ def walk(
     """
     ray, state, way = np.exp(1j * angle), state.copy(), np.sign(goal - radius)
     radius, stride = radius.copy(), np.broadcast_to(stride, len(angle)).copy()
-    held = np.ones(len(angle), bool)  # whether the last stride did not fail
+    succeeded = np.ones(len(angle), bool)  # whether the last stride did not fail
     for _ in range(MAX_STRIDES):
         left = np.abs(goal - radius)
         (active,) = np.nonzero((stride > least) & (left > EXACT))
@@ -96,7 +96,7 @@ def walk(
         there, hit = settle(chart, state[..., active], aim * ray[active])
         won = active[hit]
         state[..., won], radius[won] = there[..., hit], aim[hit]
-        stride[active] *= np.where(hit, np.where(held[active], GROW, 1), SHRINK)
+        stride[active] *= np.where(hit, np.where(succeeded[active], GROW, 1), SHRINK)
         np.minimum(stride, LONGEST, out=stride)
-        held[active] = hit
+        succeeded[active] = hit
     return radius, state

@@ -154,10 +154,10 @@ def draw_vectors(methods: Sequence[Parameterization], seed: Seed, to: str) -> It
             cotangent = nearest(rng.standard_normal((case.size, method.d, method.d)), to)
             with np.errstate(over="ignore"):  # of a number that is then the largest or infinite
                 h, pull_back = evaluate(theta)
-                found = Vectors(method.d, name, theta, h, cotangent, pull_back(cotangent.copy()))
-            if not (np.isfinite(found.matrices).all() and np.isfinite(found.gradient).all()):
+                vectors = Vectors(method.d, name, theta, h, cotangent, pull_back(cotangent.copy()))
+            if not (np.isfinite(vectors.matrices).all() and np.isfinite(vectors.gradient).all()):
                 raise UsageError(f"{method.name} has no finite matrix and gradient in {name}")
-            yield found
+            yield vectors
 
 
 def nearest(values: Array, to: str) -> Array:

@@ -40,15 +40,15 @@ def rank_frames(dump: Dump) -> list[Match]:
     if alive.sum() * (len(dump.logits) - 1) ** 2 < FEWEST:
         return []
     z, log_h = dump.logits[..., alive], np.log(dump.results[..., alive])
-    found = [m for c in clamps for m in _rank(z, log_h, c, TAUS)]
-    if min(m.error for m in found) > EXPLAINED:
+    frames = [m for c in clamps for m in _rank(z, log_h, c, TAUS)]
+    if min(m.error for m in frames) > EXPLAINED:
         free = tuple(np.geomspace(0.02, 5, 23))
         fitted = [m for c in clamps for m in _rank(z, log_h, c, free, True)]
         fitted += [_fit_clamp(z, log_h, tau) for tau in TAUS]
-        found += [m for fit in fitted for m in _round_numbers(z, log_h, fit)]
+        frames += [m for fit in fitted for m in _round_numbers(z, log_h, fit)]
         # three times the error: a fitted number explains more than a given one
-        found += [m._replace(error=FITTED * m.error) for m in fitted]
-    return sorted(found, key=lambda m: m.error)
+        frames += [m._replace(error=FITTED * m.error) for m in fitted]
+    return sorted(frames, key=lambda m: m.error)
 
 
 def list_frames(dump: Dump) -> list[Frame]:
@@ -80,14 +80,14 @@ def _fit_clamp(z: Array, log_h: Array, tau: float) -> Match:
         return min(_rank(z, log_h, clamp, (tau,)), key=lambda m: m.error)
 
     low, high = 0.0, float(np.log(max(np.abs(z).max(), 1.0)))
-    found = best(float(np.exp(high)))
+    fit = best(float(np.exp(high)))
     for _ in range(CLAMP_ROUNDS):
         grid = np.exp(np.linspace(low, high, 8))
-        found = min([found, *(best(float(c)) for c in grid)], key=lambda m: m.error)
+        fit = min([fit, *(best(float(c)) for c in grid)], key=lambda m: m.error)
         step = (high - low) / 7
-        at = float(np.log(found.frame.clamp))
+        at = float(np.log(fit.frame.clamp))
         low, high = max(at - step, 0.0), at + step
-    return found
+    return fit
 
 
 CLAMP_ROUNDS = 7
@@ -138,11 +138,11 @@ ROUNDS = 24
 def _error(z: Array, target: Array, tau: float, side: int | None, eps: float) -> float:
     """Mean error of the invariant, each at most 1."""
     if side is None or not eps:  # without eps the softmax is a scaling like any other
-        found = centre(z / tau)
+        scaled = centre(z / tau)
     else:
         p = np.exp((z - z.max(side, keepdims=True)) / tau)
-        found = centre(np.log(p / p.sum(side, keepdims=True) + eps))
-    return float(np.minimum(np.abs(found - target), 1).mean())
+        scaled = centre(np.log(p / p.sum(side, keepdims=True) + eps))
+    return float(np.minimum(np.abs(scaled - target), 1).mean())
 
 
 def centre(x: Array) -> Array:

@@ -50,8 +50,8 @@ def list_misses(dump: Dump, fit: Fit, orientation: str) -> list[Miss]:
         for change, other, where in _single_changes(fit, orientation)
     ]
     own_max = float(differences(dump, fit).max(initial=0))
-    told = (m for m in misses if m.error_max > own_max)
-    return sorted(told, key=lambda m: m.error_max)[:MAX_MISSES]
+    worse = (m for m in misses if m.error_max > own_max)
+    return sorted(worse, key=lambda m: m.error_max)[:MAX_MISSES]
 
 
 def list_known(dump: Dump) -> list[Miss]:

@@ -51,10 +51,10 @@ def explain(first: MixingTrace, second: MixingTrace, tolerance: Array) -> str | 
     differs = ~models.equal(a, b)
     if not differs.any():
         return None
-    found = [(what, here & differs) for what, here in _mistakes(models, first, second)]
-    found = [(what, here) for what, here in found if here.any()]
+    mistakes = [(what, here & differs) for what, here in _mistakes(models, first, second)]
+    mistakes = [(what, here) for what, here in mistakes if here.any()]
     places = _of_places(models, differs)
-    best = max(found, key=lambda pair: int(pair[1].sum()), default=None)
+    best = max(mistakes, key=lambda pair: int(pair[1].sum()), default=None)
     if places is not None and (best is None or places[1] > best[1].sum()):
         return places[0]
     if best is None:
@@ -92,10 +92,10 @@ def _mistakes(
 def _of_places(models: Models, differs: Array) -> tuple[str, int] | None:
     """Sites that stand in the place of others: how, and how many."""
     homes = {int(site): _home(models, int(site)) for site in np.flatnonzero(differs)}
-    found = {site: home for site, home in homes.items() if home is not None}
-    if not found:
+    moved = {site: home for site, home in homes.items() if home is not None}
+    if not moved:
         return None
-    return _shifted(models, found) or _exchanged(models, found)
+    return _shifted(models, moved) or _exchanged(models, moved)
 
 
 def _home(models: Models, site: int) -> int | None:
@@ -105,13 +105,13 @@ def _home(models: Models, site: int) -> int | None:
     return int(homes[0]) if len(homes) == 1 else None
 
 
-def _shifted(models: Models, found: dict[int, int]) -> tuple[str, int] | None:
+def _shifted(models: Models, homes: dict[int, int]) -> tuple[str, int] | None:
     """All of them by the same number of sites, perhaps from the last on to the first."""
-    (step, count), *_ = Counter(home - site for site, home in found.items()).most_common(1)
+    (step, count), *_ = Counter(home - site for site, home in homes.items()).most_common(1)
     per_layer = len({site.branch for site in models.sites})
     total = len(models.sites)
-    around = all((home - site - step) % total == 0 for site, home in found.items())
-    if count < 2 or (count < len(found) and not (around and 2 * abs(step) < total)):
+    around = all((home - site - step) % total == 0 for site, home in homes.items())
+    if count < 2 or (count < len(homes) and not (around and 2 * abs(step) < total)):
         return None
     layers, rest = divmod(abs(step), per_layer)
     words = {1: "one layer"}.get(layers, f"{layers} layers")
@@ -120,9 +120,9 @@ def _shifted(models: Models, found: dict[int, int]) -> tuple[str, int] | None:
     return f"shifted by {words}: the second model is {way} at {count} of {total} sites", count
 
 
-def _exchanged(models: Models, found: dict[int, int]) -> tuple[str, int] | None:
+def _exchanged(models: Models, homes: dict[int, int]) -> tuple[str, int] | None:
     """Pairs of sites that hold one another's matrices."""
-    pairs = [(i, j) for i, j in found.items() if i < j and found.get(j) == i]
+    pairs = [(i, j) for i, j in homes.items() if i < j and homes.get(j) == i]
     if not pairs:
         return None
     words = [_pair(models.sites[i], models.sites[j]) for i, j in pairs]

@@ -65,10 +65,10 @@ class StoredMixing(Connection):
 
     def weights(self, z: Array | None) -> Weights:
         """Those of the site, H rounded; of torch."""
-        found = super().weights(z)
+        weights = super().weights(z)
         if self.rounding is None:
-            return found
-        return found._replace(mixing=_in_numpy(self.rounding.store, found.mixing))
+            return weights
+        return weights._replace(mixing=_in_numpy(self.rounding.store, weights.mixing))
 
 
 def _in_numpy(store: Callable[[Array], Array], h: Array) -> Array:
@@ -132,14 +132,14 @@ def run_tokens(model: LanguageModel, tokens: Array) -> Run:
     from torch.nn.functional import cross_entropy
 
     d = model.connections[0].d
-    found = []
+    mixing = []
     for state in states(model, tokens):
-        found.append(state.weights.mixing.expand(*tokens.shape, d, d))
+        mixing.append(state.weights.mixing.expand(*tokens.shape, d, d))
         streams = state.after
     losses, right = [], []
     for sequence, own in zip(streams, tokens, strict=True):
         logits, following = read_out(model, sequence)[:-1], own[1:]
         losses.append(cross_entropy(logits, following, reduction="none"))
         right.append(logits.argmax(-1) == following)
-    matrices = torch.stack(found, dim=2).flatten(0, 1)
+    matrices = torch.stack(mixing, dim=2).flatten(0, 1)
     return Run(*(x.double().numpy() for x in (matrices, torch.cat(losses), torch.cat(right))))

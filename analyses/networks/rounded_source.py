@@ -97,9 +97,9 @@ class RoundedRuns:
 
     def _finite(self, rounding: Rounding | None, h: Array) -> Array:
         if not np.isfinite(h).all():
-            held = "" if rounding is None else f" with {rounding.what} in {rounding.format}"
+            rounded = "" if rounding is None else f" with {rounding.what} in {rounding.format}"
             raise BadInput(
-                f"{self.run.source}: a matrix{held} holds NaN or infinity; the run has probably "
+                f"{self.run.source}: a matrix{rounded} holds NaN or infinity; the run has probably "
                 f"diverged, try an earlier checkpoint"
             )
         return h

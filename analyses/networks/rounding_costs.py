@@ -121,12 +121,12 @@ def _key(version: Version, metric: str) -> Key:
 
 def _compare(version: Version, new: Any, old: Any) -> Values:
     """Of matrices ``(n, places, d, d)``; what is not rounded has no distance to itself."""
-    found = {_key(version, "row_error"): sum_error(new, -1)}
-    found[_key(version, "column_error")] = sum_error(new, -2)
+    numbers = {_key(version, "row_error"): sum_error(new, -1)}
+    numbers[_key(version, "column_error")] = sum_error(new, -2)
     if version.rounding is not None:
-        found[_key(version, "distance")] = np.linalg.norm(new - old, axis=(-2, -1))
-        found[_key(version, "entry_change")] = np.abs(new - old).max((-2, -1))
-    return found
+        numbers[_key(version, "distance")] = np.linalg.norm(new - old, axis=(-2, -1))
+        numbers[_key(version, "entry_change")] = np.abs(new - old).max((-2, -1))
+    return numbers
 
 
 def _summary(

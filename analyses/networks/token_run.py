@@ -123,5 +123,5 @@ def _at_sites(
 
     with inference(model):
         pairs = zip(model.connections, states(model, tokens), strict=True)
-        found = [take(site, state).expand(*tokens.shape, *shape) for site, state in pairs]
-        return torch.stack(found, dim=2).flatten(0, 1).cpu().numpy()
+        values = [take(site, state).expand(*tokens.shape, *shape) for site, state in pairs]
+        return torch.stack(values, dim=2).flatten(0, 1).cpu().numpy()

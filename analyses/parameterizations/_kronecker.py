@@ -79,12 +79,12 @@ class KroneckerProduct(Parameterization):
     def mixtures(self) -> tuple[Mixture, ...]:
         """One for every factor, if each of them is a mixture."""
         own = [part.mixtures() for part in self.parts]
-        if any(len(found) != 1 for found in own):
+        if any(len(mixture) != 1 for mixture in own):
             return ()
         starts = accumulate((part.parameters for part in self.parts), initial=0)
         return tuple(
-            replace(found[0], first=start, factor=k)
-            for k, (found, start) in enumerate(zip(own, starts, strict=False))
+            replace(mixture[0], first=start, factor=k)
+            for k, (mixture, start) in enumerate(zip(own, starts, strict=False))
         )
 
     def projection_support(self) -> "Support | None":

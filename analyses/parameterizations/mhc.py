@@ -99,8 +99,8 @@ class MHC(Parameterization):
         preset = VARIANTS[self.variant]
         if self.guard not in (None, preset.guard):
             preset = preset._replace(eps=EPS.get(str(self.guard), 0.0))
-        given = {n: getattr(self, n, None) for n in Settings._fields}
-        return preset._replace(**{n: v for n, v in given.items() if v is not None})
+        values = {n: getattr(self, n, None) for n in Settings._fields}
+        return preset._replace(**{n: v for n, v in values.items() if v is not None})
 
     def resolved(self) -> Mapping[str, Any]:
         """The variant with all that it sets."""

@@ -130,27 +130,29 @@ class _Search:
             for effort in EFFORTS:
                 halves[-1] = spread(self.chart, self.angle, self._filled(halves[-1]), effort)
                 yield {}
-        found = self._filled(unite(*halves))
-        least, before = min(map(self._area, halves)), self._area(found)
-        found = spread(self.chart, self.angle, found, FINE)
-        after = self._area(found)
+        intervals = self._filled(unite(*halves))
+        least, before = min(map(self._area, halves)), self._area(intervals)
+        intervals = spread(self.chart, self.angle, intervals, FINE)
+        after = self._area(intervals)
         self.uncertainty = max(before - least, 0.0) + abs(after - before)
         yield {}
         for _ in range(ROUNDS):
             if len(self.angle) > MAX_GROWTH * self.directions:
                 break
-            self.angle, found = refine(self.chart, self.region, self.angle, found, FINE, CORNER)
-            found = self._filled(found)
+            self.angle, intervals = refine(
+                self.chart, self.region, self.angle, intervals, FINE, CORNER
+            )
+            intervals = self._filled(intervals)
             yield {}
-        self.reached = found.sectors(self.angle)
+        self.reached = intervals.sectors(self.angle)
         self.uncertainty += MARGIN * FINE.stride / SHRINK * self.reached.closed().growth
         yield _rows(self.reached)
 
-    def _filled(self, found: Intervals) -> Intervals:
-        return fill(self.chart, self.rng, self.angle, found, TRIES)
+    def _filled(self, intervals: Intervals) -> Intervals:
+        return fill(self.chart, self.rng, self.angle, intervals, TRIES)
 
-    def _area(self, found: Intervals) -> float:
-        return found.sectors(self.angle).closed().within(self.region).area
+    def _area(self, intervals: Intervals) -> float:
+        return intervals.sectors(self.angle).closed().within(self.region).area
 
 
 def _rows(reached: Sectors) -> Columns:
@@ -181,11 +183,11 @@ def _summary(count: Coverage, search: _Search, known: Reach) -> Summary:
     region, reached = count.region, search.reached
     whole = reached.closed()
     inside = whole.within(region)
-    found, grid = inside.area, abs(inside.area - inside.thinned().area)
+    area_reached, grid = inside.area, abs(inside.area - inside.thinned().area)
     searched = known.area is None
-    area, missing = found, search.uncertainty
+    area, missing = area_reached, search.uncertainty
     if known.area is not None:  # where more may be reached, what was found is
-        area = min(max(found, known.area), known.area + known.missing)
+        area = min(max(area_reached, known.area), known.area + known.missing)
         missing = known.area + known.missing - area
     widest = count.widest if region.stochastic else None
     outside = _share_outside(region, reached.points)
@@ -203,9 +205,9 @@ def _summary(count: Coverage, search: _Search, known: Reach) -> Summary:
         "area_uncertainty": missing,
         "proven": known.proven and not searched,
         "proven_by": SEARCHED if searched else known.because,
-        "area_found": found,
+        "area_found": area_reached,
         "area_found_error": grid + search.uncertainty,
-        "area_outside": whole.area - found,
+        "area_outside": whole.area - area_reached,
         "gap_max": _gap(region, whole),
         "gap_expected": known.gap,
         "gap_proven": known.gap_proven,

@@ -83,9 +83,9 @@ def summarise_reach(distances: Array, tolerance: float) -> dict[str, Any]:
 
 def summarise_cover(image: Image, rng: np.random.Generator) -> dict[str, Any]:
     """The matrix that is farthest from an image, and how far."""
-    found = cover(image, rng)
+    covering = cover(image, rng)
     return {
-        "cover_distance": found.distance,
-        "cover_proven": found.proven,
-        "cover_entries": [float(entry) for entry in found.matrix.ravel()],
+        "cover_distance": covering.distance,
+        "cover_proven": covering.proven,
+        "cover_entries": [float(entry) for entry in covering.matrix.ravel()],
     }

@@ -66,25 +66,25 @@ class _Hunt:
         self.hits, self.row_error, self.column_error = 0, 0.0, 0.0
 
     def steps(self, max_steps: int, history: bool) -> Iterator[Columns]:
-        held: list[Standing] = []  # measured in full batches: small ones cost as much
+        standings: list[Standing] = []  # measured in full batches: small ones cost as much
         for now in reach.pursue(self.chart, self.target, self.rng, max_steps):
             over = now.ended
-            held.append((now.which[over], now.age[over], now.state[..., over]))
-            full = sum(len(which) for which, *_ in held) >= reach.WIDTH
-            yield self._ended(held) if full else {}
+            standings.append((now.which[over], now.age[over], now.state[..., over]))
+            full = sum(len(which) for which, *_ in standings) >= reach.WIDTH
+            yield self._ended(standings) if full else {}
             if history:
                 left = np.delete(np.arange(len(now.which)), over)
                 yield self._measured(now.which[left], now.age[left], now.state[..., left])
-        if held:
-            yield self._ended(held)
+        if standings:
+            yield self._ended(standings)
 
-    def _ended(self, held: list[Standing]) -> Columns:
-        which, age, state = (np.concatenate(parts, -1) for parts in zip(*held, strict=True))
+    def _ended(self, standings: list[Standing]) -> Columns:
+        which, age, state = (np.concatenate(parts, -1) for parts in zip(*standings, strict=True))
         rows = self._measured(which, age, state)
         goal = self.target[which[:, None]]
         near = np.hypot(rows["re"] - goal.real, rows["im"] - goal.imag)[:, 1:]
         self.hits += int((near.min(1, initial=2) < HIT).sum())
-        held.clear()
+        standings.clear()
         return rows
 
     def _measured(self, which: Any, age: Any, state: Any) -> Columns:

@@ -124,19 +124,19 @@ def read_again(rows: Array) -> Array:
         rows: H_pre, H_post and H, ``(samples, sites, d + 2, d)``.
     """
     samples, sites, _, d = rows.shape
-    found = np.full((len(LAST), sites, samples), np.nan)
+    shares = np.full((len(LAST), sites, samples), np.nan)
     written = np.ones((samples, d, 1))  # a column for the embedding, and one for every branch
     factor = np.ones(samples)  # of all columns, which would overflow where H expands
     for site in range(sites):
         pre, post, h = rows[:, site, 0], rows[:, site, 1], rows[:, site, 2:]
         if site:
-            found[:, site] = _of_last(pre, rows[:, site - 1, 1], written)
+            shares[:, site] = _of_last(pre, rows[:, site - 1, 1], written)
         with np.errstate(over="ignore", invalid="ignore"):
             columns = [h @ written, (factor[:, None] * post)[..., None]]
             written = np.concatenate(columns, axis=-1)
             size = np.maximum(np.abs(written).max((1, 2)), 1.0)
             written, factor = written / size[:, None, None], factor / size
-    return found
+    return shares
 
 
 def _of_last(pre: Array, before: Array, written: Array) -> Array:

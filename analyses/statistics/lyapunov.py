@@ -44,9 +44,11 @@ class Lyapunov(Statistics):
 
     def add(self, number: int, block: list[Array], precision: float, d: int) -> None:
         """Add the stacks of a group of blocks, arrays ``(n, sites, d, d)``."""
-        found = [growth(stack, precision, self.logs.streams // d) for stack in block if len(stack)]
-        logs = np.concatenate([g.logs.reshape(self.logs.streams, -1) for g in found], axis=1)
-        general = np.concatenate([~g.constant for g in found])
+        growths = [
+            growth(stack, precision, self.logs.streams // d) for stack in block if len(stack)
+        ]
+        logs = np.concatenate([g.logs.reshape(self.logs.streams, -1) for g in growths], axis=1)
+        general = np.concatenate([~g.constant for g in growths])
         self.logs.add(number, logs)
         self.general.add(number, general[None].astype(float))
 

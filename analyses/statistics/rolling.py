@@ -20,11 +20,11 @@ def jitter(values: Array, window: int) -> Array:
     The deviation is that of the window itself (divided by its length); the mean has 1e-8 added.
     NaN where there are fewer numbers, or one of them is NaN.
     """
-    found = np.full(len(values), np.nan)
+    ratios = np.full(len(values), np.nan)
     if len(values) >= window:
         views = np.lib.stride_tricks.sliding_window_view(np.asarray(values, float), window)
-        found[window - 1 :] = views.std(1) / (views.mean(1) + EPS)
-    return found
+        ratios[window - 1 :] = views.std(1) / (views.mean(1) + EPS)
+    return ratios
 
 
 def median_before(values: Array, window: int, least: int) -> Array:
@@ -36,9 +36,9 @@ def median_before(values: Array, window: int, least: int) -> Array:
         least: numbers that a median needs.
     """
     padded = np.concatenate((np.full(window, np.nan), values))
-    found = np.full(len(values), np.nan)
+    medians = np.full(len(values), np.nan)
     for start in range(max(least, 1), len(values), BLOCK):
         stop = min(start + BLOCK, len(values))
         views = np.lib.stride_tricks.sliding_window_view(padded[start : stop + window - 1], window)
-        found[start:stop] = np.nanmedian(views, axis=1)
-    return found
+        medians[start:stop] = np.nanmedian(views, axis=1)
+    return medians

@@ -144,7 +144,7 @@ class Checkpoint:
             "assumptions": list(self.assumptions),
             "convention": self.convention,
             "dtypes": sorted({d for names in self.dtypes.values() for d in names.values()}),
-            "inputs": [dict(found) for found in self.inputs],
+            "inputs": [dict(digest) for digest in self.inputs],
         }
 
 
@@ -174,10 +174,10 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
     named = NamedStore(store, settings.get("prefix"))
     format, left = (OWN, ()) if TENSORS in settings else _format_of(named)
     own = {name: word for name, word in settings.items() if name != "prefix"}
-    found = read_with(format, named, own)
+    checkpoint = read_with(format, named, own)
     return replace(
-        found,
-        assumptions=(*found.assumptions, *left, *_about_names(named), *store.notes),
+        checkpoint,
+        assumptions=(*checkpoint.assumptions, *left, *_about_names(named), *store.notes),
         prefix=named.prefix,
         wrappers=named.wrappers,
         step=stored_step(store.config),
@@ -243,14 +243,14 @@ def _unexplained(store: "NamedStore") -> BadInput | Unsupported:
         )
     from birkhoff_cli.checkpoints.sites.likely import advice
 
-    held = f"{len(store.tensors)} tensors ({_names(store.stored.values())})"
+    contents = f"{len(store.tensors)} tensors ({_names(store.stored.values())})"
     todo = advice(store) or (
         "say which hold mixers by --set tensors='blocks.{layer}.NAME' --set as=matrices, or give "
         "its matrices as numpy.save, (samples, sites, d, d), writes them"
     )
     return BadInput(
-        f"{where(store.path)}: holds {held if store.tensors else 'no tensors'}, and none that one "
-        f"of the {len(discover.members(__name__)) - 1} known formats explains; {todo}"
+        f"{where(store.path)}: holds {contents if store.tensors else 'no tensors'}, and none that "
+        f"one of the {len(discover.members(__name__)) - 1} known formats explains; {todo}"
     )
 
 
@@ -277,8 +277,8 @@ def _names(names: Any) -> str:
 def _about_names(store: "NamedStore") -> tuple[str, ...]:
     from birkhoff_cli.checkpoints.sites.names import ORDINARY
 
-    found = [escape(word) for word in store.wrappers if word not in ORDINARY]
-    return (f"names are read without {', '.join(found)}",) if found else ()
+    unusual = [escape(word) for word in store.wrappers if word not in ORDINARY]
+    return (f"names are read without {', '.join(unusual)}",) if unusual else ()
 
 
 def stored_step(config: Mapping[str, Any]) -> int | None:

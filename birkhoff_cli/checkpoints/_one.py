@@ -50,13 +50,13 @@ def read_with(name: str, store: "NamedStore", settings: Mapping[str, str]) -> "C
         Unusable: another package brings it, and it fails.
     """
     module, entry = load(name), discover.guest(PACKAGE, name)
-    found: Checkpoint
+    checkpoint: Checkpoint
     if entry is None:
-        found = module.read(store, settings)
-        return found
+        checkpoint = module.read(store, settings)
+        return checkpoint
     try:
-        found = replace(module.read(store, settings), format=name)
-        return found
+        checkpoint = replace(module.read(store, settings), format=name)
+        return checkpoint
     except BirkhoffError:
         raise
     except Exception as error:  # code of others fails in any way at all

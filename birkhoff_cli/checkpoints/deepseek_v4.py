@@ -30,7 +30,7 @@ from birkhoff_cli.checkpoints import Checkpoint, Setting
 from birkhoff_cli.checkpoints.modules import deepseek
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
-from birkhoff_cli.checkpoints.sites.depth import DRAFT, Places, anchored, by_depth, matches
+from birkhoff_cli.checkpoints.sites.depth import DRAFT, Sites, anchored, by_depth, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
 from birkhoff_cli.checkpoints.sites.values import (
@@ -98,11 +98,11 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     config = model_config(store)
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
     end = configured.trunk(store, SITE, config, drafts=_is_glm(config))
-    places = by_depth(store, SITE, BRANCHES, CALLED, end)
-    layers = len(places) // len(BRANCHES)
+    sites = by_depth(store, SITE, BRANCHES, CALLED, end)
+    layers = len(sites) // len(BRANCHES)
     deep = configured.depth_of(store, SITE, layers, config, end, [MTP])
-    sizes = _sizes(store, places, config)
-    check_shapes(store, places, sizes.shapes)
+    sizes = _sizes(store, sites, config)
+    check_shapes(store, sites, sizes.shapes)
     configured.agree_on(store, config, configured.STREAMS, sizes.streams)
     configured.agree_on(store, config, configured.WIDTH, sizes.width)
     chosen = _chosen(store, config, settings, sizes.comb)
@@ -112,8 +112,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         format="deepseek_v4",
         method="mhc" if sizes.comb else "identity",
         map=_map(sizes, numbers),
-        theta=_theta(store, places, sizes),
-        sites=tuple(places),
+        theta=_theta(store, sites, sizes),
+        sites=tuple(sites),
         d=sizes.streams,
         layers=layers,
         width=sizes.width,
@@ -126,11 +126,11 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
             *_family(config),
             *configured.unknown_settings(config, _known(sizes.comb)),
         ),
-        dtypes=dtypes(store, places, sizes.shapes),
+        dtypes=dtypes(store, sites, sizes.shapes),
         inputs=(store.digest(),),
         connect=partial(
             connections,
-            places=places,
+            sites=sites,
             shapes=sizes.shapes,
             make=partial(_connection, rows=sizes.rows, numbers=numbers),
         ),
@@ -150,27 +150,27 @@ def _map(sizes: Sizes, numbers: Mapping[str, Any]) -> Parameterization | None:
     return deepseek.sinkhorn(sizes.streams, numbers["iters"], numbers["eps"])
 
 
-def _theta(store: NamedStore, places: Places, sizes: Sizes) -> Array:
+def _theta(store: NamedStore, sites: Sites, sizes: Sizes) -> Array:
     if not sizes.comb:
-        return np.zeros((len(places), 0), np.float32)
-    return deepseek.theta(values(store, places, "base")[:, : sizes.rows], sizes.streams)
+        return np.zeros((len(sites), 0), np.float32)
+    return deepseek.theta(values(store, sites, "base")[:, : sizes.rows], sizes.streams)
 
 
-def _sizes(store: NamedStore, places: Places, config: Mapping[str, Any]) -> Sizes:
-    site, names = next(iter(places.items()))
-    here, found = at(store, site), shapes_at(store, names)
+def _sizes(store: NamedStore, sites: Sites, config: Mapping[str, Any]) -> Sizes:
+    site, names = next(iter(sites.items()))
+    here, shapes = at(store, site), shapes_at(store, names)
     for tensor, axes in (("fn", 2), ("base", 1), ("scale", 1)):
-        if len(found.get(tensor, ())) != axes:
+        if len(shapes.get(tensor, ())) != axes:
             raise BadInput(f"{here} has no {tensor} of {axes} axes; {NOT_ITS_CODE}")
-    comb = found["scale"] != (2,)
-    (rows, wide), (base,) = found["fn"], found["base"]
+    comb = shapes["scale"] != (2,)
+    (rows, wide), (base,) = shapes["fn"], shapes["base"]
     n = _configured_streams(config, wide) or deepseek.streams(min(base, rows), comb)
     sizes = Sizes(n, wide // n if n else 0, comb, rows, base)
     fits = 1 <= n <= MAX_STREAMS and wide == n * sizes.width and sizes.rows <= min(rows, base)
     padded = fits and (n == _configured_streams(config, wide) or sizes.rows == base)
     if not fits or not (padded or sizes.rows == rows):
         raise BadInput(
-            f"{here}: fn of shape {escape(found['fn'], 40)} is that of no number of streams up "
+            f"{here}: fn of shape {escape(shapes['fn'], 40)} is that of no number of streams up "
             f"to {MAX_STREAMS}; {NOT_ITS_CODE}"
         )
     return sizes

@@ -58,30 +58,30 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     config = model_config(store)
     refuse_unknown(settings, (ACTIVE.name, NORM.name), "Gemma-3n")
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
-    places = by_depth(store, SITE, ("altup",))
-    site, names = next(iter(places.items()))
-    found = shapes_at(store, names)
-    if len(found.get(ROUTER, ())) != 2 or not 1 <= found[ROUTER][0] <= MAX_STREAMS:
+    sites = by_depth(store, SITE, ("altup",))
+    site, names = next(iter(sites.items()))
+    stored_shapes = shapes_at(store, names)
+    if len(stored_shapes.get(ROUTER, ())) != 2 or not 1 <= stored_shapes[ROUTER][0] <= MAX_STREAMS:
         raise BadInput(f"{at(store, site)} has no {ROUTER} of 2 axes; {NOT_ITS_CODE}")
-    n, width = found[ROUTER]
+    n, width = stored_shapes[ROUTER]
     shapes = {W: (n * n, n), ROUTER: (n, width), GAIN: (width,), "correction_coefs.weight": (n, n)}
-    check_shapes(store, places, shapes)
+    check_shapes(store, sites, shapes)
     agree(store, config, STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)
     chosen = tuple(number(store, config, settings, of) for of in (ACTIVE, NORM))
     active, eps = (setting.value for setting in chosen)
     if active >= n:
         raise BadInput(f"{at(store, site)}: stream {active} is active and there are {n}")
-    values(store, places, W)  # a diverged run is refused, though H = I without streams
+    values(store, sites, W)  # a diverged run is refused, though H = I without streams
     return Checkpoint(
         path=store.path,
         format="gemma3n_altup",
         method="altup",
         map=None,
-        theta=np.zeros((len(places), 0), np.float32),
-        sites=tuple(places),
+        theta=np.zeros((len(sites), 0), np.float32),
+        sites=tuple(sites),
         d=n,
-        layers=len(places),
+        layers=len(sites),
         width=width,
         settings=(Setting(STREAMS, n, "stored"), *chosen),
         convention="AltUp: predicts x_out = H x_in with H = I + W m, m = tanh of the active "
@@ -89,12 +89,12 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         assumptions=(
             *defaults(chosen, "Gemma-3n's"),
             "H is the prediction; the correction after the branch writes to all streams",
-            *depth_facts(store, SITE, len(places), config, configured.LAYERS),
+            *depth_facts(store, SITE, len(sites), config, configured.LAYERS),
         ),
-        dtypes=dtypes(store, places, shapes),
+        dtypes=dtypes(store, sites, shapes),
         inputs=(store.digest(),),
         connect=partial(
-            connections, places=places, shapes=shapes, make=partial(_site, active=active, eps=eps)
+            connections, sites=sites, shapes=shapes, make=partial(_site, active=active, eps=eps)
         ),
         ungated="AltUp has no H_pre and H_post: its branch reads one stream, and what all of them "
         "receive follows what the branch made of it",

@@ -61,19 +61,19 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     config = _config(keys, kind, trunk)
     view = _view(kind, trunk, config)
     format = discover.member(checkpoints.__name__, kind.FORMAT)
-    found: Checkpoint = format.read(view(store), settings)
+    checkpoint: Checkpoint = format.read(view(store), settings)
     return replace(
-        found,
+        checkpoint,
         format="gguf",
-        settings=(Setting("architecture", _architecture(keys), "config"), *found.settings),
+        settings=(Setting("architecture", _architecture(keys), "config"), *checkpoint.settings),
         assumptions=(
-            *found.assumptions,
+            *checkpoint.assumptions,
             *left_out,
             *filter(None, [getattr(kind, "ABOUT", "")]),
             *_unused(keys, kind),
         ),
-        connect=_connect(found.connect, view),
-        ungated=found.ungated or getattr(kind, "UNGATED", ""),
+        connect=_connect(checkpoint.connect, view),
+        ungated=checkpoint.ungated or getattr(kind, "UNGATED", ""),
     )
 
 
@@ -119,16 +119,18 @@ def _view(kind: ModuleType, trunk: float, config: Mapping[str, Any]) -> View:
             return ""
         begin = name[: block.start("layer") - len("blk.")]
         short = name.removeprefix(begin).removesuffix(".weight")
-        found = (m.expand(new) for pattern, new in patterns if (m := pattern.fullmatch(short)))
-        return next((begin + new for new in found), "")
+        matches = (m.expand(new) for pattern, new in patterns if (m := pattern.fullmatch(short)))
+        return next((begin + new for new in matches), "")
 
     def view(store: NamedStore) -> NamedStore:
         renamed = Renamed(store, rename, config)
         if not renamed.tensors:
-            held = "blocks of multi-token prediction alone" if trunk < inf else "none of its names"
+            contents = (
+                "blocks of multi-token prediction alone" if trunk < inf else "none of its names"
+            )
             raise BadInput(
-                f"{where(store.path)}: holds {held}, and no block of the model itself; give the "
-                f"model's file"
+                f"{where(store.path)}: holds {contents}, and no block of the model itself; give "
+                f"the model's file"
             )
         return renamed
 
@@ -152,8 +154,8 @@ def _kind(store: NamedStore, keys: Mapping[str, Any]) -> ModuleType:
         for word in discover.constant(package, member, "ARCHITECTURES") or ()
     }
     if name in known:
-        found: ModuleType = discover.member(package, known[name])
-        return found
+        module: ModuleType = discover.member(package, known[name])
+        return module
     unknown = f"its architecture '{escape(name, 40)}' is not known here"
     if "general.architecture" not in keys:
         unknown = "names no general.architecture"
@@ -180,18 +182,18 @@ def _trunk(store: NamedStore, keys: Mapping[str, Any]) -> tuple[float, tuple[str
         return blocks, ()
     numbers = (m["layer"] for m in map(LIKE.fullmatch, store.tensors) if m)
     beyond = {number for number in numbers if int(number) >= trunk}
-    said = (
+    assumption = (
         f"{drafts} of {blocks} blocks ({len(beyond)} with sites) are multi-token prediction and "
         f"left out: the model's own depth does not pass through them"
     )
-    return trunk, (said,)
+    return trunk, (assumption,)
 
 
 def _config(keys: Mapping[str, Any], kind: ModuleType, trunk: float) -> dict[str, Any]:
     """What the ``config.json`` of the model that was converted would say."""
-    found = {name: _plain(_key(keys, key)) for key, name in kind.KEYS.items()}
-    said = {name: value for name, value in found.items() if value is not None}
-    return {**kind.CONFIG, **said, **({} if trunk == inf else {LAYERS[0]: trunk})}
+    values = {name: _plain(_key(keys, key)) for key, name in kind.KEYS.items()}
+    stored = {name: value for name, value in values.items() if value is not None}
+    return {**kind.CONFIG, **stored, **({} if trunk == inf else {LAYERS[0]: trunk})}
 
 
 def _unused(keys: Mapping[str, Any], kind: ModuleType) -> Iterator[str]:

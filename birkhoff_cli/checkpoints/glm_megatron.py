@@ -34,7 +34,7 @@ TENSORS = (
 SITE = anchored(rf"decoder\.layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 FN, GAIN = "mapping_proj.weight", "norm.weight"
 LAYOUT = Layout(
-    sizes=lambda found: sizes_of(found[FN]),
+    sizes=lambda shapes: sizes_of(shapes[FN]),
     shapes=lambda n, width: {
         FN: (n * (n + 2), n * width),
         "bias": (n * (n + 2),),
@@ -62,8 +62,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     config = {**model_config(store), **part_of(store, "args")}
     known = (SWEEPS, EPS, NORM)
     refuse_unknown(settings, (of.name for of in known), "GLM's Megatron")
-    places = by_depth(store, SITE, ("attn", "mlp"), {"self_attention": "attn"})
-    n, width, _ = LAYOUT.measured(store, places)
+    sites = by_depth(store, SITE, ("attn", "mlp"), {"self_attention": "attn"})
+    n, width, _ = LAYOUT.measured(store, sites)
     configured.agree_on(store, config, configured.STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)
     chosen = tuple(number(store, config, settings, of) for of in known)
@@ -76,7 +76,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     )
     return checkpoint(
         store,
-        places,
+        sites,
         LAYOUT,
         module,
         width,
@@ -86,6 +86,6 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         assumptions=(
             "the mathematics of GLM-5-next, whose training layout has these names",
             *defaults(chosen, "transformers'"),
-            *depth_facts(store, SITE, len(places) // 2, config, (LAYERS, *configured.LAYERS)),
+            *depth_facts(store, SITE, len(sites) // 2, config, (LAYERS, *configured.LAYERS)),
         ),
     )

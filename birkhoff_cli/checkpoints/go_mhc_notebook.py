@@ -78,19 +78,19 @@ def _tensor(store: NamedStore) -> str:
     Raises:
         Unsupported: several, or not a batch of square matrices.
     """
-    found = sorted(claims(store))
-    if len(found) > 1:
+    names = sorted(claims(store))
+    if len(names) > 1:
         raise Unsupported(
-            f"{where(store.path)}: holds {len(found)} tensors named {TENSOR}, whose order is not "
+            f"{where(store.path)}: holds {len(names)} tensors named {TENSOR}, whose order is not "
             f"known; save one module alone"
         )
-    shape = store.tensors[found[0]].shape
+    shape = store.tensors[names[0]].shape
     if len(shape) != 3 or shape[1] != shape[2] or 0 in shape or shape[1] > MAX_SIDE:
         raise Unsupported(
             f"{where(store.path)}: {TENSOR} has shape {escape(shape, 40)}, not (batch, side, side) "
             f"with a side of 1 to {MAX_SIDE}; save the notebook's module"
         )
-    return found[0]
+    return names[0]
 
 
 def _block(store: NamedStore, settings: Mapping[str, str], side: int) -> Setting:
@@ -120,12 +120,12 @@ def _block(store: NamedStore, settings: Mapping[str, str], side: int) -> Setting
 
 
 def _assumptions(side: int, s: Setting) -> tuple[str, ...]:
-    found = ["a batch of independent matrices, taken as sites in order; no layers are stored"]
+    sentences = ["a batch of independent matrices, taken as sites in order; no layers are stored"]
     if s.source == "default":
-        found.append(
+        sentences.append(
             f"{STREAMS} streams, as in the notebook, so s = {s.value}: the file has only their "
             f"product {side}; --set s=N overrides"
         )
     elif s.source == "stored" and side > 1:
-        found.append(f"s = 1, since side {side} leaves one stream for any other; --set s=N")
-    return tuple(found)
+        sentences.append(f"s = 1, since side {side} leaves one stream for any other; --set s=N")
+    return tuple(sentences)

@@ -22,7 +22,7 @@ from birkhoff_cli.checkpoints.gpt.layout import site_tensors
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES
 from birkhoff_cli.checkpoints.modules.tokenbender import LOGITS, POST, PRE, connection, shapes
 from birkhoff_cli.checkpoints.sites import paths
-from birkhoff_cli.checkpoints.sites.depth import Places
+from birkhoff_cli.checkpoints.sites.depth import Sites
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown, word
 from birkhoff_cli.checkpoints.sites.values import (
@@ -48,23 +48,23 @@ BESIDE = "variant tokenbender, by the unused tensors of HC beside; --set variant
 
 def claims(store: NamedStore) -> set[str]:
     """All tensors of modules with such logits, but in nanoGPT's layers, where the code is known."""
-    found = {name for names in _owners(store).values() for name in names.values()}
-    return found - site_tensors(store, frozenset((LOGITS, PRE, POST, *HC_NAMES)))
+    tensors = {name for names in _owners(store).values() for name in names.values()}
+    return tensors - site_tensors(store, frozenset((LOGITS, PRE, POST, *HC_NAMES)))
 
 
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Hold that somebody said whose logits they are; then read one tensor per site."""
-    places = _places(store)
-    variant = _variant(store, settings, places)
-    n = _streams(store, places)
-    check_shapes(store, places, expected := shapes(n))
+    sites = _find_sites(store)
+    variant = _variant(store, settings, sites)
+    n = _streams(store, sites)
+    check_shapes(store, sites, expected := shapes(n))
     sweeps, tau, applied = VARIANTS[variant.value]
     refuse_unknown(settings, ("variant", "iters", "tau"), LOGITS)
     iters = number(store, {}, settings, Number("iters", (), sweeps, least=1))
     chosen = (iters, number(store, {}, settings, Number("tau", (), tau, 1e-6, 1e6)))
     own = variant.value == "tokenbender"
     map_ = MHC(n, "tokenbender" if own else "mhc-lite", iters.value, chosen[1].value)
-    logits = values(store, places, LOGITS)
+    logits = values(store, sites, LOGITS)
     theta = (logits.swapaxes(1, 2) if own else logits).reshape(-1, n * n)
     return Checkpoint(
         path=store.path,
@@ -72,9 +72,9 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         method="mhc",
         map=map_,
         theta=np.ascontiguousarray(theta),
-        sites=tuple(places),
+        sites=tuple(sites),
         d=n,
-        layers=len({site.layer for site in places}),
+        layers=len({site.layer for site in sites}),
         width=0,
         settings=(variant, *chosen),
         convention=f"stores logits of M, {LOGITS}, applies x_out = {applied} here",
@@ -83,11 +83,11 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
             *defaults(chosen, f"{variant.value}'s"),
             *paths.gaps(_owners(store), store.tensors),
         ),
-        dtypes=dtypes(store, places, expected),
+        dtypes=dtypes(store, sites, expected),
         inputs=(store.digest(),),
         connect=(
             lambda store: connections(
-                store, places, expected, lambda tensors: connection(tensors, map_, 0)
+                store, sites, expected, lambda tensors: connection(tensors, map_, 0)
             )
         )
         if own
@@ -100,33 +100,33 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
 
 def _owners(store: NamedStore) -> dict[paths.Path, dict[str, str]]:
     """Tensors of every module with one of the logits, by their names in the code."""
-    found: dict[paths.Path, dict[str, str]] = {}
+    owners: dict[paths.Path, dict[str, str]] = {}
     for name in store.tensors:
         *path, last = name.split(".")
         if last in MARKS:
-            found.setdefault(tuple(path), {})[last] = name
-    for owner, names in found.items():
+            owners.setdefault(tuple(path), {})[last] = name
+    for owner, names in owners.items():
         beside = {tensor: ".".join((*owner, tensor)) for tensor in HC_NAMES}
         names |= {tensor: name for tensor, name in beside.items() if name in store.tensors}
-    return found
+    return owners
 
 
-def _places(store: NamedStore) -> Places:
+def _find_sites(store: NamedStore) -> Sites:
     """Sites in the order of numbers in names, else of the file."""
-    found = paths.in_one_model(store, _owners(store))
-    owners = paths.ordered(list(found))
-    return dict(zip(paths.named(owners), (found[owner] for owner in owners), strict=True))
+    names_of = paths.in_one_model(store, _owners(store))
+    owners = paths.ordered(list(names_of))
+    return dict(zip(paths.named(owners), (names_of[owner] for owner in owners), strict=True))
 
 
-def _variant(store: NamedStore, settings: Mapping[str, str], places: Places) -> Setting:
+def _variant(store: NamedStore, settings: Mapping[str, str], sites: Sites) -> Setting:
     """Whose logits they are.
 
     Raises:
         Unsupported: nothing says it; the sentence has the choices.
     """
-    if said := word(settings, "variant", VARIANTS):
-        return Setting("variant", said, "set")
-    if any(tensor in names for names in places.values() for tensor in HC_NAMES):
+    if variant := word(settings, "variant", VARIANTS):
+        return Setting("variant", variant, "set")
+    if any(tensor in names for names in sites.values() for tensor in HC_NAMES):
         return Setting("variant", "tokenbender", "default")
     choices = " or ".join(
         f"--set variant={name} (tau {tau:g}, {iters} iterations, applies {applied.split(';')[0]})"
@@ -138,11 +138,11 @@ def _variant(store: NamedStore, settings: Mapping[str, str], places: Places) -> 
     )
 
 
-def _streams(store: NamedStore, places: Places) -> int:
+def _streams(store: NamedStore, sites: Sites) -> int:
     """Streams, by the shape of the logits at the first site."""
-    site, names = next(iter(places.items()))
+    site, names = next(iter(sites.items()))
     shape = store.tensors[names[LOGITS]].shape if LOGITS in names else ()
     if len(shape) != 2 or not 1 <= shape[0] <= MAX_STREAMS:
-        held = f"has {LOGITS} of shape {escape(shape, 40)}" if shape else f"has no {LOGITS}"
-        raise BadInput(f"{where(store.path)}: site '{site.name}' {held}; {NOT_ITS_CODE}")
+        problem = f"has {LOGITS} of shape {escape(shape, 40)}" if shape else f"has no {LOGITS}"
+        raise BadInput(f"{where(store.path)}: site '{site.name}' {problem}; {NOT_ITS_CODE}")
     return shape[0]

@@ -24,7 +24,7 @@ from birkhoff_cli.checkpoints.gpt.layout import site_tensors
 from birkhoff_cli.checkpoints.modules import forks
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
 from birkhoff_cli.checkpoints.sites import paths
-from birkhoff_cli.checkpoints.sites.depth import Places
+from birkhoff_cli.checkpoints.sites.depth import Sites
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown, word
 from birkhoff_cli.checkpoints.sites.values import (
@@ -77,15 +77,15 @@ def claims(store: NamedStore) -> set[str]:
 
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Identify the class by the shapes of every site; then read one tensor per site."""
-    places = _places(store)
-    type_, n, shapes = _identify(store, places)
+    sites = _find_sites(store)
+    type_, n, shapes = _identify(store, sites)
     method = type_.split()[0]
     mixing = _mixing(settings)
     swept = method == "mhc" and mixing.value == "applied"
     known = ("iters", "mixing") if swept else ("mixing",)
     refuse_unknown(settings, known, f"lucidrains' {method} with mixing={mixing.value}")
     iters = number(store, {}, settings, SWEEPS)
-    matrices = values(store, places, "static_alpha")[:, :, 1:].swapaxes(1, 2)
+    matrices = values(store, sites, "static_alpha")[:, :, 1:].swapaxes(1, 2)
     applied, theta = _turned(method, matrices, iters.value)
     map_ = applied if mixing.value == "applied" else None
     fixed = (Setting("class", CLASSES[type_], "stored"), Setting("streams", n, "stored"))
@@ -96,29 +96,29 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         method=method,
         map=map_,
         theta=theta,
-        sites=tuple(places),
+        sites=tuple(sites),
         d=n,
-        layers=len({site.layer for site in places}),
+        layers=len({site.layer for site in sites}),
         width=widths.pop() if len(widths) == 1 else 0,
         settings=(*fixed, mixing, *([iters] if swept else [])),
         convention=CONVENTION[method if mixing.value == "applied" else "dropped"],
-        assumptions=tuple(_assumptions(store, places, matrices, mixing, iters if swept else None)),
-        dtypes=dtypes(store, places, shapes[0]),
+        assumptions=tuple(_assumptions(store, sites, matrices, mixing, iters if swept else None)),
+        dtypes=dtypes(store, sites, shapes[0]),
         inputs=(store.digest(),),
-        connect=lambda store: _connections(store, places, shapes, map_, method),
+        connect=lambda store: _connections(store, sites, shapes, map_, method),
     )
 
 
 def _connections(
     store: NamedStore,
-    places: Places,
+    sites: Sites,
     shapes: Iterable[Shapes],
     map_: Parameterization | None,
     method: str,
 ) -> Iterator[Connection]:
     """Sites in order; their widths may differ."""
     make = partial(forks.unconstrained if method == "hc" else forks.apart, map_=map_)
-    for (site, names), own in zip(places.items(), shapes, strict=True):
+    for (site, names), own in zip(sites.items(), shapes, strict=True):
         if MIXED_BEFORE in names:
             raise Unsupported(
                 f"{_at(store, site)} has {MIXED_BEFORE}: what H follows is mixed before it is "
@@ -137,7 +137,7 @@ def _owners(store: NamedStore) -> dict[paths.Path, dict[str, str]]:
     return {owner: names for owner, names in modules.items() if not names.keys() <= {*ELSEWHERE}}
 
 
-def _places(store: NamedStore) -> Places:
+def _find_sites(store: NamedStore) -> Sites:
     """Sites and their tensors, in the order of numbers in names, else of the file."""
     tensors = paths.in_one_model(store, _owners(store))
     owners = paths.ordered(list(tensors))
@@ -153,15 +153,15 @@ def _class(actual: Mapping[str, tuple[int, ...]]) -> tuple[str, int]:
     return "mhc v2" if len(beta) == 3 else "mhc", n
 
 
-def _identify(store: NamedStore, places: Places) -> tuple[str, int, list[Shapes]]:
+def _identify(store: NamedStore, sites: Sites) -> tuple[str, int, list[Shapes]]:
     """Class, streams and every site's shapes.
 
     Raises:
         Unsupported: a site of no known class, or sites that differ.
     """
-    kinds = [_of_site(store, site, names) for site, names in places.items()]
+    kinds = [_of_site(store, site, names) for site, names in sites.items()]
     type_, n, _ = kinds[0]
-    for (other, m, _), site in zip(kinds, places, strict=True):
+    for (other, m, _), site in zip(kinds, sites, strict=True):
         if (other, m) != (type_, n):
             raise Unsupported(
                 f"{_at(store, site)} is {CLASSES[other]} with {m} streams, the first site is "
@@ -226,15 +226,15 @@ def _turned(method: str, matrices: Array, iters: int) -> tuple[Parameterization,
 
 
 def _assumptions(
-    store: NamedStore, places: Places, matrices: Array, mixing: Setting, iters: Setting | None
+    store: NamedStore, sites: Sites, matrices: Array, mixing: Setting, iters: Setting | None
 ) -> Iterable[str]:
-    if len(places) > 1:
+    if len(sites) > 1:
         yield "sites in the order of the numbers in their names, else of the file; no model stored"
     yield from paths.gaps(_owners(store), store.tensors)
     if iters:
         yield from defaults([iters], "lucidrains'")
         yield "the constraint is the package's own Sinkhorn; a custom function is not stored"
-    if mixing.source == "default" and _untouched(store, places, matrices):
+    if mixing.source == "default" and _untouched(store, sites, matrices):
         applied = "read as applied, which gives Sinkhorn(I)" if iters else "the same as applied"
         yield (
             f"the mixing never received a gradient: untrained, or a version that drops it "
@@ -249,12 +249,12 @@ def _assumptions(
         )
 
 
-def _untouched(store: NamedStore, places: Places, matrices: Array) -> bool:
+def _untouched(store: NamedStore, sites: Sites, matrices: Array) -> bool:
     """Whether the mixing is exactly where it starts, static and dynamic."""
     n = matrices.shape[-1]
     if (matrices != np.eye(n)).any():
         return False
     tensor = "dynamic_alpha_fn"
     return not any(
-        values(store, {site: names}, tensor)[..., -n:].any() for site, names in places.items()
+        values(store, {site: names}, tensor)[..., -n:].any() for site, names in sites.items()
     )

@@ -23,7 +23,7 @@ from birkhoff_cli.checkpoints.modules.fused import Layout, Module, stacked
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
 from birkhoff_cli.checkpoints.sites.depth import (
-    Places,
+    Sites,
     anchored,
     by_depth,
     depth_facts,
@@ -55,7 +55,7 @@ BRANCHES = ("attn", "mlp")
 KINDS = ("pre", "post", "res")
 GAIN = "mhc_norm-scale"
 LAYOUT = Layout(
-    sizes=lambda found: (found["pre_beta"][0], found["pre_alpha"][0] // found["pre_beta"][0]),
+    sizes=lambda shapes: (shapes["pre_beta"][0], shapes["pre_alpha"][0] // shapes["pre_beta"][0]),
     shapes=lambda n, width: {
         **{f"{kind}_alpha": (n * width, k) for kind, k in zip(KINDS, (n, n, n * n), strict=True)},
         **{"pre_beta": (n,), "post_beta": (n,), "res_beta": (n, n)},
@@ -83,13 +83,13 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     config = model_config(store)
     known = (SWEEPS, EPS, NORM)
     refuse_unknown(settings, (of.name for of in known), "MaxText")
-    places, scanned = _places(store)
-    layers, shapes = len(places) // 2, _shapes_of_one(store, places, scanned)
+    sites, scanned = _find_sites(store)
+    layers, shapes = len(sites) // 2, _shapes_of_one(store, sites, scanned)
     if scanned:
         layers = shapes.pop("layers")[0]
     n, width = LAYOUT.sizes(shapes)
     expected = {t: _with_layers(s, layers, scanned) for t, s in LAYOUT.shapes(n, width).items()}
-    check_shapes(store, places, expected)
+    check_shapes(store, sites, expected)
     configured.agree_on(store, config, configured.STREAMS, n)
     chosen = tuple(number(store, config, settings, of) for of in known)
     iters, eps, norm = (setting.value for setting in chosen)
@@ -99,7 +99,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         pre=(eps, 1.0),
         norm=Norm("inside", norm),
     )
-    bases = [LAYOUT.base(found) for found in _sites(store, places, scanned, LAYOUT.base_from)]
+    bases = [LAYOUT.base(shapes) for shapes in _sites(store, sites, scanned, LAYOUT.base_from)]
     deep = () if scanned else depth_facts(store, SITE, layers, config, LAYERS)
     return Checkpoint(
         path=store.path,
@@ -114,23 +114,23 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         settings=(Setting("streams", n, "stored"), *chosen),
         convention="stores logits of res, res_beta, applies x_out = res^T x_in; transposed here",
         assumptions=(*defaults(chosen, "MaxText's"), *deep),
-        dtypes=dtypes(store, places, expected),
+        dtypes=dtypes(store, sites, expected),
         inputs=(store.digest(),),
-        connect=partial(_connections, places=places, scanned=scanned, module=module),
+        connect=partial(_connections, sites=sites, scanned=scanned, module=module),
     )
 
 
 def _connections(
-    store: NamedStore, *, places: Places, scanned: bool, module: Module
+    store: NamedStore, *, sites: Sites, scanned: bool, module: Module
 ) -> Iterator[Connection]:
     names = tuple(LAYOUT.shapes(1, 1))
-    return (module.connection(LAYOUT, site) for site in _sites(store, places, scanned, names))
+    return (module.connection(LAYOUT, site) for site in _sites(store, sites, scanned, names))
 
 
-def _places(store: NamedStore) -> tuple[Places, bool]:
+def _find_sites(store: NamedStore) -> tuple[Sites, bool]:
     """Arrays by site, and whether layers are stacked: then by branch, as if there were one."""
     alone = by_depth(store, SITE, BRANCHES, CALLED)
-    stacks: Places = {Site(0, branch, branch): {} for branch in BRANCHES}
+    stacks: Sites = {Site(0, branch, branch): {} for branch in BRANCHES}
     for name, match in in_one_model(store, SCANNED).items():
         branch = CALLED.get(match["branch"], match["branch"])
         stacks[Site(0, branch, branch)][match["tensor"]] = name
@@ -139,25 +139,25 @@ def _places(store: NamedStore) -> tuple[Places, bool]:
         raise BadInput(
             f"{where(store.path)}: its layers are both stacked and apart; {NOT_ITS_CODE}"
         )
-    found = stacks if scanned else alone
+    shapes = stacks if scanned else alone
     return {
         site: {re.sub("[./]", "-", tensor): name for tensor, name in names.items()}
-        for site, names in found.items()
+        for site, names in shapes.items()
     }, scanned
 
 
-def _shapes_of_one(store: NamedStore, places: Places, scanned: bool) -> dict[str, tuple[int, ...]]:
+def _shapes_of_one(store: NamedStore, sites: Sites, scanned: bool) -> dict[str, tuple[int, ...]]:
     """Shapes at the first site without the axis of layers, whose length is under ``layers``."""
-    site, names = next(iter(places.items()))
-    found = shapes_at(store, names)
-    if any(name not in found for name in ("pre_beta", "pre_alpha")) or (
-        scanned and any(len(shape) < 2 for shape in found.values())
+    site, names = next(iter(sites.items()))
+    shapes = shapes_at(store, names)
+    if any(name not in shapes for name in ("pre_beta", "pre_alpha")) or (
+        scanned and any(len(shape) < 2 for shape in shapes.values())
     ):
         raise BadInput(f"{where(store.path)}: {site.branch} lacks pre_alpha or pre_beta")
     if not scanned:
-        return found
-    alone = {name: (*shape[:1], *shape[2:]) for name, shape in found.items()}
-    return {**alone, "layers": found["pre_beta"][1:2]}
+        return shapes
+    alone = {name: (*shape[:1], *shape[2:]) for name, shape in shapes.items()}
+    return {**alone, "layers": shapes["pre_beta"][1:2]}
 
 
 def _with_layers(shape: tuple[int, ...], layers: int, scanned: bool) -> tuple[int, ...]:
@@ -165,14 +165,14 @@ def _with_layers(shape: tuple[int, ...], layers: int, scanned: bool) -> tuple[in
 
 
 def _sites(
-    store: NamedStore, places: Places, scanned: bool, names: tuple[str, ...]
+    store: NamedStore, sites: Sites, scanned: bool, names: tuple[str, ...]
 ) -> Iterator[Mapping[str, Array]]:
     """Arrays of one site after the other, in order of depth."""
     if not scanned:
-        for site, own in places.items():
+        for site, own in sites.items():
             yield {name: value(store, site, own, name) for name in names}
         return
-    stacks = [{t: value(store, s, own, t) for t in names} for s, own in places.items()]
+    stacks = [{t: value(store, s, own, t) for t in names} for s, own in sites.items()]
     for layer in range(stacks[0][names[0]].shape[1]):
         for stack in stacks:
             yield {name: array[:, layer] for name, array in stack.items()}

@@ -29,7 +29,7 @@ from birkhoff_cli.checkpoints.modules.megatron import (
     theta,
 )
 from birkhoff_cli.checkpoints.sites.depth import (
-    Places,
+    Sites,
     anchored,
     by_depth,
     depth_facts,
@@ -93,18 +93,18 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
             f"hand its matrices over as a trace"
         )
     refuse_unknown(settings, ("iters", "variant"), "megatron")
-    places, stacked = _places(store)
-    layers, n, width = _sizes(store, places, stacked)
+    sites, stacked = _find_sites(store)
+    layers, n, width = _sizes(store, sites, stacked)
     _check(store, args, layers, n, width)
     rows = n * (n + 2)
     first = (layers,) if stacked else ()
     shapes = {"mapping_proj.weight": (*first, rows, n * width), "bias": (*first, rows)}
     shapes |= {f"alpha_{kind}": (*first, 1) for kind in ("pre", "post", "res")}
-    check_shapes(store, places, shapes)
+    check_shapes(store, sites, shapes)
     deep = () if stacked else _deep(store, layers, args)
     variant = _variant(store, args, settings)
     iters = number(store, args, settings, SWEEPS)
-    bias = values(store, places, "bias")
+    bias = values(store, sites, "bias")
     if stacked:  # branch by branch, each with its layers
         bias = bias.swapaxes(0, 1).reshape(-1, rows)
     return Checkpoint(
@@ -113,18 +113,18 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         method="mhc",
         map=MHC(n, VARIANTS[variant.value], iters.value),
         theta=theta(bias, n, variant.value),
-        sites=_unstacked(layers) if stacked else tuple(places),
+        sites=_unstacked(layers) if stacked else tuple(sites),
         d=n,
         layers=layers,
         width=width,
         settings=(Setting("streams", n, "stored"), variant, iters),
         convention=CONVENTION[variant.value],
         assumptions=(*_assumptions(store, args, variant), *defaults([iters], "Megatron's"), *deep),
-        dtypes=dtypes(store, places, shapes),
+        dtypes=dtypes(store, sites, shapes),
         inputs=(store.digest(),),
         connect=partial(
             _connections,
-            places=places,
+            sites=sites,
             shapes=shapes,
             stacked=stacked,
             variant=variant.value,
@@ -134,23 +134,23 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
 
 
 def _connections(
-    store: NamedStore, *, places: Places, shapes: Shapes, stacked: bool, variant: str, iters: int
+    store: NamedStore, *, sites: Sites, shapes: Shapes, stacked: bool, variant: str, iters: int
 ) -> Iterator[Connection]:
     make = partial(connection, variant=variant, iters=iters)
     if not stacked:
-        return connections(store, places, shapes, make)
-    check_shapes(store, places, shapes)
+        return connections(store, sites, shapes, make)
+    check_shapes(store, sites, shapes)
     stacks = [
         {tensor: value(store, branch, names, tensor) for tensor in shapes}
-        for branch, names in places.items()
+        for branch, names in sites.items()
     ]
     return (
-        make({tensor: found[layer] for tensor, found in stack.items()})
+        make({tensor: values[layer] for tensor, values in stack.items()})
         for layer, stack in product(range(len(stacks[0]["bias"])), stacks)
     )
 
 
-def _places(store: NamedStore) -> tuple[Places, bool]:
+def _find_sites(store: NamedStore) -> tuple[Sites, bool]:
     """Tensors by site, and whether layers are stacked: then by branch, as if there were one."""
     for name, _ in matches(store, ANY):
         if not any(p.fullmatch(name) for p in (STACKED, NUMBERED, HYBRID)):
@@ -160,39 +160,39 @@ def _places(store: NamedStore) -> tuple[Places, bool]:
             )
     stacks = _stacks(store)
     numbered = by_depth(store, NUMBERED, BRANCHES, CALLED)
-    found = [places for places in (stacks, numbered, _hybrid(store)) if places]
-    if len(found) != 1:
+    layouts = [sites for sites in (stacks, numbered, _hybrid(store)) if sites]
+    if len(layouts) != 1:
         raise BadInput(
             f"{where(store.path)}: its layers are stacked, numbered or hybrid, and not of one "
             f"kind; {NOT_ITS_CODE}"
         )
-    return found[0], bool(stacks)
+    return layouts[0], bool(stacks)
 
 
-def _stacks(store: NamedStore) -> Places:
-    found: Places = {Site(0, branch, branch): {} for branch in BRANCHES}
+def _stacks(store: NamedStore) -> Sites:
+    stacks: Sites = {Site(0, branch, branch): {} for branch in BRANCHES}
     for name, match in in_one_model(store, STACKED).items():
         branch = CALLED.get(match["branch"], match["branch"])
-        found[Site(0, branch, branch)][match["tensor"]] = name
-    return found if any(found.values()) else {}
+        stacks[Site(0, branch, branch)][match["tensor"]] = name
+    return stacks if any(stacks.values()) else {}
 
 
 def _unstacked(layers: int) -> tuple[Site, ...]:
     return tuple(Site(i, b, f"layers.{i}.{b}") for i, b in product(range(layers), BRANCHES))
 
 
-def _hybrid(store: NamedStore) -> Places:
+def _hybrid(store: NamedStore) -> Sites:
     """One site for each layer, named by what its inner layer is made of."""
     inner: dict[int, set[str]] = {}
     for _, match in matches(store, INNER):
         branch = CALLED.get(match["branch"], match["branch"])
         inner.setdefault(int(match["layer"]), set()).add(branch)
-    found: Places = {}
+    sites: Sites = {}
     for site, names in by_depth(store, HYBRID, ("hyper",)).items():
         kinds = inner.get(site.layer, set())
         branch = next(iter(kinds)) if len(kinds) == 1 else "layer"
-        found[Site(site.layer, branch, f"layers.{site.layer}.{branch}")] = names
-    return found
+        sites[Site(site.layer, branch, f"layers.{site.layer}.{branch}")] = names
+    return sites
 
 
 def _deep(store: NamedStore, layers: int, args: Mapping[str, Any]) -> tuple[str, ...]:
@@ -201,21 +201,21 @@ def _deep(store: NamedStore, layers: int, args: Mapping[str, Any]) -> tuple[str,
     return depth_facts(store, pattern, layers, args, ("num_layers",))
 
 
-def _sizes(store: NamedStore, places: Places, stacked: bool) -> tuple[int, int, int]:
+def _sizes(store: NamedStore, sites: Sites, stacked: bool) -> tuple[int, int, int]:
     """Layers, streams and width, by the shapes at the first site."""
-    site, names = next(iter(places.items()))
+    site, names = next(iter(sites.items()))
     name = names.get("mapping_proj.weight")
-    found = store.tensors[name].shape if name else ()
-    if len(found) != 2 + stacked:
+    shape = store.tensors[name].shape if name else ()
+    if len(shape) != 2 + stacked:
         raise BadInput(
             f"{at(store, site)} has no mapping_proj.weight of {2 + stacked} axes; {NOT_ITS_CODE}"
         )
-    rows, wide = found[-2:]
+    rows, wide = shape[-2:]
     n = streams(rows)
-    layers = found[0] if stacked else len({site.layer for site in places})
+    layers = shape[0] if stacked else len({site.layer for site in sites})
     if not 1 <= n <= MAX_STREAMS or rows != n * (n + 2) or wide % n or not layers:
         raise BadInput(
-            f"{at(store, site)}: mapping_proj.weight of shape {escape(found, 40)} is that "
+            f"{at(store, site)}: mapping_proj.weight of shape {escape(shape, 40)} is that "
             f"of no number of streams up to {MAX_STREAMS}; {NOT_ITS_CODE}"
         )
     return layers, n, wide // n
@@ -224,31 +224,31 @@ def _sizes(store: NamedStore, places: Places, stacked: bool) -> tuple[int, int, 
 def _check(store: NamedStore, args: Mapping[str, Any], layers: int, n: int, width: int) -> None:
     main = args.get("enable_mhc_connections")
     key = "mhc_num_residual_streams" if main else "num_residual_streams"
-    for name, found in ((key, n), ("num_layers", layers), ("hidden_size", width)):
-        agree(store, args, name, found)
+    for name, size in ((key, n), ("num_layers", layers), ("hidden_size", width)):
+        agree(store, args, name, size)
 
 
 def _variant(store: NamedStore, args: Mapping[str, Any], settings: Mapping[str, str]) -> Setting:
     """Which branch's mathematics: ``dev`` has a head of its own, ``main`` its own arguments."""
-    if (said := word(settings, "variant", VARIANTS)) is not None:
-        return Setting("variant", said, "set")
+    if (variant := word(settings, "variant", VARIANTS)) is not None:
+        return Setting("variant", variant, "set")
     if args.get("enable_mhc_connections"):
         return Setting("variant", "main", "config")
     return Setting("variant", "dev" if any(matches(store, HEAD)) else "main", "default")
 
 
 def _assumptions(store: NamedStore, args: Mapping[str, Any], variant: Setting) -> tuple[str, ...]:
-    found = []
+    sentences = []
     if variant.source == "default" and variant.value == "dev":
-        found.append(
+        sentences.append(
             "mathematics of Megatron's branch dev since 2026-06-12, by its hc_head tensors; a run "
             "of dev from 2026-05-14 on until then has the same ones, and needs --set variant=main"
         )
     elif variant.source == "default":
         why = "no hc_head tensors" if args else "no arguments and no hc_head tensors"
-        found.append(
+        sentences.append(
             f"mathematics of Megatron's branch main, by {why}; --set variant=dev overrides"
         )
     if any(n.startswith("mtp.") and "hyper_connection" in n for n in store.tensors):
-        found.append("mtp sites (multi-token prediction) are left out")
-    return tuple(found)
+        sentences.append("mtp sites (multi-token prediction) are left out")
+    return tuple(sentences)

@@ -16,7 +16,7 @@ from birkhoff_cli.checkpoints import Checkpoint
 from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint, sizes_of, stacked
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
-from birkhoff_cli.checkpoints.sites.depth import Places, anchored, by_depth, matches
+from birkhoff_cli.checkpoints.sites.depth import Sites, anchored, by_depth, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
 from birkhoff_cli.checkpoints.sites.values import shapes_at
@@ -34,7 +34,7 @@ BIASES = ("bias_pre", "bias_post", "bias_res")
 SCALES = ("alpha_pre", "alpha_post", "alpha_res")
 GAIN = "rms_norm.weight"
 APART = Layout(
-    sizes=lambda found: (found[BIASES[0]][0], found[GAIN][0] // found[BIASES[0]][0]),
+    sizes=lambda shapes: (shapes[BIASES[0]][0], shapes[GAIN][0] // shapes[BIASES[0]][0]),
     shapes=lambda n, width: {
         **dict(zip(PROJECTIONS, ((k, n * width) for k in (n, n, n * n)), strict=True)),
         **{"bias_pre": (n,), "bias_post": (n,), "bias_res": (n, n)},
@@ -53,7 +53,7 @@ NORM_GAIN = "norm"
 def _fused(gained: bool) -> Layout:
     """One matrix of all logits, as some converters write it; the gain may be in its columns."""
     return Layout(
-        sizes=lambda found: sizes_of(found["fn"]),
+        sizes=lambda shapes: sizes_of(shapes["fn"]),
         shapes=lambda n, width: {
             **{"fn": (n * (n + 2), n * width), "base": (n * (n + 2),), "scale": (3,)},
             **({NORM_GAIN: (n * width,)} if gained else {}),
@@ -69,7 +69,7 @@ def _converted(gained: bool, square: bool) -> Layout:
     """Three matrices with biases and one tensor of scales, as other converters write it."""
     biases = tuple(f"{part}.bias" for part in SHORT)
     return Layout(
-        sizes=lambda found: (found["pre"][0], found["pre"][1] // found["pre"][0]),
+        sizes=lambda shapes: (shapes["pre"][0], shapes["pre"][1] // shapes["pre"][0]),
         shapes=lambda n, width: {
             **dict(zip(SHORT, ((k, n * width) for k in (n, n, n * n)), strict=True)),
             **dict(zip(biases, ((n,), (n,), (n, n) if square else (n * n,)), strict=True)),
@@ -90,13 +90,13 @@ CLIP = 10.0
 """Largest argument of the sigmoids of H_pre and H_post."""
 
 
-def _layout(store: NamedStore, places: Places) -> Layout:
+def _layout(store: NamedStore, sites: Sites) -> Layout:
     """That whose tensors the first site has."""
-    found = shapes_at(store, next(iter(places.values())))
-    if "fn" in found:
-        return _fused(NORM_GAIN in found)
-    if "pre" in found:
-        return _converted(NORM_GAIN in found, len(found.get("res.bias", ())) == 2)
+    shapes = shapes_at(store, next(iter(sites.values())))
+    if "fn" in shapes:
+        return _fused(NORM_GAIN in shapes)
+    if "pre" in shapes:
+        return _converted(NORM_GAIN in shapes, len(shapes.get("res.bias", ())) == 2)
     return APART
 
 
@@ -111,9 +111,9 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     refuse_unknown(settings, (SWEEPS.name, NORM.name), "Motif-3")
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
     end = configured.trunk(store, SITE, config)
-    places = by_depth(store, SITE, ("attn", "mlp"), {"ffn": "mlp"}, end)
-    layout = _layout(store, places)
-    n, width, _ = layout.measured(store, places)
+    sites = by_depth(store, SITE, ("attn", "mlp"), {"ffn": "mlp"}, end)
+    layout = _layout(store, sites)
+    n, width, _ = layout.measured(store, sites)
     configured.agree_on(store, config, configured.STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)
     iters, eps = (number(store, config, settings, of) for of in (SWEEPS, NORM))
@@ -126,7 +126,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     )
     return checkpoint(
         store,
-        places,
+        sites,
         layout,
         module,
         width,
@@ -135,7 +135,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         convention=f"stores logits of M, {layout.base_from[-1]}, applies x_out = M x_in; as stored",
         assumptions=(
             *defaults((iters, eps), "Motif-3's"),
-            *configured.depth_of(store, SITE, len(places) // 2, config, end),
+            *configured.depth_of(store, SITE, len(sites) // 2, config, end),
             *configured.unknown_settings(config, SWEEPS.keys),
         ),
     )

@@ -18,12 +18,12 @@ from birkhoff_cli.checkpoints.gpt.layout import (
     arguments,
     dialect,
     layers_of,
-    places_of,
     site_tensors,
+    sites_of,
 )
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
 from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS, connection, shapes, theta
-from birkhoff_cli.checkpoints.sites.depth import Places
+from birkhoff_cli.checkpoints.sites.depth import Sites
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
 from birkhoff_cli.checkpoints.sites.values import (
@@ -52,8 +52,8 @@ def claims(store: NamedStore) -> set[str]:
     """
     if dialect(store) not in ("", "type"):
         return set()
-    found = site_tensors(store, frozenset((*HC_NAMES, *MHC_NAMES)))
-    return {name for name in found if not _is_of_one_stream(store, name)}
+    names = site_tensors(store, frozenset((*HC_NAMES, *MHC_NAMES)))
+    return {name for name in names if not _is_of_one_stream(store, name)}
 
 
 def _is_of_one_stream(store: NamedStore, name: str) -> bool:
@@ -69,40 +69,40 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Identify the type and check all shapes; then read one tensor per site."""
     args = arguments(store)
     stored = _stored_type(store, args)
-    places = places_of(store)
-    layers, assumed = layers_of(store, places, args)
-    type_, n, width = _identify(store, places, stored, args)
+    sites = sites_of(store)
+    layers, assumed = layers_of(store, sites, args)
+    type_, n, width = _identify(store, sites, stored, args)
     kind, expected = KINDS[type_], shapes(type_, n, width)
-    check_shapes(store, places, expected)
+    check_shapes(store, sites, expected)
     swept = kind.method == "mhc"
     refuse_unknown(forward.others(settings, args), ("iters",) if swept else (), kind.method)
     iters = number(store, {}, settings, SWEEPS)
     map_ = kind.map(n, iters.value)
-    said = Setting("hyper_conn_type", stored or type_, "config" if stored else "stored")
-    found = Checkpoint(
+    setting = Setting("hyper_conn_type", stored or type_, "config" if stored else "stored")
+    checkpoint = Checkpoint(
         path=store.path,
         format="nanogpt",
         method=kind.method,
         map=map_,
-        theta=theta(kind, values(store, places, "static_alpha"), map_),
-        sites=tuple(places),
+        theta=theta(kind, values(store, sites, "static_alpha"), map_),
+        sites=tuple(sites),
         d=n,
         layers=layers,
         width=width,
-        settings=(said, Setting("hyper_conn_n", n, "stored"), *([iters] if swept else [])),
+        settings=(setting, Setting("hyper_conn_n", n, "stored"), *([iters] if swept else [])),
         convention=kind.convention,
         assumptions=(
             *(defaults([iters], "mhc-lite's") if swept else ()),
             *_by_shapes(kind.method, n, stored),
             *assumed,
         ),
-        dtypes=dtypes(store, places, expected),
+        dtypes=dtypes(store, sites, expected),
         inputs=(store.digest(),),
         connect=lambda store: connections(
-            store, places, expected, lambda tensors: connection(type_, tensors, map_)
+            store, sites, expected, lambda tensors: connection(type_, tensors, map_)
         ),
     )
-    return forward.runnable(found, args, settings)
+    return forward.runnable(checkpoint, args, settings)
 
 
 def _stored_type(store: NamedStore, args: Mapping[str, Any]) -> str:
@@ -126,28 +126,28 @@ def _stored_type(store: NamedStore, args: Mapping[str, Any]) -> str:
 
 
 def _identify(
-    store: NamedStore, places: Places, stored: str, args: Mapping[str, Any]
+    store: NamedStore, sites: Sites, stored: str, args: Mapping[str, Any]
 ) -> tuple[str, int, int]:
     """Type, streams and width by the shapes at the first site, which ``model_args`` confirm."""
-    site, names = next(iter(places.items()))
-    here, found = at(store, site), shapes_at(store, names)
+    site, names = next(iter(sites.items()))
+    here, stored_shapes = at(store, site), shapes_at(store, names)
     for tensor in ("static_alpha", "static_beta", "norm.gamma"):
-        if not found.get(tensor):
+        if not stored_shapes.get(tensor):
             raise BadInput(f"{here} has no {tensor} with axes; {NOT_ITS_CODE}")
-    n = found["static_beta"][0]
+    n = stored_shapes["static_beta"][0]
     if not 1 <= n <= MAX_STREAMS:
         raise BadInput(f"{here} has {n} streams, not 1 to {MAX_STREAMS}; {NOT_ITS_CODE}")
     agree(store, args, "hyper_conn_n", n)
-    width = found["norm.gamma"][0] // (1 if "dynamic_alpha_scale" in found else n)
+    width = stored_shapes["norm.gamma"][0] // (1 if "dynamic_alpha_scale" in stored_shapes else n)
     agree(store, args, "n_embd", width)
-    fitting = [t for t in KINDS if shapes(t, n, width).items() <= found.items()]
+    fitting = [t for t in KINDS if shapes(t, n, width).items() <= stored_shapes.items()]
     type_ = SAME_AS.get(stored, stored) or next(iter(fitting), "")
     if type_ not in fitting:
-        said = f"hyper_conn_type '{stored}'" if stored else "any type"
-        shape = escape(found["static_alpha"], 40)
+        expected_type = f"hyper_conn_type '{stored}'" if stored else "any type"
+        shape = escape(stored_shapes["static_alpha"], 40)
         raise BadInput(
             f"{here}: n = {n} and static_alpha of shape {shape} are not "
-            f"those of {said}{f' but of {fitting[0]}' if fitting else ''}; {NOT_ITS_CODE}"
+            f"those of {expected_type}{f' but of {fitting[0]}' if fitting else ''}; {NOT_ITS_CODE}"
         )
     if type_ == "mhc_lite":
         _refuse_too_many(store, n)
@@ -164,6 +164,6 @@ def _refuse_too_many(store: NamedStore, n: int) -> None:
 def _by_shapes(method: str, n: int, stored: str) -> tuple[str, ...]:
     if stored:
         return ()
-    found = f"{method} with {n} streams, by the shapes of the tensors; no model_args"
+    sentence = f"{method} with {n} streams, by the shapes of the tensors; no model_args"
     twin = "for 2 streams kromhc has the same tensors and the same matrices"
-    return (found, twin) if n == 2 and method == "mhc-lite" else (found,)
+    return (sentence, twin) if n == 2 and method == "mhc-lite" else (sentence,)

@@ -51,10 +51,10 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     orientation = _orientation(store, settings)
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
     end = configured.trunk(store, SITE, config)
-    places = by_depth(store, SITE, ("attn", "mlp"), below=end)
+    sites = by_depth(store, SITE, ("attn", "mlp"), below=end)
     gained = config.get(GAINED, True) is not False
     layout = _layout(gained)
-    n, width, _ = layout.measured(store, places)
+    n, width, _ = layout.measured(store, sites)
     configured.agree_on(store, config, configured.STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)
     chosen = tuple(number(store, config, settings, of) for of in (SWEEPS, EPS, NORM))
@@ -73,7 +73,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     )
     return checkpoint(
         store,
-        places,
+        sites,
         layout,
         module,
         width,
@@ -84,7 +84,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         assumptions=(
             *defaults(chosen, "openPangu-2.0's"),
             *between,
-            *configured.depth_of(store, SITE, len(places) // 2, config, end),
+            *configured.depth_of(store, SITE, len(sites) // 2, config, end),
             *configured.unknown_settings(config, (*SWEEPS.keys, *EPS.keys, GAINED)),
         ),
     )
@@ -94,7 +94,7 @@ def _layout(gained: bool) -> Layout:
     """The tensors of a site, with the gain of its norm or without."""
     gain = {GAIN: 1} if gained else {}
     return Layout(
-        sizes=lambda found: sizes_of(found[PHI]),
+        sizes=lambda shapes: sizes_of(shapes[PHI]),
         shapes=lambda n, width: {
             PHI: (n * (n + 2), n * width),
             BASE: (n * (n + 2),),
@@ -114,8 +114,8 @@ def _orientation(store: NamedStore, settings: Mapping[str, str]) -> Setting:
     Raises:
         Unsupported: nobody has said it.
     """
-    if said := word(settings, "orientation", ORIENTATIONS):
-        return Setting("orientation", said, "set")
+    if orientation := word(settings, "orientation", ORIENTATIONS):
+        return Setting("orientation", orientation, "set")
     raise Unsupported(
         f"{where(store.path)}: openPangu-2.0's orientation is disputed: two public sources apply "
         f"h_res^T, one h_res; give --set orientation=transposed or --set orientation=stored"

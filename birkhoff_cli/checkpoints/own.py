@@ -76,11 +76,11 @@ class Reading:
     def rows(self, array: Array, stacked: bool) -> Rows | None:
         """What a tensor holds; None if its shape is none of this."""
         if self.entries:
-            found = squares(array, stacked, behind=self.method is not None)
-            if found is None:
+            matrices = squares(array, stacked, behind=self.method is not None)
+            if matrices is None:
                 return None
-            turned = found.swapaxes(1, 2) if self.transpose else found
-            d = found.shape[-1]
+            turned = matrices.swapaxes(1, 2) if self.transpose else matrices
+            d = matrices.shape[-1]
             return np.ascontiguousarray(turned).reshape(-1, d * d), self.build(d)
         method = streams_of(self.build, array.shape, stacked)
         if method is None:
@@ -96,10 +96,10 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     named = sites_of(store, settings[TENSORS].split(","))
     store.refuse_twice(named.values())
     stacked = len(named) == len({site.branch for site in named})  # no layers in the names
-    found = {site: _rows(store, name, reading, stacked) for site, name in named.items()}
-    map_ = _one_map(store, named, {site: own for site, (_, own) in found.items()})
+    rows_of = {site: _rows(store, name, reading, stacked) for site, name in named.items()}
+    map_ = _one_map(store, named, {site: own for site, (_, own) in rows_of.items()})
     tensors = {Site(*site): {reading.word: name} for site, name in named.items()}
-    sites, theta = _in_order({site: rows for site, (rows, _) in found.items()})
+    sites, theta = _in_order({site: rows for site, (rows, _) in rows_of.items()})
     return Checkpoint(
         path=store.path,
         format="own",
@@ -145,27 +145,27 @@ def _reading(store: NamedStore, config: Mapping[str, Any], settings: Mapping[str
     name = SINKHORN if word == LOGITS else word
     method = methods.parse(f"{name}{colon}{rest}")
     refuse_unknown(own, methods.fields(method.method), f"--set as={word}")
-    said = {**method.options, **own}
-    found = {}
-    if name == SINKHORN and SWEEPS.name not in said:
+    typed = {**method.options, **own}
+    stored = {}
+    if name == SINKHORN and SWEEPS.name not in typed:
         sweeps = number(store, config, {}, SWEEPS)
-        found = {SWEEPS.name: str(sweeps.value)} if sweeps.source == "config" else {}
-    options = {**found, **said}
+        stored = {SWEEPS.name: str(sweeps.value)} if sweeps.source == "config" else {}
+    options = {**stored, **typed}
     parts = ",".join(f"{key}={value}" for key, value in options.items())
     specification = methods.parse(f"{name}:{parts}" if parts else name)
-    return Reading(word, transpose, specification, options, tuple(found))
+    return Reading(word, transpose, specification, options, tuple(stored))
 
 
 def _rows(store: NamedStore, name: str, reading: Reading, stacked: bool) -> Rows:
     here = f"{where(store.path)}: '{escape(store.stored[name])}'"
-    found = reading.rows(finite(store, name, here), stacked)
-    if found is None:
+    rows = reading.rows(finite(store, name, here), stacked)
+    if rows is None:
         shape = escape(store.tensors[name].shape, 40)
         raise BadInput(
             f"{here} has shape {shape}, which is none of {_expected(reading)}; choose other "
             f"tensors, or another --set as="
         )
-    return found
+    return rows
 
 
 def _expected(reading: Reading) -> str:

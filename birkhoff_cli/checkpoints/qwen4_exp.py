@@ -53,10 +53,10 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     refuse_unknown(settings, (STREAMS.name,), "Qwen4-Exp")
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
     end = configured.trunk(store, SITE, config)
-    places = by_depth(store, SITE, ("attn", "mlp"), below=end)
-    first = shapes_at(store, next(iter(places.values())))
+    sites = by_depth(store, SITE, ("attn", "mlp"), below=end)
+    first = shapes_at(store, next(iter(sites.values())))
     shapes = {name: first.get(name, ()) for name in qwen4.shapes(1, 1, 1)}
-    check_shapes(store, places, shapes)
+    check_shapes(store, sites, shapes)
     streams = number(store, config, settings, STREAMS)
     if streams.source == "default":
         raise Unsupported(
@@ -71,24 +71,24 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         format="qwen4_exp",
         method="identity",
         map=None,
-        theta=np.zeros((len(places), 0), np.float32),
-        sites=tuple(places),
+        theta=np.zeros((len(sites), 0), np.float32),
+        sites=tuple(sites),
         d=streams.value,
-        layers=len(places) // 2,
+        layers=len(sites) // 2,
         width=width,
         settings=(streams,),
         convention="has gates and no mixing matrix, streams are never mixed; H = I",
         assumptions=(
-            *configured.depth_of(store, SITE, len(places) // 2, config, end),
+            *configured.depth_of(store, SITE, len(sites) // 2, config, end),
             *configured.unknown_settings(config, (LOW_RANK,)),
         ),
-        dtypes=dtypes(store, places, shapes),
+        dtypes=dtypes(store, sites, shapes),
         inputs=(store.digest(),),
         connect=None
         if strange
         else partial(
             connections,
-            places=places,
+            sites=sites,
             shapes=shapes,
             make=partial(qwen4.connection, streams=streams.value, eps=_eps(config)),
         ),
@@ -98,8 +98,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
 
 def _eps(config: Mapping[str, Any]) -> float:
     """Of the norm, which is 1e-6 where nothing says another."""
-    found = [config[key] for key in configured.NORM if isinstance(config.get(key), int | float)]
-    return float(found[0]) if found else 1e-6
+    values = [config[key] for key in configured.NORM if isinstance(config.get(key), int | float)]
+    return float(values[0]) if values else 1e-6
 
 
 def _strange(shapes: Shapes, streams: int, width: int, rank: int) -> str:

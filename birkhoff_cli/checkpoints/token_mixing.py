@@ -31,27 +31,27 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Make the map, check all shapes, and read one tensor per block."""
     args = arguments(store)
     map_, width = map_of(store, args), width_of(store, args)
-    places = by_depth(store, SITE, ("tokens",))
+    sites = by_depth(store, SITE, ("tokens",))
     agree(store, args, "block_size", map_.d)
     shapes = {"theta": (map_.parameters,), "norm_mix": (width,)}
-    check_shapes(store, places, shapes)
+    check_shapes(store, sites, shapes)
     refuse_unknown(settings, (), map_.name)
-    theta = values(store, places, "theta")
+    theta = values(store, sites, "theta")
     return Checkpoint(
         path=store.path,
         format="token-mixing",
         method=map_.name,
         map=map_,
         theta=theta,
-        sites=tuple(places),
+        sites=tuple(sites),
         d=map_.d,
-        layers=len(places),
+        layers=len(sites),
         width=width,
         settings=tuple(Setting(f.name, getattr(map_, f.name), "stored") for f in fields(map_)),
         convention="stores parameters of H, theta, and applies X + H RMSNorm(X) to the tokens of a "
         "sequence; as stored",
-        assumptions=depth_facts(store, SITE, len(places), args, ("n_layer",)),
-        dtypes=dtypes(store, places, shapes),
+        assumptions=depth_facts(store, SITE, len(sites), args, ("n_layer",)),
+        dtypes=dtypes(store, sites, shapes),
         inputs=(store.digest(),),
         connect=lambda _: (connection(row, map_) for row in theta),
         ungated="its blocks mix the tokens of a sequence, and no branch reads or writes streams",

@@ -22,13 +22,13 @@ from birkhoff_cli.checkpoints.gpt import forward
 from birkhoff_cli.checkpoints.gpt.layout import (
     dialect,
     layers_of,
-    places_of,
     site_tensors,
+    sites_of,
 )
 from birkhoff_cli.checkpoints.modules import forks
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES
 from birkhoff_cli.checkpoints.modules.tokenbender import LOGITS, POST, PRE, connection, shapes
-from birkhoff_cli.checkpoints.sites.depth import Places
+from birkhoff_cli.checkpoints.sites.depth import Sites
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import (
     Number,
@@ -77,74 +77,76 @@ def claims(store: NamedStore) -> set[str]:
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Check shapes against the configuration; then read one tensor per site, or none."""
     config = part_of(store, "config")
-    places = places_of(store)
+    sites = sites_of(store)
     if config.get("hc_num_fracs", 1) != 1:
         fracs = escape(config["hc_num_fracs"], 20)
         raise Unsupported(
             f"{where(store.path)}: hc_num_fracs = {fracs} is not known here; only 1 can be read"
         )
-    mixed = any(LOGITS in names for names in places.values())
+    mixed = any(LOGITS in names for names in sites.values())
     if "mhc" in config and bool(config["mhc"]) is not mixed:
         raise BadInput(
             f"{where(store.path)}: its configuration says mhc = {escape(config['mhc'], 20)}, but "
             f"there are {'' if mixed else 'no '}{LOGITS}; {NOT_ITS_CODE}"
         )
     own = forward.others(settings, config)
-    found = (_mixed if mixed else _dropped)(store, own, config, places)
-    return forward.runnable(found, config, settings)
+    checkpoint = (_mixed if mixed else _dropped)(store, own, config, sites)
+    return forward.runnable(checkpoint, config, settings)
 
 
 def _mixed(
-    store: NamedStore, settings: Mapping[str, str], config: Mapping[str, Any], places: Places
+    store: NamedStore, settings: Mapping[str, str], config: Mapping[str, Any], sites: Sites
 ) -> Checkpoint:
-    n = _first(store, places, LOGITS, 2)
-    check_shapes(store, places, expected := shapes(n))
-    layers, assumed = layers_of(store, places, config)
+    n = _first(store, sites, LOGITS, 2)
+    check_shapes(store, sites, expected := shapes(n))
+    layers, assumed = layers_of(store, sites, config)
     projection = _projection(store, settings, config)
     chosen = _sinkhorn if projection.value == "sinkhorn" else _orthostochastic
-    map_, found = chosen(store, settings, config, projection, n)
-    logits = values(store, places, LOGITS)
-    width = _width(store, config, places, n)
+    map_, settings_of_map = chosen(store, settings, config, projection, n)
+    logits = values(store, sites, LOGITS)
+    width = _width(store, config, sites, n)
     return Checkpoint(
         path=store.path,
         format="tokenbender",
         method=map_.name,
         map=map_,
         theta=np.ascontiguousarray(logits.swapaxes(1, 2).reshape(-1, n * n)),
-        sites=tuple(places),
+        sites=tuple(sites),
         d=n,
         layers=layers,
         width=width,
-        settings=(projection, *found),
+        settings=(projection, *settings_of_map),
         convention=CONVENTION,
         assumptions=(
-            *defaults((projection, *found), "tokenbender's", ("ns_steps", "ns_eps", "ns_coeffs")),
+            *defaults(
+                (projection, *settings_of_map), "tokenbender's", ("ns_steps", "ns_eps", "ns_coeffs")
+            ),
             *assumed,
         ),
-        dtypes=dtypes(store, places, expected),
+        dtypes=dtypes(store, sites, expected),
         inputs=(store.digest(),),
         connect=lambda store: connections(
-            store, places, expected, lambda tensors: connection(tensors, map_, width)
+            store, sites, expected, lambda tensors: connection(tensors, map_, width)
         ),
     )
 
 
 def _dropped(
-    store: NamedStore, settings: Mapping[str, str], config: Mapping[str, Any], places: Places
+    store: NamedStore, settings: Mapping[str, str], config: Mapping[str, Any], sites: Sites
 ) -> Checkpoint:
-    n = _first(store, places, "static_beta", 1)
-    width = _width(store, config, places, n)
-    check_shapes(store, places, expected := forks.shapes_apart(n, width))
-    layers, assumed = layers_of(store, places, config)
+    n = _first(store, sites, "static_beta", 1)
+    width = _width(store, config, sites, n)
+    check_shapes(store, sites, expected := forks.shapes_apart(n, width))
+    layers, assumed = layers_of(store, sites, config)
     refuse_unknown(settings, (), "tokenbender's hc")
-    values(store, places, "static_alpha")  # a diverged run is refused, though H = I
+    values(store, sites, "static_alpha")  # a diverged run is refused, though H = I
     return Checkpoint(
         path=store.path,
         format="tokenbender",
         method="hc",
         map=None,
-        theta=np.zeros((len(places), 0), np.float32),
-        sites=tuple(places),
+        theta=np.zeros((len(sites), 0), np.float32),
+        sites=tuple(sites),
         d=n,
         layers=layers,
         width=width,
@@ -154,28 +156,28 @@ def _dropped(
             "H = I at every site: this code computes the mixed streams and drops them",
             *assumed,
         ),
-        dtypes=dtypes(store, places, expected),
+        dtypes=dtypes(store, sites, expected),
         inputs=(store.digest(),),
         connect=lambda store: connections(
-            store, places, expected, lambda tensors: forks.unconstrained(tensors, None)
+            store, sites, expected, lambda tensors: forks.unconstrained(tensors, None)
         ),
     )
 
 
-def _first(store: NamedStore, places: Places, tensor: str, axes: int) -> int:
+def _first(store: NamedStore, sites: Sites, tensor: str, axes: int) -> int:
     """Streams, by the shape at the first site of a tensor that says how many there are."""
-    site, names = next(iter(places.items()))
+    site, names = next(iter(sites.items()))
     shape = store.tensors[names[tensor]].shape if tensor in names else ()
     if len(shape) != axes or not 1 <= shape[0] <= MAX_STREAMS:
-        held = f"has {tensor} of shape {escape(shape, 40)}" if shape else f"has no {tensor}"
-        raise BadInput(f"{at(store, site)} {held}; {NOT_ITS_CODE}")
+        problem = f"has {tensor} of shape {escape(shape, 40)}" if shape else f"has no {tensor}"
+        raise BadInput(f"{at(store, site)} {problem}; {NOT_ITS_CODE}")
     return shape[0]
 
 
-def _width(store: NamedStore, config: Mapping[str, Any], places: Places, n: int) -> int:
+def _width(store: NamedStore, config: Mapping[str, Any], sites: Sites, n: int) -> int:
     """Length of one stream by the norm's gain, which mHC carries unused; 0 if nothing says it."""
     agree(store, config, "hc_num_streams", n)
-    name = next(iter(places.values())).get("norm.gamma", "")
+    name = next(iter(sites.values())).get("norm.gamma", "")
     if name and (shape := store.tensors[name].shape):
         agree(store, config, "n_embd", shape[0])
         return shape[0]
@@ -189,8 +191,8 @@ def _projection(
     """What turns logits to a matrix; ``--set`` may say it where no configuration does."""
     stored = config.get(PROJECTION)
     if stored is None:
-        said = word(settings, PROJECTION, PROJECTIONS)
-        return Setting(PROJECTION, said or PROJECTIONS[0], "set" if said else "default")
+        projection = word(settings, PROJECTION, PROJECTIONS)
+        return Setting(PROJECTION, projection or PROJECTIONS[0], "set" if projection else "default")
     if stored not in PROJECTIONS:
         raise Unsupported(
             f"{where(store.path)}: {PROJECTION} '{escape(stored, 40)}' is not known here; "
@@ -229,8 +231,8 @@ def _orthostochastic(
             f"{where(store.path)}: ns_coeffs {escape(coeffs, 40)} are not the published "
             f"{A:g}, {B:g}, {C:g}; only those can be read"
         )
-    said = Setting("ns_coeffs", [A, B, C], "config" if "ns_coeffs" in config else "default")
-    return Orthostochastic(n, steps=steps.value, eps=eps.value), (steps, eps, said)
+    coefficients = Setting("ns_coeffs", [A, B, C], "config" if "ns_coeffs" in config else "default")
+    return Orthostochastic(n, steps=steps.value, eps=eps.value), (steps, eps, coefficients)
 
 
 def _refuse_unknown(

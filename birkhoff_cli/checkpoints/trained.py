@@ -16,8 +16,8 @@ from birkhoff_cli.checkpoints.gpt.layout import (
     arguments,
     dialect,
     layers_of,
-    places_of,
     site_tensors,
+    sites_of,
 )
 from birkhoff_cli.checkpoints.gpt.options import map_of, width_of
 from birkhoff_cli.checkpoints.modules import forks
@@ -39,31 +39,31 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Make the map, check all shapes against it, and read one tensor per site."""
     args = arguments(store)
     map_ = map_of(store, args)
-    places = places_of(store)
-    layers, assumed = layers_of(store, places, args)
+    sites = sites_of(store)
+    layers, assumed = layers_of(store, sites, args)
     width = width_of(store, args)
     shapes = shapes_together((map_.d + map_.parameters,), map_.d, width)
-    check_shapes(store, places, shapes)
+    check_shapes(store, sites, shapes)
     refuse_unknown(forward.others(settings, args), (), map_.name)
     entries = forks.in_order(map_)
-    theta = values(store, places, "static_alpha")[:, entries.mixing]
-    found = Checkpoint(
+    theta = values(store, sites, "static_alpha")[:, entries.mixing]
+    checkpoint = Checkpoint(
         path=store.path,
         format="trained",
         method=map_.name,
         map=map_,
         theta=np.ascontiguousarray(theta),
-        sites=tuple(places),
+        sites=tuple(sites),
         d=map_.d,
         layers=layers,
         width=width,
         settings=tuple(Setting(f.name, getattr(map_, f.name), "stored") for f in fields(map_)),
         convention="stores parameters of H, static_alpha[n:], applies x_out = H x_in; as stored",
         assumptions=assumed,
-        dtypes=dtypes(store, places, shapes),
+        dtypes=dtypes(store, sites, shapes),
         inputs=(store.digest(),),
         connect=lambda store: connections(
-            store, places, shapes, lambda tensors: forks.together(tensors, map_, entries)
+            store, sites, shapes, lambda tensors: forks.together(tensors, map_, entries)
         ),
     )
-    return forward.runnable(found, args, settings)
+    return forward.runnable(checkpoint, args, settings)

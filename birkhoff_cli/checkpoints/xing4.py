@@ -18,7 +18,7 @@ from birkhoff_cli.checkpoints import Checkpoint, Setting
 from birkhoff_cli.checkpoints.modules.fused import Layout, Module, checkpoint, sizes_of
 from birkhoff_cli.checkpoints.sites import config as configured
 from birkhoff_cli.checkpoints.sites.config import model_config
-from birkhoff_cli.checkpoints.sites.depth import Places, anchored, by_depth, matches
+from birkhoff_cli.checkpoints.sites.depth import Sites, anchored, by_depth, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
 from birkhoff_cli.containers import escape, where
@@ -32,7 +32,7 @@ SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 ANY_LAYER = anchored(rf"layers\.[^.]*\.{TENSORS}")
 SCALES = ("alpha_pre", "alpha_post", "alpha_res")
 TOGETHER = Layout(
-    sizes=lambda found: sizes_of(found["hc_fn"]),
+    sizes=lambda shapes: sizes_of(shapes["hc_fn"]),
     shapes=lambda n, width: {
         "hc_fn": (n * (n + 2), n * width),
         "hc_base": (n * (n + 2),),
@@ -44,7 +44,7 @@ TOGETHER = Layout(
     base_from=("hc_base",),
 )
 APART = Layout(
-    sizes=lambda found: sizes_of(found["mapping_weight"]),
+    sizes=lambda shapes: sizes_of(shapes["mapping_weight"]),
     shapes=lambda n, width: {
         "mapping_weight": (n * (n + 2), n * width),
         "bias": (n * (n + 2),),
@@ -74,16 +74,16 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     refuse_unknown(settings, (of.name for of in known), "Xing4.0")
     configured.refuse_odd_layers(store, ANY_LAYER, SITE)
     end = configured.trunk(store, SITE, config, drafts=True)
-    places = by_depth(store, SITE, ("attn", "mlp"), {"ffn": "mlp"}, end)
-    layout = _layout(places)
-    n, width, _ = layout.measured(store, places)
+    sites = by_depth(store, SITE, ("attn", "mlp"), {"ffn": "mlp"}, end)
+    layout = _layout(sites)
+    n, width, _ = layout.measured(store, sites)
     configured.agree_on(store, config, configured.STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)
     _check_clamps(store, config)
     chosen = tuple(number(store, config, settings, of) for of in known)
     return checkpoint(
         store,
-        places,
+        sites,
         layout,
         _module(n, chosen),
         width,
@@ -93,7 +93,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         f"x_out = M x_in; as stored",
         assumptions=(
             *defaults(chosen, "Xing4.0's"),
-            *configured.depth_of(store, SITE, len(places) // 2, config, end),
+            *configured.depth_of(store, SITE, len(sites) // 2, config, end),
             *configured.unknown_settings(config, (*SWEEPS.keys, *EPS.keys, *CLAMPS)),
         ),
     )
@@ -109,9 +109,9 @@ def _module(n: int, chosen: tuple[Setting, ...]) -> Module:
     )
 
 
-def _layout(places: Places) -> Layout:
+def _layout(sites: Sites) -> Layout:
     """The one of the two whose tensors the first site has."""
-    return TOGETHER if "hc_fn" in next(iter(places.values())) else APART
+    return TOGETHER if "hc_fn" in next(iter(sites.values())) else APART
 
 
 def _check_clamps(store: NamedStore, config: Mapping[str, Any]) -> None:

@@ -100,13 +100,13 @@ def run(
     files.check(output, tuple(request["path"]))
     _check_folder(_folder(output), request["path"])
     traces = read_series(request["path"], request)  # a bad option or file is no analysis's fault
-    wanted = dict(_analyses(request))
+    analyses = dict(_analyses(request))
     done: dict[str, Any] = {}
     return Result(
         schema=SCHEMA,
-        steps=_steps(wanted, request, output, traces, done),
+        steps=_steps(analyses, request, output, traces, done),
         summarise=lambda: _summary(output, done["page"], done["bytes"]),
-        total=len(wanted) + 1,
+        total=len(analyses) + 1,
     )
 
 
@@ -134,7 +134,7 @@ def _fits(module: ModuleType, tokens: bool) -> bool:
 
 
 def _steps(
-    wanted: Mapping[str, ModuleType],
+    analyses: Mapping[str, ModuleType],
     request: Request,
     output: Path,
     traces: Sequence[MixingTrace],
@@ -146,17 +146,17 @@ def _steps(
     yield {}
     with files.together() as every, every.file(output) as file:
         folder = every.folder(_folder(output))
-        said: list[Section] = []
-        for name, module in wanted.items():
+        page_sections: list[Section] = []
+        for name, module in analyses.items():
             progress.stage(name, part=True)
-            said.append(sections.run(name, module, request, folder))
+            page_sections.append(sections.run(name, module, request, folder))
             yield {}
-        if all(section.refused is not None for section in said):
-            raise BadInput(str(said[0].refused))
+        if all(section.refused is not None for section in page_sections):
+            raise BadInput(str(page_sections[0].refused))
         done["page"] = render.Page(
             title=_title(traces),
             facts=list(_facts(request)),
-            sections=said,
+            sections=page_sections,
             model=model,
             file=f"{output.stem}.json",
             folder=quote(_folder(output).name),
@@ -227,13 +227,15 @@ def _model(request: Request) -> tuple[Mapping[str, Any], ModuleType] | None:
 
 
 def _summary(output: Path, page: "Page", size: int) -> dict[str, Any]:
-    said = page.sections
+    sections = page.sections
     return {
         "report": str(output),
         "bytes": size,
         "questions": [vars(question) for _, question in page.questions],
-        "analyses": [s.name for s in said if s.figure is not None],
-        "refused": [{"analysis": s.name, "why": s.refused} for s in said if s.refused is not None],
+        "analyses": [s.name for s in sections if s.figure is not None],
+        "refused": [
+            {"analysis": s.name, "why": s.refused} for s in sections if s.refused is not None
+        ],
         "verdicts": [{"analysis": name, "verdict": mark.word} for name, mark in page.verdicts],
     }
 

@@ -30,14 +30,14 @@ def open_store(path: Path) -> Store:
     from birkhoff_cli.containers.beside import add_configuration
     from birkhoff_cli.containers.folders import open_file, open_folder
 
-    given = places.path_of(str(path))
-    if is_folder(given):
-        store = open_folder(given)
+    typed_path = places.path_of(str(path))
+    if is_folder(typed_path):
+        store = open_folder(typed_path)
     else:
-        check_regular(given)
-        store = open_file(given)
+        check_regular(typed_path)
+        store = open_file(typed_path)
     try:
-        add_configuration(store, given)
+        add_configuration(store, typed_path)
     except BaseException:
         store.close()
         raise

@@ -70,14 +70,14 @@ class Descriptor(pickle._Unpickler):
         Raises:
             BadInput: the name is not there; what it would do is never found out.
         """
-        found = lookup(module, name)
-        if found is None:
+        value = lookup(module, name)
+        if value is None:
             raise BadInput(
                 f"{where(self.path)}: holds the Python object '{escape(f'{module}.{name}', 60)}', "
                 f"and reading it would run its code; save the state_dict tensors alone, "
                 f"as safetensors"
             )
-        return found
+        return value
 
     def persistent_load(self, pid: Any) -> Storage:
         """Accept ``("storage", type, decimal key, location, size)`` and nothing else."""

@@ -63,8 +63,8 @@ def split(path: Path, root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor],
 
 def _in_layer(name: str) -> str:
     """A name from its first number on: before it, copies of a model differ."""
-    found = NUMBERED.search(name)
-    return name[found.start() :] if found else name
+    match = NUMBERED.search(name)
+    return name[match.start() :] if match else name
 
 
 def plain(value: Any) -> Any:

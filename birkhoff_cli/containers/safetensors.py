@@ -106,10 +106,10 @@ def _open(path: Path, file: BinaryIO) -> Safetensors:
 
 def _parse(path: Path, data: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        values = dict(pairs)
+        if len(values) < len(pairs):
             raise BadInput(f"{where(path)}: its header names something twice; {DAMAGED}")
-        return found
+        return values
 
     def number(text: str) -> int:
         if len(text) > MAX_DIGITS or not (text.isascii() and text.isdecimal()):

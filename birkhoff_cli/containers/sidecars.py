@@ -45,7 +45,7 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     if data.count(b"[") + data.count(b"{") > MAX_BRACKETS:
         raise BadInput(f"{where(path)}: has more lists than any model needs; {DAMAGED}")
     try:
-        found = json.loads(
+        values = json.loads(
             data.decode("utf-8-sig"),
             object_pairs_hook=_unique,
             parse_int=_integer,
@@ -56,16 +56,16 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
         raise BadInput(
             f"{where(path)}: is no strict JSON (UTF-8, no key twice, no NaN); {DAMAGED}"
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         raise BadInput(f"{where(path)}: is JSON, but no object; {DAMAGED}")
-    return found
+    return values
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         raise ValueError("a key twice")
-    return found
+    return values
 
 
 def _integer(text: str) -> int:

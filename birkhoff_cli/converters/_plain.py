@@ -59,6 +59,6 @@ def drawn_only(label: str, request: Request) -> str:
     if not path.exists() and not set("#:") & {*str(path)} and str(path) != "-":
         from birkhoff_cli import mistakes
 
-        meant = mistakes.option_for(str(path), request.options) or mistakes.missing_file(path)
-        return f"'{path}' is no file; {meant}"
+        advice = mistakes.option_for(str(path), request.options) or mistakes.missing_file(path)
+        return f"'{path}' is no file; {advice}"
     return f"{label} is for drawn matrices and {path} is a file; leave one of them out"

@@ -133,15 +133,15 @@ class SideBySide(Trace):
         from birkhoff_cli import series
         from birkhoff_cli.reading import read_series
 
-        given: set[str] = set()
+        names: set[str] = set()
         for named in request["path"] or ():
-            if named.name in given:
+            if named.name in names:
                 raise UsageError(f"{named.name} is the name of two models; give each its own")
             traces = read_series(series.expand([named.path]), request, self._axes)
             if named.name is None:
                 yield Unnamed(names_of_path(str(named.path)), traces)
             else:
-                given.add(named.name)
+                names.add(named.name)
                 yield Unnamed([named.name], traces)
 
 

@@ -58,9 +58,9 @@ class PathOrTargets(Trace):
         from birkhoff_cli.analyses.geometry.targets import uniform_targets
 
         own = methods.parse(text).options.get("d")
-        said = request["d"] if own is None else values.read(int, own, f"{text}: d")
+        typed_d = request["d"] if own is None else values.read(int, own, f"{text}: d")
         samples = TARGETS if request["samples"] is None else request["samples"]
-        return uniform_targets(said or DEFAULT_D, samples, draws.seed(request))
+        return uniform_targets(typed_d or DEFAULT_D, samples, draws.seed(request))
 
 
 CONVERTERS: Mapping[Any, type[Converter]] = {Targets: PathOrTargets}

@@ -85,9 +85,9 @@ class Trace(Converter):
         if self._holds_matrices(request):
             path = self.paths(request)[0]
             return f"{dashes(name)} is for checkpoints and {path} holds matrices; leave it out"
-        said = f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
+        sentence = f"{dashes(name)} has no meaning with --inputs {inputs_word(request).kind}"
         others = [word for word in input_words() if name in KINDS[word.rstrip("=")].options]
-        return f"{said}; it belongs to {others[0]}" if others else said
+        return f"{sentence}; it belongs to {others[0]}" if others else sentence
 
     def read(self, request: Request, d: int | None) -> Any:
         """The matrices."""

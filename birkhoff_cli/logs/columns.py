@@ -64,11 +64,11 @@ def _of_table(content: Content, format: tables.TableFormat) -> Columns:
         from birkhoff_cli.tables._columns import refuse_repeats
 
         refuse_repeats(content.label, [n for n in table.names if n in names])
-        found: dict[str, list[Any]] = {name: [] for name in names}
+        columns: dict[str, list[Any]] = {name: [] for name in names}
         for batch in table.batches([*names], tables.ROWS):
             for name in names:
-                found[name] += batch[name].to_pylist()
-        return found
+                columns[name] += batch[name].to_pylist()
+        return columns
 
     author = str(metadata.load(table.schema.metadata).get("schema"))
     return Columns(table.names, read, author if members.package_of(author) else None)

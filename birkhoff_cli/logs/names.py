@@ -37,11 +37,11 @@ MAX_NAMES = 8
 def choose(names: Iterable[str]) -> dict[str, str]:
     """The column that is taken for each of `SYNONYMS`, as far as there is one."""
     own = {name.strip().casefold(): name for name in names}
-    found = {}
+    columns = {}
     for meaning, known in SYNONYMS.items():
         if name := next((own[word] for word in known if word in own), None):
-            found[meaning] = name
-    return found
+            columns[meaning] = name
+    return columns
 
 
 def is_log(chosen: Mapping[str, str]) -> bool:

@@ -17,16 +17,16 @@ MAX_STEP = 2**53
 
 def whole_steps(path: Path, name: str, cells: Sequence[Any]) -> Array:
     """Whole numbers, one for every row."""
-    found, there = numbers(path, name, cells)
-    whole = there & np.isfinite(found) & (np.abs(found) < MAX_STEP)
-    whole[whole] = found[whole] == np.floor(found[whole])
+    steps, there = numbers(path, name, cells)
+    whole = there & np.isfinite(steps) & (np.abs(steps) < MAX_STEP)
+    whole[whole] = steps[whole] == np.floor(steps[whole])
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
         raise BadInput(
             f"{where(path)}: row {row + 1:,} has no whole number as its {escape(name, 30)} "
             f"({escape(cells[row], 30)}); leave such rows out"
         )
-    return found.astype(np.int64)
+    return steps.astype(np.int64)
 
 
 def numbers(path: Path, name: str, cells: Sequence[Any]) -> tuple[Array, Array]:
@@ -54,10 +54,10 @@ def by_step(cells: Array, there: Array, place: Array, steps: int) -> tuple[Array
         steps: how many there are.
     """
     values, logged = np.full(steps, np.nan), np.zeros(steps, bool)
-    at, found = place[there], cells[there]
+    at, cell_values = place[there], cells[there]
     first = np.full(steps, np.nan)
-    first[at[::-1]] = found[::-1]  # the first of each, as later assignments win
-    values[at] = found
+    first[at[::-1]] = cell_values[::-1]  # the first of each, as later assignments win
+    values[at] = cell_values
     logged[at] = True
     again = logged & ~((values == first) | (np.isnan(values) & np.isnan(first)))
     return values, logged, again
@@ -71,9 +71,9 @@ def layer_norms(path: Path, rows: Sequence[Any], place: Array, steps: int) -> Ar
     if not any(rows):
         return None
     width = max(len(row) for row in rows if row)
-    found = np.full((steps, width), np.nan)
+    norms_of_steps = np.full((steps, width), np.nan)
     for at, row in zip(place, rows, strict=True):
         if row:
             norms, there = numbers(path, LAYERS, row)
-            found[at, : len(row)] = np.where(there & np.isnan(norms), np.inf, norms)
-    return found
+            norms_of_steps[at, : len(row)] = np.where(there & np.isnan(norms), np.inf, norms)
+    return norms_of_steps

@@ -102,11 +102,11 @@ class Page:
 
 def verdict(section: Section) -> Mark | None:
     """The verdict of an analysis; None if it has none."""
-    found = section.summary.get("verdict")
-    if section.refused is not None or not found:
+    word = section.summary.get("verdict")
+    if section.refused is not None or not word:
         return None
     good = by_name(declared(section.module))["verdict"].good
-    return Mark(found, found == good if good else None)
+    return Mark(word, word == good if good else None)
 
 
 def render(page: Page) -> bytes:

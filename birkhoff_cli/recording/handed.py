@@ -15,10 +15,10 @@ def numbers(site: Site, matrices: Array) -> NDArray[Any]:
     if hasattr(matrices, "detach"):
         there = matrices.detach().cpu()
         matrices = (there if str(there.dtype) == "torch.float64" else there.float()).numpy()
-    found = np.asarray(matrices)
-    if found.ndim < 2 or found.shape[-1] != found.shape[-2] or found.shape[-1] < 1:
-        raise BadInput(f"{site.name}: matrices of shape {found.shape}; expected (..., d, d)")
-    if found.dtype.kind not in "fiu":
-        raise UsageError(f"{site.name}: matrices of {found.dtype}; expected real numbers")
-    found = found.astype(np.float64 if found.dtype == np.float64 else np.float32, copy=False)
-    return found.reshape(-1, *found.shape[-2:])
+    values = np.asarray(matrices)
+    if values.ndim < 2 or values.shape[-1] != values.shape[-2] or values.shape[-1] < 1:
+        raise BadInput(f"{site.name}: matrices of shape {values.shape}; expected (..., d, d)")
+    if values.dtype.kind not in "fiu":
+        raise UsageError(f"{site.name}: matrices of {values.dtype}; expected real numbers")
+    values = values.astype(np.float64 if values.dtype == np.float64 else np.float32, copy=False)
+    return values.reshape(-1, *values.shape[-2:])

@@ -29,8 +29,8 @@ def MonitorCallback(**options: Any) -> Any:  # noqa: N802 (it makes an object of
             self._stack = ExitStack()
 
         def on_train_start(self, trainer: Any, module: Any) -> None:
-            given = {"first": trainer.global_step, **options}
-            self._stack.enter_context(monitor(_called(module), **given))
+            settings = {"first": trainer.global_step, **options}
+            self._stack.enter_context(monitor(_called(module), **settings))
 
         def on_train_end(self, trainer: Any, module: Any) -> None:
             del trainer, module

@@ -139,15 +139,15 @@ class Recorder:
                     f"known; {ADD}"
                 )
             self._finish()
-        found = numbers(site, matrices)
+        values = numbers(site, matrices)
         for before, other in self._pass.items():
-            if other.shape != found.shape:
+            if other.shape != values.shape:
                 raise BadInput(
-                    f"{site.name} mixed {_words(found)}, {before.name} {_words(other)}; every site "
-                    f"of a pass must see the same tokens"
+                    f"{site.name} mixed {_words(values)}, {before.name} {_words(other)}; every "
+                    f"site of a pass must see the same tokens"
                 )
             break
-        self._pass[site] = found
+        self._pass[site] = values
 
     def look(self, site: Site, look: Look) -> None:
         """What a module that is watched applied; never raises into the model.
@@ -236,12 +236,12 @@ class Recorder:
         """Keep the pass, if there is one and it met the same sites as the first."""
         if not self._pass:
             return
-        found, (first, *_) = tuple(self._pass), self._pass.values()
+        sites, (first, *_) = tuple(self._pass), self._pass.values()
         if not self.sites:
-            self.sites, self._d = found, first.shape[-1]
+            self.sites, self._d = sites, first.shape[-1]
             self._dtype = np.result_type(*self._pass.values())
-        if found != self.sites or first.shape[-1] != self._d:
-            raise BadInput(self._mismatch(found, first.shape[-1]))
+        if sites != self.sites or first.shape[-1] != self._d:
+            raise BadInput(self._mismatch(sites, first.shape[-1]))
         block = np.stack([*self._pass.values()], axis=1).astype(self._dtype, copy=False)
         with files.writing("the recording"):
             self._spool.seek(0, 2)
@@ -263,17 +263,17 @@ class Recorder:
             return (self._steps or 0) + 1
         return self._steps
 
-    def _mismatch(self, found: tuple[Site, ...], d: int) -> str:
+    def _mismatch(self, sites: tuple[Site, ...], d: int) -> str:
         seen = f"pass {self._passes + 1} met"
         if d != self._d:
             return f"{seen} matrices with d = {d}, the first had d = {self._d}; record them apart"
-        missing = [site.name for site in self.sites if site not in found]
+        missing = [site.name for site in self.sites if site not in sites]
         if missing:
             return (
-                f"{seen} {len(found)} of {len(self.sites)} sites ({missing[0]} is the first that "
+                f"{seen} {len(sites)} of {len(self.sites)} sites ({missing[0]} is the first that "
                 f"is missing); run whole passes"
             )
-        more = [site.name for site in found if site not in self.sites]
+        more = [site.name for site in sites if site not in self.sites]
         what = f"{more[0]}, which the first did not" if more else "the sites in another order"
         return f"{seen} {what}; every pass must meet the same sites in order"
 

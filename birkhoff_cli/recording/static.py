@@ -31,8 +31,8 @@ def static_trace(model: "nn.Module") -> MixingTrace:
         BadInput: sites of different d, or matrices that are not finite.
     """
     places = sorted(places_of(model), key=_depth)
-    found = [_static(place) for place in places]
-    sides = sorted({h.shape[-1] for h in found})
+    matrices = [_static(place) for place in places]
+    sides = sorted({h.shape[-1] for h in matrices})
     if len(sides) > 1:
         raise BadInput(
             f"{type(model).__name__} has sites of d = {', '.join(map(str, sides))}; give the part "
@@ -45,7 +45,7 @@ def static_trace(model: "nn.Module") -> MixingTrace:
         "assumptions": [],
     }
     sites = tuple(place.site for place in places)
-    return in_memory(np.stack(found)[None], sites, type(model).__name__, meta=meta)
+    return in_memory(np.stack(matrices)[None], sites, type(model).__name__, meta=meta)
 
 
 def _depth(place: Place) -> tuple[int, bool]:
@@ -57,12 +57,12 @@ def _static(place: Place) -> NDArray[Any]:
     """H ``(d, d)`` of zeros."""
     import torch
 
-    given: list[Array] = []
+    stacks: list[Array] = []
 
     def take(look: Look) -> None:
         seen = look(every_token)
         seen.check()
-        given.append(seen.mixing)
+        stacks.append(seen.mixing)
 
     detach = place.attach(take)
     try:
@@ -71,7 +71,7 @@ def _static(place: Place) -> NDArray[Any]:
                 place.feed(fill)
     finally:
         detach()
-    matrices: NDArray[Any] = numbers(place.site, given[-1])[0]
+    matrices: NDArray[Any] = numbers(place.site, stacks[-1])[0]
     if not np.isfinite(matrices).all():
         raise BadInput(f"{place.site.name} is NaN or infinite; the model has probably diverged")
     return matrices

@@ -79,11 +79,11 @@ class Steps:
 
     def _is_own(self, optimizer: Any) -> bool:
         """Whether an optimizer holds a parameter of the model."""
-        held = sum(len(group["params"]) for group in optimizer.param_groups)
+        ids = sum(len(group["params"]) for group in optimizer.param_groups)
         size, own = self._own.get(optimizer, (-1, False))
-        if not own and size != held:  # parameters may be added to it
+        if not own and size != ids:  # parameters may be added to it
             ours = {id(parameter) for parameter in self._model.parameters()}
             groups = optimizer.param_groups
             own = any(id(p) in ours for group in groups for p in group["params"])
-            self._own[optimizer] = (held, own)
+            self._own[optimizer] = (ids, own)
         return own

@@ -33,8 +33,8 @@ HEADERS = {
 
 def only_name(names: Sequence[str]) -> str | None:
     """The only one, or the one of several that is among `NAMES`; None if there is no such one."""
-    found = list(names) if len(names) == 1 else [name for name in NAMES if name in names]
-    return found[0] if len(found) == 1 else None
+    chosen = list(names) if len(names) == 1 else [name for name in NAMES if name in names]
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def is_archive(head: bytes) -> bool:

@@ -86,10 +86,10 @@ class Blocks:
 
     def _message(self, file: BinaryIO, place: int) -> Message:
         offset, header, body = BLOCK.unpack_from(self._footer, place)
-        found = message(file, offset) if min(offset, header, body) >= 0 else None
-        if found is None:
+        next_message = message(file, offset) if min(offset, header, body) >= 0 else None
+        if next_message is None:
             raise ValueError("a block without a message")
-        return found
+        return next_message
 
 
 def _open(

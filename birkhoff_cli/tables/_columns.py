@@ -56,9 +56,9 @@ def trace_columns(label: Path, table: Stored) -> list[str]:
     names = [n for n in TYPES if n in table.schema.names]
     refuse_near(label, table.names)
     if "matrix" not in names:
-        held = ", ".join(escape(n, 30) for n in table.names[:6]) or "none"
+        columns = ", ".join(escape(n, 30) for n in table.names[:6]) or "none"
         raise BadInput(
-            f"{where(label)}: has no column 'matrix' (its columns: {held}); "
+            f"{where(label)}: has no column 'matrix' (its columns: {columns}); "
             f"give what 'birkhoff sample -o' writes, or a trace"
         )
     refuse_repeats(label, [name for name in table.schema.names if name in names])

@@ -119,8 +119,8 @@ class _Reader:
 
     def items(self, type_: int) -> Iterator[int]:
         """As many times as a list has items, which have to be of this type."""
-        count, found = self._list_head()
-        if count and found != type_:
+        count, stored_type = self._list_head()
+        if count and stored_type != type_:
             raise ValueError("type of a list")
         return iter(range(count))
 

@@ -58,16 +58,16 @@ def messages(file: BinaryIO, start: int) -> Iterator[Message]:
     Raises:
         ValueError: something is no message; struct.error or IndexError: one is damaged.
     """
-    while found := message(file, start):
-        yield found
-        start = found.end
+    while next_message := message(file, start):
+        yield next_message
+        start = next_message.end
 
 
 def message(file: BinaryIO, start: int) -> Message | None:
     """The message that begins at ``start``; None at the end of all."""
-    if (found := _header(file, start)) is None:
+    if (parts := _header(file, start)) is None:
         return None
-    header, body = found
+    header, body = parts
     table = follow(header, 0)
     type_ = header[field(header, table, HEADER_TYPE)]
     batch = follow(header, field(header, table, HEADER))

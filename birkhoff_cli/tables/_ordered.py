@@ -87,13 +87,13 @@ def _reader(
 
 def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:
     """Where the matrices of the first sample belong."""
-    held = []
+    batches = []
     for piece in _pieces(label, table, places):
-        held.append(piece)
-        found = pa.Table.from_batches(held)
-        if (count := _length(label, found)) < len(found):
+        batches.append(piece)
+        first_rows = pa.Table.from_batches(batches)
+        if (count := _length(label, first_rows)) < len(first_rows):
             break
-    return found.slice(0, count)
+    return first_rows.slice(0, count)
 
 
 def _length(label: Path, table: pa.Table) -> int:

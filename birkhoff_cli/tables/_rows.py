@@ -30,7 +30,7 @@ def trace(label: Path, table: pa.Table, facts: dict[str, Any]) -> MixingTrace:
     """
     refuse_empty(label, len(table))
     table.validate(full=True)
-    found = real(matrices(label, table["matrix"].combine_chunks()))
+    values = real(matrices(label, table["matrix"].combine_chunks()))
     names = set(table.column_names)
     if "step" in names:
         refuse_steps(label, [table])
@@ -40,8 +40,8 @@ def trace(label: Path, table: pa.Table, facts: dict[str, Any]) -> MixingTrace:
     sample = integers(label, table["sample"], "sample") if "sample" in names else alone
     order, shape = _grid(label, sample, site)
     places = sites(label, table, order.reshape(shape))
-    d = found.shape[-1]
-    return in_memory(found[order].reshape(*shape, d, d), places, where(label), meta=facts)
+    d = values.shape[-1]
+    return in_memory(values[order].reshape(*shape, d, d), places, where(label), meta=facts)
 
 
 def refuse_empty(label: Path, count: int) -> None:
@@ -171,8 +171,10 @@ def sites(label: Path, table: pa.Table, order: NDArray[np.int64]) -> tuple[Site,
         layer = _alike(label, integers(label, table["layer"], "layer")[order], "layer")
     if "branch" in names:
         _refuse_nulls(label, table["branch"], "'branch'")
-        found = [word for part in table["branch"].chunks for word in words(label, part).to_pylist()]
-        branch = _alike(label, np.asarray(found, dtype=object)[order], "branch")
+        branches = [
+            word for part in table["branch"].chunks for word in words(label, part).to_pylist()
+        ]
+        branch = _alike(label, np.asarray(branches, dtype=object)[order], "branch")
     return tuple(
         Site(int(at), escape(word, 40), f"site {k}")
         for k, (at, word) in enumerate(zip(layer, branch, strict=True))

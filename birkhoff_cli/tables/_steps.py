@@ -18,8 +18,8 @@ ROWS = 1 << 16
 def steps(label: Path, table: Stored) -> tuple[int, ...]:
     """Every training step once, rising."""
     parts = table.batches(["step"], ROWS)
-    found = {int(step) for part in parts for step in np.unique(_numbers(label, part["step"]))}
-    return tuple(sorted(found))
+    known = {int(step) for part in parts for step in np.unique(_numbers(label, part["step"]))}
+    return tuple(sorted(known))
 
 
 def _numbers(label: Path, column: pa.Array) -> np.ndarray:

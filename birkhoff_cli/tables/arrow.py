@@ -178,8 +178,8 @@ def _stored(
     rows, size = sum(h.rows for h in headers), sum(h.size for h in headers)
     notes = (schema.metadata or {}) | (headers[-1].metadata if headers else {})
 
-    def batches(names: list[str], wanted: int, first: int = 0) -> "Iterator[pa.RecordBatch]":
-        del wanted
+    def batches(names: list[str], batch_rows: int, first: int = 0) -> "Iterator[pa.RecordBatch]":
+        del batch_rows
         for header in headers:
             content.require_growth(header.size)
             content.require_room(header.size)

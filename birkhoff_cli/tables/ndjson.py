@@ -63,16 +63,16 @@ class Ndjson(TableFormat):
 
         label, data = content.label, content.whole()
         names = _keys(data)
-        wanted = None if types is None else {n: types[n] for n in names if n in types}
-        refuse_repeats(label, [n for n in names if wanted is not None and n in wanted])
+        schema = None if types is None else {n: types[n] for n in names if n in types}
+        refuse_repeats(label, [n for n in names if schema is not None and n in schema])
         table = pa.json.read_json(
             pa.BufferReader(data),
             read_options=pa.json.ReadOptions(
                 use_threads=False, block_size=min(len(data) + 1, MAX_BLOCK)
             ),
             parse_options=pa.json.ParseOptions(
-                explicit_schema=None if wanted is None else pa.schema(list(wanted.items())),
-                unexpected_field_behavior="infer" if wanted is None else "ignore",
+                explicit_schema=None if schema is None else pa.schema(list(schema.items())),
+                unexpected_field_behavior="infer" if schema is None else "ignore",
             ),
         )
         return in_memory(table, names)

@@ -64,9 +64,9 @@ def _entry(label: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise BadInput(f"{where(label)}: holds an array twice; {DAMAGED}")
     name = _arrays.only_name(list(entries))
     if name is None:
-        held = ", ".join(escape(name, 30) for name in list(entries)[:5])
+        contents = ", ".join(escape(name, 30) for name in list(entries)[:5])
         raise BadInput(
-            f"{where(label)}: holds {len(entries)} arrays ({held}), not one named "
+            f"{where(label)}: holds {len(entries)} arrays ({contents}), not one named "
             f"{' or '.join(_arrays.NAMES)}; save one array with numpy.save"
         )
     return entries[name]

@@ -22,8 +22,8 @@ def hold_marks(module: ModuleType, model: Model) -> None:
     hold(sound, f"{module.__name__}: MARKS is {marks!r}; expected a tuple of texts")
     for word in ("MARKS", "CONTAINERS"):
         _hold_readable(module, word)
-    found = any(mark in name for mark in marks for name in NamedStore(model.store()).tensors)
-    hold(found, f"{module.__name__}: no tensor's name holds one of MARKS {marks}")
+    is_marked = any(mark in name for mark in marks for name in NamedStore(model.store()).tensors)
+    hold(is_marked, f"{module.__name__}: no tensor's name holds one of MARKS {marks}")
     containers = vars(module).get("CONTAINERS", CONTAINERS)
     hold(
         model.container in containers,
@@ -47,18 +47,21 @@ def _hold_readable(module: ModuleType, word: str) -> None:
     )
 
 
-def hold_names(module: ModuleType, found: Checkpoint) -> None:
+def hold_names(module: ModuleType, checkpoint: Checkpoint) -> None:
     """Hold that a checkpoint names the format that read it and the method of its matrices."""
     every = (name for name in discover.members(FORMATS) if _brings(name, module))
     names = {module.__name__.rpartition(".")[2], *every}
-    same = found.format.replace("-", "_") in {name.replace("-", "_") for name in names}
-    hold(same, f"{module.__name__}: format is '{found.format}'; expected {either(sorted(names))}")
-    made = found.map
+    same = checkpoint.format.replace("-", "_") in {name.replace("-", "_") for name in names}
+    hold(
+        same,
+        f"{module.__name__}: format is '{checkpoint.format}'; expected {either(sorted(names))}",
+    )
+    made = checkpoint.map
     if made is None:
         return
     known = parameterizations.has(made.name)
-    true = found.method == made.name if known else not parameterizations.has(found.method)
-    hold(true, f"{module.__name__}: method is '{found.method}' and map is a {made.name}")
+    true = checkpoint.method == made.name if known else not parameterizations.has(checkpoint.method)
+    hold(true, f"{module.__name__}: method is '{checkpoint.method}' and map is a {made.name}")
 
 
 def _brings(name: str, module: ModuleType) -> bool:

@@ -33,8 +33,8 @@ def gradients_agree_with_differences(method: Parameterization) -> None:
         slope = ((ahead - behind) * weights).sum((-2, -1)) / (2 * STEP)
         bound = SLOPE * max(1.0, largest(slope)) * method.d
         for name, gradient in ways.items():
-            found = (gradient * way).sum(-1)
-            near(found, slope, bound, f"slope by {name} and by differences")
+            slope_by_method = (gradient * way).sum(-1)
+            near(slope_by_method, slope, bound, f"slope by {name} and by differences")
 
 
 def _by_torch(method: Parameterization, theta: Array, weights: Array) -> Array:

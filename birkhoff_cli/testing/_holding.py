@@ -17,9 +17,9 @@ def hold(condition: Any, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-def near(found: Any, expected: Any, bound: float, what: str) -> None:
+def near(actual: Any, expected: Any, bound: float, what: str) -> None:
     """Hold that two arrays differ by at most a bound, which is what rounding explains."""
-    error = largest(np.asarray(found, float) - np.asarray(expected, float))
+    error = largest(np.asarray(actual, float) - np.asarray(expected, float))
     hold(error <= bound, f"{what}: they differ by {error:.3g}; rounding explains {bound:.1g}")
 
 

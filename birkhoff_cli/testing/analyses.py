@@ -65,8 +65,8 @@ def it_documents_itself(analysis: Analysis) -> None:
         hold(column.about and column.unit, f"column {column.name} has no sentence or no unit")
     for parameter in inspect.signature(module.run, eval_str=True).parameters.values():
         if parameter.name != "seed" and isinstance(parameter.default, int | float | str):
-            said = [note for note in get_args(parameter.annotation)[1:] if isinstance(note, str)]
-            hold(said, f"option {parameter.name} has no sentence; say Annotated[type, 'sentence']")
+            notes = [note for note in get_args(parameter.annotation)[1:] if isinstance(note, str)]
+            hold(notes, f"option {parameter.name} has no sentence; say Annotated[type, 'sentence']")
 
 
 def every_example_keeps_the_schema(analysis: Analysis) -> None:
@@ -90,13 +90,13 @@ def every_example_keeps_the_schema(analysis: Analysis) -> None:
 
 def every_column_is_given_by_an_example(analysis: Analysis) -> None:
     """A column that is null in all rows of all examples is one that nobody has seen."""
-    given = {
+    columns = {
         name
         for run in analysis.runs
         for name in run.table.column_names
         if run.table[name].null_count < len(run.table)
     }
-    never = [c.name for c in analysis.module.SCHEMA if c.name not in given]
+    never = [c.name for c in analysis.module.SCHEMA if c.name not in columns]
     hold(
         not never,
         f"no example gives a value of {', '.join(never)}; leave the column out, "

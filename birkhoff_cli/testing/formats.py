@@ -84,8 +84,8 @@ def _alone(module: ModuleType) -> Callable[[Store, Mapping[str, str]], Checkpoin
             raise BadInput("model: holds no tensor that this format explains; give another one")
         named.refuse_twice(claims)
         own = {name: text for name, text in settings.items() if name != "prefix"}
-        found: Checkpoint = module.read(named, own)
-        return replace(found, prefix=named.prefix, wrappers=named.wrappers)
+        checkpoint: Checkpoint = module.read(named, own)
+        return replace(checkpoint, prefix=named.prefix, wrappers=named.wrappers)
 
     return interpret
 
@@ -126,14 +126,14 @@ def configs(case: Case) -> Iterator[Mapping[str, Any]]:
     yield {}
 
 
-def hold_same(found: Checkpoint, whole: Checkpoint, what: str) -> None:
+def hold_same(actual: Checkpoint, whole: Checkpoint, what: str) -> None:
     """Hold that two readings are one: format, sizes, places and matrices."""
     for word in ("format", "d", "layers"):
-        ours, other = (getattr(each, word) for each in (whole, found))
+        ours, other = (getattr(each, word) for each in (whole, actual))
         hold(ours == other, f"{what}: {word} is {other} and was {ours}")
-    places = [[site[:2] for site in each.sites] for each in (found, whole)]
-    hold(places[0] == places[1], f"{what}: layers and branches of sites differ")
-    difference = np.abs(found.trace().matrices - whole.trace().matrices).max()
+    sites = [[site[:2] for site in each.sites] for each in (actual, whole)]
+    hold(sites[0] == sites[1], f"{what}: layers and branches of sites differ")
+    difference = np.abs(actual.trace().matrices - whole.trace().matrices).max()
     hold(difference == 0, f"{what}: matrices differ by {difference:.3g}")
 
 
@@ -146,31 +146,31 @@ def hold_refused_or_said(
     """
     whole = case.read(config=config)
     try:
-        found = case.read(without(names), config)
+        checkpoint = case.read(without(names), config)
     except BirkhoffError as error:
         hold("\n" not in str(error), f"{what}: is refused in several lines: {error}")
         return
-    fewer = len(found.sites) < len(whole.sites)
+    fewer = len(checkpoint.sites) < len(whole.sites)
     hold(fewer, f"{what}: all {len(whole.sites)} sites are taken as if it were there; refuse it")
-    said = any(word in sentence for sentence in found.assumptions for word in SAID)
+    is_said = any(word in sentence for sentence in checkpoint.assumptions for word in SAID)
     hold(
-        said,
-        f"{what}: {len(found.sites)} of {len(whole.sites)} sites are read, and nothing says so; "
-        f"refuse it, or say how many there should be",
+        is_said,
+        f"{what}: {len(checkpoint.sites)} of {len(whole.sites)} sites are read, and nothing says "
+        f"so; refuse it, or say how many there should be",
     )
 
 
 def it_has_sites(case: Case) -> None:
     """A checkpoint of sites whose matrices are finite, and whose tensors are named."""
-    found = case.read()
-    hold(found.sites, "no site is read")
-    hold(found.dtypes and all(found.dtypes.values()), "dtypes names no tensor")
-    trace = found.trace()
-    shape = (1, len(found.sites), found.d, found.d)
+    checkpoint = case.read()
+    hold(checkpoint.sites, "no site is read")
+    hold(checkpoint.dtypes and all(checkpoint.dtypes.values()), "dtypes names no tensor")
+    trace = checkpoint.trace()
+    shape = (1, len(checkpoint.sites), checkpoint.d, checkpoint.d)
     matrices = np.asarray(trace.matrices)
     hold(matrices.shape == shape, f"matrices are {matrices.shape}; expected {shape}")
     hold(np.isfinite(matrices).all(), "matrices are not finite")
-    names = [name for names in found.dtypes.values() for name in names]
+    names = [name for names in checkpoint.dtypes.values() for name in names]
     strange = {*names} - case.model.arrays.keys()
     hold(not strange, f"dtypes names tensors that are not there: {sorted(strange)[:3]}")
 
@@ -214,9 +214,9 @@ def a_wrapper_anywhere_in_the_names_changes_no_matrix(case: Case) -> None:
     for wrapper in WRAPPERS:
         first, last = _in_front(wrapper), _before_last(wrapper)
         for change in (first, last, lambda name, a=first, b=last: a(b(name))):
-            found = case.read(renamed(change))
-            hold_same(found, whole, f"names with {wrapper}")
-            heard = set(".".join(found.wrappers).split("."))
+            checkpoint = case.read(renamed(change))
+            hold_same(checkpoint, whole, f"names with {wrapper}")
+            heard = set(".".join(checkpoint.wrappers).split("."))
             hold(heard >= {*wrapper.split(".")}, f"names with {wrapper}: wrappers is {heard}")
 
 
@@ -235,8 +235,8 @@ def _before_last(wrapper: str) -> Callable[[str], str]:
 def a_prefix_before_the_layers_changes_no_matrix(case: Case) -> None:
     """A model is often a part of another one."""
     if case.model.container in CONTAINERS:  # converters write no name but their own
-        found = case.read(renamed(lambda name: f"policy.student.{name}"))
-        hold_same(found, case.read(), "names with policy.student in front")
+        checkpoint = case.read(renamed(lambda name: f"policy.student.{name}"))
+        hold_same(checkpoint, case.read(), "names with policy.student in front")
 
 
 def what_peft_trained_counts_and_its_frozen_copy_does_not(case: Case) -> None:

@@ -236,8 +236,8 @@ def it_refuses_fewer_than_one_stream(method: Parameterization) -> None:
         try:
             type(method)(d=d)
         except UsageError as error:
-            said = f"d = {d} streams cannot be; expected at least 1"
-            hold(str(error) == said, f"d = {d} is refused with '{error}'; call super() first")
+            sentence = f"d = {d} streams cannot be; expected at least 1"
+            hold(str(error) == sentence, f"d = {d} is refused with '{error}'; call super() first")
         else:
             raise AssertionError(f"d = {d} is taken")
 

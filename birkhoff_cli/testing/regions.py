@@ -57,8 +57,8 @@ def no_matrix_has_no_side(region: Region) -> None:
 
 def it_says_what_is_proven(region: Region) -> None:
     """A sentence, and by whom."""
-    said = region.proven and len(region.proven_by.split()) > 4
-    hold(said, f"proven is {region.proven!r}, by '{region.proven_by}'; say a sentence")
+    is_explained = region.proven and len(region.proven_by.split()) > 4
+    hold(is_explained, f"proven is {region.proven!r}, by '{region.proven_by}'; say a sentence")
 
 
 def the_boundary_is_a_closed_curve(region: Region) -> None:
@@ -95,8 +95,8 @@ def shapes_and_turns_do_not_matter(region: Region) -> None:
         "excess of nothing": (region.excess(*np.zeros((2, 0))).shape, (0,)),
         "distance of nothing": (region.distance(np.empty(0), np.empty(0)).shape, (0,)),
     }
-    for what, (found, expected) in shapes.items():
-        hold(found == expected, f"{what} is of shape {found}; expected {expected}")
+    for what, (actual, expected) in shapes.items():
+        hold(actual == expected, f"{what} is of shape {actual}; expected {expected}")
 
 
 def outside_begins_at_the_radius(region: Region) -> None:
@@ -178,9 +178,9 @@ def outside_gives_the_points_beyond_the_tolerance(region: Region) -> None:
     """Those whose excess is above it."""
     re, im = _scattered(500, 1.2)
     far = region.excess(re, im) > 0.01
-    found = region.outside(re, im, re * re + im * im, 0.01)
-    same = np.array_equal(found, (re[far], im[far]))
-    hold(far.any() and same, f"outside gives {len(found[0])} points; excess says {far.sum()}")
+    outside = region.outside(re, im, re * re + im * im, 0.01)
+    same = np.array_equal(outside, (re[far], im[far]))
+    hold(far.any() and same, f"outside gives {len(outside[0])} points; excess says {far.sum()}")
 
 
 def it_is_stochastic_as_it_lies_in_the_karpelevic_region(region: Region) -> None:
@@ -205,8 +205,8 @@ def the_breaks_are_angles_in_order(region: Region) -> None:
 def only_the_unit_circle_is_left_out_of_pictures(region: Region) -> None:
     """Its style says so."""
     is_circle = bool((np.abs(region.radius(ANGLES) - 1) < 1e-15).all())
-    said = region.style.is_unit_circle
-    hold(said == is_circle, f"style.is_unit_circle is {said}, and it is {is_circle}")
+    is_left_out = region.style.is_unit_circle
+    hold(is_left_out == is_circle, f"style.is_unit_circle is {is_left_out}, and it is {is_circle}")
 
 
 CONTRACTS = (

@@ -51,10 +51,10 @@ def logits(sizes: Sizes) -> Array:
 
 def matrices(sizes: Sizes) -> Array:
     """What mHC makes of `logits`."""
-    found: Array = parameterizations.load(METHOD)(sizes.d)(
+    stack: Array = parameterizations.load(METHOD)(sizes.d)(
         logits(sizes).reshape(sizes.samples, SITES, sizes.d**2)
     )
-    return found
+    return stack
 
 
 Holding = Literal["models", "arrays", "logs"]

@@ -32,15 +32,15 @@ def opened(folder: Path, plan: Plan, text: Text) -> Run:
         UsageError: it holds a run with another plan.
         BadInput: what it holds is damaged.
     """
-    said = _described(plan, text)
+    description = _described(plan, text)
     with files.writing(str(folder)):
         begun = (folder / PLAN_FILE).exists()
     if begun:
-        _agree(folder, said)
+        _agree(folder, description)
         run = _resumed(folder, plan, text)
     else:
         run = running.begin(plan, text)
-        _claim(folder, said)
+        _claim(folder, description)
     with files.writing(str(folder)):
         (folder / STATE_FILE).parent.mkdir(exist_ok=True)
     for name, tokens in (("train.bin", text.learned), ("val.bin", text.held_out)):
@@ -48,7 +48,7 @@ def opened(folder: Path, plan: Plan, text: Text) -> Run:
     return run
 
 
-def _claim(folder: Path, said: str) -> None:
+def _claim(folder: Path, description: str) -> None:
     """Make the directory; the plan is the first file in it, so that a stopped run can go on."""
     remove_stale(folder / PLAN_FILE)  # of a run that was killed as it wrote its plan
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -56,7 +56,7 @@ def _claim(folder: Path, said: str) -> None:
     with files.writing(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
     with files.opened(folder / PLAN_FILE) as file:
-        file.write(said.encode())
+        file.write(description.encode())
 
 
 def _write_tokens(path: Path, tokens: Any, characters: int) -> None:
@@ -99,16 +99,16 @@ def _described(plan: Plan, text: Text) -> str:
     )
 
 
-def _agree(folder: Path, said: str) -> None:
+def _agree(folder: Path, description: str) -> None:
     check_regular(folder / PLAN_FILE)
     with refusing(folder / PLAN_FILE):
-        held = dict(json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
-    wanted = json.loads(said)
-    for key in {**held, **wanted}:
-        if held.get(key) != wanted.get(key):
+        stored = dict(json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
+    expected = json.loads(description)
+    for key in {**stored, **expected}:
+        if stored.get(key) != expected.get(key):
             raise UsageError(
-                f"{folder}: holds a run with {key[:40]} = {str(held.get(key))[:40]}, not "
-                f"{str(wanted.get(key))[:40]}; give another directory, or the same options"
+                f"{folder}: holds a run with {key[:40]} = {str(stored.get(key))[:40]}, not "
+                f"{str(expected.get(key))[:40]}; give another directory, or the same options"
             )
 
 
@@ -121,13 +121,13 @@ def _resumed(folder: Path, plan: Plan, text: Text) -> Run:
         return run
     check_regular(path)
     with refusing(path), warnings.catch_warnings(action="ignore"):  # they are torch's advice
-        found = torch.load(path, map_location=plan.device, weights_only=True)
+        state = torch.load(path, map_location=plan.device, weights_only=True)
         with torch.no_grad():
             for name, value in run.state.items():
-                value.copy_(found["model"][name])
+                value.copy_(state["model"][name])
         own = run.optimizer.state_dict()
-        run.optimizer.load_state_dict({**own, "state": found["optimizer"]["state"]})
-        run.step, run.log = found["step"], found["log"]
+        run.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
+        run.step, run.log = state["step"], state["log"]
         if not (log.fits(run.log, run.step) and _fitting(run)):
             raise BadInput(
                 f"{where(path)}: its log or its optimizer do not fit its step; {DAMAGED}"
@@ -146,14 +146,14 @@ def save(folder: Path, run: Run) -> None:
     import torch
 
     config = {**json.loads(_described(run.plan, run.text)), "characters": run.text.characters}
-    held = [row["held_out_loss"] for row in run.log if "held_out_loss" in row]
+    losses = [row["held_out_loss"] for row in run.log if "held_out_loss" in row]
     with files.opened(folder / f"ckpt_{run.step:06}.pt") as file:
         torch.save(
             {
                 "model": {n: v.cpu() for n, v in run.plan.network.stored(run.state).items()},
                 "model_args": run.plan.network.arguments(run.plan.map, run.plan.sizes),
                 "iter_num": run.step,
-                "best_val_loss": min(held, default=None),
+                "best_val_loss": min(losses, default=None),
                 "config": config,
             },
             file,

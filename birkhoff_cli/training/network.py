@@ -200,9 +200,9 @@ def batch(tokens: Tokens, count: int, sizes: Sizes, *seed: int) -> tuple[Any, An
     return text.batch(tokens, count, sizes.length, *seed)
 
 
-def loss(state: State, map_: Parameterization, sizes: Sizes, seen: Any, wanted: Any) -> Any:
+def loss(state: State, map_: Parameterization, sizes: Sizes, seen: Any, targets: Any) -> Any:
     """Mean cross entropy, in nats, of the tokens that follow."""
-    return language_model.loss(model(state, map_, sizes), seen, wanted)
+    return language_model.loss(model(state, map_, sizes), seen, targets)
 
 
 def matrices(state: State, map_: Parameterization, sizes: Sizes, seen: Any) -> Iterator[Any]:

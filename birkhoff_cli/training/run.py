@@ -134,11 +134,11 @@ def _step(run: Run) -> dict[str, Any]:
     rate = learning_rate(plan, run.step)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    found = _loss(run, run.text.learned, plan.seed, run.step)
-    found.backward()
+    loss = _loss(run, run.text.learned, plan.seed, run.step)
+    loss.backward()
     norms = _layer_norms(run)
     norm = torch.nn.utils.clip_grad_norm_(run.state.values(), CLIP)
-    if not torch.isfinite(found) or not torch.isfinite(norm):
+    if not torch.isfinite(loss) or not torch.isfinite(norm):
         raise BadInput(
             f"training diverged at step {run.step + 1}: the loss or its gradient is not finite; "
             f"the checkpoints before it are there, try a lower --learning-rate"
@@ -147,7 +147,7 @@ def _step(run: Run) -> dict[str, Any]:
     run.optimizer.zero_grad(set_to_none=True)
     return {
         "step": run.step + 1,
-        "loss": found.item(),
+        "loss": loss.item(),
         "gradient_norm": norm.item(),
         "learning_rate": rate,
         LAYERS: norms,
@@ -180,11 +180,11 @@ def _loss(run: Run, tokens: Any, *seed: int) -> Any:
     import torch
 
     plan = run.plan
-    seen, wanted = (
+    seen, targets = (
         part.to(plan.device) for part in plan.network.batch(tokens, plan.batch, plan.sizes, *seed)
     )
     with torch.autocast(plan.device, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-        return plan.network.loss(run.state, plan.map, plan.sizes, seen, wanted)
+        return plan.network.loss(run.state, plan.map, plan.sizes, seen, targets)
 
 
 def judged(run: Run) -> dict[str, float]:
@@ -193,7 +193,7 @@ def judged(run: Run) -> dict[str, float]:
 
     parts = {"learned_loss": run.text.learned, "held_out_loss": run.text.held_out}
     with torch.inference_mode():
-        found = {
+        numbers = {
             name: float(
                 np.mean(
                     [
@@ -204,7 +204,7 @@ def judged(run: Run) -> dict[str, float]:
             )
             for name, tokens in parts.items()
         }
-        return found | _sums(run)
+        return numbers | _sums(run)
 
 
 def _sums(run: Run) -> dict[str, float]:

@@ -79,5 +79,5 @@ def batch(tokens: Tokens, count: int, length: int, *seed: int) -> tuple[Any, Any
 
     rng = np.random.default_rng(seed)
     at = rng.integers(len(tokens) - length, size=count)[:, None] + np.arange(length + 1)
-    found = torch.from_numpy(tokens[at])
-    return found[:, :-1], found[:, 1:]
+    batch = torch.from_numpy(tokens[at])
+    return batch[:, :-1], batch[:, 1:]

@@ -100,12 +100,12 @@ def batch(tokens: Tokens, count: int, sizes: Sizes, *seed: int) -> tuple[Any, An
     return whole.masked_fill(masked, sizes.vocabulary), whole.masked_fill(~masked, UNASKED)
 
 
-def loss(state: State, map_: Parameterization, sizes: Sizes, seen: Any, wanted: Any) -> Any:
+def loss(state: State, map_: Parameterization, sizes: Sizes, seen: Any, targets: Any) -> Any:
     """Mean cross entropy, in nats, of the masked tokens."""
     from torch.nn.functional import cross_entropy
 
-    found = logits(model(state, map_, sizes), seen)
-    return cross_entropy(found.flatten(0, 1), wanted.flatten(), ignore_index=UNASKED)
+    predictions = logits(model(state, map_, sizes), seen)
+    return cross_entropy(predictions.flatten(0, 1), targets.flatten(), ignore_index=UNASKED)
 
 
 def matrices(state: State, map_: Parameterization, sizes: Sizes, seen: Any) -> Iterator[Any]:

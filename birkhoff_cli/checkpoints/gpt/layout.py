@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.checkpoints.sites.depth import Places, anchored, by_depth, depth_facts, matches
+from birkhoff_cli.checkpoints.sites.depth import Sites, anchored, by_depth, depth_facts, matches
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import part_of
 from birkhoff_cli.checkpoints.sites.values import NOT_ITS_CODE
@@ -41,7 +41,7 @@ def site_tensors(store: NamedStore, tensors: frozenset[str]) -> set[str]:
     return {name for name, match in matches(store, ANY_LAYER) if match["tensor"] in tensors}
 
 
-def places_of(store: NamedStore) -> Places:
+def sites_of(store: NamedStore) -> Sites:
     """Every site's tensors, in order of depth.
 
     Raises:
@@ -56,8 +56,8 @@ def places_of(store: NamedStore) -> Places:
 
 
 def layers_of(
-    store: NamedStore, places: Places, config: Mapping[str, Any]
+    store: NamedStore, sites: Sites, config: Mapping[str, Any]
 ) -> tuple[int, tuple[str, ...]]:
     """Number of layers, and what is assumed about it."""
-    layers = len(places) // len(BRANCHES)
+    layers = len(sites) // len(BRANCHES)
     return layers, depth_facts(store, SITE, layers, config, ("n_layer",))

@@ -17,7 +17,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
 from birkhoff_cli.checkpoints import Checkpoint, Setting
-from birkhoff_cli.checkpoints.sites.depth import Places
+from birkhoff_cli.checkpoints.sites.depth import Sites
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.values import (
     MAX_STREAMS,
@@ -56,13 +56,13 @@ class Layout:
     scale: Callable[[Tensors], Any]
     base_from: tuple[str, ...]
 
-    def measured(self, store: NamedStore, places: Places) -> tuple[int, int, dict[str, Shape]]:
+    def measured(self, store: NamedStore, sites: Sites) -> tuple[int, int, dict[str, Shape]]:
         """Streams, width and shapes, which every site has.
 
         Raises:
             BadInput: naming the site that has not.
         """
-        site, names = next(iter(places.items()))
+        site, names = next(iter(sites.items()))
         try:
             n, width = self.sizes(shapes_at(store, names))
         except (KeyError, IndexError, ZeroDivisionError):
@@ -72,7 +72,7 @@ class Layout:
                 f"{at(store, site)}: its tensors are those of no number of streams up to "
                 f"{MAX_STREAMS}; {NOT_ITS_CODE}"
             )
-        check_shapes(store, places, shapes := self.shapes(n, width))
+        check_shapes(store, sites, shapes := self.shapes(n, width))
         return n, width, shapes
 
 
@@ -121,7 +121,7 @@ class Module:
 
 def checkpoint(
     store: NamedStore,
-    places: Places,
+    sites: Sites,
     layout: Layout,
     module: Module,
     width: int,
@@ -134,34 +134,34 @@ def checkpoint(
     """A checkpoint of such sites, whose shapes have been checked; reads what ``base`` needs."""
     n = module.map.d
     shapes = layout.shapes(n, width)
-    base = np.stack([_base(store, layout, place, places) for place in places])
+    base = np.stack([_base(store, layout, place, sites) for place in sites])
     return Checkpoint(
         path=store.path,
         format=format,
         method=module.map.name,
         map=module.map,
         theta=np.ascontiguousarray(base[:, module.mixing]),
-        sites=tuple(places),
+        sites=tuple(sites),
         d=n,
-        layers=len({site.layer for site in places}),
+        layers=len({site.layer for site in sites}),
         width=width,
         settings=(Setting("streams", n, "stored"), *settings),
         convention=convention,
         assumptions=tuple(assumptions),
-        dtypes=dtypes(store, places, shapes),
+        dtypes=dtypes(store, sites, shapes),
         inputs=(store.digest(),),
-        connect=partial(_connections, places=places, shapes=shapes, layout=layout, module=module),
+        connect=partial(_connections, sites=sites, shapes=shapes, layout=layout, module=module),
     )
 
 
-def _base(store: NamedStore, layout: Layout, site: Any, places: Places) -> Array:
-    return layout.base({t: value(store, site, places[site], t) for t in layout.base_from})
+def _base(store: NamedStore, layout: Layout, site: Any, sites: Sites) -> Array:
+    return layout.base({t: value(store, site, sites[site], t) for t in layout.base_from})
 
 
 def _connections(
-    store: NamedStore, *, places: Places, shapes: Shapes, layout: Layout, module: Module
+    store: NamedStore, *, sites: Sites, shapes: Shapes, layout: Layout, module: Module
 ) -> Iterator[Connection]:
-    return connections(store, places, shapes, partial(module.connection, layout))
+    return connections(store, sites, shapes, partial(module.connection, layout))
 
 
 def sizes_of(fn: Shape) -> tuple[int, int]:
@@ -172,5 +172,5 @@ def sizes_of(fn: Shape) -> tuple[int, int]:
 
 def stacked(*parts: Array) -> Array:
     """Parts below one another, on the first axis."""
-    found: Array = namespace(parts[0]).concat(list(parts), axis=0)
-    return found
+    stack: Array = namespace(parts[0]).concat(list(parts), axis=0)
+    return stack

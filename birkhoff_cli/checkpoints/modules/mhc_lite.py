@@ -102,9 +102,9 @@ def connection(type_: str, tensors: Tensors, map_: Parameterization) -> Connecti
 
 def theta(kind: Kind, alpha: Array, map_: Parameterization) -> Array:
     """Parameters ``(sites, p)``, of every site's ``static_alpha``."""
-    found = alpha.reshape(len(alpha), -1)[:, kind.entries(map_.d).mixing]
-    more = map_.parameters - found.shape[1]
-    return np.ascontiguousarray(np.pad(found, ((0, 0), (0, more))))
+    mixing = alpha.reshape(len(alpha), -1)[:, kind.entries(map_.d).mixing]
+    more = map_.parameters - mixing.shape[1]
+    return np.ascontiguousarray(np.pad(mixing, ((0, 0), (0, more))))
 
 
 def shapes(type_: str, n: int, width: int) -> dict[str, Shape]:

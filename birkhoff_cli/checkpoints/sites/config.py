@@ -54,8 +54,8 @@ def model_config(store: NamedStore) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         config = {}
     if not _speaks(part := _text_part(config)):  # a torch file may hold what it was trained with
-        held = {k: v for k, v in store.config.items() if isinstance(v, dict) and k not in BESIDE}
-        inside = _text_part(held)
+        parts = {k: v for k, v in store.config.items() if isinstance(v, dict) and k not in BESIDE}
+        inside = _text_part(parts)
         if _speaks(inside):
             config, part = inside, {**config, **inside}
     outside = {key: value for key, value in config.items() if SETTING.search(key)}
@@ -81,10 +81,10 @@ def _speaks(config: Mapping[str, Any]) -> bool:
     return any(SETTING.search(key) and not isinstance(config[key], dict) for key in config)
 
 
-def agree_on(store: NamedStore, config: Mapping[str, Any], keys: Iterable[str], found: int) -> None:
+def agree_on(store: NamedStore, config: Mapping[str, Any], keys: Iterable[str], size: int) -> None:
     """Refuse a configuration that says another number under any of its names."""
     for key in keys:
-        agree(store, config, key, found)
+        agree(store, config, key, size)
 
 
 def unknown_settings(config: Mapping[str, Any], known: Iterable[str]) -> tuple[str, ...]:
@@ -121,8 +121,8 @@ def trunk(
     """
     stems = {name[: m.start("layer")] for name, m in in_one_model(store, pattern).items()}
     layer = re.compile(rf"(?:{'|'.join(map(re.escape, stems))})([0-9]{{1,6}})\.(.*)")
-    found = (layer.fullmatch(name) for name in store.tensors) if stems else iter(())
-    marked = [int(m[1]) for m in found if m and DRAFT_TENSOR.fullmatch(m[2])]
+    matches = (layer.fullmatch(name) for name in store.tensors) if stems else iter(())
+    marked = [int(m[1]) for m in matches if m and DRAFT_TENSOR.fullmatch(m[2])]
     counted = drafts or any(type(config.get(key)) is int and config[key] > 0 for key in DRAFTS)
     layers = next((config[key] for key in LAYERS if type(config.get(key)) is int), 0)
     if counted and layers > 0:

@@ -12,7 +12,7 @@ from birkhoff_cli.checkpoints.sites.names import NamedStore, same_tensor
 from birkhoff_cli.checkpoints.sites.values import NOT_ITS_CODE, agree
 from birkhoff_cli.containers import escape, where
 
-Places: TypeAlias = dict[Site, dict[str, str]]
+Sites: TypeAlias = dict[Site, dict[str, str]]
 """Per site, in order of depth, the tensors' bare names by their names in the code."""
 
 DRAFT = re.compile(r"(?<![^.])(?:mtp|mtp_layers|nextn|draft)(?![^.])")
@@ -42,17 +42,17 @@ def in_one_model(store: NamedStore, pattern: re.Pattern[str]) -> dict[str, re.Ma
     Raises:
         BadInput: two models; it names a tensor of each and how to choose.
     """
-    found = dict(matches(store, pattern))
+    matched = dict(matches(store, pattern))
     if store.prefix == "":
-        return {name: match for name, match in found.items() if not match["prefix"]}
+        return {name: match for name, match in matched.items() if not match["prefix"]}
     models: dict[str, dict[str, str]] = {}
-    for name, match in found.items():
+    for name, match in matched.items():
         prefix = match["prefix"] or ""
         models.setdefault(prefix, {})[name.removeprefix(prefix and f"{prefix}.")] = name
     if len(models) < 2:
-        return found
+        return matched
     if store.are_copies(models):
-        return {name: found[name] for name in next(iter(models.values())).values()}
+        return {name: matched[name] for name in next(iter(models.values())).values()}
     shown = [store.stored[next(iter(names.values()))] for names in list(models.values())[:2]]
     choices = [f"--set prefix={escape(prefix, 40)}" for prefix in list(models)[:2]]
     raise BadInput(
@@ -67,7 +67,7 @@ def by_depth(
     branches: tuple[str, ...],
     called: Mapping[str, str] | None = None,
     below: float = inf,
-) -> Places:
+) -> Sites:
     """Sites of all layers, ordered by number and then by branch; empty if there are none.
 
     Args:
@@ -82,24 +82,24 @@ def by_depth(
         BadInput: a layer or branch is missing, one tensor is there under two names, or there are
             two models.
     """
-    found: dict[tuple[int, str], dict[str, str]] = {}
+    tensors: dict[tuple[int, str], dict[str, str]] = {}
     for name, match in in_one_model(store, pattern).items():
         if (layer := int(match["layer"])) >= below:
             continue
         word = match["branch"] if "branch" in pattern.groupindex else branches[0]
-        names = found.setdefault((layer, (called or {}).get(word, word)), {})
+        names = tensors.setdefault((layer, (called or {}).get(word, word)), {})
         if names.setdefault(match["tensor"], name) != name:
             other = names[match["tensor"]]
             raise BadInput(same_tensor(store, store.stored[other], store.stored[name]))
-    layers = 1 + max((layer for layer, _ in found), default=-1)
+    layers = 1 + max((layer for layer, _ in tensors), default=-1)
     for layer, branch in product(range(layers), branches):
-        if (layer, branch) not in found:  # found soon, however large the largest number is
+        if (layer, branch) not in tensors:  # found soon, however large the largest number is
             raise BadInput(
                 f"{where(store.path)}: layer {layer} has no {branch} site, but there is a "
                 f"layer {layers - 1}; {NOT_ITS_CODE}"
             )
     order = product(range(layers), branches)
-    return {Site(i, b, f"layers.{i}.{b}"): found[i, b] for i, b in order}
+    return {Site(i, b, f"layers.{i}.{b}"): tensors[i, b] for i, b in order}
 
 
 def depth_facts(
@@ -123,10 +123,10 @@ def depth_facts(
     Raises:
         BadInput: the file says another number, or has layers without a site behind the last one.
     """
-    said = [key for key in keys if key in config]
-    for key in said:
+    present = [key for key in keys if key in config]
+    for key in present:
         agree(store, config, key, layers)
-    if said:
+    if present:
         return ()
     deepest, name = _deepest(store, pattern, end)
     if deepest >= layers:

@@ -70,27 +70,27 @@ class Group(NamedTuple):
 
 def advice(store: NamedStore) -> str:
     """What looks like mixers, and the command line that reads it; empty if nothing does."""
-    found = sorted(_groups(store), key=lambda group: group.rank)
-    if not found:
+    groups = sorted(_groups(store), key=lambda group: group.rank)
+    if not groups:
         return ""
-    first = found[0]
+    first = groups[0]
     chosen = [first]
     if first.seen:  # what is as surely a mixer of as many streams belongs to the same model
-        chosen += [g for g in found[1:] if g.seen and _streams(g.shape) == _streams(first.shape)]
+        chosen += [g for g in groups[1:] if g.seen and _streams(g.shape) == _streams(first.shape)]
     words = [f"--set tensors={shlex.quote(group.pattern)}" for group in chosen]
     command = (
         f"birkhoff inspect {shlex.quote(str(store.path))} {' '.join(words)} --set as={first.word}"
     )
     seen = f" ({first.seen})" if first.seen else ""
-    others = [group for group in found if group not in chosen][:SHOWN]
+    others = [group for group in groups if group not in chosen][:SHOWN]
     more = f"; also {', '.join(map(_described, others))}" if others else ""
     unsaid = (
         "--set transpose=true if the code applies the transpose"
         if first.word == "matrices"
         else "nothing in it says variant, iters, tau or transpose, which --set says, too"
     )
-    held = ", ".join(map(_described, chosen))
-    return f"{held}{seen} look like mixers: {command} reads them; {unsaid}{more}"
+    descriptions = ", ".join(map(_described, chosen))
+    return f"{descriptions}{seen} look like mixers: {command} reads them; {unsaid}{more}"
 
 
 def _described(group: Group) -> str:
@@ -104,12 +104,12 @@ def _groups(store: NamedStore) -> list[Group]:
     for name, info in store.tensors.items():
         if info.dtype in FLOATING and _streams(info.shape) and PLAIN.fullmatch(name):
             frames.setdefault((NUMBER.sub("\0", name), info.shape), []).append(name)
-    found = [
+    groups = [
         Group(_pattern(names), tuple(names), shape, store.stored[names[0]])
         for (frame, shape), names in frames.items()
         if len(names) > 1 or ("\0" not in frame and len(shape) == 3 and shape[0] > 1)
     ]
-    likely = [g for g in found if len(g.shape) > 1 or _has_projection(store, g)]
+    likely = [g for g in groups if len(g.shape) > 1 or _has_projection(store, g)]
     joined = _joined(store, likely[:MAX_GROUPS])
     return [_looked_into(store, group) for group in joined]
 
@@ -153,7 +153,7 @@ def _pattern(names: Sequence[str]) -> str:
 
 def _joined(store: NamedStore, groups: Sequence[Group]) -> list[Group]:
     """Groups whose patterns differ in one word for a branch as one, with ``{branch}``."""
-    left, found = list(groups), []
+    left, joined = list(groups), []
     while left:
         first = left.pop(0)
         beside = {g: p for g in left if (p := _with_branch(first, g)) and g.shape == first.shape}
@@ -162,10 +162,10 @@ def _joined(store: NamedStore, groups: Sequence[Group]) -> list[Group]:
         names = tuple(n for group in (first, *others) for n in group.names)
         if others and set(names) == set(_named_so(store, pattern)):
             left = [group for group in left if group not in others]
-            found.append(first._replace(pattern=pattern, names=names))
+            joined.append(first._replace(pattern=pattern, names=names))
         else:
-            found.append(first)
-    return found
+            joined.append(first)
+    return joined
 
 
 def _with_branch(one: Group, other: Group) -> str:
@@ -192,10 +192,10 @@ def _looked_into(store: NamedStore, group: Group) -> Group:
     if len(group.shape) < 2:
         return group
     try:
-        held = [store.read(name) for name in group.names[:MAX_READ]]
+        arrays = [store.read(name) for name in group.names[:MAX_READ]]
     except BirkhoffError:  # whoever reads them says what is wrong
         return group
-    sums = _sums(np.stack(held).astype(np.float64))
+    sums = _sums(np.stack(arrays).astype(np.float64))
     return group._replace(word="matrices", seen=sums) if sums else group
 
 
@@ -207,5 +207,5 @@ def _sums(h: Array) -> str:
     exact: Iterable[str] = (
         side for side, axis in sides.items() if np.abs(h.sum(axis) - 1).max() <= TOLERANCE
     )
-    held = " and ".join(exact)
-    return f"{held} sum to 1" if held else ""
+    axes = " and ".join(exact)
+    return f"{axes} sum to 1" if axes else ""

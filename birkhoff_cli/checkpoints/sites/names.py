@@ -132,14 +132,14 @@ class NamedStore:
 
     def _take_scales(self) -> dict[str, str]:
         """Names in the file of the scales of 8-bit floats, which are no tensors of their own."""
-        found: dict[str, str] = {}
+        scales: dict[str, str] = {}
         for name, stored in self.stored.items():
             scale = f"{stored}{SCALE}"
             if self.store.tensors[stored].dtype in FP8 and scale in self.store.tensors:
-                found[name] = scale
-        for name in found:
+                scales[name] = scale
+        for name in scales:
             self.stored.pop(f"{name}{SCALE}", None)
-        return found
+        return scales
 
     def digest(self) -> dict[str, Any]:
         """Name, size and sha256 of what was read."""
@@ -183,10 +183,10 @@ class NamedStore:
             yield from self.store.tensors
             return
         begin = prefix.removesuffix(".") + "."
-        found = [n for n in self.store.tensors if n.startswith(begin) or bare(n).startswith(begin)]
-        if not found:
+        names = [n for n in self.store.tensors if n.startswith(begin) or bare(n).startswith(begin)]
+        if not names:
             raise UsageError(f"--set prefix={escape(prefix, 40)}: no tensor's name begins so")
-        yield from found
+        yield from names
 
     def _add_all(self, names: list[str]) -> None:
         frozen = []

@@ -50,17 +50,17 @@ def compiled(text: str) -> re.Pattern[str]:
         UsageError: it is empty, or has too many places.
     """
     short = bare(text.strip())
-    parts, places = PLACE.split(short), PLACE.findall(short)
-    if not short or len(places) > MAX_PLACES:
+    parts, sites = PLACE.split(short), PLACE.findall(short)
+    if not short or len(sites) > MAX_PLACES:
         raise UsageError(
             f"--set tensors={escape(text)}: expected the name of a tensor with {{layer}}, "
             f"{{branch}} or * in it, {MAX_PLACES} of them at most"
         )
-    found = re.escape(parts[0])
-    for k, (place, part) in enumerate(zip(places, parts[1:], strict=True)):
+    expression = re.escape(parts[0])
+    for k, (place, part) in enumerate(zip(sites, parts[1:], strict=True)):
         form = {"{layer}": f"(?P<layer{k}>[0-9]{{1,6}})", "{branch}": rf"(?P<branch{k}>\w+?)"}
-        found += form.get(place, f"(?P<any{k}>.*?)") + re.escape(part)
-    return anchored(found)
+        expression += form.get(place, f"(?P<any{k}>.*?)") + re.escape(part)
+    return anchored(expression)
 
 
 def sites_of(store: NamedStore, texts: Sequence[str]) -> dict[Site, str]:
@@ -74,29 +74,30 @@ def sites_of(store: NamedStore, texts: Sequence[str]) -> dict[Site, str]:
         UsageError: no tensor has such a name.
         BadInput: two tensors would be one site, or there are two models.
     """
-    found = [match for k, text in enumerate(texts) for match in _matches(store, text, k)]
-    _check_once(store, found)
-    words = list(dict.fromkeys(match.branch for match in found))
-    stems = list(dict.fromkeys(match.stem for match in found))
-    found.sort(key=lambda m: (stems.index(m.stem), m.layers, m.pattern, _rank(m.branch, words)))
-    every = list(dict.fromkeys((m.stem, m.layers) for m in found))
+    matches = [match for k, text in enumerate(texts) for match in _matches(store, text, k)]
+    _check_once(store, matches)
+    words = list(dict.fromkeys(match.branch for match in matches))
+    stems = list(dict.fromkeys(match.stem for match in matches))
+    matches.sort(key=lambda m: (stems.index(m.stem), m.layers, m.pattern, _rank(m.branch, words)))
+    every = list(dict.fromkeys((m.stem, m.layers) for m in matches))
     plain = len(stems) == 1 and all(len(layers) == 1 for _, layers in every)
     layer = {key: key[1][0] if plain else k for k, key in enumerate(every)}
     return {
-        Site(layer[m.stem, m.layers], escape(m.branch), escape(m.name, 200)): m.name for m in found
+        Site(layer[m.stem, m.layers], escape(m.branch), escape(m.name, 200)): m.name
+        for m in matches
     }
 
 
 def _matches(store: NamedStore, text: str, number: int) -> Iterator[Match]:
     pattern = compiled(text)
-    found = in_one_model(store, pattern)
-    if not found:
+    names = in_one_model(store, pattern)
+    if not names:
         near = get_close_matches(text, store.stored.values(), n=1, cutoff=0.3)
         has = f"; it has '{escape(near[0])}'" if near else ""
         raise UsageError(
             f"--set tensors={escape(text)}: no tensor of {where(store.path)} is named so{has}"
         )
-    for name, match in found.items():
+    for name, match in names.items():
         groups = [(kind, match.span(kind)) for kind in match.groupdict() if kind != "prefix"]
         spans = [span for kind, span in groups if kind.startswith("layer")]
         if not spans:  # numbers in what stands for * are those of layers, which text would misorder
@@ -109,11 +110,11 @@ def _matches(store: NamedStore, text: str, number: int) -> Iterator[Match]:
         yield Match(layers, number, own, name, name[:first])
 
 
-def _check_once(store: NamedStore, found: Iterable[Match]) -> None:
+def _check_once(store: NamedStore, matches: Iterable[Match]) -> None:
     """Hold that no two tensors are one site."""
     first: dict[tuple[tuple[int, ...], int, str], str] = {}
     names: dict[str, int] = {}
-    for match in found:
+    for match in matches:
         other = first.setdefault(match[:3], match.name)
         if other == match.name and names.setdefault(match.name, match.pattern) == match.pattern:
             continue

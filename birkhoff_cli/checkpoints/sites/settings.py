@@ -19,8 +19,8 @@ CALLED = {"iters": "sinkhorn iterations"}
 
 def part_of(store: NamedStore, part: str) -> Mapping[str, Any]:
     """A dictionary that the file holds beside its tensors; empty if it has none of that name."""
-    found = store.config.get(part)
-    return found if isinstance(found, dict) else {}
+    value = store.config.get(part)
+    return value if isinstance(value, dict) else {}
 
 
 class Number(NamedTuple):
@@ -70,22 +70,22 @@ def number(
     """
     if (word := settings.get(of.name)) is not None:
         return Setting(of.name, _parsed(word, of), "set")
-    said = {key: config[key] for key in of.keys if config.get(key) is not None}
-    if not said:
+    stored = {key: config[key] for key in of.keys if config.get(key) is not None}
+    if not stored:
         return Setting(of.name, of.default, "default")
-    for key, value in said.items():
+    for key, value in stored.items():
         if not of.holds(value):
             raise BadInput(
                 f"{where(store.path)}: its configuration says {key} = {escape(repr(value), 20)}, "
                 f"expected {of.expected}; correct it, or give --set {of.name}=VALUE"
             )
-    if len(set(said.values())) > 1:
-        words = " and ".join(f"{key} = {escape(repr(v), 20)}" for key, v in said.items())
+    if len(set(stored.values())) > 1:
+        words = " and ".join(f"{key} = {escape(repr(v), 20)}" for key, v in stored.items())
         raise BadInput(
             f"{where(store.path)}: its configuration says {words}, which are two names of one "
             f"number; give --set {of.name}=VALUE"
         )
-    value = next(iter(said.values()))
+    value = next(iter(stored.values()))
     return Setting(of.name, int(value) if of.whole else float(value), "config")
 
 
@@ -125,10 +125,10 @@ def word(settings: Mapping[str, str], name: str, words: Iterable[str]) -> str | 
         UsageError: it is none of them.
     """
     known = list(words)
-    found = settings.get(name)
-    if found is not None and found not in known:
-        raise UsageError(f"--set {name}={escape(found, 40)}: expected {' or '.join(known)}")
-    return found
+    text = settings.get(name)
+    if text is not None and text not in known:
+        raise UsageError(f"--set {name}={escape(text, 40)}: expected {' or '.join(known)}")
+    return text
 
 
 def refuse_unknown(settings: Mapping[str, str], known: Iterable[str], method: str) -> None:

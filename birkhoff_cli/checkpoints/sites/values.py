@@ -15,7 +15,7 @@ from birkhoff_cli.containers import escape, where
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.networks.connection import Connection
-    from birkhoff_cli.checkpoints.sites.depth import Places
+    from birkhoff_cli.checkpoints.sites.depth import Sites
 
 Array: TypeAlias = NDArray[np.float32]
 Shape: TypeAlias = tuple[int, ...]
@@ -34,23 +34,23 @@ def at(store: NamedStore, site: Site) -> str:
     return f"{where(store.path)}: layer {site.layer}, {site.branch}"
 
 
-def check_shapes(store: NamedStore, places: "Places", shapes: Shapes) -> None:
+def check_shapes(store: NamedStore, sites: "Sites", shapes: Shapes) -> None:
     """Hold that every site has every tensor, in the shape that is expected.
 
     Raises:
         BadInput: naming layer, branch, tensor and both shapes.
     """
-    for site, names in places.items():
+    for site, names in sites.items():
         for tensor, shape in shapes.items():
             if tensor not in names:
                 raise BadInput(
                     f"{at(store, site)} has no {tensor}{_near(store, names, tensor)}; "
                     f"{NOT_ITS_CODE}"
                 )
-            found = store.tensors[names[tensor]].shape
-            if found != shape:
+            stored_shape = store.tensors[names[tensor]].shape
+            if stored_shape != shape:
                 raise BadInput(
-                    f"{at(store, site)}: {tensor} has shape {escape(found, 40)}, "
+                    f"{at(store, site)}: {tensor} has shape {escape(stored_shape, 40)}, "
                     f"expected {escape(shape, 40)}; {NOT_ITS_CODE}"
                 )
 
@@ -60,9 +60,9 @@ def _near(store: NamedStore, names: Mapping[str, str], tensor: str) -> str:
     for other, stored in names.items():
         numbers = re.findall("[0-9]+", stored)
         here = [n for n in store.tensors if re.findall("[0-9]+", n) == numbers and n != stored]
-        found = get_close_matches(stored.removesuffix(other) + tensor, here, n=1, cutoff=0.85)
-        if found and found[0] not in names.values():
-            return f", but '{escape(store.stored[found[0]])}'"
+        near = get_close_matches(stored.removesuffix(other) + tensor, here, n=1, cutoff=0.85)
+        if near and near[0] not in names.values():
+            return f", but '{escape(store.stored[near[0]])}'"
     return ""
 
 
@@ -71,27 +71,27 @@ def shapes_at(store: NamedStore, names: Mapping[str, str]) -> dict[str, Shape]:
     return {tensor: store.tensors[name].shape for tensor, name in names.items()}
 
 
-def agree(store: NamedStore, config: Mapping[str, Any], key: str, found: int) -> None:
+def agree(store: NamedStore, config: Mapping[str, Any], key: str, size: int) -> None:
     """Refuse a configuration that contradicts the tensors.
 
     Raises:
         BadInput: naming both numbers.
     """
-    if key in config and config[key] != found:
+    if key in config and config[key] != size:
         raise BadInput(
             f"{where(store.path)}: its configuration says {key} = {escape(repr(config[key]), 20)}, "
-            f"its tensors say {found}; give the configuration of this model, and all of its tensors"
+            f"its tensors say {size}; give the configuration of this model, and all of its tensors"
         )
 
 
-def values(store: NamedStore, places: "Places", tensor: str) -> Array:
+def values(store: NamedStore, sites: "Sites", tensor: str) -> Array:
     """One tensor of every site, ``(sites, ...)``, in float32.
 
     Raises:
         Unsupported: not of a floating dtype.
         BadInput: NaN or infinity, in float32.
     """
-    return np.stack([value(store, site, names, tensor) for site, names in places.items()])
+    return np.stack([value(store, site, names, tensor) for site, names in sites.items()])
 
 
 def value(store: NamedStore, site: Site, names: Mapping[str, str], tensor: str) -> Array:
@@ -105,18 +105,18 @@ def finite(store: NamedStore, name: str, here: str) -> Array:
     if dtype not in FLOATING and name not in store.scales:
         raise Unsupported(f"{here} has dtype {dtype}; convert it to float32")
     with np.errstate(over="ignore"):  # becomes infinity, which is refused below
-        found = store.read(name).astype(np.float32, copy=False)
-    if not np.isfinite(found).all():
+        value = store.read(name).astype(np.float32, copy=False)
+    if not np.isfinite(value).all():
         raise BadInput(
             f"{here} holds NaN or infinity; the run has probably diverged, "
             f"try an earlier checkpoint"
         )
-    return found
+    return value
 
 
 def connections(
     store: NamedStore,
-    places: "Places",
+    sites: "Sites",
     shapes: Shapes,
     make: Callable[[Mapping[str, Array]], "Connection"],
 ) -> Iterator["Connection"]:
@@ -124,25 +124,23 @@ def connections(
 
     Args:
         store: the checkpoint, opened again.
-        places: sites in order.
+        sites: sites in order.
         shapes: of the tensors that ``make`` needs.
         make: from a site's tensors to the site.
 
     Raises:
         BadInput: a tensor that is not finite, or another file than that which was read before.
     """
-    if not all(name in store.tensors for names in places.values() for name in names.values()):
+    if not all(name in store.tensors for names in sites.values() for name in names.values()):
         raise BadInput(f"{where(store.path)}: changed while it was read; read it again")
-    check_shapes(store, places, shapes)
-    for site, names in places.items():
+    check_shapes(store, sites, shapes)
+    for site, names in sites.items():
         yield make({tensor: value(store, site, names, tensor) for tensor in shapes})
 
 
-def dtypes(
-    store: NamedStore, places: "Places", tensors: Iterable[str]
-) -> dict[str, dict[str, str]]:
+def dtypes(store: NamedStore, sites: "Sites", tensors: Iterable[str]) -> dict[str, dict[str, str]]:
     """Dtype in the file by tensor and by its names in the file, in order of sites."""
-    kinds = {tensor: [names[tensor] for names in places.values()] for tensor in tensors}
+    kinds = {tensor: [names[tensor] for names in sites.values()] for tensor in tensors}
     return {
         tensor: {store.stored[name]: store.tensors[name].dtype for name in names}
         for tensor, names in kinds.items()
