@@ -45,10 +45,10 @@ ADDED = {"fit": "--targets 2", "complexity": "", "region": "", "degeneration": "
 """What makes a command small beside ``-n``, for those that do not draw matrices."""
 
 
-def commands():
-    """Every command that the documents show and that can be run as it stands."""
+def commands(documents):
+    """Every command that documents show and that can be run as it stands."""
     found = {}
-    for document in (d for d in DOCUMENTS if d.stem not in ELSEWHERE):
+    for document in documents:
         for match in COMMAND.finditer(document.read_text(encoding="utf-8")):
             line = match[0].strip("`").replace("\\|", "|")
             if not PLACEHOLDER.search(line):
@@ -56,7 +56,7 @@ def commands():
     return found
 
 
-COMMANDS = commands()
+COMMANDS = commands([d for d in DOCUMENTS if d.stem not in ELSEWHERE])
 
 
 def small(line):
