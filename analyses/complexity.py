@@ -6,10 +6,12 @@ released code allocates for the model, which Table 9 counts: a gain of d x width
 and for go-mHC all (d s)^2 entries of the skew matrix (G.4).
 
 flops: of one matrix (Table 4 with C = 1). model_flops: of all matrices that one token meets.
---measure: matrices per second of CPU time (of a clock for --device cuda) through torch in one
-thread, forward, and forward with backward. A method stops where its matrices cannot be made: the
-reason is in the table.
+--measure: rates on this machine through torch, in one thread, by CPU time (cuda: by a clock), each
+the median of 5 rounds; spread: how far these are apart. Matrices made; tokens of the small model in
+examples/ with H following its streams; tokens whose streams of --width one H mixes, dense and by
+gather where a method can do without H (be-hc), and the memory that takes for one token.
 
+A method stops where its matrices cannot be made: the reason is in the table.
 Where the papers' numbers disagree with one another: docs/papers.md.
 
 Source: go-mHC, tables 1, 2, 4, 9 and figure 5; sHC, figure 7.
@@ -23,7 +25,7 @@ import numpy as np
 
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.analysis import analysis
-from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.lettering import SMALL
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
@@ -31,10 +33,10 @@ from birkhoff_cli.analyses.core.quantities import METHOD, judged, of_columns, qu
 from birkhoff_cli.analyses.core.random_numbers import Seed, generator
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.source import Draws
-from birkhoff_cli.analyses.core.table import Columns, column
+from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.drawing import captions, cost_curves
+from birkhoff_cli.analyses.networks import speed
 from birkhoff_cli.analyses.networks.counts import COUNTS, SITES, count_costs
-from birkhoff_cli.analyses.networks.speed import measure_speed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,13 +48,10 @@ EXAMPLES = (
     "birkhoff complexity --method go-mhc:s=1 --method krom-go-mhc --d 2,4,8,16 --measure",
 )
 
-SPEEDS = (
-    column("batch", "float64", "matrices made at a time", nullable=True),
-    column("forward", "float64", "made per second", unit="1/s", nullable=True),
-    column("forward_backward", "float64", "made, with gradients", unit="1/s", nullable=True),
-)
-SCHEMA = (*COUNTS, *SPEEDS)
+SCHEMA = (*COUNTS, *speed.SPEEDS)
 """Counts are floating point because d! leaves every integer type; they are exact to 2^53."""
+
+REASONS = ("reason", "unmeasured")
 
 SUMMARY = (
     *judged(
@@ -63,7 +62,7 @@ SUMMARY = (
     quantity(
         "rows",
         "the table without reasons",
-        rows=of_columns(c for c in SCHEMA if c.name != "reason"),
+        rows=of_columns(c for c in SCHEMA if c.name not in REASONS),
     ),
     quantity(
         "feasible",
@@ -88,6 +87,30 @@ PUBLISHED: tuple[tuple[str, dict[str, Any]], ...] = (
 
 LARGEST = 128
 
+MEASURED = (
+    (
+        ("forward", "forward_backward"),
+        "matrices per second, {dtype} on {device}",
+        "solid: forward, dashed: and backward",
+    ),
+    (
+        ("tokens", "tokens_backward"),
+        "tokens per second, the small model",
+        "solid: forward, dashed: and backward",
+    ),
+    (
+        ("dense", "gather"),
+        "tokens mixed per second, width {width:,}",
+        "solid: by H, dashed: by gather",
+    ),
+    (
+        ("dense_bytes", "gather_bytes"),
+        "bytes at the peak of mixing",
+        "solid: by H, dashed: by gather",
+    ),
+)
+"""Columns of a panel, the first solid and the second dashed, its label and its title."""
+
 
 @analysis
 def run(
@@ -107,7 +130,7 @@ def run(
         d: the numbers of streams.
         width: channels of a stream.
         layers: layers of the model.
-        measure: adds the columns `SPEEDS`.
+        measure: adds the columns `speed.SPEEDS`.
         draws: of effect for measurements: matrices at a time (fewer if they are large), the
             distribution of their parameters, precision and device.
         seed: of the parameters that are measured.
@@ -172,7 +195,7 @@ def _steps(
         for d in sizes:
             row = count_costs(method, d, width, layers)
             if timing is not None:
-                row |= _measured(row, method, d, *timing)
+                row |= _measured(row, method, d, width, *timing)
             rows.append(row)
             yield {name: [value] for name, value in row.items()}
 
@@ -181,18 +204,14 @@ def _measured(
     counted: dict[str, Any],
     method: Parameterization,
     d: int,
+    width: int,
     draws: Draws,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Columns `SPEEDS`, null with the reason where no matrix can be made."""
-    row: dict[str, Any] = {c.name: None for c in SPEEDS}
+    """Columns `speed.SPEEDS`, null where no matrix can be made."""
     if counted["reason"]:
-        return row
-    try:
-        speed = measure_speed(dataclasses.replace(method, d=d), draws, rng)
-    except BirkhoffError as error:
-        return row | {"reason": str(error)}
-    return row | speed._asdict()
+        return {c.name: None for c in speed.SPEEDS}
+    return speed.measure(dataclasses.replace(method, d=d), draws, width, rng)
 
 
 def _summary(rows: list[dict[str, Any]]) -> Summary:
@@ -202,7 +221,7 @@ def _summary(rows: list[dict[str, Any]]) -> Summary:
         reason = next((row["reason"] for row in own if row["reason"]), None)
         up_to = max((row["d"] for row in own if not row["reason"]), default=None)
         feasible.append({"method": name, "up_to": up_to, "reason": reason})
-    shown = [{k: v for k, v in row.items() if k != "reason"} for row in rows]
+    shown = [{k: v for k, v in row.items() if k not in REASONS} for row in rows]
     largest = max(row["d"] for row in rows)
     limited = any(row["up_to"] != largest for row in feasible)
     verdict = {"verdict": "limited" if limited else "feasible", "threshold": largest}
@@ -232,21 +251,20 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     """Learned numbers, FLOPs and, where measured, speed over d; hollow where nothing can run."""
     meta = meta_of(result)
     sites = SITES * meta["layers"]
-    panels: list[tuple[tuple[str, ...], str]] = [
-        (("model",), f"learned numbers: {sites} sites, width {meta['width']:,}"),
-        (("flops",), "FLOPs of one matrix"),
+    panels: list[tuple[tuple[str, ...], str, str]] = [
+        (("model",), f"learned numbers: {sites} sites, width {meta['width']:,}", ""),
+        (("flops",), "FLOPs of one matrix", ""),
     ]
     if meta["measured"]:
-        label = f"matrices per second, {meta['dtype']} on {meta['device']}"
-        panels.append((("forward", "forward_backward"), label))
-    figure.set_size_inches(min(8.3, 3.5 * len(panels)), 4.2)
+        panels += [(names, label.format(**meta), title) for names, label, title in MEASURED]
+    rows = len(panels) // 3 or 1
+    figure.set_size_inches(min(8.3, 3.5 * len(panels)), 1 + 3.2 * rows)
     captions.title(result, figure)
-    drawn = figure.subplots(1, len(panels))
-    for axes, (names, label) in zip(drawn, panels, strict=True):
+    drawn = figure.subplots(rows, len(panels) // rows).ravel()
+    for axes, (names, label, title) in zip(drawn, panels, strict=True):
         cost_curves.draw_costs(axes, result, names)
         axes.set(xlabel="number of streams d", ylabel=label)
-    if meta["measured"]:
-        drawn[2].set_title("solid: forward, dashed: and backward", fontsize=SMALL)
+        axes.set_title(title, fontsize=SMALL)
     hollow = result["reason"].null_count < len(result)
     heading = "hollow: matrices cannot be made" if hollow else None
     captions.legend_below(figure, drawn[0], heading)

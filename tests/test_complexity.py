@@ -11,10 +11,14 @@ from birkhoff_cli import methods
 from birkhoff_cli.analyses import complexity, parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.describe import specification
-from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
 from birkhoff_cli.analyses.core.source import Draws
-from birkhoff_cli.analyses.networks import speed
+from birkhoff_cli.analyses.networks import language_model, small_model, speed
+from birkhoff_cli.analyses.networks.live_memory import peak_bytes
+from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.analyses.parameterizations.hc import HC
+from birkhoff_cli.analyses.parameterizations.identity import Identity
 from birkhoff_cli.analyses.parameterizations.krom_go_mhc import KromGoMHC
 from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
@@ -172,6 +176,7 @@ def test_factorials_beyond_the_integers_are_right_to_rounding():
 
 def test_speed_is_measured_only_when_asked(monkeypatch):
     monkeypatch.setattr(speed, "SECONDS", 1e-3)
+    monkeypatch.setattr(speed, "ROUNDS", 1)
     assert "forward" not in run(GoMHC(), d="2").table.schema.names
     draws = Draws(samples=8, dtype="float32")
     methods = GoMHC(s=1), MHCLite(), MHC(variant="tokenbender")
@@ -180,8 +185,83 @@ def test_speed_is_measured_only_when_asked(monkeypatch):
     for key in (("go-mhc:s=1", 2), ("go-mhc:s=1", 9), ("mhc:variant=tokenbender", 9)):
         assert table[key]["batch"] == 8 and table[key]["forward"] > 0
         assert table[key]["forward_backward"] > 0 and table[key]["reason"] is None
+        assert table[key]["tokens"] > 0 and table[key]["tokens_backward"] > 0
+        assert table[key]["dense"] > 0 and table[key]["gather"] is None
     lost = table["mhc-lite", 9]
-    assert lost["forward"] is lost["forward_backward"] is lost["batch"] is None and lost["reason"]
+    assert {lost[c.name] for c in speed.SPEEDS} == {None} and lost["reason"]
+
+
+def test_a_method_that_needs_no_matrix_is_timed_both_ways(monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 1e-3)
+    monkeypatch.setattr(speed, "ROUNDS", 2)
+    row = run(BEHC(k=5), d="32", measure=True, width=4, draws=Draws(samples=8)).summary["rows"][0]
+    assert row["gather"] > 0 and row["spread"] >= 0
+    result, h, basis = 32 * 4 * 8, 32**2 * 8, 32**2 * 5 * 8
+    assert row["dense_bytes"] >= basis + h
+    assert result < row["gather_bytes"] < basis, "O(K n) and not O(K n^2)"
+
+
+def test_what_the_model_needs_too_much_memory_for_is_said_and_can_be_made_all_the_same(monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 1e-3)
+
+    def refuse(_, what):
+        if "model" in what:
+            raise TooLarge(f"{what} would need it all")
+
+    monkeypatch.setattr(speed, "require_memory", refuse)
+    result = run(GoMHC(), d="2", measure=True, draws=Draws(samples=8))
+    (row,) = result.table.to_pylist()
+    assert row["tokens"] is None and row["forward"] > 0 and row["dense"] > 0
+    assert row["unmeasured"] == "the small model with its gradients would need it all"
+    assert result.summary["verdict"] == "feasible"
+
+
+def test_a_rate_is_the_median_of_rounds_and_their_spread(monkeypatch):
+    """Rounds of 1, 2, 4, 2 and 2 seconds for ten things each; the first call is not counted."""
+    now, lengths = [0.0], iter([9, 1, 2, 4, 2, 2])
+
+    def call():
+        now[0] += next(lengths)
+
+    monkeypatch.setattr(speed.time, "process_time", lambda: now[0])
+    monkeypatch.setattr(speed, "SECONDS", 1)
+    assert speed._rate(call, "cpu", 10) == (5, (10 - 2.5) / 5)
+    assert next(lengths, None) is None
+
+
+def test_the_most_memory_at_once():
+    """Two terms and their product; what was given, views of it and what is gone do not count."""
+    import torch
+
+    a = torch.ones(30, 30)
+    assert peak_bytes(lambda: (a + 1) @ (a - 1), a) == 3 * 3600
+    assert peak_bytes(lambda: ((a + 1).sum(), (a + 1).sum()), a) == 3600 + 4 + 4
+    assert peak_bytes(lambda: a[:5].T, a) == 0
+
+
+@pytest.mark.parametrize("method", [GoMHC(4), BEHC(3), HC(2), Identity(2)], ids=repr)
+def test_the_small_model_mixes_by_the_method_and_learns_all_it_has(method):
+    import torch
+
+    like = torch.zeros((), dtype=torch.float64)
+    model = small_model.small_model(method, like, 3)
+    sites = model.connections
+    assert sum(c.weight.numel() for c in sites) == small_model.count_weights(method)
+    tokens = torch.arange(6).reshape(2, 3)
+    every = list(language_model.states(model, tokens))
+    assert len(every) == len(sites) == 8
+    h = every[-1].weights.mixing
+    assert h.shape[-2:] == (method.d,) * 2 and h.dtype == torch.float64
+    theta = sites[-1].parameters(sites[-1].logits(every[-1].before))
+    torch.testing.assert_close(h, method(theta))
+    if method.parameters:
+        assert h.flatten(0, -3).std(0).max() > 0, "H follows the streams"
+    learned = []
+    trained = model.converted(lambda a: learned.append(a.detach().requires_grad_()) or learned[-1])
+    value = language_model.loss(trained, tokens, tokens)
+    found = torch.autograd.grad(value, learned, allow_unused=True)
+    used = [g is not None and bool((g != 0).any()) for g in found]
+    assert sum(used) >= len(used) - (4 * 8 if not method.parameters else 8)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from birkhoff_cli import members, reference
+from birkhoff_cli.analyses.networks import speed
 from birkhoff_cli.app import app
 from conftest import ROOT
 
@@ -124,6 +125,7 @@ SLOW = re.compile(r"birkhoff train (?!--mix)|--cover")
 def test_a_command_of_a_document_runs(line, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(speed, "ROUNDS", 1)
     words = shlex.split(small(line))[1:]
     monkeypatch.setattr(sys, "argv", ["birkhoff", *words])
     assert not typer.main.get_command(app).main(words, standalone_mode=False)
