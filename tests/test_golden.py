@@ -1,5 +1,6 @@
 """Golden vectors: what is written, against code that is written here once more, and read back."""
 
+import csv
 import json
 
 import numpy as np
@@ -161,13 +162,27 @@ def test_verify_reads_the_file(birkhoff, suffix):
         (["mhc", "--d", "3", "--table", "golden"], "--d has no effect with --table golden"),
         (["mhc:d=3", "--table", "golden"], "--d has no effect with --table golden"),
         (["mhc", "--rounded", "float16"], "--rounded belongs to --table golden"),
-        (["mhc", "--table", "golden", "-o", "x.csv"], "csv has no lists"),
     ],
 )
 def test_what_has_no_golden_vectors_is_refused(birkhoff, tmp_path, words, sentence):
     done = birkhoff("sample", "--method", *words)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert sentence in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_lists_are_text_in_csv_with_every_digit(birkhoff, tmp_path):
+    for name in ("x.csv", "x.parquet"):
+        words = ("sample", "--method", "mhc", "--table", "golden", "-o", name, "-q")
+        assert birkhoff(*words).returncode == 0
+    with (tmp_path / "x.csv").open(newline="") as file:
+        cells = list(csv.DictReader(file))
+    rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert len(cells) == len(rows)
+    for name in ("logits", "gradient", "matrices_rounded"):
+        assert [[float(x) for x in c[name].split(" ")] for c in cells[::97]] == [
+            [float(str(np.float32(x))) for x in row[name]] if "rounded" in name else row[name]
+            for row in rows[::97]
+        ]
 
 
 def test_a_method_of_other_parameters_has_theta(birkhoff, tmp_path):

@@ -1,21 +1,27 @@
 """Learned weights: against the tensors of checkpoints, and against the matrices they make."""
 
+import csv
 import json
+from dataclasses import replace
 from functools import reduce
 from itertools import product
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import birkhoff_cli
+from birkhoff_cli import tables
 from birkhoff_cli.analyses import parameterizations, weights
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
 from birkhoff_cli.analyses.core.mixture import dominant
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
 from birkhoff_cli.analyses.parameterizations.krom_sum import KromSum
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
+from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.testing import stand_ins
 from conftest import ROOT
 from test_streaming_contract import as_bytes, of_ranges, of_whole
@@ -225,6 +231,14 @@ def test_percentiles_are_over_samples():
     assert alpha[:, 0].std() > 0.01
 
 
+def test_blocks_of_40_320_weights_to_a_matrix_fit_in_memory():
+    """A block of a checkpoint's 500,000 entries would hold 2.5 GB; small ones stay as they are."""
+    trace = birkhoff_cli.load(EXAMPLES / "mhc-lite.pt", inputs="gaussian", samples=5000)
+    assert trace.block == 500_000 // (8 * 16)
+    large = replace(trace, d=8, map=MHCLite(8))
+    assert 1 <= large.block <= 8_000_000 / (8 * 40_320)
+
+
 def test_any_cut_gives_the_same_bytes():
     def result():
         source = Drawn(BEHC(4), Draws(samples=6500), seed=3)
@@ -248,6 +262,30 @@ def test_a_series_has_its_steps(birkhoff, tmp_path):
     assert summary["steps"][0]["alpha_1_mean"] != summary["alpha_1_mean"]
     assert (tmp_path / "w.png").exists()
     assert birkhoff("plot", "w.parquet", "--plot", "again.png").returncode == 0
+
+
+def test_csv_has_permutations_as_text_which_reads_back(birkhoff, tmp_path):
+    for name in ("w.csv", "w.parquet"):
+        done = birkhoff("weights", EXAMPLES / "kromhc.pt", "-o", name)
+        assert done.returncode == 0, done.stderr
+    rows = pq.read_table(tmp_path / "w.parquet").to_pylist()
+    with (tmp_path / "w.csv").open(newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert cells[1]["permutation"] == "1 0" and cells[0]["dominant"].count(" ") == 3
+    for name in ("permutation", "dominant"):
+        assert [[*map(int, c[name].split())] for c in cells] == [row[name] for row in rows]
+    assert [float(c["weight"]) for c in cells] == [row["weight"] for row in rows]
+
+
+def test_a_list_that_is_not_known_is_an_empty_cell_and_one_of_lists_is_refused(tmp_path):
+    lists = pa.array([[1, 0], None, [], [-3]], pa.list_(pa.int32()))
+    table = pa.table({"p": lists, "q": pa.array([0.5, 1, 2, 3])})
+    with (tmp_path / "t.csv").open("wb") as file:
+        tables.load("csv").write(table.to_batches(), table.schema, file, dict)
+    assert (tmp_path / "t.csv").read_text() == '"p","q"\n"1 0",0.5\n,1\n"",2\n"-3",3\n'
+    nested = pa.table({"p": pa.array([[[1], [2, 3]]])})
+    with (tmp_path / "t.csv").open("wb") as file, pytest.raises(UsageError, match="lists of lists"):
+        tables.load("csv").write(nested.to_batches(), nested.schema, file, dict)
 
 
 def test_a_method_without_weights_is_named_with_those_that_have_some(birkhoff, tmp_path):

@@ -15,6 +15,9 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.table import Schema, column
 
+MAX_PARAMETERS = 8_000_000
+"""Numbers that a block of matrices is made of: of mhc-lite a matrix of d = 8 has 40,320."""
+
 Reader: TypeAlias = Callable[[int, int], Iterator[Array]]
 """From a number of samples and a first sample to blocks of that many, from there on in order."""
 
@@ -107,8 +110,10 @@ class MixingTrace:
 
     @property
     def block(self) -> int:
-        """Samples in a block: few enough to fit in a cache together."""
-        return max(1, 500_000 // max(1, len(self.sites) * self.d**2))
+        """Samples in a block: their matrices fit in a cache together, what makes them in memory."""
+        sites, parameters = len(self.sites), self.map.parameters if self.map else 0
+        of_matrices = 500_000 // max(1, sites * self.d**2)
+        return max(1, min(of_matrices, MAX_PARAMETERS // max(1, sites * parameters)))
 
     @property
     def blocks(self) -> int:

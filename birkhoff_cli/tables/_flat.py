@@ -1,4 +1,7 @@
-"""Lists as one column per entry, ``matrix_0_1``, for formats that have no lists; and back."""
+"""Lists as one column per entry, ``matrix_0_1``, for formats that have no lists; and back.
+
+Lists of any length are text there: their values with spaces between.
+"""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +9,7 @@ from math import isqrt, prod
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 ENTRY = re.compile(r"(\w+)_(0|[1-9][0-9]{0,3})_(0|[1-9][0-9]{0,3})", re.ASCII)
 """Name of a column that holds one entry of a matrix."""
@@ -26,6 +30,15 @@ def flatten(table: pa.Table) -> pa.Table:
             name_of_entry = "_".join((name, *map(str, index)))
             columns[name_of_entry] = entries[k :: prod(sizes)] if len(entries) else entries
     return pa.table(list(columns.values()), names=list(columns))
+
+
+def spelled(table: pa.Table) -> pa.Table:
+    """Every list of any length as text, ``1 0 2 3``; numbers have all the digits they need."""
+    for k, field in enumerate(table.schema):
+        if list_depth(field.type) and not list_sizes(field.type):
+            words = table.column(k).cast(pa.list_(pa.string()))
+            table = table.set_column(k, field.name, pyarrow.compute.binary_join(words, " "))
+    return table
 
 
 def list_sizes(type_: pa.DataType) -> tuple[int, ...]:

@@ -1,4 +1,7 @@
-"""CSV with a header; a list becomes one column per entry, ``matrix_0_0`` and on."""
+"""CSV with a header; lists of one length become a column per entry, ``matrix_0_0`` and on.
+
+A list of any length is one cell, its values with spaces between: ``1 0 2 3``.
+"""
 
 import csv
 import re
@@ -83,23 +86,25 @@ class Csv(TableFormat):
         """Every cell as it is; text is quoted.
 
         Raises:
-            UsageError: a column of lists of different lengths.
+            UsageError: a column of lists of lists of different lengths.
         """
         import pyarrow as pa
         import pyarrow.csv
 
-        from birkhoff_cli.tables._flat import flatten, list_depth, list_sizes
+        from birkhoff_cli.tables._flat import flatten, list_depth, list_sizes, spelled
         from birkhoff_cli.tables._groups import row_groups
         from birkhoff_cli.tables._sink import Sink
 
         del footer
         for field in schema:
-            if list_depth(field.type) > len(list_sizes(field.type)):
-                raise UsageError(f"csv has no lists such as {field.name}; write parquet or ndjson")
-        flat = flatten(pa.Table.from_batches([], schema)).schema
+            if list_depth(field.type) > max(1, len(list_sizes(field.type))):
+                raise UsageError(
+                    f"csv has no lists of lists such as {field.name}; write parquet or ndjson"
+                )
+        flat = flatten(spelled(pa.Table.from_batches([], schema))).schema
         with pa.csv.CSVWriter(Sink(sink), flat) as writer:
             for group in row_groups(batches, schema):
-                writer.write_table(flatten(group))
+                writer.write_table(flatten(spelled(group)))
 
 
 def _header(head: bytes) -> tuple[list[bytes], bool]:
