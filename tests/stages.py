@@ -37,7 +37,7 @@ CALLS = {
 CALLERS = {"birkhoff_cli", "contextlib", "pathlib", "shutil", "tempfile", "zipfile", "typer"}
 """Packages whose calls are counted."""
 
-SIGNALS = ("INT", "TERM", "HUP", "KILL")
+SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
 
 
 class Command(NamedTuple):
@@ -47,11 +47,13 @@ class Command(NamedTuple):
         words: as they are typed.
         old: what is there before, by the names of what it writes; of a folder its files.
         resumes: whether it goes on with what a stopped one has left.
+        inline: whether cells of a sweep run in the process itself.
     """
 
     words: str
     old: Mapping[str, Any]
     resumes: bool = False
+    inline: bool = True
 
 
 COMMANDS: Mapping[str, Command] = {
@@ -64,6 +66,12 @@ COMMANDS: Mapping[str, Command] = {
         "region --kind karpelevic --points 5 --sweep d=3,4 -o out.parquet",
         {"out.parquet": b"old", "out.parquet.cells": None},
         resumes=True,
+    ),
+    "workers": Command(
+        "region --kind karpelevic --points 5 --sweep d=3,4 --engine 2 -o out.parquet",
+        {"out.parquet": b"old", "out.parquet.cells": None},
+        resumes=True,
+        inline=False,
     ),
     "report": Command(
         "report g.npy -o out.html", {"out.html": b"old", "out_files": {"check.png": b"old"}}
@@ -80,6 +88,23 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
+READERS = {"read_bytes", "read_text"}
+"""Functions of pathlib that open a file and change nothing."""
+
+
+def _counts(frame: FrameType, function: Any) -> bool:
+    """Whether a call is a stage: ours, and no call of the same name that only computes."""
+    if function.__name__ not in CALLS or isinstance(function.__self__, str):  # str.replace
+        return False
+    if function.__name__ == "next":  # a context of contextlib is entered or left
+        if frame.f_globals["__name__"] != "contextlib" or frame.f_back is None:
+            return False
+        frame = frame.f_back
+    above = frame.f_back.f_code.co_name if frame.f_back else ""
+    ours = frame.f_globals.get("__name__", "").partition(".")[0] in CALLERS
+    return ours and above not in READERS
+
+
 def hook(number: int, signum: int, count: mmap.mmap) -> Callable[[], None]:
     """What is to be called in the process: it raises a signal at the stage of that number.
 
@@ -90,17 +115,25 @@ def hook(number: int, signum: int, count: mmap.mmap) -> Callable[[], None]:
     """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
-        if event not in ("c_call", "c_return") or function.__name__ not in CALLS:
-            return
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in CALLERS:
+        if event not in ("c_call", "c_return") or not _counts(frame, function):
             return
         (stages,) = struct.unpack("q", count[:8])
         count[:8] = struct.pack("q", stages + 1)
         if stages == number:
             sys.setprofile(None)
+            if signum == signal.SIGPIPE:
+                _lose_reader()
             os.kill(os.getpid(), signum)
 
     return lambda: sys.setprofile(profile)
+
+
+def _lose_reader() -> None:
+    """Let standard output be a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 1)
+    os.close(writer)
 
 
 def content(path: Path) -> Any:
@@ -144,7 +177,8 @@ class Stages:
                 (folder / name).mkdir(exist_ok=True)
                 (folder / name / inner).write_bytes(data)
         count = mmap.mmap(-1, 8)
-        ended = forked.call(self.command.words.split(), folder, hook(number, signum, count))
+        words, inline = self.command.words.split(), self.command.inline
+        ended = forked.call(words, folder, hook(number, signum, count), inline)
         return ended, *struct.unpack("q", count[:8])
 
     def fault(self, number: int, signum: int) -> str | None:
@@ -196,7 +230,7 @@ class Stages:
         return None
 
     def _resumed(self, folder: Path) -> str | None:
-        again = forked.call(self.command.words.split(), folder)
+        again = forked.call(self.command.words.split(), folder, inline=self.command.inline)
         if again.code:
             return f"cannot be run again: {again.err}"
         return None if self._outputs(folder) == self.new else "goes on to something else"

@@ -10,7 +10,7 @@ import stages
 FEW = 2
 """Stages of a command in the suite; `python tests/stages.py` goes through all of them."""
 
-SLOW = ("report", "train")
+SLOW = ("report", "train", "workers")
 """Commands that take seconds each time: before a release only."""
 
 
