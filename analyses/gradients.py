@@ -20,7 +20,7 @@ logit_gradient.
 Source: go-mHC, arXiv:2604.02309, B.7 and B.10 (eq. 31-36).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -39,7 +39,7 @@ from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.titles import how
 from birkhoff_cli.analyses.drawing import captions, gradient_panels
 from birkhoff_cli.analyses.fitting.crosstalk import crosstalk
-from birkhoff_cli.analyses.fitting.jacobian import measure
+from birkhoff_cli.analyses.fitting.jacobian import measure, passes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -152,7 +152,7 @@ def run(
         schema=SCHEMA,
         steps=_steps(methods, draws, scales, noise, generator(seed), rows),
         summarise=lambda: _summary(methods, rows),
-        total=2 * len(methods),
+        total=sum(passes(m, n) for m in methods for n in (len(scales), draws.samples)),
         meta={
             "dtype": draws.dtype,
             "mixture": _first_mixture(methods),
@@ -177,13 +177,24 @@ def _steps(
         path = ("path", scales, scales[:, None] * start)
         drawn = method.theta(draws.samples, child, how, draws.scale)
         for kind, scale, theta in (path, ("random", np.nan, drawn)):
-            measured = measure(method, theta, draws)
+            measured = yield from _empty(measure(method, theta, draws))
             parts = dict.fromkeys(PARTS, np.nan)
             if perms is not None:
                 parts = crosstalk(theta, perms, int(start.argmax()), error)
             facts = {"method": specification(method), "d": method.d, "kind": kind, "scale": scale}
             rows.append({**facts, "index": np.arange(len(theta)), **measured, **parts})
             yield rows[-1]
+
+
+def _empty(steps: Generator[None, None, Columns]) -> Generator[Columns, None, Columns]:
+    """Steps without rows, and what they return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            returned: Columns = end.value
+            return returned
+        yield {}
 
 
 def _title(methods: tuple[Parameterization, ...], draws: Draws, span: float) -> str:

@@ -61,6 +61,19 @@ def workers_of(pool: "Executor") -> int:
     return workers
 
 
+def most_workers(engine: str | None, tasks: int) -> int:
+    """At most how many tasks are run at a time: all of them where that is not known.
+
+    Raises:
+        UsageError: an engine that is none.
+    """
+    if engine is not None:
+        check(engine)
+    if engine is not None and engine.startswith("dask="):
+        return max(1, tasks)
+    return max(1, min(int(engine or cores()), tasks))
+
+
 @contextmanager
 def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
     """Where tasks run: as many processes as there are cores, a number, or a dask scheduler.
@@ -69,8 +82,7 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
         UsageError: an engine that is none of these.
         ModuleNotFoundError: dask.distributed is not installed.
     """
-    if engine is not None:
-        check(engine)
+    workers = most_workers(engine, cells)
     if engine is not None and engine.startswith("dask="):
         with _dask(engine.removeprefix("dask=")) as pool:
             yield pool
@@ -78,7 +90,6 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
     import multiprocessing  # only here: not every platform has its semaphores
     from concurrent.futures import ProcessPoolExecutor
 
-    workers = min(int(engine or cores()), cells)
     spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
     pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
     try:

@@ -33,7 +33,8 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         invocation.module.follow(**invocation.request.values)
     result = run()
     _check_format(result, invocation)
-    result.steps = progress.track(result.steps, result.total, invocation.shorter)
+    steps = (result.steps, result.total, invocation.shorter, result.workers)
+    result.steps = progress.track(*steps)
     table, rows = None, None
     if invocation.table:
         from birkhoff_cli.preview import Preview

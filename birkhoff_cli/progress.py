@@ -1,8 +1,9 @@
-"""What a command is doing, on one line of standard error, where that is a terminal.
+"""What a command is doing: on one line of a terminal, and how long it will take, anywhere.
 
 The line appears once a command has taken `DELAY`, so that short ones never import what draws it,
-and is gone before anything else is printed. Work that will take minutes says so once, with an
-option that makes it shorter.
+and is gone before anything else is printed. Work that will take minutes says so, in a pipe too,
+with an option that makes it shorter: once a few steps of it are done, or when the first step does
+not end.
 """
 
 import contextlib
@@ -23,28 +24,103 @@ LONG = 60.0
 PILOT = 1.0
 """Seconds of work from which the rest is estimated, at least."""
 
+FAR = 3
+"""How many times longer than what was said the work may be, before it is said anew."""
+
+PATIENCE = 10.0
+"""Seconds that the first step may take before something is said of it; then twice as many."""
+
+
+class Pace:
+    """How far the work is, and what that says of the rest.
+
+    The first step also imports and reads what all of them need: the others are what counts.
+
+    Attributes:
+        total: about how many steps there are.
+        shorter: what makes the work shorter.
+        workers: how many steps are worked on at a time.
+        done: steps so far.
+        told: seconds that were said last; 0 before anything was.
+    """
+
+    def __init__(self, total: int, shorter: str, workers: int, clock: Callable[[], float]) -> None:
+        """Begin now."""
+        self.total, self.shorter, self.workers, self.clock = total, shorter, workers, clock
+        self.begun, self.done, self.told = clock(), 0, 0.0
+        self.first = self.last = self.begun
+        self.before = 0
+
+    def step(self, done: int) -> None:
+        """So many steps are done; those that end with the first one, of other workers, are one."""
+        self.last = self.clock()
+        if self.done == 0:
+            self.first = self.last
+        if self.last - self.first < PILOT / 10:
+            self.before = done
+        self.done = done
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the steps which are left will take; None while that is not known."""
+        if self.last - self.first < PILOT:
+            return None
+        rate = (self.last - self.first) / (self.done - self.before)
+        return rate * max(0, self.total - self.done)
+
+    def estimate(self) -> str:
+        """A sentence if minutes are left, the work is not half done, and none was near enough."""
+        left = self.left
+        if left is None or left <= LONG or self.done > self.total / 2:
+            return ""
+        whole = self.last - self.begun + left
+        if self.told and whole < FAR * self.told:
+            return ""
+        self.told = whole
+        return f"birkhoff: about {duration(whole)} at this size{self.shorter}"
+
+    def bound(self) -> str:
+        """A sentence if one of the first two steps does not end, and all will take minutes."""
+        rounds = max(1, -(-self.total // self.workers))
+        whole = (self.clock() - self.begun) / (self.done + 1) * rounds
+        if whole <= LONG:
+            return ""
+        self.told = whole
+        alike = f" if all {self.total:,} steps are alike" if rounds > 1 else ""
+        return f"birkhoff: {duration(whole)} or more at this size{alike}{self.shorter}"
+
 
 class Line:
     """The line of one command."""
 
     def __init__(
-        self, name: str, stream: Any, clock: Callable[[], float] = monotonic, delay: float = DELAY
+        self,
+        name: str,
+        stream: Any,
+        clock: Callable[[], float] | None = None,
+        delay: float | None = DELAY,
     ) -> None:
         """Begin to wait.
 
         Args:
             name: of the command.
-            stream: a terminal.
+            stream: where it is, and sentences that stay.
             clock: seconds from anywhere.
-            delay: seconds until the line appears.
+            delay: seconds until the line appears; None where it never does.
         """
-        self.name, self.stream, self.clock = name, stream, clock
+        self.name, self.stream, self.clock = name, stream, clock or monotonic
         self.text, self.done, self.total = "starting", 0, 0
         self.lock, self.display, self.ended = Lock(), None, False
         self.task: Any = None
-        self.timer = Timer(delay, self.appear)
-        self.timer.daemon = True
-        self.timer.start()
+        self.timers: list[Timer] = []
+        if delay is not None:
+            self._later(delay, self.appear)
+
+    def _later(self, seconds: float, function: Callable[..., None], *arguments: Any) -> None:
+        timer = Timer(seconds, function, arguments)
+        timer.daemon = True
+        self.timers.append(timer)
+        timer.start()
 
     def appear(self) -> None:
         """Show the line, unless the command has ended."""
@@ -86,57 +162,69 @@ class Line:
             said = {"description": f"{self.name}: {text}", "left": f"{done / 1e6:,.1f} MB"}
             self.display.update(self.task, completed=done, total=total, **said)
 
-    def track(self, steps: Iterator[Step], total: int, shorter: str = "") -> Iterator[Step]:
+    def track(
+        self, steps: Iterator[Step], total: int, shorter: str = "", workers: int = 1
+    ) -> Iterator[Step]:
         """The same steps; after the first ones, how long all will take.
 
         Args:
             steps: of the work.
             total: about how many they are.
             shorter: what makes the work shorter, said if it takes minutes.
+            workers: how many of them are worked on at a time.
         """
         self.stage("working")
-        begun, is_shown = self.clock(), False
+        pace = Pace(total, shorter, workers, self.clock)
+        self._later(PATIENCE, self.wait, pace, PATIENCE)
         for done, step in enumerate(steps, 1):
-            taken = self.clock() - begun
-            left = taken / done * (total - done)
-            known = taken >= PILOT and left > 0
+            pace.step(done)
             self.done, self.total = done, total if total > 1 else 0
-            self._update(f"{duration(left)} left" if known else "")
-            if known and not is_shown and left > LONG and done < total / 2:
-                is_shown = True
-                self.say(f"birkhoff: about {duration(taken + left)} at this size{shorter}")
+            self._update(f"{duration(left)} left" if self.display and (left := pace.left) else "")
+            self.say(pace.estimate())
             yield step
+        pace.told = LONG  # nothing is waited for any more
+
+    def wait(self, pace: Pace, seconds: float) -> None:
+        """Say how long the work may take if its first steps have not ended, now or later."""
+        with self.lock:
+            if self.ended or pace.done > 1 or pace.told:
+                return
+            self.say(pace.bound())
+            self._later(seconds, self.wait, pace, 2 * seconds)
 
     def _update(self, left: str) -> None:
         if self.display is not None:
             total = self.total or None
-            fields = {"description": self._description, "left": left}
-            self.display.update(self.task, completed=self.done, total=total, **fields)
+            said = {"description": self._description, "left": left}
+            self.display.update(self.task, completed=self.done, total=total, **said)
 
     def say(self, sentence: str) -> None:
-        """Print a line that stays, above this one."""
+        """Print a line that stays, above this one; nothing for no sentence."""
+        if not sentence:
+            return
         with contextlib.suppress(OSError):
             if self.display is not None:
                 self.display.console.print(sentence, markup=False)
             else:
-                print(sentence, file=self.stream)
+                print(sentence, file=self.stream, flush=True)
 
     def end(self) -> None:
         """Take the line away; nothing is shown from now on."""
-        self.timer.cancel()
         with self.lock, contextlib.suppress(OSError):
             self.ended = True
+            for timer in self.timers:
+                timer.cancel()
             if self.display is not None:
                 self.display.stop()
                 self.display = None
 
 
 _lines: list[Line] = []
-"""That of the command which runs in this process, if a terminal shows it."""
+"""That of the command which runs in this process."""
 
 
 def begin(name: str, words: Sequence[str]) -> None:
-    """Begin the line of a command, unless nobody would see it.
+    """Begin the line of a command, which a terminal shows; -q has none.
 
     Args:
         name: of the command.
@@ -144,8 +232,9 @@ def begin(name: str, words: Sequence[str]) -> None:
     """
     end()
     silent = {"-q", "--quiet", "-h", "--help"} & {*words}
-    if not silent and _is_terminal(sys.stderr) and not _writes_there(words):
-        _lines.append(Line(name, sys.stderr))
+    if not silent and sys.stderr is not None and not _writes_there(words):
+        delay = DELAY if _is_terminal(sys.stderr) else None
+        _lines.append(Line(name, sys.stderr, delay=delay))
 
 
 def _writes_there(words: Sequence[str]) -> bool:
@@ -166,9 +255,9 @@ def stage(text: str, part: bool = False) -> None:
         line.stage(text, part)
 
 
-def track(steps: Iterator[Step], total: int, shorter: str = "") -> Iterator[Step]:
+def track(steps: Iterator[Step], total: int, shorter: str = "", workers: int = 1) -> Iterator[Step]:
     """The same steps, counted on the line."""
-    return _lines[0].track(steps, total, shorter) if _lines else steps
+    return _lines[0].track(steps, total, shorter, workers) if _lines else steps
 
 
 def count(done: int, total: int, text: str) -> None:

@@ -161,6 +161,7 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
         for axis in sweep.axes
     }
     results: list[dict[str, Any]] = []
+    missing = [cell for cell in planned if not cell.path.exists()]
     return Result(
         schema=(
             column("cell", "int64", "number of the cell in the whole grid"),
@@ -170,9 +171,10 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
             ),
             *schema,
         ),
-        steps=_steps(sweep, planned, names, engine, results),
+        steps=_steps(sweep, planned, names, _finish(sweep, missing, engine), results),
         summarise=lambda: {"cells": len(results), "results": results},
-        total=len(cells),
+        total=len(missing),
+        workers=engines.most_workers(engine, len(missing)),
         meta={
             "sweep": {axis: [*texts] for axis, texts in sweep.axes.items()},
             "title": _title(sweep, binding),
@@ -197,14 +199,12 @@ def _steps(
     sweep: Sweep,
     planned: Sequence[Planned],
     names: Mapping[str, str],
-    engine: str | None,
+    finished: Iterator[None],
     results: list[dict[str, Any]],
 ) -> Iterator[Columns]:
     with files.writing(str(sweep.folder)):
         sweep.folder.mkdir(exist_ok=True)
-    missing = [cell for cell in planned if not cell.path.exists()]
-    yield from ({} for _ in range(len(planned) - len(missing)))
-    for _ in _finish(sweep, missing, engine):
+    for _ in finished:
         yield {}
     for number, cell, path, _ in planned:
         table, _ = tables.read(path)

@@ -580,9 +580,18 @@ def test_logits_beside_unused_tensors_of_hc_are_tokenbenders(tmp_path):
 
 
 def test_two_formats_that_explain_equally_much_are_both_named(tmp_path):
-    path = saved(tmp_path / "f", tensors({"x.raw_u": (2, 3, 3), "y.static_alpha": (2, 3)}))
+    """Each with one tensor: a line is read, a paragraph of names is not."""
+    long = "model.layers." + "x" * 80
+    shapes = {f"{long}{k}.raw_u": (2, 3, 3) for k in range(3)}
+    shapes |= {f"{long}{k}.static_alpha": (2, 3) for k in range(3)}
+    path = saved(tmp_path / "f", tensors(shapes))
     assert recognised(path) == ["go-mhc-notebook", "lucidrains"]
-    refuses(path, BadInput, "go-mhc-notebook and lucidrains explain as many of its mixing tensors")
+    with pytest.raises(BadInput) as error:
+        formats.read(path)
+    sentence = str(error.value).removeprefix(str(path))
+    assert sentence.startswith(": go-mhc-notebook ('layers.x") and "lucidrains (" in sentence
+    assert "explain as many of its mixing tensors as one another" in sentence
+    assert len(sentence) <= 300
 
 
 def test_tensors_that_only_another_format_explains_are_said(tmp_path):

@@ -7,6 +7,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import types
 
 import pytest
 import typer
@@ -71,6 +72,64 @@ def test_minutes_of_work_are_said_once_with_a_way_out(line, shown):
     assert said.count("birkhoff: about 3 min at this size; fewer --samples take less") == 1
 
 
+WAY = "; Ctrl-C stops it"
+
+
+@pytest.mark.parametrize(
+    "total, workers, seconds, said",
+    [
+        (1000, 1, 10, f"3 h or more at this size if all 1,000 steps are alike{WAY}"),
+        (1000, 100, 10, f"2 min or more at this size if all 1,000 steps are alike{WAY}"),
+        (2, 1, 40, f"80 s or more at this size if all 2 steps are alike{WAY}"),
+        (1, 1, 80, f"80 s or more at this size{WAY}"),
+        (4, 4, 80, f"80 s or more at this size{WAY}"),
+        (1, 1, 40, ""),
+        (4, 4, 40, ""),
+    ],
+)
+def test_a_first_step_that_does_not_end_is_said(line, total, workers, seconds, said):
+    pace = progress.Pace(total, WAY, workers, line.clock)
+    line.clock.now += seconds
+    for _ in range(2):  # said once
+        line.wait(pace, 1e6)
+    assert line.stream.getvalue() == (f"birkhoff: {said}\n" if said else "")
+    line.end()
+    line.wait(progress.Pace(total, WAY, workers, lambda: 0), 1e6)
+    assert len(line.stream.getvalue().splitlines()) <= 1
+
+
+def test_an_estimate_leaves_out_the_first_step_and_those_beside_it(line):
+    """It imports libraries; with workers several end at once."""
+    pace = progress.Pace(100, WAY, 2, line.clock)
+    for seconds, done in ((30, 1), (0, 2), (2, 3), (0, 4)):
+        line.clock.now += seconds
+        pace.step(done)
+    assert pace.left == 96 and pace.estimate() == f"birkhoff: about 2 min at this size{WAY}"
+
+
+def test_work_that_turns_out_longer_than_was_said_is_said_anew(line):
+    pace = progress.Pace(100, WAY, 1, line.clock)
+    line.clock.now += 10
+    assert "17 min or more" in pace.bound()
+    for seconds, said in ((90, ""), (1, ""), (90, "about 77 min"), (90, "")):
+        line.clock.now += seconds
+        pace.step(pace.done + 1)
+        assert pace.estimate() == (f"birkhoff: {said} at this size{WAY}" if said else "")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_pipe_gets_the_estimate_and_no_line(quiet, monkeypatch):
+    stream, clock = io.StringIO(), Clock()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress, "monotonic", clock)
+    progress.begin("spectrum", ["-q"] if quiet else [])
+    line = types.SimpleNamespace(clock=clock)
+    assert [*progress.track(work(line, 2, 100), 100, WAY)] == [*range(100)]
+    progress.stage("drawing")
+    progress.end()
+    assert stream.getvalue() == ("" if quiet else f"birkhoff: about 3 min at this size{WAY}\n")
+
+
 @pytest.mark.parametrize("seconds, total", [(0.5, 100), (0.001, 10), (400, 1), (50, 2)])
 def test_short_work_and_the_last_half_of_it_are_no_estimate(line, seconds, total):
     assert len([*line.track(work(line, seconds, total), total)]) == total
@@ -106,8 +165,8 @@ class Stages:
     def stage(self, text, part=False):
         self.said += [] if part else [text]
 
-    def track(self, steps, total, shorter=""):
-        assert total >= 0 and (not shorter or "Ctrl-C" in shorter)
+    def track(self, steps, total, shorter="", workers=1):
+        assert total >= 0 and workers >= 1 and (not shorter or "Ctrl-C" in shorter)
         self.said.append("working")
         return steps
 

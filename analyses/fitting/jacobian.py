@@ -1,5 +1,7 @@
 """The Jacobian dH/dtheta of a map: its norms, its rank, and where it vanishes."""
 
+from collections.abc import Generator, Iterator
+
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
@@ -17,14 +19,18 @@ Jacobian = tuple[Array, Array]
 """Matrices ``(n, d, d)`` and their derivatives ``(n, d^2, p)``, numpy, as computed."""
 
 
-def measure(method: Parameterization, theta: Array, draws: Draws) -> dict[str, Array]:
-    """Distance, norms and rank at every ``(n, p)``; singular values always in float64."""
+def measure(
+    method: Parameterization, theta: Array, draws: Draws
+) -> Generator[None, None, dict[str, Array]]:
+    """Distance, norms and rank at every ``(n, p)``; singular values always in float64.
+
+    Yields None after each of the `passes`.
+    """
     d2 = method.d**2
     require_memory(32 * d2 * method.parameters, f"the Jacobian of {specification(method)}")
-    step = max(1, MAX_NUMBERS // (d2 * max(1, method.parameters)))
     distance, singular = [], []
-    for k in range(0, len(theta), step):
-        h, slope = jacobian(method, theta[k : k + step], draws.dtype, draws.device)
+    for part in _parts(method, len(theta)):
+        h, slope = yield from jacobian(method, theta[part], draws.dtype, draws.device)
         distance.append(permutation_distance(np.moveaxis(h.astype(float), 0, -1)))
         singular.append(_singular(slope.astype(float)))
     sigma = np.concatenate(singular)
@@ -42,6 +48,16 @@ def measure(method: Parameterization, theta: Array, draws: Draws) -> dict[str, A
     }
 
 
+def passes(method: Parameterization, count: int) -> int:
+    """Backward passes for so many points: one for every entry, of as many points as are held."""
+    return method.d**2 * len([*_parts(method, count)])
+
+
+def _parts(method: Parameterization, count: int) -> Iterator[slice]:
+    step = max(1, MAX_NUMBERS // (method.d**2 * max(1, method.parameters)))
+    return (slice(k, k + step) for k in range(0, count, step))
+
+
 def _singular(slope: Array) -> Array:
     """Singular values ``(n, min(d^2, p))``; NaN where the map has no derivative."""
     smooth = np.isfinite(slope).all((1, 2))
@@ -49,11 +65,13 @@ def _singular(slope: Array) -> Array:
     return np.where(smooth[:, None], sigma, np.nan)
 
 
-def jacobian(method: Parameterization, theta: Array, dtype: str, device: str = "cpu") -> Jacobian:
+def jacobian(
+    method: Parameterization, theta: Array, dtype: str, device: str = "cpu"
+) -> Generator[None, None, Jacobian]:
     """H and dH/dtheta by reverse mode: a backward pass for every entry of H, all points at once.
 
     A matrix depends on its own parameters only, so that the gradient of an entry summed over the
-    batch is the gradient of every matrix's entry.
+    batch is the gradient of every matrix's entry. Yields None after each pass.
     """
     import torch
 
@@ -62,5 +80,9 @@ def jacobian(method: Parameterization, theta: Array, dtype: str, device: str = "
     with one_thread():
         h = method(x)
         entries = h.flatten(start_dim=1).sum(0)
-        rows = [torch.autograd.grad(entry, x, retain_graph=True)[0] for entry in entries]
+    rows = []
+    for entry in entries:
+        with one_thread():  # not while somebody else has the word
+            rows.append(torch.autograd.grad(entry, x, retain_graph=True)[0])
+        yield
     return h.detach().cpu().numpy(), torch.stack(rows, dim=1).cpu().numpy()

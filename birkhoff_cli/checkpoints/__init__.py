@@ -257,10 +257,10 @@ def _unexplained(store: "NamedStore") -> BadInput | Unsupported:
 def _undecided(store: "NamedStore", claims: Mapping[str, set[str]], formats: list[str]) -> str:
     from birkhoff_cli.containers import where
 
-    shown = (f"{name} ({_names(sorted(claims[name]))})" for name in formats)
+    shown = (f"{name} ({_names(sorted(claims[name]), 1)})" for name in formats[:SHOWN])
     return (
-        f"{where(store.path)}: {' and '.join(formats)} explain as many of its mixing tensors as "
-        f"one another: {', '.join(shown)}; save the model whole, or the part that you mean"
+        f"{where(store.path)}: {' and '.join(shown)} explain as many of its mixing tensors as one "
+        f"another; save the model whole, or the part that you mean"
     )
 
 
@@ -268,10 +268,10 @@ def _left_out(format: str, names: set[str]) -> str:
     return f"{len(names)} tensors that {format} explains ({_names(sorted(names))}) are left out"
 
 
-def _names(names: Any) -> str:
+def _names(names: Any, shown: int = SHOWN) -> str:
     from birkhoff_cli.containers import escape
 
-    return ", ".join(f"'{escape(name, 40)}'" for name in list(names)[:SHOWN])
+    return ", ".join(f"'{escape(name, 40)}'" for name in list(names)[:shown])
 
 
 def _about_names(store: "NamedStore") -> tuple[str, ...]:
