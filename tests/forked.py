@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -114,6 +115,7 @@ def _run(
         finally:
             sys.setprofile(None)
             gc.collect()  # as the interpreter does at its end
+            multiprocessing.util._run_finalizers()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException:

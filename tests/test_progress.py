@@ -4,11 +4,13 @@ import contextlib
 import io
 import os
 import pty
+import select
 import shutil
 import subprocess
 import sys
 import types
 
+import psutil
 import pytest
 import typer
 
@@ -199,7 +201,8 @@ AT_ONCE = """
 import sys
 from birkhoff_cli import progress
 class Now:
-    def __init__(self, delay, function): self.start = function
+    def __init__(self, delay, function, arguments):
+        self.start = function if function.__name__ == "appear" else self.cancel
     def cancel(self): pass
 progress.Timer = Now
 sys.argv[0] = "birkhoff"
@@ -222,6 +225,44 @@ def on_a_terminal(*words, stdout=subprocess.PIPE):
                 seen += part
         os.close(ours)
     return process.returncode, seen.decode()
+
+
+def longest_silence(words, place):
+    """Exit code, and the most CPU seconds of a command between two signs of life on a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+    command = [sys.executable, "-m", "birkhoff_cli", *words]
+    streams = {"stdout": subprocess.DEVNULL, "stderr": theirs}
+    with subprocess.Popen(command, cwd=place, env=environment, **streams) as process:
+        os.close(theirs)
+        last = longest = 0.0
+        with contextlib.suppress(OSError, psutil.Error):  # the end of a terminal, or of a process
+            while True:
+                heard = select.select([ours], [], [], 0.02)[0] and os.read(ours, 65536)
+                times = psutil.Process(process.pid).cpu_times()
+                longest = max(longest, times.user + times.system - last)
+                if heard:
+                    last = times.user + times.system
+                if process.poll() is not None:
+                    break
+        os.close(ours)
+    return process.returncode, longest
+
+
+MAX_SILENCE = 2.0
+"""CPU seconds: a busy machine is no fault."""
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("name", RUNS)
+def test_no_command_is_silent_for_long(name, folder, tmp_path):  # noqa: F811
+    """Reading, importing torch, drawing and writing hold nothing that the line needs."""
+    if name in TORCH:
+        pytest.importorskip("torch")
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for words in RUNS[name]:
+        code, seconds = longest_silence([name, *words, *OUTPUTS.get(name, ())], tmp_path)
+        assert code == 0 and 0 < seconds < MAX_SILENCE, (words, seconds)
 
 
 SMALL = ("spectrum", "--method", "go-mhc", "-n", "20")
