@@ -211,6 +211,12 @@ class Subcommand(PlainFlags, TyperCommand):
 
                 return folding.sharer(result, name, request, rows)(*left)
 
+            def workers() -> int:
+                from birkhoff_cli import engines
+
+                return engines.processes(None, result.total)
+
+            result.workers = workers
             result.walk = lambda fold, source: pilot.walk(fold, source, share)
         return result
 

@@ -100,7 +100,7 @@ def spread(result: Result, name: str, request: Request, engine: str, rows: bool)
             )
         return
     if engine != "1":
-        result.workers = engines.most_workers(engine, result.total)
+        result.workers = lambda: engines.most_workers(engine, result.total)
         share = sharer(result, name, request, rows, engine)
         result.walk = lambda fold, source: share(fold, source, range(source.blocks), fold.start())
 

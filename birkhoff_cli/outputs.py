@@ -33,8 +33,8 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         invocation.module.follow(**invocation.request.values)
     result = run()
     _check_format(result, invocation)
-    steps = (result.steps, result.total, invocation.shorter, result.workers)
-    result.steps = progress.track(*steps)
+    counted = (result.total, invocation.shorter, result.workers, result.fold is not None)
+    result.steps = progress.track(result.steps, *counted)
     table, rows = None, None
     if invocation.table:
         from birkhoff_cli.preview import Preview

@@ -13,81 +13,15 @@ from threading import Lock, Timer
 from time import monotonic
 from typing import Any, TypeVar
 
+from birkhoff_cli.pace import LONG, Pace, duration, one
+
 Step = TypeVar("Step")
 
 DELAY = 0.5
 """Seconds that a command may take before the line appears."""
 
-LONG = 60.0
-"""Seconds of work that are worth a sentence."""
-
-PILOT = 1.0
-"""Seconds of work from which the rest is estimated, at least."""
-
-FAR = 3
-"""How many times longer than what was said the work may be, before it is said anew."""
-
 PATIENCE = 10.0
 """Seconds that the first step may take before something is said of it; then twice as many."""
-
-
-class Pace:
-    """How far the work is, and what that says of the rest.
-
-    The first step also imports and reads what all of them need: the others are what counts.
-
-    Attributes:
-        total: about how many steps there are.
-        shorter: what makes the work shorter.
-        workers: how many steps are worked on at a time.
-        done: steps so far.
-        told: seconds that were said last; 0 before anything was.
-    """
-
-    def __init__(self, total: int, shorter: str, workers: int, clock: Callable[[], float]) -> None:
-        """Begin now."""
-        self.total, self.shorter, self.workers, self.clock = total, shorter, workers, clock
-        self.begun, self.done, self.told = clock(), 0, 0.0
-        self.first = self.last = self.begun
-        self.before = 0
-
-    def step(self, done: int) -> None:
-        """So many steps are done; those that end with the first one, of other workers, are one."""
-        self.last = self.clock()
-        if self.done == 0:
-            self.first = self.last
-        if self.last - self.first < PILOT / 10:
-            self.before = done
-        self.done = done
-
-    @property
-    def left(self) -> float | None:
-        """Seconds that the steps which are left will take; None while that is not known."""
-        if self.last - self.first < PILOT:
-            return None
-        rate = (self.last - self.first) / (self.done - self.before)
-        return rate * max(0, self.total - self.done)
-
-    def estimate(self) -> str:
-        """A sentence if minutes are left, the work is not half done, and none was near enough."""
-        left = self.left
-        if left is None or left <= LONG or self.done > self.total / 2:
-            return ""
-        whole = self.last - self.begun + left
-        if self.told and whole < FAR * self.told:
-            return ""
-        self.told = whole
-        return f"birkhoff: about {duration(whole)} at this size{self.shorter}"
-
-    def bound(self) -> str:
-        """A sentence if one of the first two steps does not end, and all will take minutes."""
-        rounds = max(1, -(-self.total // self.workers))
-        whole = (self.clock() - self.begun) / (self.done + 1) * rounds
-        if whole <= LONG:
-            return ""
-        self.told = whole
-        alike = f" if all {self.total:,} steps are alike" if rounds > 1 else ""
-        return f"birkhoff: {duration(whole)} or more at this size{alike}{self.shorter}"
 
 
 class Line:
@@ -163,7 +97,12 @@ class Line:
             self.display.update(self.task, completed=done, total=total, **said)
 
     def track(
-        self, steps: Iterator[Step], total: int, shorter: str = "", workers: int = 1
+        self,
+        steps: Iterator[Step],
+        total: int,
+        shorter: str = "",
+        workers: Callable[[], int] = one,
+        alone: bool = False,
     ) -> Iterator[Step]:
         """The same steps; after the first ones, how long all will take.
 
@@ -171,10 +110,12 @@ class Line:
             steps: of the work.
             total: about how many they are.
             shorter: what makes the work shorter, said if it takes minutes.
-            workers: how many of them are worked on at a time.
+            workers: asks how many of them are worked on at a time.
+            alone: whether the first that are seen are those of one worker.
         """
         self.stage("working")
-        pace = Pace(total, shorter, workers, self.clock)
+        pace = Pace(total, shorter, self.clock)
+        pace.workers, pace.alone = workers, alone
         self._later(PATIENCE, self.wait, pace, PATIENCE)
         for done, step in enumerate(steps, 1):
             pace.step(done)
@@ -255,9 +196,15 @@ def stage(text: str, part: bool = False) -> None:
         line.stage(text, part)
 
 
-def track(steps: Iterator[Step], total: int, shorter: str = "", workers: int = 1) -> Iterator[Step]:
+def track(
+    steps: Iterator[Step],
+    total: int,
+    shorter: str = "",
+    workers: Callable[[], int] = one,
+    alone: bool = False,
+) -> Iterator[Step]:
     """The same steps, counted on the line."""
-    return _lines[0].track(steps, total, shorter, workers) if _lines else steps
+    return _lines[0].track(steps, total, shorter, workers, alone) if _lines else steps
 
 
 def count(done: int, total: int, text: str) -> None:
@@ -270,14 +217,6 @@ def end() -> None:
     """Take the line away, if there is one."""
     while _lines:
         _lines.pop().end()
-
-
-def duration(seconds: float) -> str:
-    """``40 s``, ``3 min``, ``2 h``, ``5 days``: one unit, rounded."""
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:,.0f} {unit}"
-    return f"{max(seconds, 1):.0f} s"
 
 
 SHORTER = ("epochs", "directions", "updates", "sequences", "targets", "samples", "points")

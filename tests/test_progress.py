@@ -16,6 +16,7 @@ import typer
 
 from birkhoff_cli import progress
 from birkhoff_cli.app import app
+from birkhoff_cli.pace import Pace, duration, one
 from conftest import ROOT
 from test_summaries import RUNS, TORCH, folder  # noqa: F401 (a fixture)
 
@@ -90,27 +91,38 @@ WAY = "; Ctrl-C stops it"
     ],
 )
 def test_a_first_step_that_does_not_end_is_said(line, total, workers, seconds, said):
-    pace = progress.Pace(total, WAY, workers, line.clock)
+    pace = Pace(total, WAY, line.clock)
+    pace.workers = lambda: workers
     line.clock.now += seconds
     for _ in range(2):  # said once
         line.wait(pace, 1e6)
     assert line.stream.getvalue() == (f"birkhoff: {said}\n" if said else "")
     line.end()
-    line.wait(progress.Pace(total, WAY, workers, lambda: 0), 1e6)
+    line.wait(Pace(total, WAY, lambda: 0), 1e6)
     assert len(line.stream.getvalue().splitlines()) <= 1
 
 
 def test_an_estimate_leaves_out_the_first_step_and_those_beside_it(line):
     """It imports libraries; with workers several end at once."""
-    pace = progress.Pace(100, WAY, 2, line.clock)
+    pace = Pace(100, WAY, line.clock)
     for seconds, done in ((30, 1), (0, 2), (2, 3), (0, 4)):
         line.clock.now += seconds
         pace.step(done)
     assert pace.left == 96 and pace.estimate() == f"birkhoff: about 2 min at this size{WAY}"
 
 
+@pytest.mark.parametrize("workers, said", [(1, "about 33 min"), (4, "about 8 min"), (100, "")])
+def test_steps_that_will_be_shared_out_are_those_of_one_worker_first(line, workers, said):
+    pace = Pace(1000, WAY, line.clock)
+    pace.workers, pace.alone = lambda: workers, True
+    for _ in range(3):
+        line.clock.now += 2
+        pace.step(pace.done + 1)
+    assert pace.estimate() == (f"birkhoff: {said} at this size{WAY}" if said else "")
+
+
 def test_work_that_turns_out_longer_than_was_said_is_said_anew(line):
-    pace = progress.Pace(100, WAY, 1, line.clock)
+    pace = Pace(100, WAY, line.clock)
     line.clock.now += 10
     assert "17 min or more" in pace.bound()
     for seconds, said in ((90, ""), (1, ""), (90, "about 77 min"), (90, "")):
@@ -143,7 +155,7 @@ def test_short_work_and_the_last_half_of_it_are_no_estimate(line, seconds, total
     [(0.2, "1 s"), (40, "40 s"), (89, "89 s"), (180, "3 min"), (7200, "2 h"), (1e6, "12 days")],
 )
 def test_durations_have_one_unit(seconds, said):
-    assert progress.duration(seconds) == said
+    assert duration(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -167,8 +179,9 @@ class Stages:
     def stage(self, text, part=False):
         self.said += [] if part else [text]
 
-    def track(self, steps, total, shorter="", workers=1):
-        assert total >= 0 and workers >= 1 and (not shorter or "Ctrl-C" in shorter)
+    def track(self, steps, total, shorter="", workers=one, alone=False):
+        assert total >= 0 and workers() >= 1
+        assert not shorter or "Ctrl-C" in shorter
         self.said.append("working")
         return steps
 

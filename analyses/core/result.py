@@ -39,7 +39,7 @@ class Result:
         steps: an iterator over columns, one mapping per step of the work.
         summarise: the headline numbers; call it after the last step.
         total: number of steps, for a progress bar.
-        workers: how many of them are under way at a time.
+        workers: asks how many of them are under way at a time.
         meta: facts about the run that a picture needs and no column holds.
         failed: what a check that was asked for found wrong, in one sentence; None: nothing. Call
             it after the last step. The command line says it once all is written, and exits 1.
@@ -55,7 +55,7 @@ class Result:
     steps: Iterator[Columns]
     summarise: Callable[[], Summary]
     total: int = 1
-    workers: int = 1
+    workers: Callable[[], int] = lambda: 1
     meta: dict[str, Any] = field(default_factory=dict)
     failed: Callable[[], str | None] = lambda: None
     fold: "tuple[Fold[Any, Any], Blocks[Any]] | None" = None
