@@ -28,7 +28,7 @@ class Pace:
         workers: asks how many steps are worked on at a time.
         alone: whether the steps that are seen first are those of one worker.
         done: steps so far.
-        told: seconds that were said last; 0 before anything was.
+        announcement: seconds that were said last; 0 before anything was.
     """
 
     def __init__(self, total: int, shorter: str, clock: Callable[[], float]) -> None:
@@ -36,7 +36,7 @@ class Pace:
         self.total, self.shorter, self.clock = total, shorter, clock
         self.workers: Callable[[], int] = one
         self.alone = False
-        self.begun, self.done, self.told = clock(), 0, 0.0
+        self.begun, self.done, self.announcement = clock(), 0, 0.0
         self.first = self.last = self.begun
         self.before = 0
 
@@ -62,12 +62,12 @@ class Pace:
         left = self.left
         if left is None or left <= LONG or self.done > self.total / 2:
             return ""
-        if self.alone and not self.told:
+        if self.alone and not self.announcement:
             left /= self.workers()
         whole = self.last - self.begun + left
-        if left <= LONG or self.told and whole < FAR * self.told:
+        if left <= LONG or self.announcement and whole < FAR * self.announcement:
             return ""
-        self.told = whole
+        self.announcement = whole
         return f"birkhoff: about {duration(whole)} at this size{self.shorter}"
 
     def bound(self) -> str:
@@ -76,7 +76,7 @@ class Pace:
         whole = (self.clock() - self.begun) / (self.done + 1) * rounds
         if whole <= LONG:
             return ""
-        self.told = whole
+        self.announcement = whole
         alike = f" if all {self.total:,} steps are alike" if rounds > 1 else ""
         return f"birkhoff: {duration(whole)} or more at this size{alike}{self.shorter}"
 

@@ -93,8 +93,8 @@ class Line:
         if done < total:
             self.text = text
         if self.display is not None and (done < total or self.done):
-            said = {"description": f"{self.name}: {text}", "left": f"{done / 1e6:,.1f} MB"}
-            self.display.update(self.task, completed=done, total=total, **said)
+            fields = {"description": f"{self.name}: {text}", "left": f"{done / 1e6:,.1f} MB"}
+            self.display.update(self.task, completed=done, total=total, **fields)
 
     def track(
         self,
@@ -123,12 +123,12 @@ class Line:
             self._update(f"{duration(left)} left" if self.display and (left := pace.left) else "")
             self.say(pace.estimate())
             yield step
-        pace.told = LONG  # nothing is waited for any more
+        pace.announcement = LONG  # nothing is waited for any more
 
     def wait(self, pace: Pace, seconds: float) -> None:
         """Say how long the work may take if its first steps have not ended, now or later."""
         with self.lock:
-            if self.ended or pace.done > 1 or pace.told:
+            if self.ended or pace.done > 1 or pace.announcement:
                 return
             self.say(pace.bound())
             self._later(seconds, self.wait, pace, 2 * seconds)
@@ -136,8 +136,8 @@ class Line:
     def _update(self, left: str) -> None:
         if self.display is not None:
             total = self.total or None
-            said = {"description": self._description, "left": left}
-            self.display.update(self.task, completed=self.done, total=total, **said)
+            fields = {"description": self._description, "left": left}
+            self.display.update(self.task, completed=self.done, total=total, **fields)
 
     def say(self, sentence: str) -> None:
         """Print a line that stays, above this one; nothing for no sentence."""

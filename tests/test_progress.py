@@ -180,7 +180,7 @@ class Stages:
         self.said += [] if part else [text]
 
     def track(self, steps, total, shorter="", workers=one, alone=False):
-        assert total >= 0 and workers() >= 1
+        assert total >= 0 and workers() >= 1 and alone in (True, False)
         assert not shorter or "Ctrl-C" in shorter
         self.said.append("working")
         return steps
