@@ -1,8 +1,8 @@
 """Training curves of one or several runs: loss, gradient norm, and how unsteady it is.
 
-RUN is the directory of `birkhoff train`, or a log: Parquet, Arrow, CSV, or a JSON object per line,
-as nanoGPT forks write them. Columns are taken by name (iter, train/loss, grad_norm, lr and the
-like), and what was taken for what is said.
+RUN is the directory of `birkhoff train`, or a log: Parquet, Arrow, CSV, a JSON object per line, as
+nanoGPT forks write them, or a TensorBoard event file. Columns are taken by name (iter, train/loss,
+grad_norm, lr and the like), and what was taken for what is said.
 
 The jitter is the standard deviation over the mean of the last --window gradient norms. A spike is a
 gradient norm above --spike times the median of the 100 before it, or of as many as there are, once

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import struct
 
 import numpy as np
 import pyarrow as pa
@@ -122,8 +123,89 @@ def test_a_loss_that_is_not_finite_is_said_with_its_step(text, birkhoff, tmp_pat
     assert again["runs"] == found["runs"]
 
 
+FIRST_RECORD = bytes.fromhex(
+    "1800000000000000a37f4b2209f712f212fbc2da411a0d627261696e2e4576656e743a32703d7c61"
+)
+"""As tensorboardX 2.6.5 wrote it."""
+
+
+def crc32c(data):
+    """Bit by bit, from the polynomial; masked as TFRecord does."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        for k in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if (crc ^ byte >> k) & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32)
+
+
+def framed(data):
+    """A record of TFRecord."""
+    length = struct.pack("<Q", len(data))
+    return length + crc32c(length) + data + crc32c(data)
+
+
+def message(number, data):
+    """A field of bytes, shorter than 128, of a protocol buffer."""
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def event(step, tag, *number):
+    """An event with a scalar: ``simple_value``, or a field of a tensor."""
+    value = message(1, tag.encode()) + b"".join(number)
+    steps = b"\x10" + bytes([step & 127 | 128, step >> 7])
+    return framed(b"\x09" + bytes(8) + steps + message(5, message(1, value)))
+
+
+def test_an_event_file_of_another_program_is_read(birkhoff, tmp_path):
+    """tensorboardX wrote it, with a histogram and a text between the scalars."""
+    done = birkhoff("curves", ROOT / "tests/data/events", "-o", "t.parquet", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "events: loss is 'train/loss', held_out_loss is 'val/loss'" in done.stderr
+    table = pq.read_table(tmp_path / "t.parquet").to_pydict()
+    steps = np.arange(0, 60, 5)
+    assert table["step"] == steps.tolist() and {*table["name"]} == {"events"}
+    np.testing.assert_allclose(table["loss"], 3 * np.exp(-steps / 50) + 1, rtol=1e-7)
+    np.testing.assert_allclose(table["gradient_norm"], 1 + 0.5 * np.sin(steps), rtol=1e-7)
+    known = [v for v in table["held_out_loss"] if v is not None]
+    np.testing.assert_allclose(known, 3 * np.exp(-steps[::4] / 50) + 1.1, rtol=1e-7)
+
+
+def test_scalars_of_every_kind_are_read_and_all_else_is_passed_over(tmp_path):
+    float_, double = struct.pack("<f", 2.5), struct.pack("<d", 0.1)
+    values = [
+        (1, b"\x15" + float_),
+        (2, message(8, b"\x08\x01" + message(4, float_))),
+        (3, message(8, b"\x08\x01" + message(5, float_))),
+        (4, message(8, b"\x08\x01\x2d" + float_)),
+        (300, message(8, b"\x08\x02" + message(6, double))),
+        (301, message(8, b"\x08\x01" + message(4, 2 * float_))),
+        (302, message(8, b"\x08\x07" + message(8, b"text"))),
+        (303, message(5, b"")),
+    ]
+    data = b"".join(event(step, "loss", number) for step, number in values)
+    (tmp_path / "e").write_bytes(FIRST_RECORD + data)
+    log = logs.read(tmp_path / "e")
+    assert log.step.tolist() == [1, 2, 3, 4, 300]
+    assert log.values["loss"].tolist() == [2.5, 2.5, 2.5, 2.5, 0.1]
+
+
+def test_a_directory_with_one_event_file_is_a_run(tmp_path):
+    data = FIRST_RECORD + event(1, "loss", b"\x15" + struct.pack("<f", 2))
+    for k in "12":
+        (tmp_path / f"events.out.tfevents.{k}.host").write_bytes(data)
+    with pytest.raises(BadInput, match="2 event files, such as events.out.tfevents.1.host; give"):
+        logs.read(tmp_path)
+    (tmp_path / "events.out.tfevents.2.host").unlink()
+    assert logs.read(tmp_path).name == tmp_path.name
+
+
 REFUSED = {
-    "tensorboard": (b'\x18\0\0\0\0\0\0\0\xa3\x7fK"\t\0\0brain.Event:2', 4, "as CSV in TensorBoard"),
+    "a cut event file": (FIRST_RECORD + FIRST_RECORD[:20], 3, "ends inside a record"),
+    "a damaged length": (FIRST_RECORD + b"\1" + FIRST_RECORD[1:], 3, "a length fails its checksum"),
+    "a damaged record": (FIRST_RECORD[:20] + b"x" + FIRST_RECORD[21:], 3, "fails its checksum"),
+    "no scalars": (FIRST_RECORD, 3, "has no loss and no gradient norm (its columns: step)"),
+    "no protocol buffer": (FIRST_RECORD + framed(b"\x2a\x7f"), 3, "cannot be understood"),
     "other columns": (b"step,time\n1,2\n", 3, "no loss and no gradient norm (its columns: step,"),
     "words": (b"step,loss\n1,low\n", 3, "row 1 of loss is no number (low)"),
     "half a step": (b"step,loss\n1.5,1\n", 3, "no whole number as its step (1.5)"),

@@ -23,6 +23,7 @@ from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import of_file
 from birkhoff_cli.logs import steps
 from birkhoff_cli.logs.columns import Columns, columns_of, label_of, listed
+from birkhoff_cli.logs.events import EVENT_FILE
 from birkhoff_cli.logs.names import LAYER, STEP, choose, is_log, sentence
 from birkhoff_cli.training.log import LOG_FILE
 
@@ -70,16 +71,12 @@ def read(path: Path) -> TrainingLog:
     """The log of a run.
 
     Args:
-        path: of the log, or of the directory of a run, which has a ``log.parquet``.
+        path: of the log, or of the directory of a run: with a ``log.parquet``, or one event file.
 
     Raises:
         BadInput: no such file, no log, or numbers that are none.
-        Unsupported: a TensorBoard event file.
     """
-    if is_folder(path):
-        if not (path / LOG_FILE).is_file():
-            raise BadInput(f"{where(path)}: holds no {LOG_FILE}; give the log itself")
-        path = path / LOG_FILE
+    path = _in_folder(path) if is_folder(path) else path
     check_regular(path)
     with refusing(path):
         content = of_file(path)
@@ -94,6 +91,21 @@ def read(path: Path) -> TrainingLog:
             "sha256": content.digest.sha256,
         }
     return replace(log, meta={**log.meta, "inputs": [facts]})
+
+
+def _in_folder(path: Path) -> Path:
+    """The log in the directory of a run."""
+    if (path / LOG_FILE).is_file():
+        return path / LOG_FILE
+    events = sorted(path.glob(EVENT_FILE))
+    if len(events) > 1:
+        raise BadInput(
+            f"{where(path)}: holds {len(events)} event files, such as {escape(events[0].name)}; "
+            f"give one of them: a run that was taken up again writes one each time"
+        )
+    if not events:
+        raise BadInput(f"{where(path)}: holds no {LOG_FILE}; give the log itself")
+    return events[0]
 
 
 def _number(name: str) -> int:

@@ -1,4 +1,4 @@
-"""The columns of a log as Python lists: of Parquet and Arrow, of CSV, of a JSON object per line."""
+"""The columns of a log as Python lists: of tables, CSV, a JSON object per line, or event files."""
 
 import csv
 import io
@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 from birkhoff_cli import members, tables
 from birkhoff_cli.analyses.core import metadata
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.content import Content
-
-EVENTS = b"brain.Event:"
-"""In the first record of a TensorBoard event file."""
+from birkhoff_cli.logs.events import EVENT_FILE, is_events, scalars
+from birkhoff_cli.logs.names import STEP
 
 LISTED = 6
 """Names in a message."""
@@ -38,15 +37,11 @@ def columns_of(content: Content) -> Columns:
     """The columns of a file, told by its first bytes.
 
     Raises:
-        Unsupported: a TensorBoard event file.
         BadInput: no table.
     """
     head = content.head()
-    if EVENTS in head[:64]:
-        raise Unsupported(
-            f"{where(content.label)}: is a TensorBoard event file, which is not read; download its "
-            f"scalars as CSV in TensorBoard and call the column Value what it is: loss or grad_norm"
-        )
+    if is_events(head):
+        return _of_events(content)
     format = tables.recognise(head)
     if format is not None and format.keeps_metadata:
         return _of_table(content, format)
@@ -72,6 +67,19 @@ def _of_table(content: Content, format: tables.TableFormat) -> Columns:
 
     author = str(metadata.load(table.schema.metadata).get("schema"))
     return Columns(table.names, read, author if members.package_of(author) else None)
+
+
+def _of_events(content: Content) -> Columns:
+    """A row for every scalar of a TensorBoard event file: its step, and the number by its tag."""
+    found = scalars(content)
+
+    def read(names: Sequence[str]) -> Mapping[str, list[Any]]:
+        return {
+            name: [s.step if name == STEP else s.value if s.tag == name else None for s in found]
+            for name in names
+        }
+
+    return Columns(list(dict.fromkeys([STEP, *(s.tag for s in found)])), read)
 
 
 def _of_objects(content: Content) -> Columns:
@@ -128,4 +136,5 @@ def listed(names: Sequence[str]) -> str:
 def label_of(path: Path) -> str:
     """What a run is called by its path: its directory, or the file without its suffix."""
     own = path.resolve()
-    return own.parent.name if own.stem in ("log", "train_log", "metrics") else own.stem
+    generic = own.stem in ("log", "train_log", "metrics") or own.match(EVENT_FILE)
+    return own.parent.name if generic else own.stem
