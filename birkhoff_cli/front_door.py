@@ -15,7 +15,7 @@ from os import PathLike
 from types import SimpleNamespace
 from typing import Annotated, Any, TypeAlias
 
-from birkhoff_cli import members, methods, signatures, values
+from birkhoff_cli import members, methods, places, signatures, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, along, array_trace, is_array
 from birkhoff_cli.analyses.core.arrays import Array
@@ -76,6 +76,7 @@ def load(
     options = {"inputs": inputs if inputs != "static" else None, "set": set, "seed": seed}
     options |= {"samples": samples, "sequences": sequences, "length": length, "random": random}
     if _is_word(source):
+        places.begin()
         traces = _read({"path": source, **options})
         return traces if len(traces) > 1 else traces[0]
     axes = (set or {}).get(AXES) if is_array(source) else None
@@ -133,6 +134,7 @@ def analysis(name: str) -> Callable[..., Result]:
 
 
 def _call(module: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Result:
+    places.begin()
     converters = {c.parameter.name: c for c in Binding(module).converters}
     values = _by_name(module, converters, args, options)
     ready: dict[str, Any] = {}

@@ -93,11 +93,17 @@ def _opened(path: Path, vocabulary: int) -> Tokens:
         raise BadInput(
             f"{where(path)}: has {size:,} bytes, no whole number of {dtype.name} tokens; {IT}"
         )
+    if places.is_remote(path):
+        return np.frombuffer(path.read_bytes(), dtype)
     return np.memmap(path, dtype, mode="r")
 
 
 def _npy(path: Path) -> Tokens:
-    ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    if places.is_remote(path):
+        with path.open("rb") as file:
+            ids = np.load(file, allow_pickle=False)
+    else:
+        ids = np.load(path, mmap_mode="r", allow_pickle=False)
     if ids.dtype.kind not in "iu":
         raise BadInput(
             f"{where(path)}: has dtype {escape(ids.dtype, 40)}, and tokens are whole numbers; {IT}"

@@ -7,6 +7,7 @@ network unless a URL was typed, and no library for it is imported before.
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,6 +106,5 @@ def fetch_heads(paths: Iterable[Path], size: int | None = None) -> None:
 
 def begin() -> None:
     """A new command: bytes that it may read are counted from here."""
-    from birkhoff_cli.places import _fetch
-
-    _fetch.traffic.begin()
+    if fetching := sys.modules.get(f"{__name__}._fetch"):
+        fetching.traffic.begin()
