@@ -168,6 +168,8 @@ def missing_file(path: Path) -> str:
         return f"if the method is meant, say --method {text}"
     if near := _beside(path):
         return f"did you mean {near}?"
+    if match:
+        return "check the URL"
     if path.suffix.lower() in STAMP:
         return f"check the path; a figure that is written is --plot {text}"
     if path.suffix.lower() in WRITTEN:

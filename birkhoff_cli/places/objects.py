@@ -129,10 +129,9 @@ class Bucket(Place):
         raise BadInput(f"{self.root}/{name}: changed while it was read; read it again")
 
     def _open(self, name: str) -> Any:
-        with self._lock:
-            if name not in self._files:
-                self._files[name] = self._system[0].open_input_file(self._key(name))
-            return self._files[name]
+        if name not in self._files:  # a request: two threads may make it, and none waits
+            self._files.setdefault(name, self._system[0].open_input_file(self._key(name)))
+        return self._files[name]
 
     def _refusal(self, name: str, error: Exception) -> BadInput:
         """What the store's library says, without what it quotes."""
