@@ -2,21 +2,29 @@
 
 import io
 import os
+import shutil
 import socket
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow.fs import LocalFileSystem
 
-from birkhoff_cli import checkpoints, places, values
+import test_gguf
+from birkhoff_cli import checkpoints, matrices, places, series, values
+from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
+from birkhoff_cli.binding import Binding
 from birkhoff_cli.places import _fetch, _http
 from birkhoff_cli.places._fetch import Blob
 from birkhoff_cli.places._file import RemoteFile
+from birkhoff_cli.places._http import Answer
 from birkhoff_cli.places._place import Entry, Place
 from birkhoff_cli.places._spans import GAP, Known, cut, merge
+from birkhoff_cli.request import Request
 from fake_hub import TOKEN, FakeHub, Faults, Repository
 
 COMMIT = "0" * 40
@@ -235,6 +243,100 @@ def test_a_file_behind_a_url_is_the_local_one(serve, hub):
     local = checkpoints.read(folder)
     assert remote.inputs[0]["sha256"] == local.inputs[0]["sha256"]
     assert np.array_equal(remote.theta, local.theta)
+
+
+def test_a_password_goes_to_its_own_host_and_a_signature_with_its_own_file():
+    path = places.path_of("https://me:pass%21@host:1/a/b.pt?sig=x")
+    place = path.place
+    assert place._headers("https://host:1/else")["Authorization"] == "Basic bWU6cGFzcyE="
+    for other in ("https://host/a", "http://host:1/a", "https://host:1.evil/a", "https://hos/a"):
+        assert place._headers(other) == {}
+    asked = []
+    place._reader.read = lambda url, *_: asked.append(url) or Answer(b"", 0, "")
+    for name in ("a/b.pt", "a/config.json"):
+        place._read(name, 0, 1, None)
+    assert asked == ["https://host:1/a/b.pt?sig=x", "https://host:1/a/config.json"]
+
+
+def test_what_is_kept_of_a_command_line_has_no_secret_and_what_a_worker_gets_has():
+    binding = Binding(discover.member("birkhoff_cli.analyses", "compare"))
+    url = "https://me:pass@host/run/a.pt?sig=x"
+    request = Request(binding.options, {"path": (f"one={url}", url)}, {})
+    assert list(request.words()) == ["one=a.pt", "a.pt"]
+    assert request.facts()["path"] == ["one=a.pt", "a.pt"]
+    assert request.absolute()["path"] == (f"one={url}", url)
+    assert [str(path) for path in request.paths()] == ["https://host/run/a.pt"] * 2
+
+
+@pytest.fixture
+def kinds(tmp_path, checkpoints):
+    """One file of every kind that is read by ranges."""
+    folder = tmp_path / "kinds"
+    folder.mkdir()
+    shutil.copy(checkpoints / "kromhc_n4" / "ckpt.pt", folder / "torch.pt")
+    (folder / "model.gguf").write_bytes(
+        test_gguf.gguf(test_gguf.model_keys(), test_gguf.model_tensors())
+    )
+    rng = np.random.default_rng(0)
+    np.save(folder / "array.npy", rng.dirichlet(np.ones(4), (50, 4)))
+    np.savez(folder / "arrays.npz", H=rng.dirichlet(np.ones(4), (50, 4)))
+    return folder
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """An object store's place, on a folder."""
+
+    def bucket(folder, name):
+        root = places.path_of(f"s3://{name}")
+        monkeypatch.setitem(vars(root.place), "_system", (LocalFileSystem(), str(folder)))
+        return root
+
+    return bucket
+
+
+@pytest.mark.parametrize("name", ["torch.pt", "model.gguf"])
+@pytest.mark.parametrize("at", ["hub", "bucket"])
+def test_a_model_of_every_kind_is_the_local_one(serve, hub, bucket, kinds, at, name):
+    own = f"{at}-{name}"
+    serve(f"org/{own}")
+    hub.repositories[f"org/{own}"] = Repository(kinds)
+    far = places.path_of(f"hf://org/{own}")
+    root = bucket(kinds, own) if at == "bucket" else far
+    local, remote = checkpoints.read(kinds / name), checkpoints.read(root / name)
+    assert np.array_equal(remote.theta, local.theta)
+    assert remote.inputs[0] | {"name": 0} == local.inputs[0] | {"name": 0}
+    assert sum(asked.server == "storage" for asked in hub.asked) <= 8
+
+
+@pytest.mark.parametrize("name", ["array.npy", "arrays.npz"])
+def test_arrays_are_the_local_ones(bucket, kinds, name):
+    root = bucket(kinds, f"of-{name}")
+    local, remote = matrices.read(kinds / name), matrices.read(root / name)
+    assert remote.meta == local.meta
+    for near, far in zip(local, remote, strict=True):
+        assert np.array_equal(near, far)
+
+
+def test_a_folder_of_a_bucket_is_listed_once_and_is_a_series(bucket, shared):
+    root = bucket(shared / "checkpoints" / "series_mhc_n4", "series")
+    members = series.expand([root])
+    assert [path.name for path in members] == [f"ckpt_{k:06}.pt" for k in (1, 50, 100, 400)]
+    assert not (root / "none.pt").exists() and (root / "val.bin").is_file() and root.is_dir()
+    with pytest.raises(BadInput, match="did you mean s3://series/ckpt_000050.pt"):
+        checkpoints.read(root / "ckpt_000050.pth")
+
+
+def test_a_record_that_is_another_one_is_refused_when_it_is_read(bucket, kinds, tmp_path):
+    data = bytearray((kinds / "torch.pt").read_bytes())
+    with zipfile.ZipFile(kinds / "torch.pt") as archive:
+        entries = [e for e in archive.infolist() if "/data/" in e.filename]
+    for entry in entries:  # the local name of every storage
+        at = entry.header_offset + 30 + len(entry.filename) - 1
+        data[at] = ord("x")
+    (tmp_path / "torch.pt").write_bytes(data)
+    with pytest.raises(BadInput, match="not in their place"):
+        checkpoints.read(bucket(tmp_path, "moved") / "torch.pt")
 
 
 @pytest.mark.parametrize("ranges", ["ignored", "shifted", "short", "unsaid"])

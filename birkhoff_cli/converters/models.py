@@ -14,7 +14,7 @@ from birkhoff_cli.request import Request
 PATH = Option(
     "path",
     list[Path],
-    f"a checkpoint, file or folder; {SERIES}",
+    f"a checkpoint, file, folder or URL; {SERIES}",
     group="Matrices",
     positional=True,
     required=True,

@@ -62,7 +62,7 @@ def _is_path(word: str) -> bool:
 
 def note() -> str:
     """What a path can be."""
-    return "a checkpoint, matrices, or a folder that is a series; NAME=PATH names it"
+    return "a checkpoint, URL, matrices, or a folder that is a series; NAME=PATH names it"
 
 
 PATHS = Option("path", list[NamedPath] | None, note, group="Matrices", positional=True)

@@ -27,7 +27,7 @@ def note() -> str:
     from birkhoff_cli import tables
 
     formats = either(tables.names())
-    return f"a checkpoint, or matrices as {formats}; - is standard input; {SERIES}"
+    return f"a checkpoint, URL, or matrices as {formats}; - is standard input; {SERIES}"
 
 
 PATH = Option("path", list[Path], note, group="Matrices", positional=True, required=True)

@@ -99,7 +99,7 @@ class Hub(Place):
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
         from huggingface_hub.utils import logging
 
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()
         # its retries are no concern of the reader
         for failures in range(1, TRIES + 1):
             try:

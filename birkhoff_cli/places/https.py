@@ -25,8 +25,6 @@ class Web(Place):
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
-        url = typed(root)
-        self.user = "" if url is None else url.user
         self._reader = Reader(root, self._headers)
         self._entries: dict[str, Entry | None] = {}
         self._versions: dict[str, str] = {}
@@ -102,10 +100,11 @@ class Web(Place):
 
     def _headers(self, url: str) -> Mapping[str, str]:
         """The password, for its own host."""
-        parts = urlsplit(url)
-        if not self.user or f"{parts.scheme}://{parts.netloc}" != self.root:
+        parts, own = urlsplit(url), typed(self.root)
+        user = "" if own is None else own.user
+        if not user or f"{parts.scheme}://{parts.netloc}" != self.root:
             return {}
-        word = base64.b64encode(unquote(self.user).encode()).decode()
+        word = base64.b64encode(unquote(user).encode()).decode()
         return {"Authorization": f"Basic {word}"}
 
     def _refusal(self, name: str, status: Status) -> BadInput:
