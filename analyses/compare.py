@@ -1,14 +1,13 @@
 """Models side by side: checkpoints, series of them, and methods that are drawn.
 
 Every model has a panel of eigenvalues and one of projections onto the plane of the cycle, on the
-same axes. Models of several sites have mean matrices too, and lines over depth: column sums, the
-norm of the product, row maxima (over training steps, if there is a series) and the distribution of
-entries.
+same axes. Models of several sites have mean matrices too, and lines over depth: how far sums leave
+1, the norm of the product, row maxima (over the steps of a series) and the distribution of entries.
 
 All methods are probed alike; --probe targets moves eigenvalues towards random targets, sample
-draws. The figures of the papers that this draws, and their commands: docs/papers.md.
+draws.
 
-Source: go-mHC, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9.
+Source: go-mHC, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9 (commands: docs/papers.md).
 """
 
 from typing import TYPE_CHECKING, Annotated, Any

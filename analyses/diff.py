@@ -60,7 +60,9 @@ SUMMARY = (
     SAMPLES,
     SITES,
     *(
-        quantity(f"sites_{word}", f"sites that are {words}", range=AT_LEAST_0, good=good)
+        quantity(
+            f"sites_{word}", f"sites that are {words}", range=AT_LEAST_0, good=good, detail=True
+        )
         for word, words, good in (
             ("equal", "equal", "all"),
             ("transposed", "equal to the transpose", "0"),

@@ -2,10 +2,8 @@
 
 Every target is a problem of its own, the same for every method: matrices of a file or checkpoint,
 or drawn, Sinkhorn of uniform numbers without --sampler. Data are y = T x + noise, or with a
-read-out p the one stream p y.
-
-The loss is a mean per element. No exact method can go below the floor, the least loss of any doubly
-stochastic matrix.
+read-out p the one stream p y. The loss is a mean per element. No exact method can go below the
+floor, the least loss of any doubly stochastic matrix.
 
 Source: go-mHC, arXiv:2604.02309, 5.1, A, B.1, B.2, B.9, C, F.
 """
@@ -98,7 +96,7 @@ MATRICES = (
 )
 
 
-Objective = Annotated[Literal["features", "entries"], "fit to"]
+Objective = Annotated[Literal["features", "entries"], "what is fitted"]
 ProjectorNoise = Annotated[float, "deviation of noise on the target, for every point"]
 Readout = Annotated[Literal["none", "fixed", "learned"], "mix streams"]
 Start = Annotated[Literal["init", "gaussian", "uniform"], "first parameters"]

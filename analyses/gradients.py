@@ -15,8 +15,6 @@ d^2 with one of their permutations P and noise E: gate, the weight of P, which m
 gradient in its logit; signal, crosstalk and noise_floor, the parts of the gradient in that weight;
 logit_gradient.
 
-
-
 Source: go-mHC, arXiv:2604.02309, B.7 and B.10 (eq. 31-36).
 """
 

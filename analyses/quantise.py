@@ -6,13 +6,12 @@ weights of attention, mlp and embeddings as well as theta; norms and biases stay
 alone; --what both is theta and matrices.
 
 bf16, fp16, fp8-e4m3, fp8-e5m2: nearest numbers, ties to even, no scale; what is too large is held
-at the largest. int8, int6, int4: symmetric whole numbers, 255, 63 and 15 equal steps from minus to
-plus the largest modulus of every tensor or, with --scales row, of every row.
+at the largest. int8, int6, int4: 255, 63 and 15 equal steps from minus to plus the largest modulus
+of every tensor or, with --scales row, of every row.
 
 distance: Frobenius, of a matrix to the unrounded one; entry_change: the largest of an entry;
 composite: of the product of all sites. With tokens also loss, the cross entropy in nats, and right,
-whose mean is the accuracy; what changes at a site is then due to all that is rounded before it,
-too.
+whose mean is the accuracy; a site then has the changes of all before it, too.
 
 Source: BE-HC, table 3 and appendix C.4.
 """

@@ -66,6 +66,9 @@ GOLDEN = (
     column("case", "string", "what kernels get wrong"),
     column("sample", "int64", "index of the matrix in its case"),
 )
+WRITES_ROWS = True
+"""Its rows are what it is for: without a file to keep them it says so."""
+
 IDLE = Idle("table", "golden", ("samples", "draw", "scale", "dtype", "device", "d"))
 
 

@@ -1,4 +1,4 @@
-"""Sinkhorn: spread of its input, sweeps it needs, what variants and rounding change.
+"""Sinkhorn: spread of its input, sweeps needed, what variants and rounding change.
 
 The logits of --method mhc and of a checkpoint's static matrices are known. Of other matrices it
 takes the logarithms; the variants are then not known. Spread is log(largest / smallest) of the

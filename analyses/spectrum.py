@@ -234,6 +234,8 @@ def _enlarge(inset: "Axes", re: Array, im: Array, layers: Array) -> None:
     inset.set(xlim=(middle - 1.2 * half, middle + 1.2 * half), ylim=(-half, half))
     inset.locator_params(nbins=3)
     inset.ticklabel_format(style="plain", useOffset=False)
+    for text in (*inset.get_xticklabels(), *inset.get_yticklabels()):
+        text.set_bbox({"fc": "white", "ec": "none", "pad": 0.4})  # an outline may pass below
 
 
 SMALLEST = 1e-9
@@ -242,7 +244,7 @@ SMALLEST = 1e-9
 NEAR_ONE = 0.2
 """Eigenvalues that are all nearer to 1 are drawn once more, enlarged."""
 
-INSET = (0.3, 0.33, 0.42, 0.34)
+INSET = (0.4, 0.33, 0.35, 0.34)
 """Where, as shares of the axes: within the region, where there is no eigenvalue then."""
 
 

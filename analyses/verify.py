@@ -16,7 +16,6 @@ Source: the published code of DeepSeek-V4, Megatron-LM, lucidrains, mHC-lite, to
 Motif-3, openPangu-2.0 and MaxText.
 """
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -39,6 +38,7 @@ from birkhoff_cli.analyses.core.sentences import share, short
 from birkhoff_cli.analyses.core.stack import Stack
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.trace import caption
+from birkhoff_cli.analyses.drawing import axis, captions
 from birkhoff_cli.analyses.kernels.compare import (
     GRADIENTS,
     compare_gradients,
@@ -278,12 +278,12 @@ def _row(
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """What the recipe and its near misses are off by, on a logarithmic scale."""
-    meta = json.loads(result.schema.metadata[b"birkhoff"])["meta"]
+    captions.title(result, figure)
     rows = [r for r in result.to_pylist() if r["error_max"] is not None]
     axes = figure.subplots()
     if not rows:  # two dumps were compared, or no difference is finite
         axes.text(0.5, 0.5, "no recipe", transform=axes.transAxes, ha="center", color="0.4")
-        axes.set(xticks=[], yticks=[], title=meta["title"])
+        axes.set(xticks=[], yticks=[])
         return
     labels = [r["kernel"] or r["change"] for r in rows]
     errors = [max(r["error_max"], SHOWN_MIN) for r in rows]
@@ -292,7 +292,8 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     axes.barh(place, errors, left=SHOWN_MIN / 10, color=colours)
     axes.set_yticks(place, labels)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="largest |difference| from the dump", title=meta["title"])
+    axes.set(xlabel="largest |difference| from the dump")
+    axis.logarithmic(axes, "x")
 
 
 SHOWN_MIN = 1e-9

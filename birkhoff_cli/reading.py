@@ -58,10 +58,11 @@ def read_trace(path: Path, request: Request, axes: Axis | None = "samples") -> M
 def _only(folder: Path, models: Sequence[tuple[Path, MixingTrace]]) -> MixingTrace:
     """The one trace of a folder, under the folder's name."""
     if len(models) > 1:
-        steps = ", ".join(str(trace.step) for _, trace in models[:3])
+        steps = sorted(trace.step for _, trace in models if trace.step is not None)
+        ends = f" ({steps[0]:,} to {steps[-1]:,})" if steps else ""
         raise BadInput(
-            f"{escape(folder)}: holds traces of several training steps ({steps}) and here one is "
-            f"needed; name the files of one"
+            f"{escape(folder)}: holds matrices of {len(models)} training steps{ends} and here one "
+            f"is needed; name the files of one"
         )
     return dataclasses.replace(models[0][1], source=escape(folder))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import layout, summaries
+from birkhoff_cli.analyses.core.lettering import label
 from birkhoff_cli.analyses.core.quantities import STEP, by_name, steps_of
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.files import STDOUT, writing
@@ -45,9 +46,15 @@ def _notes(summary: Summary, result: Result, invocation: "Invocation") -> None:
     is_shown = not invocation.json and "assumptions" in summary  # the numbers say it already
     for assumption in () if is_shown else assumed:
         print(f"birkhoff: assumed: {escape(assumption)}", file=sys.stderr)
+    if vars(invocation.module).get("WRITES_ROWS") and _keeps_nothing(invocation):
+        print("birkhoff: no row was kept; -o FILE writes them, --table shows them", file=sys.stderr)
     if invocation.verbose:
         for column in result.schema:
             print(f"{column.name}: {column.about} [{column.unit}]", file=sys.stderr)
+
+
+def _keeps_nothing(invocation: "Invocation") -> bool:
+    return invocation.output is None and not (invocation.table or invocation.json)
 
 
 def _page(
@@ -63,7 +70,7 @@ def _page(
             if invocation.verbose
             else _numbers(summary, invocation, width)
         )
-        yield from _lists(summary, width, every=invocation.table)
+        yield from _lists(summary, invocation, width)
     if rows is not None:
         yield from _block("rows", rows.headings, rows.cells, width, "-o FILE has every column")
         if rows.more:
@@ -83,9 +90,9 @@ def _numbers(summary: Summary, invocation: "Invocation", width: int | None) -> l
         if not is_rows(value) and not (key in known and known[key].detail)
     }
     folded = summaries.fold(flat, known)
-    lines = [(_head(key), word(value)) for key, value in folded.shown.items()]
+    lines = [(label(key), word(value)) for key, value in folded.shown.items()]
     if folded.exact:
-        lines.append(("1 by construction", ", ".join(map(_head, folded.exact))))
+        lines.append(("1 by construction", ", ".join(map(label, folded.exact))))
     return layout.pairs(lines, width)
 
 
@@ -120,19 +127,21 @@ MAX_STEPS = 8
 """Checkpoints of a series that a table shows, the first and the last among them."""
 
 
-def _lists(summary: Summary, width: int | None, every: bool) -> Iterator[str]:
-    """A table for every list of rows, without what is null in all of them.
+def _lists(summary: Summary, invocation: "Invocation", width: int | None) -> Iterator[str]:
+    """A table for every list of rows, without what is null in all of them, and without details.
 
-    Args:
-        summary: the headline numbers.
-        width: letters in a line.
-        every: whether long series are shown whole.
+    With ``--table`` long series are shown whole.
     """
+    known = by_name(summaries.declared(invocation.module))
+    every = invocation.table
     for title, rows in summary.items():
         if not is_rows(rows) or not rows:
             continue
+        details = {q.name for q in known[title].rows if q.detail} if title in known else ()
         keys = [
-            k for k in dict.fromkeys(k for row in rows for k in row) if _varies(k, rows, summary)
+            k
+            for k in dict.fromkeys(k for row in rows for k in row)
+            if k not in details and _varies(k, rows, summary)
         ]
         count, is_series = len(rows), title == STEPS
         if is_series and keys == [STEP.name]:
@@ -142,7 +151,7 @@ def _lists(summary: Summary, width: int | None, every: bool) -> Iterator[str]:
         if is_series and count > MAX_STEPS and not every:
             rows = [rows[round(k * (count - 1) / (MAX_STEPS - 1))] for k in range(MAX_STEPS)]
         cells = [[word(row.get(key)) for key in keys] for row in rows]
-        heads = list(map(_head, keys))
+        heads = list(map(label, keys))
         if len(keys) > MAX_ACROSS and len(rows) <= MAX_ACROSS:
             across = layout.grid(
                 [heads[0], *(line[0] for line in cells)],
@@ -150,9 +159,9 @@ def _lists(summary: Summary, width: int | None, every: bool) -> Iterator[str]:
                 width,
             )
             if not across.left_out:
-                yield from ("", _head(title), *across.lines)
+                yield from ("", label(title), *across.lines)
                 continue
-        yield from _block(_head(title), heads, cells, width, "--json has every key")
+        yield from _block(label(title), heads, cells, width, "--json has every key")
         if len(rows) < count:
             yield layout.wrap(f"{len(rows)} of {count} steps; --json has all of them", width)
 
@@ -186,7 +195,3 @@ def _block(
             f"COLUMNS={table.width} shows them, {elsewhere}",
             width,
         )
-
-
-def _head(key: str) -> str:
-    return key.replace("_", " ")

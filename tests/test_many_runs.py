@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from birkhoff_cli import engines, outputs
+import forked
+from birkhoff_cli import engines, members, outputs
 from birkhoff_cli.analyses.core import overview
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
@@ -16,7 +17,15 @@ from birkhoff_cli.report import MAX_STEPS
 from test_summaries import RUNS, STEPS, folder  # noqa: F401 (a fixture)
 
 COUNT = 60
-SERIES = ("check", "decompose", "degeneration", "depth-drift", "heatmap", "sinkhorn", "slice")
+WIDTH, MAX_LINES = 80, 60
+SERIES = (
+    *("check", "compare", "decompose", "degeneration", "depth-drift", "heatmap", "quantise"),
+    *("report", "sinkhorn", "slice", "spectrum", "trace"),
+)
+"""Commands that take a series of arrays."""
+
+SLOW = ("compare", "quantise", "report")
+MORE = {"compare": ("--method", "go-mhc", "-n", "100"), "report": ("-o", "page.html")}
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +43,85 @@ def height(png):
     return struct.unpack(">I", png[20:24])[0]
 
 
-@pytest.mark.parametrize("name", (*SERIES, "spectrum"))
-def test_sixty_checkpoints_are_a_readable_table_and_one_picture(name, sixty, birkhoff, tmp_path):
-    plot = () if name == "check" else ("--plot", "many.png")
-    done = birkhoff(name, *sorted(sixty.glob("*.npy")), *plot, env={"COLUMNS": "80"})
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 80
+def check(name, done, path, plotted):
+    """A table that fits a terminal, with the first and the last step, and one picture."""
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert max(map(len, lines)) <= WIDTH and len(lines) <= MAX_LINES
+    if plotted:
+        assert 400 < height(path.read_bytes()) < 4000
+    if name in ("compare", "report"):  # one model among others, and a page
+        return
     assert lines[0].startswith("At step 600, the last of 60 checkpoints: ")
-    rows = [line.split()[0] for line in lines[lines.index("steps") :] if line[:4].strip().isdigit()]
-    steps = [*map(int, rows)]
-    assert len(steps) == MAX_STEPS and steps == sorted(steps) and len(lines) <= 60
+    if "steps 10 to 600: 60 checkpoints, alike in every number" in lines:
+        return
+    rows = lines[lines.index("steps") + 1 :]
+    column = next(line for line in rows if "step" in line.split()).split().index("step")
+    cells = [line.split() for line in rows]
+    steps = [int(row[column]) for row in cells if row[column : column + 1] and is_step(row[column])]
+    assert len(steps) == MAX_STEPS and steps == sorted(steps)
     assert (steps[0], steps[-1]) == (10, 600)
     assert f"{MAX_STEPS} of 60 steps; --json has all of them" in lines
-    if plot:
-        assert 400 < height((tmp_path / "many.png").read_bytes()) < 4000
+
+
+def is_step(word):
+    return word.isdigit() and int(word) % 10 == 0 and 10 <= int(word) <= 600
+
+
+def run(name, path, words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    drawn = hasattr(members.module_of(name), "draw")
+    plot = ("--plot", "many.png") if drawn else ()
+    done = forked.call([name, *words, *plot], path)
+    return done, path / "many.png", drawn
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.release) if n in SLOW else n for n in members.names()],
+)
+def test_sixty_checkpoints_are_a_readable_table_and_one_picture(name, sixty, monkeypatch):
+    """Of arrays; a command that takes no series says so in a line that names the way out."""
+    (sixty / "many.png").unlink(missing_ok=True)
+    if name in SERIES:
+        check(name, *run(name, sixty, (".", *MORE.get(name, ())), monkeypatch))
+        return
+    words = (".", ".") if name == "distance" else (".",)
+    done, picture, _ = run(name, sixty, words, monkeypatch)
+    assert done.code in (2, 3, 4) and not done.out and done.err.count("\n") == 1
+    assert not picture.exists()
+    if name in ("diff", "distance", "fit"):
+        assert "holds matrices of 60 training steps (10 to 600) and here one is needed" in done.err
+    assert "none a checkpoint" not in done.err
+
+
+@pytest.fixture(scope="module")
+def sixty_models(shared, tmp_path_factory):
+    """Checkpoints between the first and the last of a real run."""
+    torch = pytest.importorskip("torch")
+    trained = shared / "checkpoints" / "series_mhc_n4"
+    first, last = (
+        torch.load(trained / f"ckpt_{step:06}.pt", weights_only=False) for step in (1, 400)
+    )
+    path = tmp_path_factory.mktemp("models")
+    for step in range(1, COUNT + 1):
+        weights = {
+            name: torch.lerp(tensor, last["model"][name], step / COUNT)
+            if tensor.is_floating_point()
+            else tensor
+            for name, tensor in first["model"].items()
+        }
+        own = {**first, "model": weights, "iter_num": 10 * step}
+        own.pop("optimizer", None)
+        torch.save(own, path / f"ckpt_{10 * step:06}.pt")
+    return path
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("name", (*SERIES, "gates", "inspect"))
+def test_sixty_models_too(name, sixty_models, monkeypatch):
+    monkeypatch.setattr(forked, "MAX_SECONDS", 600)
+    check(name, *run(name, sixty_models, (".", *MORE.get(name, ())), monkeypatch))
 
 
 @pytest.mark.parametrize("flags, count", [((), 8), (("--table",), 60)])

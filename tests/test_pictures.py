@@ -9,7 +9,7 @@ import pytest
 
 from birkhoff_cli import members, provenance, tables
 from birkhoff_cli.analyses.core import figure, titles
-from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.core.lettering import SMALL, tick
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
@@ -25,6 +25,7 @@ WIDEST = 8.3
 
 GO = ("--method", "go-mhc", "-n", "40")
 SERIES = ("ckpt_1.npy", "ckpt_2.npy", "ckpt_3.npy")
+TOKENS = ("--inputs", "tokens=val.bin")
 FIT = ("fit", "--method", "go-mhc", "--method", "kromhc", "--epochs", "40", "--targets", "4")
 TITLES = {
     "reach": (("spectrum", *GO, "--scale", "2"), "go-mhc:s=2, d = 4, 40 matrices, scale 2"),
@@ -61,7 +62,10 @@ TITLES = {
         ("weights", "folder/lite.pt"),
         "lite.pt, mhc-lite, d = 4, 8 sites of 4 layers, 1 sample",
     ),
-    "models": (("compare", "a=deep.npy", "b=folder/hc.pt", *GO), "2 files, 40 matrices of each"),
+    "models": (
+        ("compare", "a=deep.npy", "t=turned.npy", "b=folder/hc.pt", *GO),
+        "3 files, 40 matrices of each",
+    ),
     "methods": (
         ("compare", *GO[:2], "--method", "kromhc", "-n", "600", "--probe", "sample"),
         "600 matrices of each method, eigenvalues of them",
@@ -97,6 +101,18 @@ TITLES = {
     "costs": (("complexity", "--d", "2,4"), "cost of 6 methods, 12 layers, width 512"),
     "two models": (("diff", "site.npy", "site2.npy"), "site.npy and site2.npy, d = 4, 6 sites, 1"),
     "rounding": (("quantise", "h.npy"), "h.npy, d = 4, 1 site, 60 samples"),
+    "gates": (
+        ("gates", "folder/lite.pt"),
+        "lite.pt, mhc-lite, d = 4, 8 sites of 4 layers, 1 sample",
+    ),
+    "alike": (
+        ("similarity", "folder/lite.pt", *TOKENS, "--sequences", "2", "--length", "16"),
+        "lite.pt, mhc-lite, d = 4, 8 sites of 4 layers, 32 samples on tokens",
+    ),
+    "recipes": (("verify", "h.npy", "--logits", "z.npy"), "h.npy"),
+    "regions": (("region", "--d", "3,4"), ""),
+    "runs": (("curves", "log.csv"), "1 run, steps 1 to 40"),
+    "layers": (("curves", "log.csv", "--table", "layers"), "1 run, steps 1 to 40"),
     **{
         f"{name} of a series": ((name, *SERIES), "3 checkpoints, steps 1 to 3, d = 4, ")
         for name in ("depth-drift", "sinkhorn", "heatmap", "decompose", "spectrum", "slice")
@@ -111,15 +127,23 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     (path / "folder").mkdir()
-    h = MHC(4)(rng.standard_normal((60, 16)))
+    z = rng.standard_normal((60, 16))
+    h = MHC(4)(z)
     stuck = MHC(4)(rng.standard_normal((60, 16)) * 0.1 + 12 * np.eye(4).ravel())
     hard = np.exp(12 * rng.standard_normal((5, 4, 4)))
     deep = MHC(4, iters=2)(rng.standard_normal((10, 6, 16)))
     arrays = {"h": h, "folder/h": h, "stuck": stuck, "hard": hard, "deep": deep}
-    arrays |= {"site": deep[:1], "site2": deep[1:2]}
+    arrays |= {"turned": deep.swapaxes(-1, -2)}
+    arrays |= {"site": deep[:1], "site2": deep[1:2], "z": z.reshape(-1, 4, 4)}
     arrays |= {f"ckpt_{k}": (h + k * stuck) / (k + 1) for k in (1, 2, 3)}
     for name, array in arrays.items():
         np.save(path / f"{name}.npy", array)
+    step = np.arange(1, 41)
+    loss, norm = 4 / np.sqrt(step), 1 + rng.random((3, 40)) / step
+    names = ("step", "loss", "grad_norm", "layer_gradient_norms_0", "layer_gradient_norms_1")
+    rows = np.stack([step, loss, *norm], -1)
+    np.savetxt(path / "log.csv", rows, "%.9g", ",", header=",".join(names), comments="")
+    shutil.copy(ROOT / "examples" / "val.bin", path)
     shutil.copy(ROOT / "examples" / "hc.pt", path / "folder")
     shutil.copy(ROOT / "examples" / "mhc-lite.pt", path / "folder" / "lite.pt")
     return path
@@ -168,8 +192,7 @@ every = pytest.mark.parametrize("name", TITLES)
 
 def test_every_command_that_draws_is_here():
     drawing = {n for n in members.names() if hasattr(members.module_of(n), "draw")}
-    without = {"region", "similarity", "verify", "curves", "gates"}  # not of H, or with torch
-    assert drawing - without == {words[0] for words, _ in TITLES.values()}
+    assert drawing == {words[0] for words, _ in TITLES.values()}
 
 
 @every
@@ -325,6 +348,39 @@ def test_points_of_a_comparison_lie_over_its_outlines(drawn):
     scales = {(c.norm.vmin, c.norm.vmax) for a in shown_axes(picture) for c in a.collections}
     assert len(scales) == 1 and picture.legends
     assert [a for a in picture.axes if a.get_label() == "<colorbar>"]
+
+
+def test_models_show_the_sums_that_drift_and_bins_that_are_empty(drawn, folder):
+    """Only column sums were drawn, and straight lines over empty bins of the entries."""
+    panels = shown_axes(drawn("models"))
+    sums = next(a for a in panels if a.get_title(loc="left") == "rows and columns of a matrix")
+    deep = np.load(folder / "deep.npy")
+    most = np.maximum(*(np.abs(deep.sum(k) - 1).max((0, -1)) for k in (-1, -2)))
+    for line in sums.lines[:2]:
+        np.testing.assert_allclose(line.get_ydata(), most, rtol=1e-9)
+    (entries,) = (a for a in panels if a.get_xlabel() == "entry")
+    steps = [patch.get_data() for patch in entries.patches]
+    assert len(steps) == 3 and not entries.lines
+    assert all(np.isclose(s.values.sum(), 1) and np.ptp(np.diff(s.edges)) < 1e-12 for s in steps)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.25, "0.25"), (1e-7, "1e-7"), (1, "1"), (1.0000004, "1+4e-7"), (1 - 5e-8, "1-5e-8")]
+    + [(1.0025, "1.0025"), (999.5, "999.5"), (1e-12, "1e-12")],
+)
+def test_numbers_at_an_axis_are_short_and_near_1_say_how_near(value, text):
+    assert tick(value) == text
+
+
+def test_ticks_of_what_is_swept_do_not_touch():
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axis.swept(axes, [1e-6, 1e-3, 1e-2, 1e-1])
+    words = [text.get_text() for text in axes.get_xticklabels()]
+    assert words == ["$10^{-6}$", "$10^{-3}$", "", "$10^{-1}$"]
+    assert list(axes.get_xticks()) == [1e-6, 1e-3, 1e-2, 1e-1]
 
 
 def test_the_layer_that_comes_last_does_not_hide_the_others():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses.core import palette
-from birkhoff_cli.analyses.core.lettering import SMALL, TITLE
+from birkhoff_cli.analyses.core.lettering import SMALL, TITLE, label, tick
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,10 +89,10 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
     colours = _Colours([row[beside or x] for row in rows])
     for axes, (name, keys) in zip(panels.flat, chosen.items(), strict=False):
         for marker, key in zip(MARKERS, keys, strict=False):
-            label = key.removeprefix(name).strip("_") or None
-            _lines(axes, rows, x, key, beside, colours, marker, label)
+            end = key.removeprefix(name).strip("_") or None
+            _lines(axes, rows, x, key, beside, colours, marker, end)
         _scale(axes, [row[key] for row in rows for key in keys if row.get(key) is not None])
-        heading = name.replace("_", " ")
+        heading = label(name)
         if len(keys) > 1:
             axes.legend(title=heading, ncols=len(keys), **LEGEND)
         else:
@@ -101,8 +101,8 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
             axes.set_xticks(range(len(words)), words)
     for axes in panels.flat[len(chosen) :]:
         axes.set_axis_off()
-    figure.supxlabel(x.removeprefix("swept_").replace("_", " "), fontsize=TITLE)
-    colours.explain(figure, panels, (beside or x).removeprefix("swept_").replace("_", " "))
+    figure.supxlabel(label(x.removeprefix("swept_")), fontsize=TITLE)
+    colours.explain(figure, panels, label((beside or x).removeprefix("swept_")))
 
 
 def _words(rows: Rows, x: str) -> list[str]:
@@ -121,7 +121,7 @@ def _lines(
     beside: str | None,
     colours: "_Colours",
     marker: str,
-    label: str | None,
+    end: str | None,
 ) -> None:
     """A line for every value of what is beside, or a single one, and a point for every run."""
     words = _words(rows, x)
@@ -133,8 +133,8 @@ def _lines(
         line = "0.7" if beside is None else colours.of([group])[0]
         axes.plot(at, values, color=line, lw=0.8, zorder=1)
         shades = colours.of([row[beside or x] for row in own])
-        axes.scatter(at, values, c=shades, s=14, marker=marker, label=label, zorder=2, lw=0)
-        label = None
+        axes.scatter(at, values, c=shades, s=14, marker=marker, label=end, zorder=2, lw=0)
+        end = None
 
 
 def _scale(axes: "Axes", values: Sequence[float]) -> None:
@@ -142,7 +142,7 @@ def _scale(axes: "Axes", values: Sequence[float]) -> None:
     if len(values) and min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_yscale("log")
     else:
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.8g}")
+        axes.yaxis.set_major_formatter(lambda value, _: tick(value))
 
 
 class _Colours:
@@ -211,8 +211,8 @@ def draw_curves(figure: Any, curves: Mapping[int, Curves], right: str) -> None:
     for axes, name in zip(panels, names, strict=True):
         for step, own in curves.items():
             ends = MARKED.get({first: "first", last: "last"}.get(step, ""), {"lw": 0.9})
-            label = f"step {step:,}" if step in (first, last) else None
-            axes.plot(*own[name], color=scale.to_rgba(np.array(step)), label=label, **ends)
+            named = f"step {step:,}" if step in (first, last) else None
+            axes.plot(*own[name], color=scale.to_rgba(np.array(step)), label=named, **ends)
         _scale(axes, [v for own in curves.values() for v in own[name][1] if np.isfinite(v)])
         axes.set(xlabel=right)
         axes.xaxis.get_major_locator().set_params(integer=True)

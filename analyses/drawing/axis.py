@@ -129,9 +129,30 @@ def swept(axes: "Axes", values: "Sequence[float]") -> None:
     words = [f"{value:g}" for value in values]
     if max(map(len, words)) > PLAIN and np.allclose(exponents, np.round(exponents)):
         words = [_power(e) for e in exponents]
-    axes.set_xticks(list(values), words)
+    axes.set_xticks(list(values), _apart(list(values), words, axes.get_xscale() == "log"))
     axes.set_xticks([], minor=True)
 
+
+def _apart(values: "list[float]", words: list[str], is_log: bool) -> list[str]:
+    """Words of ticks, empty where one would touch another; the first and the last stay."""
+    at = np.log10(values) if is_log else np.array(values, float)
+    at = (at - at.min()) / max(np.ptp(at), TINY)
+    shown: list[int] = []
+    for k in (0, len(at) - 1, *range(1, len(at) - 1)):
+        room = LETTER_SHARE * len(words[k].translate(UNSEEN))
+        if all(abs(at[k] - at[other]) > room for other in shown):
+            shown.append(k)
+    return [word if k in shown else "" for k, word in enumerate(words)]
+
+
+LETTER_SHARE = 0.055
+"""Of a letter in the width of a small panel."""
+
+UNSEEN = str.maketrans("", "", "${}^")
+"""What a formula does not show."""
+
+TINY = 1e-300
+"""Keeps a single value from a division by 0."""
 
 WIDE_RANGE = 3
 """Factor between values from which on they are drawn by their logarithms."""

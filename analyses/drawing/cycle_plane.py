@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+LONG_NAMES = 4
+"""Vertices from which on the name of one is long."""
+
+
 def outline_sets(axes: "Axes", d: int, support: Support | None) -> None:
     """The polygon of the d-cycle with its vertices named, and the exact support in it."""
     re, im = Support("polygon", d).boundary()
@@ -34,9 +38,10 @@ def outline_sets(axes: "Axes", d: int, support: Support | None) -> None:
 def frame(axes: "Axes", re: Array, im: Array) -> None:
     """Leave room for the names of the vertices, beside and below them, and for points beyond."""
     wide = max(1.0, float(np.abs(im).max(initial=0)))
+    wide *= 1.45 if len(axes.texts) < LONG_NAMES else 1.75
     low = min(*(float(line.get_ydata().min()) for line in axes.lines), float(re.min(initial=0)))  # type: ignore[union-attr]
     high = max(1.0, float(re.max(initial=0)))
-    axes.set(xlim=(-1.45 * wide, 1.45 * wide), ylim=(low - 0.25, high + 0.25), aspect="equal")
+    axes.set(xlim=(-wide, wide), ylim=(low - 0.25, high + 0.25), aspect="equal")
 
 
 def title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:

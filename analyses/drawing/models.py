@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses import regions
-from birkhoff_cli.analyses.core.lettering import SMALL, fit_width
+from birkhoff_cli.analyses.core.lettering import SMALL, fit_width, tick
 from birkhoff_cli.analyses.core.palette import BLUE, VERMILION, looks
 from birkhoff_cli.analyses.drawing import axis, bands, captions, plane
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
+from birkhoff_cli.analyses.statistics.entries import BINS as BINS_OF_ENTRIES
+from birkhoff_cli.analyses.statistics.entries import LIMIT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +42,12 @@ MAX_DOTS = 500
 """Points that are drawn one by one."""
 
 TICKS = (-1, 0, 1)
+
+SUMS = ("row_sum", "column_sum")
+"""Metrics that are 1 of a doubly stochastic matrix."""
+
+LEAST_DEVIATION = 1e-17
+"""Drawn in place of 0, which has no logarithm."""
 
 Meta = dict[str, Any]
 Points = tuple[str, Meta, Any, Any]
@@ -145,9 +153,16 @@ def means(part: Any, rows: "pa.Table", model: Meta, limit: float) -> None:
         mean = np.array([row["value"] for row in own]).reshape(model["d"], model["d"])
         axes.imshow(mean, cmap="RdBu", vmin=-limit, vmax=limit)
         head = f"composite of {model['sites']}" if place[0] == "composite" else f"layer {place[2]}"
-        sums = mean.sum(0)
-        head += f"\ncolumns {sums.min():.2f}-{sums.max():.2f}"
+        head += f"\n{_sums(mean)}"
         axes.set_title(head, fontsize=SMALL)
+
+
+def _sums(mean: Any) -> str:
+    """The sums of rows or of columns, of those that leave 1 by more."""
+    sides = {"rows": mean.sum(1), "columns": mean.sum(0)}
+    name = max(sides, key=lambda side: float(np.abs(sides[side] - 1).max()))
+    low, high = (f"{end:.2f}" for end in (sides[name].min(), sides[name].max()))
+    return "sums 1.00" if low == high == "1.00" else f"{name} {low}-{high}"
 
 
 class Together:
@@ -176,16 +191,35 @@ class Together:
             self._bands(maxima, rows, "site", panel="depth", metric="row_max")
             axis.depth(maxima)
         maxima.set(ylabel="row maximum")
-        for axes, kind, metric, label in (
-            (sums, "site", "column_sum", "column sum of a matrix"),
-            (products, "composite", "column_sum", "column sum of the composite"),
-            (norms, "composite", "spectral_norm", "norm of the composite"),
+        for axes, kind, of in (
+            (sums, "site", "a matrix"),
+            (products, "composite", "the composite"),
         ):
-            self._bands(axes, rows, "site", panel="depth", kind=kind, metric=metric)
-            axes.set(ylabel=label)
-            axes.ticklabel_format(axis="y", useOffset=False)
-            axis.depth(axes)
+            self._deviations(axes, rows, kind)
+            axes.set_title(f"rows and columns of {of}", fontsize=SMALL, loc="left")
+        self._bands(norms, rows, "site", panel="depth", kind="composite", metric="spectral_norm")
+        norms.set(ylabel="norm of the composite")
+        norms.yaxis.set_major_formatter(lambda value, _: tick(value))
+        axis.depth(norms)
         self._entries(entries, rows)
+
+    def _deviations(self, axes: "Axes", rows: list[Meta], kind: str) -> None:
+        """How far the sums of any sample leave 1, rows or columns, whichever more."""
+        for name, look in self.looks.items():
+            where = {"model": name, "panel": "depth", "kind": kind}
+            own = [row for row in rows if where.items() <= row.items()]
+            ends: dict[int, list[float]] = {}
+            for row in own:
+                if row["metric"] in SUMS:
+                    known = (row[end] for end in ("min", "max") if row[end] is not None)
+                    ends.setdefault(row["site"], []).extend(abs(end - 1) for end in known)
+            at = sorted(ends)
+            most = [max([LEAST_DEVIATION, *ends[site]]) if ends[site] else np.nan for site in at]
+            marker = look.marker if len(at) <= axis.MAX_MARKED_DEPTH else ""
+            axes.plot(at, most, color=look.colour, ls=look.dashes, marker=marker, lw=1.2, ms=3)
+        axes.set(ylabel="largest |sum - 1|")
+        axis.logarithmic(axes)
+        axis.depth(axes)
 
     def _bands(self, axes: "Axes", rows: list[Meta], x: str, **where: Any) -> None:
         for name, look in self.looks.items():
@@ -201,11 +235,21 @@ class Together:
             axes.plot(at, middle, lw=1.2, ms=3, **style)
 
     def _entries(self, axes: "Axes", rows: list[Meta]) -> None:
-        """The distribution of the entries of all sites."""
+        """The distribution of the entries of all sites; a bin without any is a gap."""
+        smallest: list[float] = []
         for name, look in self.looks.items():
             where = {"model": name, "panel": "entries", "kind": "site"}
             own = [row for row in rows if where.items() <= row.items()]
-            edges, share = ([row[k] for row in own] for k in ("entry", "value"))
-            axes.plot(edges, share, color=look.colour, ls=look.dashes, lw=1)
+            if not own:
+                continue
+            width = 2 * LIMIT / BINS_OF_ENTRIES
+            bins = [round((row["entry"] + LIMIT) / width) for row in own]
+            share = np.zeros(max(bins) - min(bins) + 1)
+            share[np.array(bins) - min(bins)] = [row["value"] for row in own]
+            edges = np.arange(min(bins), max(bins) + 2) * width - LIMIT
+            axes.stairs(share, edges, color=look.colour, lw=0.9)
+            smallest.append(share[share > 0].min())
         axes.set(xlabel="entry", ylabel="share of entries in 1/128")
+        if smallest:
+            axes.set_ylim(min(smallest) / 2, 1.5)
         axis.logarithmic(axes)

@@ -6,6 +6,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core import palette
 from birkhoff_cli.analyses.core.lettering import SMALL
+from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.analyses.drawing import axis, bands, captions
 
 if TYPE_CHECKING:
@@ -30,10 +31,18 @@ MANY = 150
 """Points of a line beyond which it is thin."""
 
 
+def title(columns: dict[str, Any]) -> str:
+    """``3 runs, steps 1 to 300``."""
+    runs = count(len(np.unique(columns["run"])), "run")
+    first, last = (int(end) for end in (columns["step"].min(), columns["step"].max()))
+    return f"{runs}, steps {first:,} to {last:,}"
+
+
 def draw_runs(figure: "Figure", columns: dict[str, Any]) -> None:
     """A colour for every name: one line, or the mean and the range of several runs."""
     shown = [name for name in PANELS if np.isfinite(columns[name]).any()] or ["loss"]
-    figure.set_size_inches(min(WIDTH, 3.2 * len(shown) + 1.4), 3.7)
+    figure.set_size_inches(min(WIDTH, 3.2 * len(shown) + 1.4), 3.9)
+    figure.suptitle(title(columns))
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     looks = palette.looks(dict.fromkeys(columns["name"]))
     for axes, quantity in zip(panels, shown, strict=True):
@@ -117,7 +126,8 @@ def draw_layers(figure: "Figure", columns: dict[str, Any]) -> None:
     runs, first = np.unique(columns["run"], return_index=True)
     across = min(4, len(runs))
     down = -(-len(runs) // across)
-    figure.set_size_inches(min(WIDTH, 2.8 * across + 1.2), 2.6 * down + 0.6)
+    figure.set_size_inches(min(WIDTH, 2.8 * across + 1.2), 2.6 * down + 0.8)
+    figure.suptitle(title(columns))
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     last = max(int(columns["layer"].max(initial=0)), 1)
     colours = palette.numbers(0, last)

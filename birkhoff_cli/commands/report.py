@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from birkhoff_cli import files, matrices, members, progress, provenance
 from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.core.array_trace import AXES
 from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
@@ -60,8 +61,8 @@ SUMMARY = (
             quantity("question", "as people ask it"),
             quantity("answer", "a sentence from the numbers"),
             quantity("verdict", "the answer in a word or two; null if not known"),
-            quantity("good", "whether it is what is wanted; null if nothing is"),
-            quantity("threshold", "what the verdict was found by; empty if by none"),
+            quantity("good", "whether it is what is wanted; null if nothing is", detail=True),
+            quantity("threshold", "what the verdict was found by; empty if by none", detail=True),
         ),
     ),
     quantity("analyses", "analyses with a figure on it"),
@@ -100,6 +101,7 @@ def run(
     files.check(output, tuple(request["path"]))
     _check_folder(_folder(output), request["path"])
     traces = read_series(request["path"], request)  # a bad option or file is no analysis's fault
+    request = _one_reading(request, traces)
     analyses = dict(_analyses(request))
     done: dict[str, Any] = {}
     return Result(
@@ -108,6 +110,12 @@ def run(
         summarise=lambda: _summary(output, done["page"], done["bytes"]),
         total=len(analyses) + 1,
     )
+
+
+def _one_reading(request: Request, traces: Sequence[MixingTrace]) -> Request:
+    """With what an array (n, d, d) is, the same to every analysis of the page."""
+    said = next((trace.meta[AXES] for trace in traces if AXES in trace.meta), None)
+    return request if said is None else request.typing(set=(f"{AXES}={said}",))
 
 
 def _analyses(request: Request) -> Iterator[tuple[str, ModuleType]]:

@@ -32,6 +32,10 @@ SCHEMA = (
 SUMMARY = (*EXACT, SAMPLES, SITES, D, *SUM_ERRORS)
 
 
+WRITES_ROWS = True
+"""Its rows are what it is for: without a file to keep them it says so."""
+
+
 def run(trace: MixingTrace) -> Result:
     """Write every matrix, in the precision in which the model computes it.
 

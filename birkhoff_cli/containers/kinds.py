@@ -70,9 +70,11 @@ def check_regular(path: Path) -> None:
         BadInput: missing, or a directory, a device, a pipe or a socket.
     """
     if is_folder(path):
-        raise BadInput(f"{where(path)}: is a directory, not a regular file; {NOT_IT}")
+        raise BadInput(f"{where(path)}: is a directory, not a regular file; name a file in it")
     if not is_regular(path):
-        raise BadInput(f"{where(path)}: is a device, pipe or socket, not a regular file; {NOT_IT}")
+        raise BadInput(
+            f"{where(path)}: is a device, pipe or socket, not a regular file; name a file on disk"
+        )
 
 
 def kind(path: Path) -> str:
@@ -145,6 +147,8 @@ def _foreign(head: bytes) -> tuple[str, str]:
         return "an HTML page, perhaps of a login or an error", AGAIN
     if b'"weight_map"' in text or (text.startswith(b"{") and b'"total_size"' in text):
         return "an index of shards, not a checkpoint", "give its directory"
+    if text.startswith(b"{") and b'"step"' in text:
+        return "a log of a training run, no checkpoint", "birkhoff watch, curves and plot read logs"
     if text.startswith((b"{", b"[")):
         return "JSON text, perhaps an error message from a server", AGAIN
     return "", ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from birkhoff_cli.analyses.core.lettering import label
 from birkhoff_cli.analyses.core.quantities import by_name
 from birkhoff_cli.analyses.core.questions import Question
 from birkhoff_cli.analyses.core.sentences import count
@@ -144,14 +145,9 @@ def _environment() -> Any:
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"word": word, "size": _size, "label": _label, "count": _rows}
+    environment.filters |= {"word": word, "size": _size, "label": label, "count": _rows}
     environment.globals |= {"mark": _mark}
     return environment
-
-
-def _label(name: str) -> str:
-    """A key as words."""
-    return name.replace("_", " ")
 
 
 def _rows(number: int) -> str:
