@@ -28,7 +28,7 @@ class Table:
 
     Attributes:
         title: what it lists.
-        parts: headings and rows of each part; the first column is the same in all.
+        parts: headings and rows of each part; the columns that name a row are in all.
         count: rows that there are.
         more: rows that are not shown.
     """
@@ -132,8 +132,19 @@ def _table(
 ) -> Table:
     shown = rows[:MAX_ROWS]
     parts = []
-    for start in range(1, len(keys), ACROSS):
-        own = [keys[0], *keys[start : start + ACROSS]]
+    names = _naming(rows, keys)
+    for start in range(names, len(keys), ACROSS):
+        own = [*keys[:names], *keys[start : start + ACROSS]]
         heads = [_meaning(key, known, glossary) for key in own]
         parts.append((heads, [[word(row.get(key)) for key in own] for row in shown]))
     return Table(title, parts, len(rows), len(rows) - len(shown))
+
+
+def _naming(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> int:
+    """How many of the first columns, words all of them, tell rows apart; 1 if none do."""
+    for count in range(1, len(keys)):
+        if not all(isinstance(row.get(keys[count - 1]), str) for row in rows):
+            return 1
+        if len({tuple(row[key] for key in keys[:count]) for row in rows}) == len(rows):
+            return count
+    return 1

@@ -49,8 +49,3 @@ for (const link of all("a.enlarge")) link.onclick = event => {
 const save = document.getElementById("save");
 save.href = URL.createObjectURL(new Blob([document.getElementById("numbers").textContent], { type: "application/json" }));
 save.hidden = false;
-
-// On paper everything is open.
-let closed = [];
-addEventListener("beforeprint", () => { closed = all("details:not([open])"); closed.forEach(one => one.open = true); });
-addEventListener("afterprint", () => closed.forEach(one => one.open = false));
