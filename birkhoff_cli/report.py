@@ -47,7 +47,7 @@ def _notes(summary: Summary, result: Result, invocation: "Invocation") -> None:
     for assumption in () if is_shown else assumed:
         print(f"birkhoff: assumed: {escape(assumption)}", file=sys.stderr)
     if vars(invocation.module).get("WRITES_ROWS") and _keeps_nothing(invocation):
-        print("birkhoff: no row was kept; -o FILE writes them, --table shows them", file=sys.stderr)
+        print("birkhoff: no row was kept; say -o FILE, or -o - --format csv", file=sys.stderr)
     if invocation.verbose:
         for column in result.schema:
             print(f"{column.name}: {column.about} [{column.unit}]", file=sys.stderr)

@@ -70,3 +70,14 @@ def test_what_is_set_without_effect_is_refused(birkhoff, tmp_path, shape, settin
     done = birkhoff("degeneration", "h.npy", "--set", setting)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert sentence in done.stderr
+
+
+@pytest.mark.release
+@pytest.mark.usefixtures("h")
+def test_a_report_reads_an_array_one_way_and_says_it_once(birkhoff, tmp_path):
+    """depth-drift took its matrices for sites and the other analyses for samples."""
+    done = birkhoff("report", "h.npy", "-o", "r.html", "-q")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("<li>an array (n, d, d) is") == 1 and "n samples of one site" in page
+    assert "n sites of one sample" not in page

@@ -227,6 +227,7 @@ KINDS = {
     "git-lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "html": (b"\n<!DOCTYPE html><html><head>", "HTML page"),
     "json": (b'{"error": "Repository not found"}', "error message from a server"),
+    "ndjson": (b'{"step": 1, "loss": 2.5}\n{"step": 2}\n', "is a log of a training run"),
     "index": (b'{"metadata": {"total_size": 1}, "weight_map": {}}', "index of shards"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(64), "7z archive"),

@@ -22,6 +22,7 @@ import pytest
 from birkhoff_cli import members, temporaries
 from birkhoff_cli.analyses.core import figure
 from birkhoff_cli.analyses.core.errors import CannotWrite
+from birkhoff_cli.analyses.core.lettering import label
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.binding import bind
 from birkhoff_cli.commands import report
@@ -150,7 +151,7 @@ def test_every_name_says_what_it_means(parsed):
             if any(map(is_rows, values)):
                 assert html.escape(q.legend) in parsed.text
             elif key != "answer" and not ("." in key and null):
-                assert (q.name.replace("_", " "), q.legend) in said, f"{name}: {key}"
+                assert (label(q.name), q.legend) in said, f"{name}: {key}"
 
 
 def test_numbers_read_as_they_are(parsed):
@@ -160,12 +161,12 @@ def test_numbers_read_as_they_are(parsed):
         section = text[start : text.index("</section>", start)]
         shown = dict(re.findall(r'">([^<]*)</a></dt><dd>([^<]*)</dd>', section))
         for key, value in summary.items():
-            label = key.replace("_", " ")
-            if label in shown:
-                assert html.unescape(shown[label]) == word(value), f"{name}: {key}"
+            shown_as = label(key)
+            if shown_as in shown:
+                assert html.unescape(shown[shown_as]) == word(value), f"{name}: {key}"
             else:
                 folded = value is None or is_rows(value) or abs(value - 1) < 1e-6
-                assert folded and f">{label}</a>" in section or is_rows(value), f"{name}: {key}"
+                assert folded and f">{shown_as}</a>" in section or is_rows(value), f"{name}: {key}"
 
 
 def test_sites_are_marked_beyond_their_thresholds(page, parsed):
@@ -184,7 +185,7 @@ def test_sites_are_marked_beyond_their_thresholds(page, parsed):
             ("sum_error", row["sum_error"] > summary["drift_threshold"]),
             ("odd", row["odd"]),
         ):
-            facts, text = cells[key.replace("_", " ")]
+            facts, text = cells[label(key)]
             assert ("bad" in facts, text.startswith("✗")) == (bad, bad)
             assert text.removeprefix("✗ ") == word(row[key])
 

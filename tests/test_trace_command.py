@@ -157,3 +157,12 @@ def test_a_trace_of_a_series_is_the_series(format, birkhoff, tmp_path):
     assert done.returncode in (3, 4) and "#step" not in done.stderr and "no such" not in done.stderr
     alone = birkhoff("depth-drift", f"all.{format}#step=30", "--json")
     assert alone.returncode == 0 and "steps" not in json.loads(alone.stdout)
+
+
+@pytest.mark.parametrize("words", [("trace", "h.npy"), ("sample", "--method", "hc", "-n", "2")])
+def test_rows_that_are_not_kept_are_not_lost_in_silence(words, birkhoff, tmp_path):
+    np.save(tmp_path / "h.npy", np.eye(3))
+    note = "birkhoff: no row was kept; say -o FILE, or -o - --format csv"
+    for flags, said in (((), 1), (("-o", "t.csv"), 0), (("-q",), 0)):
+        done = birkhoff(*words, *flags)
+        assert done.returncode == 0 and done.stderr.splitlines().count(note) == said
