@@ -3,10 +3,9 @@
 Every model has a panel of eigenvalues and one of projections onto the plane of the cycle, on the
 same axes. Models of several sites have mean matrices too, and lines over depth: how far sums leave
 1, the norm of the product, row maxima (over the steps of a series) and the distribution of entries.
-All methods are probed alike; --probe targets moves eigenvalues towards random targets, sample
-draws.
+All methods are probed alike; --probe targets moves eigenvalues to random targets.
 
-Source: go-mHC, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9 (commands: docs/papers.md).
+Source: go-mHC, figures 3, 4, A12, A21; sHC, figures 2, 6, 8, 9.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any

@@ -9,12 +9,11 @@ flops: of one matrix (Table 4 with C = 1). model_flops: of all matrices that one
 --measure: rates on this machine through torch, in one thread, by CPU time (cuda: by a clock), each
 the median of 5 rounds; spread: how far these are apart. Matrices made; tokens of the small model in
 examples/ with H following its streams; tokens whose streams of --width one H mixes, dense and by
-gather where a method can do without H (be-hc), and the memory that takes for one token.
+gather where a method can do without H (be-hc), and the memory of a token.
 
 A method stops where its matrices cannot be made: the reason is in the table.
-Where the papers' numbers disagree with one another: docs/papers.md.
 
-Source: go-mHC, tables 1, 2, 4, 9 and figure 5; sHC, figure 7.
+Source: go-mHC, tables 1, 2, 4, 9, figure 5; sHC, figure 7 (docs/papers.md).
 """
 
 import dataclasses

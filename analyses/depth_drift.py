@@ -4,9 +4,9 @@ The composite after a site is the product of all matrices up to it, the last lef
 from every start). Column sums are what each input stream hands on in total (1 conserves the mean);
 row sums are the gain of a constant signal. Entropies are in nats.
 
-Sums that are 1 up to rounding count as 1; what rounding hides of a sample is left out, and counted
-in the column unknown. The typical decay per layer is the geometric mean over samples of
-||P - J/d||; rare chains carry the mean-square decay.
+Sums that are 1 up to rounding count as 1; what rounding hides of a sample is counted as unknown.
+The typical decay per layer is the geometric mean over samples of ||P - J/d||; rare chains carry the
+mean-square decay.
 
 Source: sHC, figure 6; mHC-lite; go-mHC, eq. 10, 11, figure A9; BE-HC, figure 1.
 """

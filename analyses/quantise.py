@@ -2,12 +2,12 @@
 
 theta: the parameters of H, a tensor for each site; with --inputs tokens=FILE every tensor of the
 hyper-connections, dynamic weights and gates too. matrices: every H that is applied. model: the
-weights of attention, mlp and embeddings as well as theta; norms and biases stay. Each is rounded
-alone; --what both is theta and matrices.
+weights of attention, mlp and embeddings as well as theta; norms and biases stay. Each is
+rounded alone; both: theta and matrices.
 
 bf16, fp16, fp8-e4m3, fp8-e5m2: nearest numbers, ties to even, no scale; what is too large is held
 at the largest. int8, int6, int4: 255, 63 and 15 equal steps from minus to plus the largest modulus
-of every tensor or, with --scales row, of every row.
+of every tensor (--scales row: row).
 
 distance: Frobenius, of a matrix to the unrounded one; entry_change: the largest of an entry;
 composite: of the product of all sites. With tokens also loss, the cross entropy in nats, and right,
