@@ -1,51 +1,62 @@
 """What the variants of Sinkhorn and the rounding of its numbers change in the matrices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from birkhoff_cli.analyses.balancing.stage import Stage, sum_error
 from birkhoff_cli.analyses.balancing.tally import Key, Values
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
+from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
+
+EPS = float(np.finfo(float).eps)
 
 
 def measure_changes(stage: Stage) -> tuple[Values, Values]:
     """Variants and roundings against the matrices that are applied, and their composites."""
-    product, second = composite(stage.h), second_modulus(stage.h)
-    sites: Values = {}
-    products: Values = {}
-    measured: list[tuple[Array, _Changes]] = []
-    for part, name, h in _treated(stage):
-        changes = next((changes for other, changes in measured if other is h), None)
-        if changes is None:  # maps that are one on these logits share an array
-            changes = _changes(h, stage.h, product, second)
-            measured.append((h, changes))
-        for store, numbers in zip((sites, products), changes, strict=True):
-            store |= {Key(part, name, None, metric): v for metric, v in numbers.items()}
-    return sites, products
-
-
-_Changes = tuple[dict[str, Array], dict[str, Array]]
-"""Of the sites, ``(n, sites)``, and of the composite, ``(n, 1)``, by metric."""
-
-
-def _changes(h: Array, applied: Array, product: Array, second: Array) -> _Changes:
-    whole = composite(h)[:, None]
+    treated = list(_treated(stage))
+    maps = list({id(h): h for _, _, h in treated}.values())  # those that are one share an array
+    second = second_modulus(stage.h)
+    of_sites = {id(h): _of_sites(h, stage.h, second) for h in maps}
+    of_products = dict(zip(map(id, maps), _of_products(maps, stage.h), strict=True))
     sites, products = (
         {
-            "entry_change": np.abs(new - old).max((-2, -1)),
-            "row_error": sum_error(new, -1),
-            "column_error": sum_error(new, -2),
+            Key(part, name, None, metric): values
+            for part, name, h in treated
+            for metric, values in found[id(h)].items()
         }
-        for new, old in ((h, applied), (whole, product[:, None]))
+        for found in (of_sites, of_products)
     )
-    sites["lambda_2_change"] = np.abs(second_modulus(h) - second)
-    products["spectral_norm"] = np.linalg.norm(whole, 2, axis=(-2, -1))
     return sites, products
+
+
+def _of_sites(h: Array, applied: Array, second: Array) -> dict[str, Array]:
+    """Numbers of every site, ``(n, sites)``, by metric."""
+    changes = _changes(h, applied)
+    changes["lambda_2_change"] = np.abs(second_modulus(h) - second)
+    return changes
+
+
+def _of_products(maps: Sequence[Array], applied: Array) -> Iterator[dict[str, Array]]:
+    """The same of the composites of all maps, ``(n, 1)``."""
+    products = composite(np.stack([applied, *maps]))
+    d = products.shape[-1]
+    norms = largest_singular_value(np.ascontiguousarray(lanes(products, 2)).reshape(d, d, -1), EPS)
+    norms = norms.reshape(len(products), -1, 1)
+    for product, norm in zip(products[1:, :, None], norms[1:], strict=True):
+        yield {**_changes(product, products[0, :, None]), "spectral_norm": norm}
+
+
+def _changes(h: Array, applied: Array) -> dict[str, Array]:
+    return {
+        "entry_change": np.abs(h - applied).max((-2, -1)),
+        "row_error": sum_error(h, -1),
+        "column_error": sum_error(h, -2),
+    }
 
 
 def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
@@ -71,11 +82,11 @@ def _applied(method: Parameterization, logits: Array) -> Array:
 
 
 def composite(h: Array) -> Array:
-    """``(n, sites, d, d)`` to ``(n, d, d)``, the last site leftmost."""
-    product = h[:, 0]
+    """``(..., sites, d, d)`` to ``(..., d, d)``, the last site leftmost."""
+    product = h[..., 0, :, :]
     with np.errstate(over="ignore", invalid="ignore"):
-        for site in range(1, h.shape[1]):
-            product = h[:, site] @ product
+        for site in range(1, h.shape[-3]):
+            product = h[..., site, :, :] @ product
     if not np.isfinite(product).all():
-        raise BadInput(f"the product of {h.shape[1]} sites exceeds the largest number; take fewer")
+        raise BadInput(f"the product of {h.shape[-3]} sites exceeds the largest number; take fewer")
     return product

@@ -74,7 +74,7 @@ class Blocks:
                 part = file.read(header + body)
                 BLOCK.pack_into(footer, target, start, header, body)
                 padding = -len(part) % 8
-                parts.append(part + bytes(padding))
+                parts += [part, bytes(padding)]  # added up they would be copied once more
                 start += len(part) + padding
             reader = _open(parts, bytes(footer), options)
             parts.clear()  # the reader has its own
