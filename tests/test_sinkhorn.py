@@ -91,6 +91,22 @@ def test_maps_of_equal_effective_settings_give_equal_bytes(theta, method, eps):
         assert own != bare
 
 
+@pytest.mark.parametrize("scale", [1.0, 8.0, 300.0])
+@pytest.mark.parametrize("n", [1, 200])
+def test_the_quick_map_is_the_map_up_to_rounding(n, scale, rng):
+    """And maps of equal effective settings are one."""
+    theta = MHC(4).theta(n, rng, "gaussian", scale)
+    known = {}
+    for method in MHC(4).balancing().variants.values():
+        balancing, h = method.balancing(), method(theta)
+        np.testing.assert_allclose(balancing.quick(theta), h, rtol=0, atol=1e-13)
+        known.setdefault(balancing.effective(theta), []).append(h)
+    for first, *others in known.values():
+        for h in others:
+            np.testing.assert_allclose(h, first, rtol=0, atol=1e-13)
+    assert len(known) == (5 if scale == 1 else len(known))
+
+
 def test_floors_are_left_out_where_logits_are_small(rng):
     theta = MHC(4).theta(500, rng, "gaussian", 1.0)
     small, large = (

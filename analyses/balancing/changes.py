@@ -8,7 +8,6 @@ from birkhoff_cli.analyses.balancing.stage import Stage, sum_error
 from birkhoff_cli.analyses.balancing.tally import Key, Values
 from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
@@ -68,17 +67,13 @@ def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
             own = variant.balancing()
             settings = own.effective(theta) if own else variant
             if settings not in known:
-                known[settings] = variant(theta)
+                known[settings] = own.quick(theta) if own else variant(theta)
             yield "variant", name, known[settings]
         for name, store in FORMATS.items():
-            yield "rounding", f"{name} logits", _applied(method, store(logits))
+            rounded = store(logits).reshape(*logits.shape[:-2], -1)
+            yield "rounding", f"{name} logits", balancing.quick(rounded)
     for name, store in FORMATS.items():
         yield "rounding", f"{name} matrix", store(stage.h)
-
-
-def _applied(method: Parameterization, logits: Array) -> Array:
-    h: Array = method(logits.reshape(*logits.shape[:-2], -1))
-    return h
 
 
 def composite(h: Array) -> Array:

@@ -26,13 +26,19 @@ class Balancing(NamedTuple):
         last: the side that is normalised last.
         variants: the same of every known code base, by name: maps of the same logits.
         effective: of logits ``(..., d * d)`` the settings that act on them: maps with equal ones
-            give the same bytes.
+            give the same matrices up to rounding.
+        quick: the map of numpy logits, up to rounding.
     """
 
     tau: float
     last: Side
     variants: Mapping[str, Parameterization]
     effective: Callable[[Array], Hashable]
+    quick: Callable[[Array], Array]
+
+
+Sweep = Callable[[Array, Sequence[int], Guard, float], Array]
+"""`sweep`, or `sweep_by_factors`."""
 
 
 def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0) -> Array:
@@ -53,6 +59,38 @@ def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0)
             total = total + eps
         h = _rescale(h, 1 / total)
     return h
+
+
+SUMS = ("ijb,ib->jb", "ijb,jb->ib")
+"""Sums over columns and over rows of a matrix, with the factors of the other side."""
+
+SMALLEST = 1e-60
+"""Least entry whose row or column no factor is near the end of the number range for."""
+
+
+def sweep_by_factors(
+    h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0
+) -> Array:
+    """As `sweep`, up to rounding, with half the work: a step changes the factors of one side only.
+
+    The matrix is ``diag(u) h diag(v)`` all the way, so that each step takes a weighted sum.
+    """
+    a = h.reshape(*h.shape[:2], -1)
+    if a.shape[2] < 2 or float(a.min()) < SMALLEST:  # of one lane einsum adds in another order
+        return sweep(h, axes, guard, eps)
+    sides = [np.ones(a.shape[1:]), np.ones(a.shape[1:])]
+    for axis in axes:
+        total = np.einsum(SUMS[axis], a, sides[1 - axis])
+        if guard == "log":
+            sides[axis] = np.divide(1, total, out=total)
+            continue
+        total *= sides[axis]
+        total = _guarded(total, guard, eps)
+        sides[axis] /= total
+    v, u = sides
+    a = a * v
+    a *= u[:, None]
+    return a.reshape(h.shape)
 
 
 def sweep_with_pullback(

@@ -63,15 +63,33 @@ def effective(s: Settings, d: int, theta: Array) -> Settings:
     """Settings without a floor that no sum of these logits ``(..., d * d)`` reaches.
 
     The first sums of shifted powers are at least 1, and the sums of neither side fall below
-    the least that the first half of the sweep leaves, or 1/d.
+    the least that the first half of the sweep leaves, or 1/d. Nor has a clip that no logit
+    reaches an effect, and the first sums take out by what powers were divided.
     """
-    if s.guard != "floor" or s.start != "usual" or s.clip < math.inf or not s.iters:
+    if s.guard != "floor" or s.start == "shifted" or not s.iters:
         return s
     first, last = (0, 1) if s.last == "rows" else (1, 0)
     z = np.asarray(lanes(theta, 1)).reshape(d, d, -1) / s.tau
-    shifted = z - z.max(axis=first, keepdims=True)
+    if max(z.max(initial=0), -z.min(initial=0)) > s.clip:
+        return s
+    largest = z.max(axis=first, keepdims=True)
+    shifted = z - largest
+    floor = s.eps * (1 + 4 * d * EPSILON)
+    reached = not _stays_above(floor, shifted, first, last)
+    if s.start == "powers":  # which are as large as their sums at most
+        reached |= math.exp(largest.min(initial=0)) <= floor
+    if reached or not narrow(shifted):
+        return s
+    return s._replace(guard="log", eps=0.0, clip=math.inf, start="usual")
+
+
+def _stays_above(floor: float, shifted: Array, first: int, last: int) -> bool:
+    """Whether all sums do, after the first ones, of powers of at most 1."""
+    d = len(shifted)
+    if floor >= 1 / d:
+        return False
+    if math.exp(shifted.min(initial=0)) > floor:  # d entries of at least that over d
+        return True
     h = np.exp(shifted)
     h /= h.sum(first, keepdims=True)
-    least = min(1 / d, float(h.sum(last).min(initial=1)))
-    reached = s.eps * (1 + 4 * d * EPSILON) >= least
-    return s if reached or not narrow(shifted) else s._replace(guard="log", eps=0.0)
+    return bool(h.sum(last).min(initial=1) > floor)

@@ -20,6 +20,7 @@ Source: mHC, arXiv:2512.24880; the variants from their code, as measured on its 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import numpy as np
@@ -42,9 +43,11 @@ from birkhoff_cli.analyses.geometry.sinkhorn import (
     Balancing,
     Guard,
     Side,
+    Sweep,
     log_sweep,
     narrow,
     sweep,
+    sweep_by_factors,
     sweep_with_pullback,
 )
 from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import (
@@ -120,6 +123,9 @@ class MHC(Parameterization):
 
     def __call__(self, theta: Array) -> Array:
         """Sinkhorn-Knopp; in the log domain where the linear one could leave the number range."""
+        return self._balanced(theta, sweep)
+
+    def _balanced(self, theta: Array, sweep: Sweep) -> Array:
         xp = namespace(theta)
         s = self.settings
         x = vectors(theta)
@@ -205,9 +211,9 @@ class MHC(Parameterization):
 
     def balancing(self) -> Balancing:
         """The temperature, the last side, and every variant."""
-        variants = {name: MHC(self.d, variant=name) for name in get_args(Name)}
         s = self.settings
-        return Balancing(s.tau, s.last, variants, lambda theta: effective(s, self.d, theta))
+        quick = partial(self._balanced, sweep=sweep_by_factors)
+        return Balancing(s.tau, s.last, _variants(self.d), partial(effective, s, self.d), quick)
 
     def differentiable(self) -> Differentiable:
         """Written out where sweeps stay within the number range; by torch in the log domain."""
@@ -279,6 +285,11 @@ class MHC(Parameterization):
     def allocated(self, width: int) -> int:
         """All that is learned, and the gain of the norm."""
         return self.count(width) + self.d * width
+
+
+@cache
+def _variants(d: int) -> Mapping[str, MHC]:
+    return {name: MHC(d, variant=name) for name in get_args(Name)}
 
 
 EXAMPLES = (
