@@ -4,10 +4,10 @@
 
 CPU seconds (user and system) and peak memory of whole processes, medians over rounds in which
 all ways run in turn, on one Parquet trace of mHC matrices (20 sweeps, float32):
-``birkhoff depth-drift`` as installed; reading the file with pyarrow and nothing else; numpy with
-``linalg.svd`` and ``linalg.eigvals`` for the same numbers. Then ours and numpy where both sides
-are exact (go-mHC) and where neither is (mHC rounded to bf16), and the growth of ours with tokens,
-sites and d.
+``birkhoff depth-drift --engine 1`` as installed; reading the file with pyarrow and nothing else;
+numpy with ``linalg.svd`` and ``linalg.eigvals`` for the same numbers. Then ours and numpy where
+both sides are exact (go-mHC) and where neither is (mHC rounded to bf16), and the growth of ours
+with tokens, sites and d.
 ``--full`` adds 1,048,576 tokens of 48 sites once, ours and the reading alone.
 """
 
@@ -85,7 +85,7 @@ def read(path):
 
 
 def ours(parquet):
-    return run(BIRKHOFF, "depth-drift", parquet, "-q")
+    return run(BIRKHOFF, "depth-drift", parquet, "--engine", "1", "-q")
 
 
 def reading(parquet):

@@ -3,7 +3,7 @@
     python tests/benchmarks/sinkhorn.py [samples] [rounds]
 
 CPU seconds (user and system) and peak memory of whole processes, medians over rounds in which
-both ways run in turn: ``birkhoff sinkhorn --method mhc`` as installed, and
+both ways run in turn: ``birkhoff sinkhorn --method mhc --engine 1`` as installed, and
 plain_numpy_sinkhorn.py, which measures the same. Then ours on what a trace holds, and its growth
 with samples, layers, d and the spread of the logits.
 """
@@ -35,7 +35,7 @@ def options(samples, layers, d, scale):
 
 
 def ours(*shape):
-    return run(BIRKHOFF, "sinkhorn", *options(*shape), "-q")
+    return run(BIRKHOFF, "sinkhorn", *options(*shape), "--engine", "1", "-q")
 
 
 def compared():
@@ -57,7 +57,7 @@ def recorded():
         trace = matrices.with_suffix(".parquet")
         run(sys.executable, PLAIN.with_name("drift.py"), "--write", matrices)
         run(BIRKHOFF, "trace", matrices, "-o", trace, "-q")
-        s, mib = run(BIRKHOFF, "sinkhorn", trace, "-q")
+        s, mib = run(BIRKHOFF, "sinkhorn", trace, "--engine", "1", "-q")
     each = s / SAMPLES / 48 * 1e6
     print(f"\na trace of {SAMPLES:,} tokens x 48 sites: {s:.2f} s, {each:.1f} us, {mib:.0f} MiB")
 

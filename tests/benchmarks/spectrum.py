@@ -18,7 +18,8 @@ HERE = Path(__file__).parent
 STAGES = "--stages"  # how this file calls itself to time ours
 NUMBERS = [int(word) for word in sys.argv[1:] if word != STAGES]
 SAMPLES, ROUNDS = (*NUMBERS, *(1_000_000, 5)[len(NUMBERS) :])
-OURS = ("spectrum", "--method", "go-mhc", "--d", "4", "--s", "2", "--seed", "0", "-q", "-n")
+GO = ("--method", "go-mhc", "--d", "4", "--s", "2")
+OURS = ("spectrum", "--engine", "1", *GO, "--seed", "0", "-q", "-n")
 
 
 def our_stages():
