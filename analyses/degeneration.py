@@ -36,7 +36,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_sche
 from birkhoff_cli.analyses.drawing import captions, degeneration_panels
 from birkhoff_cli.analyses.sites import measured, nearest
 from birkhoff_cli.analyses.sites.step import QUANTITIES, Step
-from birkhoff_cli.analyses.sites.verdict import NEAR, WORDS, Verdict, mixing_question
+from birkhoff_cli.analyses.sites.verdict import JUDGED, NEAR, WORDS, Verdict, mixing_question
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
 
 if TYPE_CHECKING:
@@ -97,12 +97,10 @@ SCHEMA = (
     column("step_row_max_p90", "float64", f"90th percentile {ROW} at any site of the step"),
     column("step_diagonal_fraction", "float64", "diagonal_fraction of all sites of the step"),
 )
-VERDICT = quantity("verdict", "what the matrices of all sites are; null for d = 1", good="mixing")
 NUMBERS = (
     *QUANTITIES,
     QUANTILE_ERROR,
-    VERDICT,
-    quantity("threshold", "distance up to which matrices are at I, a permutation, or J/d"),
+    *JUDGED,
 )
 SUMMARY = (
     D,

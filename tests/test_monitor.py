@@ -11,13 +11,13 @@ import pytest
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-from birkhoff_cli import degeneration, monitor  # noqa: E402
+from birkhoff_cli import degeneration, load, monitor  # noqa: E402
 from birkhoff_cli.analyses.core.array_trace import array_trace  # noqa: E402
 from birkhoff_cli.analyses.core.errors import UsageError  # noqa: E402
 from birkhoff_cli.recording import measure as measuring  # noqa: E402
 from birkhoff_cli.recording.libraries._module import Seen  # noqa: E402
 from birkhoff_cli.recording.record import find  # noqa: E402
-from birkhoff_cli.recording.sinks import scalars  # noqa: E402
+from birkhoff_cli.recording.sinks import scalars, tensorboard  # noqa: E402
 from test_recording_survives import Model, Site  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*reentrant.*")
@@ -140,6 +140,7 @@ def test_nan_is_null_and_said(model, tmp_path):
         train(model, 4, mine, broken=3)
     found = lines(tmp_path / "f")
     assert [line.get("finite", True) for line in found] == [True, True, False, True]
+    assert found[2]["step"] == 3 and found[2]["layers.0.attn"]["finite"] is False
     assert found[2]["layers.0.attn"]["identity_distance"] is None
     assert found[2]["verdict"] is None
 
@@ -214,6 +215,157 @@ def test_a_module_of_another_version_is_in_no_number(model):
     assert mixed[0]["diagonal_fraction"] == pytest.approx(np.mean(plain), rel=1e-5)
     assert set(mixed[0]["composite"].values()) == {None}
     assert set(mixed[0]["layers.1.attn"].values()) == {None}
+
+
+def broken_off(model, x):
+    """A pass that breaks off in the last layer."""
+    hook = model.layers[2].register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model(x)
+    hook.remove()
+
+
+def test_of_a_pass_that_broke_off_no_product_is_said(model, tmp_path):
+    """It was that of the sites that were met, and sites of steps had to be alike to be read."""
+    with monitor(model, every=1, to=tmp_path / "f.ndjson"):
+        train(model, 2)
+        broken_off(model, torch.randn(2, 5, 4, 8))
+    (*_, last) = lines(tmp_path / "f.ndjson")
+    assert last["finished"] is False and set(last["composite"].values()) == {None}
+    assert "layers.2.attn" not in last and last["layers.1.attn"]["row_max_p50"] is not None
+    rows = degeneration(load(tmp_path / "f.ndjson")).table.to_pylist()
+    assert [(r["step"], r["layer"]) for r in rows] == [(s, k) for s in (1, 2, 3) for k in range(3)]
+    assert rows[-1]["row_max_p50"] is None and rows[-1]["verdict"] is None
+
+
+def test_a_pass_that_broke_off_and_is_tried_again_is_measured(model, tmp_path):
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    with monitor(model, every=1, to=tmp_path / "f"):
+        broken_off(model, torch.randn(2, 5, 4, 8))
+        model(torch.randn(2, 5, 4, 8)).square().mean().backward()
+        optimizer.step()
+    (only,) = lines(tmp_path / "f")
+    assert "finished" not in only and None not in only["composite"].values()
+
+
+def test_a_step_that_control_c_ends_while_it_is_measured_is_there(model, tmp_path, monkeypatch):
+    """It stood there as the one after, not finished."""
+    original, calls = measuring.measure, []
+
+    def interrupted(seen):
+        calls.append(len(seen))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(seen)
+
+    monkeypatch.setattr(measuring, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt), monitor(model, every=1, to=tmp_path / "f"):
+        train(model, 5)
+    found = lines(tmp_path / "f")
+    assert [line["step"] for line in found] == [1, 2, 3] and "finished" not in found[2]
+
+
+def test_the_call_of_step_behind_an_optimizers_is_that_same_step(model, tmp_path):
+    with monitor(model, every=1, to=tmp_path / "f") as mine:
+        train(model, 3)  # steps 1 to 3 of the optimizer
+        mine.step()  # which is step 3
+        train(model, 2, mine)
+    assert steps(tmp_path / "f") == [1, 2, 3, 4, 5]
+    assert mine.steps.taken == 5
+
+
+def test_passes_of_evaluation_are_measured_where_that_is_asked_for(model, tmp_path):
+    with monitor(model, every=1, to=tmp_path / "f", evaluation=True), torch.no_grad():
+        model.eval()(torch.randn(2, 5, 4, 8))
+    (only,) = lines(tmp_path / "f")
+    assert (only["step"], only["finished"]) == (1, False)
+    with monitor(model, every=1, to=tmp_path / "g"), torch.no_grad():
+        model.eval()(torch.randn(2, 5, 4, 8))
+        model.train()(torch.randn(2, 5, 4, 8))
+    assert lines(tmp_path / "g") == []
+
+
+def test_an_optimizer_of_copies_is_said_while_the_run_goes_on(model):
+    copies = [p.detach().clone().requires_grad_() for p in model.parameters()]
+    optimizer = torch.optim.SGD(copies, 1e-3)
+    with pytest.warns(RuntimeWarning, match=r"no step is counted, .* call step\(\)"):  # noqa: SIM117
+        with monitor(model, every=1) as mine:
+            for copy in copies:
+                copy.grad = torch.zeros_like(copy)
+            for _ in range(4):
+                model(torch.randn(2, 5, 4, 8)).square().mean().backward()
+                optimizer.step()
+            assert mine._warned and not mine.steps.taken
+
+
+def test_an_optimizer_that_is_given_the_parameters_later_counts(model, tmp_path):
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(2))], 1e-3)
+    with monitor(model, every=1, to=tmp_path / "f"):
+        for step in range(4):
+            model(torch.randn(2, 5, 4, 8)).square().mean().backward()
+            if step == 2:
+                optimizer.add_param_group({"params": list(model.parameters())})
+            optimizer.step()
+    assert steps(tmp_path / "f") == [1, 2]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_that_must_be_whole_trains_and_is_told(model, tmp_path):
+    """The compiler raised an error at our hook, into the model's forward."""
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with (
+        pytest.warns(RuntimeWarning, match="fullgraph=True leaves no room"),
+        monitor(model, every=1, to=tmp_path / "f"),
+    ):
+        assert len(train(compiled, 2)) == 2
+    assert lines(tmp_path / "f") == []
+
+
+def test_infinity_of_the_product_is_said_of_it(rng):
+    """In float32 it was infinite from 3e38 on; in float64 it is where it has to be."""
+    from birkhoff_cli.analyses.core.trace import Site as Place
+
+    for scale, finite in ((1e5, True), (1e17, False)):
+        h = torch.tensor(scale * rng.dirichlet(np.ones(4), (20, 3, 4)))
+        seen = {Place(k, "attn", f"layers.{k}.attn"): Seen(one) for k, one in enumerate(h)}
+        found = measuring.measure(seen)
+        assert found.finite is finite and ("finite" not in found.composite) is finite
+        assert (found.composite["composite_row_max"] is not None) is finite
+        assert all("finite" not in site for site in found.sites.values())
+        assert found.verdict is not None
+
+
+def test_the_spread_is_that_of_the_logits(rng):
+    from birkhoff_cli.analyses.core.trace import Site as Place
+
+    z = torch.tensor(rng.normal(size=(7, 16)))
+    seen = {Place(0, "attn", "a"): Seen(torch.eye(4).expand(7, 4, 4), logits=z)}
+    wanted = (z.amax(-1) - z.amin(-1)).max().item()
+    assert measuring.measure(seen).sites["a"]["spread_max"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_two_sinks_of_one_name_are_two_warnings(model):
+    broken = [lambda *_: 1 / 0, lambda *_: 1 / 0]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with monitor(model, every=1, to=broken):
+            train(model, 3)
+    assert len(said) == 2
+
+
+def test_numbers_go_to_tensorboard_by_their_names(model):
+    class Writer:
+        def __init__(self):
+            self.given = []
+
+        def add_scalar(self, name, value, step):
+            self.given.append((name, value, step))
+
+    writer = Writer()
+    with monitor(model, every=2, to=tensorboard(writer)):
+        train(model, 4)
+    assert {step for *_, step in writer.given} == {2, 4}
+    assert "layers.0.attn/row_max_p50" in {name for name, *_ in writer.given}
 
 
 def test_a_log_goes_on_behind_its_last_complete_line(model, tmp_path):

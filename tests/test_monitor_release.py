@@ -1,5 +1,6 @@
 """The monitor in the loops that people run: too long for every day, run before a release."""
 
+import gc
 import json
 import os
 import random
@@ -25,42 +26,134 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("reentrant", [None, False, True])
-def test_transformers_trainer(tmp_path, reentrant):
+def trainer(folder, callbacks, reentrant=None, broken=None):
+    """transformers' Trainer of a small DeepSeek-V4, which generates after every second step."""
     transformers = pytest.importorskip("transformers", minversion="5.23")
     import test_transformers
 
-    def train(callbacks):
-        transformers.set_seed(0)
-        model = test_transformers.deepseek_v4()
-        tokens = [torch.randint(3, 32, (9,)) for _ in range(16)]
-        data = [{"input_ids": t, "labels": t} for t in tokens]
-        arguments = transformers.TrainingArguments(
-            tmp_path / "out",
-            max_steps=4,
-            per_device_train_batch_size=2,
-            gradient_accumulation_steps=2,
-            eval_strategy="steps",
-            eval_steps=2,
-            logging_steps=1,
-            report_to=[],
-            use_cpu=True,
-            gradient_checkpointing=reentrant is not None,
-            gradient_checkpointing_kwargs=reentrant and {"use_reentrant": reentrant},
-            save_strategy="no",
-            disable_tqdm=True,
-        )
-        trainer = transformers.Trainer(
-            model, arguments, train_dataset=data, eval_dataset=data[:4], callbacks=callbacks
-        )
-        trainer.train()
-        return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    transformers.set_seed(0)
+    model = test_transformers.deepseek_v4()
+    tokens = [torch.randint(3, 32, (9,)) for _ in range(16)]
+    data = [{"input_ids": t, "labels": t} for t in tokens]
 
-    path = tmp_path / "hc.ndjson"
-    assert train([]) == train([MonitorCallback(every=1, to=path)])
+    class Generate(transformers.TrainerCallback):
+        def on_step_end(self, args, state, control, **more):
+            del args, control
+            if state.global_step % 2 == 0:
+                more["model"].generate(tokens[0][None], max_new_tokens=3, do_sample=False)
+            if state.global_step == broken:
+                branch = more["model"].model.layers[1].mlp
+                branch.register_forward_pre_hook(lambda *_: 1 / 0)
+
+    arguments = transformers.TrainingArguments(
+        folder,
+        max_steps=4,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=2,
+        eval_strategy="steps",
+        eval_steps=2,
+        logging_steps=1,
+        report_to=[],
+        use_cpu=True,
+        gradient_checkpointing=reentrant is not None,
+        gradient_checkpointing_kwargs=reentrant and {"use_reentrant": reentrant},
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    return transformers.Trainer(
+        model,
+        arguments,
+        train_dataset=data,
+        eval_dataset=data[:4],
+        callbacks=[Generate(), *callbacks],
+    )
+
+
+def own_hooks(model):
+    """Hooks of ours that a model has; others are its library's."""
+    hooks = [h for m in model.modules() for h in (*m._forward_hooks.values(),)]
+    return [h for h in hooks if "birkhoff" in getattr(h, "__module__", "")]
+
+
+@pytest.mark.parametrize("reentrant", [None, False, True])
+def test_transformers_trainer(tmp_path, reentrant):
+    path, losses = tmp_path / "hc.ndjson", []
+    for callbacks in ([], [MonitorCallback(every=1, to=path)]):
+        training = trainer(tmp_path / "out", callbacks, reentrant)
+        training.train()
+        losses.append([row["loss"] for row in training.state.log_history if "loss" in row])
+        assert not own_hooks(training.model)
+    assert losses[0] == losses[1] and len(losses[0]) == 4
     found = lines(path)
     assert [line["step"] for line in found] == [1, 2, 3, 4]
-    assert all(sum(name.startswith("layers") for name in line) == 6 for line in found)
+    for line in found:
+        sites = [numbers for name, numbers in line.items() if name.startswith("layers")]
+        assert len(sites) == 6 and "finished" not in line
+        assert all(None not in numbers.values() for numbers in sites)
+
+
+def test_an_exception_in_the_model_of_a_trainer(tmp_path):
+    path = tmp_path / "hc.ndjson"
+    training = trainer(tmp_path / "out", [MonitorCallback(every=1, to=path)], broken=3)
+    with pytest.raises(ZeroDivisionError):
+        training.train()
+    model = training.model
+    del training
+    gc.collect()
+    assert not own_hooks(model)
+    found = lines(path)
+    assert [line["step"] for line in found] == [1, 2, 3, 4]
+    assert found[3]["finished"] is False and set(found[3]["composite"].values()) == {None}
+    steps = load(path).measured.steps
+    assert len(steps[-1].sites) == 6  # of which the last step met four
+    from birkhoff_cli import degeneration
+
+    assert degeneration(load(path)).summary["step"] == 4
+
+
+COMPILED = [("inductor", False), ("inductor", True), ("eager", True)]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(("backend", "whole"), COMPILED)
+def test_a_compiled_model_trains_as_without(tmp_path, backend, whole, before):
+    """By the compiler's own default too; a graph that must be whole is told at once."""
+    from contextlib import nullcontext
+
+    from birkhoff_cli import monitor
+
+    def train(path, steps=3):
+        torch.compiler.reset()
+        torch.manual_seed(0)
+        model = Model()
+        compiled = torch.compile(model, backend=backend, fullgraph=whole) if before else None
+        optimizer, losses = torch.optim.SGD(model.parameters(), 1e-3), []
+
+        def step(compiled):
+            loss = compiled(torch.randn(2, 5, 4, 8)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+        if before:
+            step(compiled)
+        with monitor(model, every=1, to=path) if path else nullcontext():
+            compiled = compiled or torch.compile(model, backend=backend, fullgraph=whole)
+            for _ in range(steps):
+                step(compiled)
+        step(compiled)
+        return losses
+
+    path = tmp_path / "f"
+    plain = train(None)
+    if not whole:
+        assert train(path) == plain
+        assert [line["step"] for line in lines(path)] == [1, 2, 3]
+        return
+    with pytest.warns(RuntimeWarning, match="fullgraph=True leaves no room"):
+        assert train(path) == plain
+    assert path.read_text() == ""
 
 
 def test_lightning(tmp_path):
@@ -167,32 +260,60 @@ KILLED = """
 import sys, torch
 from test_recording_survives import Model
 from birkhoff_cli import monitor
+how, last = sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(1)
 model = Model()
 optimizer = torch.optim.SGD(model.parameters(), 1e-4)
 with monitor(model, every=1, to=sys.argv[1]):
     for step in range(1, 10**6):
-        model(torch.randn(2, 5, 4, 8)).square().mean().backward()
+        loss = model(torch.randn(2, 5, 4, 8)).square().mean()
+        if step == last:
+            if how == "MemoryError":
+                raise MemoryError
+            if how == "SystemExit":
+                sys.exit(3)
+        loss.backward()
         optimizer.step(); optimizer.zero_grad()
         print(step, flush=True)
 """
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT"])
-def test_a_killed_run_leaves_every_finished_step(tmp_path, how):
-    path = tmp_path / "hc.ndjson"
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT", "MemoryError", "SystemExit"])
+def test_a_run_that_is_ended_leaves_every_finished_step(tmp_path, birkhoff, how, seed):
+    path, number = tmp_path / "hc.ndjson", random.Random(f"{how}{seed}").randint(3, 60)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    command = [sys.executable, "-c", KILLED, path]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    for _ in range(random.Random(how).randint(5, 40)):
-        run.stdout.readline()
-    time.sleep(0.01)
-    run.send_signal(getattr(signal, how))
+    command = [sys.executable, "-c", KILLED, path, how, str(number)]
+    run = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    )
+    if how.startswith("SIG"):
+        for _ in range(number):
+            run.stdout.readline()
+        time.sleep(random.Random(seed).random() / 50)
+        run.send_signal(getattr(signal, how))
     rest, _ = run.communicate()
-    last = max([int(line) for line in rest.split()], default=1)
+    assert run.returncode != 0
+    last = max([int(line) for line in rest.split()], default=number)
     steps = [step.step for step in load(path).measured.steps]
     np.testing.assert_array_equal(steps, np.arange(1, len(steps) + 1))
-    assert len(steps) >= last
+    finished = [line for line in lines(path) if line.get("finished", True)]
+    assert len(finished) >= (last if how.startswith("SIG") else number - 1)
+    done = birkhoff("degeneration", path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["step"] == len(steps)
+
+
+def test_the_log_of_the_example_is_what_its_code_writes(tmp_path):
+    pytest.importorskip("hyper_connections")
+    path, kept = tmp_path / "collapse.ndjson", ROOT / "examples" / "collapse.ndjson"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    script = ROOT / "examples" / "collapse.py"
+    subprocess.run([sys.executable, script, path], check=True, env=environment)
+    for made, there in zip(lines(path), lines(kept), strict=True):
+        assert [made[n] for n in ("step", "verdict")] == [there[n] for n in ("step", "verdict")]
+        assert made.get("alarm") == there.get("alarm")
+        assert made["row_max_p50"] == pytest.approx(there["row_max_p50"], rel=1e-2)
 
 
 def test_autocast_in_bfloat16(tmp_path):

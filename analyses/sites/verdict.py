@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.quantities import judged
 from birkhoff_cli.analyses.core.questions import Question
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.sentences import short
@@ -27,6 +28,13 @@ NEAR, SIGNED = 0.2, 0.01
 
 SATURATED = 0.01
 """Mean of the largest |sum - 1| above which a Sinkhorn has not balanced its logits."""
+
+JUDGED = judged(
+    "what the matrices of all sites are; null for d = 1, or if they are not finite",
+    "mixing",
+    "distance up to which matrices are at I, a permutation, or J/d",
+)
+"""The verdict on all sites, and what it was found by."""
 
 Numbers = dict[str, Any]
 

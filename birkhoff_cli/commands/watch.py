@@ -22,7 +22,8 @@ from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, STEP, D, qu
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
 from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.sites.verdict import NEAR
+from birkhoff_cli.analyses.sites.verdict import JUDGED, NEAR
+from birkhoff_cli.analyses.statistics.composites import COMPOSITE
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.kinds import check_regular
 
@@ -54,11 +55,8 @@ SUMMARY = (
     D,
     SITES,
     quantity("steps_measured", "steps in the log", range=AT_LEAST_0),
-    quantity("verdict", "what the matrices of all sites are; null if not finite", good="mixing"),
-    quantity("threshold", "distance up to which matrices are at I, a permutation, or J/d"),
-    quantity("composite_row_max", "largest row sum of the product over all sites", good="near 1"),
-    quantity("composite_column_max", "largest column sum of it", good="near 1"),
-    quantity("composite_spectral_norm_max", "its largest spectral norm", good="near 1"),
+    *JUDGED,
+    *(q for q in COMPOSITE if q.name in PRODUCT),
     quantity(
         "curves",
         "numbers of the sites over depth",

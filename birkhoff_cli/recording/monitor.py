@@ -62,6 +62,7 @@ class Monitor:
         self._whole = False  # whether a pass of this step is complete
         self._missed = False  # whether a site of it could not be measured
         self._watched = False
+        self._of = 0  # the step that this pass belongs to
         self._warned: set[str] = set()
         self.passes = 0
 
@@ -79,7 +80,7 @@ class Monitor:
         due = (self.steps.taken + 1) % self._every == 0
         self._watched = due and not self._whole and (training or self._evaluation)
         if self._watched:
-            self._seen, self._missed = {}, False
+            self._seen, self._missed, self._of = {}, False, self.steps.taken + 1
 
     def end(self, complete: bool) -> None:
         """The model's own forward has ended; the first complete pass of a step is measured."""
@@ -105,9 +106,9 @@ class Monitor:
         self._seen, self._whole = {}, False
 
     def finish(self) -> None:
-        """Write what was met since the last step."""
+        """Write what was met since the last step, or of it if Ctrl-C came before it was written."""
         if self._seen:
-            self._write(self.steps.taken + 1, finished=False)
+            self._write(self._of, finished=self.steps.taken >= self._of)
             self._seen = {}
         if self.passes and not self.steps.counted:
             self._say(NO_STEP, NO_STEP)

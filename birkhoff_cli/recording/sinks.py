@@ -58,6 +58,16 @@ def _end_of_lines(handle: int, size: int) -> int:
     return 0
 
 
+def tensorboard(writer: Any) -> Sink:
+    """What gives the numbers of a step to a ``SummaryWriter``, each under the name it has."""
+
+    def write(numbers: dict[str, Any], step: int) -> None:
+        for name, value in scalars(numbers):
+            writer.add_scalar(name, value, step)
+
+    return write
+
+
 def scalars(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The numbers of a step that are there, each by one name: ``layers.0.attn/row_max_p50``."""
     for name, value in numbers.items():
