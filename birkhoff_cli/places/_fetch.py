@@ -5,6 +5,7 @@ in it: reading a byte again costs no request, memory does not grow, and a byte t
 cannot be taken for one.
 """
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +38,7 @@ class Kept:
         """Start with an empty file."""
         self.process = os.getpid()
         self._file = TemporaryFile(prefix="birkhoff-")  # noqa: SIM115 (open as long as we run)
+        atexit.register(self._file.close)
         self._size = 0
 
     def put(self, data: bytes) -> int:

@@ -159,7 +159,8 @@ class Reader:
 
     def _target(self, url: str, location: str, part: "_Part") -> str:
         target = urljoin(url, location)
-        if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+        before, after = urlsplit(url).scheme, urlsplit(target).scheme
+        if after != "https" and (after != "http" or before == "https"):
             raise BadInput(f"{part.shown}: leads to a URL without encryption; it is not followed")
         return target
 

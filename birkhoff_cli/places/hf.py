@@ -67,7 +67,13 @@ class Hub(Place):
     @cached_property
     def _sizes(self) -> dict[str, int]:
         """Size of every file."""
-        return {k.rfilename: k.size for k in self._info.siblings or () if k.size is not None}
+        sizes = {k.rfilename: k.size for k in self._info.siblings or ()}
+        if None not in sizes.values():
+            return sizes
+        from huggingface_hub import HfApi  # a hub that does not say them there
+
+        tree = HfApi().list_repo_tree(self.repository, revision=self.commit, recursive=True)
+        return {k.path: k.size for k in tree if hasattr(k, "size")}
 
     @cached_property
     def _folders(self) -> set[str]:
