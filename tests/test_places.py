@@ -46,11 +46,14 @@ def test_a_url_is_a_place_and_a_name_there(text, root, name):
     path = values.read(Path, text, "PATH")
     assert places.is_remote(path)
     assert (path.place.root, path.in_place) == (root, name)
+    assert str(path) == places.cut_secrets(text).rstrip("/").replace("HTTPS", "https")
     assert (path.parent / "x").parent == path.parent
     assert places.path_of(root).parent == places.path_of(root)
 
 
-@pytest.mark.parametrize("text", ["hf://org", "hf://a/b@", "https:///a", "http://far.example/a"])
+@pytest.mark.parametrize(
+    "text", ["hf://org", "hf://a/b@", "hf://a/b?x=y", "https:///a", "http://far.example/a"]
+)
 def test_a_url_that_names_nothing_is_refused(text):
     with pytest.raises(UsageError):
         places.path_of(text)
@@ -228,6 +231,7 @@ def test_a_remote_model_is_the_local_one(serve, hub, faults, monkeypatch):
     assert remote.inputs[0] | {"name": 0} == local.inputs[0] | {"name": 0}
     assert np.array_equal(remote.theta, local.theta) and remote.settings == local.settings
     assert not hub.leaks
+    assert places.full(places.path_of(f"hf://{name}")) == f"hf://{name}?commit={commit}"
     files = [asked for asked in hub.asked if "/resolve/" in asked.path]
     assert files and all(f"/resolve/{commit}/" in asked.path for asked in files)
     with remote.opened() as far, local.opened() as near:  # all of every site

@@ -5,10 +5,10 @@ answers come from a place. Whatever would hand it to the system as a name is ref
 nothing looks for a URL among local files.
 """
 
+import hashlib
 import io
 import os
 import stat
-import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PosixPath
@@ -101,7 +101,8 @@ class RemotePath(PosixPath):
         if entry is None:
             raise FileNotFoundError(2, "No such file", str(self))
         mode = stat.S_IFREG if entry.size is not None else stat.S_IFDIR
-        ino = zlib.crc32(str(self).encode())
+        whole = self.place.pinned(self.in_place) or str(self)
+        ino = int.from_bytes(hashlib.sha256(whole.encode()).digest()[:7])
         return os.stat_result(
             (mode | 0o444, ino, 0, 1, 0, 0, entry.size or 0, 0, 0, 0), {"st_mtime_ns": 0}
         )

@@ -23,7 +23,7 @@ from birkhoff_cli.places._http import (
     offline,
 )
 from birkhoff_cli.places._place import Entry, Place
-from birkhoff_cli.places._url import Url
+from birkhoff_cli.places._url import Url, typed
 from birkhoff_cli.text import escape
 
 SCHEMES = ("hf",)
@@ -31,6 +31,9 @@ ROOT = re.compile(
     r"(?P<root>hf://(?P<repository>[^/@]+/[^/@]+)"
     r"(?:@(?P<revision>refs/(?:convert|pr)/[^/]+|[^/]+))?)(?:/(?P<name>.*))?"
 )
+COMMIT = re.compile("|commit=[0-9a-f]{40}")
+"""The query of a URL that another process was given: what its revision was to that."""
+
 LOG_IN = "log in by 'hf auth login', or set HF_TOKEN"
 TIMEOUT = 30.0
 """Seconds for a listing."""
@@ -52,7 +55,7 @@ class Hub(Place):
     def split(cls, url: Url) -> tuple[str, str]:
         """The repository with its revision, and the file."""
         text = f"hf://{url.user}{'@' if url.user else ''}{url.host}{url.path}".rstrip("/")
-        if (match := ROOT.fullmatch(text)) is None:
+        if (match := ROOT.fullmatch(text)) is None or not COMMIT.fullmatch(url.query):
             raise UsageError(
                 f"{text}: names no model; say hf://org/model, hf://org/model@revision or "
                 f"hf://org/model/file"
@@ -107,10 +110,12 @@ class Hub(Place):
 
         logging.set_verbosity_error()
         # its retries are no concern of the reader
+        url = typed(self.root)
+        revision = url.query.partition("=")[2] if url is not None and url.query else self.revision
         for failures in range(1, TRIES + 1):
             try:
                 return HfApi().model_info(
-                    self.repository, revision=self.revision, files_metadata=True, timeout=TIMEOUT
+                    self.repository, revision=revision, files_metadata=True, timeout=TIMEOUT
                 )
             except OfflineModeIsEnabled as error:
                 raise offline(self.root) from error
@@ -204,8 +209,8 @@ class Hub(Place):
         return self.root + (f"/{name}" if name else "")
 
     def pinned(self, name: str) -> str:
-        """By the commit."""
-        return f"hf://{self.label(name)}"
+        """As it is, with the commit where a web server's URL has its query."""
+        return f"{self.root}{'/' if name else ''}{name}?commit={self.commit}"
 
 
 def _origin(url: str) -> tuple[str, str]:
