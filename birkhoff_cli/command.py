@@ -50,7 +50,7 @@ SWEEP = (
         "a run for each value, d=2,4,8; several: a grid",
         stands_for="OPTION=VALUES",
     ),
-    _sweep("shard", str | None, "part I of N of the grid; then birkhoff merge", stands_for="I/N"),
+    _sweep("part", str | None, "part I of N of the work; then birkhoff merge", stands_for="I/N"),
     Option(
         "engine",
         str | None,
@@ -182,10 +182,6 @@ class Subcommand(PlainFlags, TyperCommand):
             invocation = Invocation(sweep.command, self.binding.module, fixed, **outcome)
             outputs.deliver(invocation, lambda: sweeps.run(sweep, self.binding, grid["engine"]))
             return
-        if idle := [name for name in grid.typed if name != "engine"]:
-            raise UsageError(
-                f"{dashes(idle[0])} is for a sweep; say --sweep option=value,value too"
-            )
         progress.stage("reading")
         narrowed = self.binding.narrow(own)
         run = self.binding.prepare(narrowed)
@@ -193,6 +189,11 @@ class Subcommand(PlainFlags, TyperCommand):
         invocation = Invocation(
             self.name or "", self.binding.module, narrowed, shorter=shorter, **outcome
         )
+        if text := grid.get("part"):
+            from birkhoff_cli import grids, parts
+
+            parts.deliver(run, invocation, grids.read_part(text), grid.get("engine"))
+            return
         outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
 
     def _spread(

@@ -93,7 +93,7 @@ def spread(result: Result, name: str, request: Request, engine: str, rows: bool)
         UsageError: there is nothing to share out.
     """
     engines.check(engine)
-    if why := _why_whole(result, request):
+    if why := why_whole(result, request):
         if engine != "1":
             raise UsageError(
                 f"--engine {engine} has nothing to share out here: {why}; leave it out"
@@ -105,7 +105,7 @@ def spread(result: Result, name: str, request: Request, engine: str, rows: bool)
         result.walk = lambda fold, source: share(fold, source, range(source.blocks), fold.start())
 
 
-def _why_whole(result: Result, request: Request) -> str | None:
+def why_whole(result: Result, request: Request) -> str | None:
     """Why the work of a result cannot be shared out; None if it can."""
     if any("-" in text for text in request.texts.values() if isinstance(text, tuple)):
         return "a pipe is read once"
@@ -135,7 +135,7 @@ def sharer(
 
     def share(fold: Fold[Any, Any], source: Blocks[Any], blocks: range, state: Any) -> Walk:
         others = engine if remote else str(engines.processes(engine, len(blocks)) - 1)
-        if not blocks or others == "0" or on_device or _why_whole(result, request):
+        if not blocks or others == "0" or on_device or why_whole(result, request):
             yield from fold_range(fold, source, blocks, state)
             return state
         told = job()

@@ -1,4 +1,4 @@
-"""The grid of a sweep as it is typed: ``--sweep option=value,value`` and ``--shard i/N``."""
+"""The grid of a sweep as it is typed: ``--sweep option=value,value`` and ``--part i/N``."""
 
 import re
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def _check(option: Option, texts: Sequence[str]) -> None:
         replace(option, name=f"sweep {_word(option.name)}", positional=False).read(value)
 
 
-def read_shard(text: str | None) -> tuple[int, int]:
+def read_part(text: str | None) -> tuple[int, int]:
     """``i/N`` as two numbers; everything if not given.
 
     Raises:
@@ -59,5 +59,5 @@ def read_shard(text: str | None) -> tuple[int, int]:
     """
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text or "1/1")
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text}: expected i/N with i from 1 to N, such as 2/8")
+        raise UsageError(f"--part {text}: expected i/N with i from 1 to N, such as 2/8")
     return int(match[1]), int(match[2])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO
@@ -48,7 +49,10 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
             progress.stage("drawing")
             draw(table, invocation.module, invocation.plot, summary, every.file)
     progress.end()
-    report.show(summary, result, invocation, rows)
+    # of parts that are merged the author is the command that was divided
+    report.show(
+        summary, result, replace(invocation, module=result.author or invocation.module), rows
+    )
     if failure := result.failed():
         raise CheckFailed(failure)
 

@@ -31,7 +31,7 @@ COMMON = (
     "verbose",
     "debug",
     "sweep",
-    "shard",
+    "part",
     "engine",
 )
 """Options that are described once, for all commands."""

@@ -2,7 +2,7 @@
 
 A cell is a pure task: the command's name and the texts of its options. It writes its table when it
 is done, under a name made of them, of the bytes that it reads and of the code that reads them; a
-sweep that was killed goes on where it was, and shards of it on several machines need nothing from
+sweep that was killed goes on where it was, and parts of it on several machines need nothing from
 one another.
 """
 
@@ -50,23 +50,23 @@ class Sweep:
         command: name of the command.
         request: of every cell, but for what varies.
         axes: texts by option, the last one varying fastest.
-        shard: index, from 1, and number of shards.
+        part: index, from 1, and number of parts.
         folder: where cells are kept.
     """
 
     command: str
     request: Request
     axes: Mapping[str, Sequence[str]]
-    shard: tuple[int, int]
+    part: tuple[int, int]
     folder: Path
 
     @property
     def cells(self) -> list[tuple[int, Cell]]:
-        """Number and texts of every cell of this shard."""
+        """Number and texts of every cell of this part."""
         grid = product(*self.axes.values())
         every = enumerate(dict(zip(self.axes, values, strict=True)) for values in grid)
-        index, shards = self.shard
-        return [(k, cell) for k, cell in every if k % shards == index - 1]
+        index, parts = self.part
+        return [(k, cell) for k, cell in every if k % parts == index - 1]
 
     def request_of(self, cell: Cell) -> Request:
         """The request of one cell."""
@@ -104,7 +104,7 @@ class Planned(NamedTuple):
 
 
 def plan(command: str, request: Request, grid: Request, output: Path | None) -> Sweep:
-    """What ``--sweep`` and ``--shard`` ask for.
+    """What ``--sweep`` and ``--part`` ask for.
 
     Args:
         command: its name.
@@ -121,13 +121,13 @@ def plan(command: str, request: Request, grid: Request, output: Path | None) -> 
         command,
         request,
         grids.read_axes(grid["sweep"], request),
-        grids.read_shard(grid["shard"]),
+        grids.read_part(grid["part"]),
         output.resolve().with_name(f"{output.name}.cells"),
     )
 
 
 def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
-    """Finish every cell of this shard, and give their tables one below the other.
+    """Finish every cell of this part, and give their tables one below the other.
 
     Args:
         sweep: the grid.
@@ -139,9 +139,7 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
     """
     cells = sweep.cells
     if not cells:
-        raise UsageError(
-            f"--shard {'/'.join(map(str, sweep.shard))} has no cells; use fewer shards"
-        )
+        raise UsageError(f"--part {'/'.join(map(str, sweep.part))} has no cells; use fewer parts")
     planned, schemas = [], set()
     for number, cell in cells:
         request = sweep.request_of(cell)

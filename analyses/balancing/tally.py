@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.statistics.distributions import Distributions
 
 MAX_EXACT_BYTES = 2**27
 """Bytes of numbers up to which their percentiles are exact."""
 
 
+@data()
 class Key(NamedTuple):
     """What a number is."""
 
@@ -27,6 +29,7 @@ Values = dict[Key, Array]
 """Numbers of some samples by what they are, ``(n, sites)``; of the composite ``(n, 1)``."""
 
 
+@data()
 class Tally:
     """Distributions over samples of numbers at some places, named by the first that come."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from typing import Any, Generic, Protocol, TypeVar
 
+from birkhoff_cli.analyses.core import states
+from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.table import Columns, Schema
 
@@ -34,6 +36,7 @@ class Fold(ABC, Generic[State, Block]):
     """One pass over blocks.
 
     A state can be pickled, and holds nothing that depends on how the blocks were cut into ranges.
+    It is made of numbers, text, arrays, lists, dictionaries and classes marked with `states.data`.
     """
 
     @abstractmethod
@@ -49,6 +52,19 @@ class Fold(ABC, Generic[State, Block]):
         state.merge(other)  # type: ignore[attr-defined]
         return state
 
+    def dump(self, state: State, arrays: list[Array]) -> Any:
+        """The state as data, see `core.states`: for JSON, with arrays beside it.
+
+        Raises:
+            Unsupported: a part of it is no data.
+        """
+        return states.dump(state, arrays)
+
+    def load(self, kept: Any, arrays: Sequence[Any]) -> State:
+        """The state that `dump` was given, of the bytes of its arrays."""
+        state: State = states.load(kept, arrays, self.start())
+        return state
+
     @abstractmethod
     def finish(self, state: State) -> tuple[Iterable[Columns], Summary]:
         """The rows that need every block, and the headline numbers."""
@@ -56,6 +72,10 @@ class Fold(ABC, Generic[State, Block]):
 
 class Statistics:
     """A state whose attributes are statistics, filled side by side."""
+
+    def __init_subclass__(cls) -> None:
+        """Its instances are kept as data."""
+        states.data()(cls)
 
     def merge(self, other: "Statistics") -> None:
         """Merge every statistic with the other's of that name."""
@@ -186,6 +206,24 @@ class Series(Fold[dict[int, Part], tuple[int, int, Any]]):
             else:
                 state[index] = count, part
         return state
+
+    def dump(self, state: dict[int, Part], arrays: list[Array]) -> Any:
+        """Index, blocks and state of every source; rows and summary of one that is complete."""
+        return [
+            [index, count, self._keeper(index, count).dump(part, arrays)]
+            for index, (count, part) in state.items()
+        ]
+
+    def load(self, kept: Any, arrays: Sequence[Any]) -> dict[int, Part]:
+        """What `dump` was given."""
+        return {
+            index: (count, self._keeper(index, count).load(part, arrays))
+            for index, count, part in kept
+        }
+
+    def _keeper(self, index: int, count: int) -> Any:
+        """What dumps and loads the state of a source, or its rows and summary."""
+        return states if count == self.blocks[index] else self.folds[index]
 
     def finish(self, state: dict[int, Part]) -> tuple[Iterable[Columns], Summary]:
         """The rows of every source in order, and `summarise` of their summaries."""

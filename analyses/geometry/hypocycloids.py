@@ -26,10 +26,12 @@ from typing import Literal
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 
 Shape = Literal["scallops", "arcs", "polygon", "disk", "plane", "segment", "point"]
 
 
+@data()
 @dataclass(frozen=True)
 class Support:
     """The closure of the points that a family of matrices can have in the plane of a d-cycle.

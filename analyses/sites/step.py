@@ -18,7 +18,7 @@ from birkhoff_cli.analyses.sites.verdict import Numbers, judge
 from birkhoff_cli.analyses.statistics.distributions import Distributions
 from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.ranges import Ranges
-from birkhoff_cli.analyses.statistics.tree import Tree
+from birkhoff_cli.analyses.statistics.tree import Total
 
 BANDS = ("row_max_p10", "row_max_p50", "row_max_p90")
 UNKNOWN = ("mass", "effective_streams")
@@ -85,7 +85,7 @@ class _Statistics(Statistics):
         self.means = Moments(len(MEANS) * sites)
         self.entries = Ranges(sites)
         self.sum_errors = Moments(sites)
-        self.matrices = Tree[Array](np.add)
+        self.matrices = Total()
 
 
 class Step(Fold[_Statistics, Array]):

@@ -11,6 +11,7 @@ import struct
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 
 BITS = 6
 WIDTH = 2.0**-BITS
@@ -72,6 +73,7 @@ def _number(code: int) -> float:
 _BIG_ENDIAN = not np.little_endian
 
 
+@data()
 class Window:
     """Counts of buckets from the first to the last that was seen."""
 
@@ -92,6 +94,7 @@ class Window:
         self.counts[first - self.first : first - self.first + len(counts)] += counts
 
 
+@data()
 class Counts:
     """Counts of the numbers of one stream."""
 

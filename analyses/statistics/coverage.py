@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, judged, quantity
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.geometry.region import Region
 
 OUTSIDE = 1e-9
@@ -55,6 +56,7 @@ def judge(outside: float | None) -> dict[str, Any]:
     return {"verdict": word, "threshold": 0.0}
 
 
+@data("region", "widest", "factor")
 class Coverage:
     """Running counts over all eigenvalues."""
 

@@ -15,6 +15,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.core.table import column
 from birkhoff_cli.analyses.statistics.buckets import Counts, buckets, edges
 from birkhoff_cli.analyses.statistics.moments import Moments
@@ -50,6 +51,7 @@ COUNTED = 80_000
 """Bytes that the counts of a stream usually take."""
 
 
+@data()
 class Distributions:
     """Streams of numbers of the same length, filled side by side in numbered blocks.
 

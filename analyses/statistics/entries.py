@@ -8,6 +8,7 @@ from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Statistics
 from birkhoff_cli.analyses.core.memory import require_memory
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.statistics.moments import Moments
 from birkhoff_cli.analyses.statistics.ranges import Ranges
@@ -19,6 +20,7 @@ MOMENTS = 64
 """Numbers kept for every entry: five at each of some twelve nodes of a tree over blocks."""
 
 
+@data()
 class Entries:
     """Means, deviations, extremes and histograms of the entries of matrices at several sites."""
 

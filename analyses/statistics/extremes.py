@@ -7,6 +7,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, judged, quantity
+from birkhoff_cli.analyses.core.states import data
 
 ENTRY_MIN = quantity("entry_min", "smallest entry of any matrix", good="0 or more")
 ROW_ERROR = quantity(
@@ -23,6 +24,7 @@ EXACT = judged(
 SUM_ERRORS = (ROW_ERROR, COLUMN_ERROR)
 
 
+@data()
 class Extremes:
     """The largest values of some numbers and the smallest of others; NaN is not known.
 
@@ -81,6 +83,7 @@ ROUNDINGS = 16
 """Times ``d eps``: a sum that is off by less is off by rounding."""
 
 
+@data()
 class SumErrors(Extremes):
     """``row_error_max`` and ``column_error_max``: the largest |sum - 1| of any matrix."""
 

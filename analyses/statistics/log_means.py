@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.statistics.tree import Tree
 
 
+@data()
 class Sums(NamedTuple):
     """Sums of ``exp(log - largest)``, each ``(streams,)``."""
 
@@ -16,13 +18,22 @@ class Sums(NamedTuple):
     count: Array
 
 
+@data()
+class _Nodes(Tree[Sums]):
+    """Sums that are joined."""
+
+    def join(self, left: Sums, right: Sums) -> Sums:
+        return join(left, right)
+
+
+@data()
 class LogMeans:
     """Streams of logarithms, filled side by side in numbered blocks; NaN is left out."""
 
     def __init__(self, streams: int) -> None:
         """Start with empty streams."""
         self.streams = streams
-        self._tree: Tree[Sums] = Tree(join)
+        self._tree = _Nodes()
         self._open: tuple[int, Sums] | None = None
 
     def add(self, number: int, logs: Array, first: int = 0) -> None:

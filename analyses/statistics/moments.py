@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.statistics.tree import Tree
 
 SAFE = 400
 """Numbers of at most 2^SAFE and at least 2^-SAFE have squares that a float64 holds in full."""
 
 
+@data()
 class Node(NamedTuple):
     """Moments of some numbers of every stream, each ``(streams,)``."""
 
@@ -30,13 +32,22 @@ class Node(NamedTuple):
     exponent: Array
 
 
+@data()
+class _Nodes(Tree[Node]):
+    """Moments that are joined."""
+
+    def join(self, left: Node, right: Node) -> Node:
+        return join(left, right)
+
+
+@data()
 class Moments:
     """Streams of finite numbers; what is NaN or infinite is left out."""
 
     def __init__(self, streams: int) -> None:
         """Start with empty streams."""
         self.streams = streams
-        self._tree: Tree[Node] = Tree(join)
+        self._tree = _Nodes()
         self._open: tuple[int, Node] | None = None
 
     def add(self, number: int, values: Array, first: int = 0) -> None:

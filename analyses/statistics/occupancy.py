@@ -3,9 +3,11 @@
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
 
 
+@data()
 class Occupancy:
     """Running counts over points; the cells are those of a square grid over [-1, 1]^2.
 

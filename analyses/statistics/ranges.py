@@ -3,8 +3,10 @@
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 
 
+@data()
 class Ranges:
     """Streams of numbers, none of them NaN.
 

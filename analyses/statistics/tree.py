@@ -5,19 +5,26 @@ leaves of a binary tree over their numbers, and two neighbours are joined as soo
 complete. A state holds the roots of complete subtrees only, about log2 of the number of blocks.
 """
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Generic, TypeVar
+
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.states import data
 
 Node = TypeVar("Node")
 
 
-class Tree(Generic[Node]):
+class Tree(ABC, Generic[Node]):
     """Nodes by level and index: node ``(k, i)`` is of blocks ``i 2^k`` to ``(i + 1) 2^k - 1``."""
 
-    def __init__(self, join: Callable[[Node, Node], Node]) -> None:
-        """Start empty; ``join`` makes one node of two neighbours, the left one first."""
-        self.join = join
+    def __init__(self) -> None:
+        """Start empty."""
         self.nodes: dict[tuple[int, int], Node] = {}
+
+    @abstractmethod
+    def join(self, left: Node, right: Node) -> Node:
+        """One node of two neighbours."""
 
     def add(self, number: int, node: Node) -> None:
         """Add a block, once."""
@@ -45,3 +52,12 @@ class Tree(Generic[Node]):
         """Nodes by the first block that they hold."""
         order = sorted(self.nodes, key=lambda key: key[1] << key[0])
         return (self.nodes[key] for key in order)
+
+
+@data()
+class Total(Tree[Array]):
+    """Arrays that are added."""
+
+    def join(self, left: Array, right: Array) -> Array:
+        """Their sum."""
+        return left + right
