@@ -297,15 +297,15 @@ def _text(value: Any) -> Text:
 
 
 def _why_apart(part: Part, first: Part) -> str | None:
-    """What two parts of one run do not differ in."""
+    """In what a part differs from another one, in which parts of one run do not."""
     apart = [
-        ("command", part.stamp.get("command") != first.stamp.get("command")),
-        ("settings", part.stamp.get("options") != first.stamp.get("options")),
-        ("code", part.facts["code"] != first.facts["code"]),
-        ("inputs", part.facts["inputs"] != first.facts["inputs"]),
-        ("number of parts", part.facts["part"][1] != first.facts["part"][1]),
+        ("is of another command", part.stamp.get("command") != first.stamp.get("command")),
+        ("is of other settings", part.stamp.get("options") != first.stamp.get("options")),
+        ("was made by other code", part.facts["code"] != first.facts["code"]),
+        ("is of other inputs", part.facts["inputs"] != first.facts["inputs"]),
+        ("is of another number of parts", part.facts["part"][1] != first.facts["part"][1]),
     ]
-    return next((f"is of another {what}" for what, differs in apart if differs), None)
+    return next((why for why, differs in apart if differs), None)
 
 
 def _check_complete(ordered: Sequence[Part]) -> None:

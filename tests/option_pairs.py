@@ -84,7 +84,7 @@ VALUES = {
     "width": "8",
     "output": "out.parquet",
     "plot": "out.svg",
-    "shard": "1/2",
+    "part": "1/2",
     "engine": "1",
     "path": "g.npy",
     "a": "g.npy",

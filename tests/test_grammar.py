@@ -70,7 +70,7 @@ MISTAKES = [
     (f"sample {GO} --sweep s=1,2", 2, "give -o and a file name"),
     (f"sample {GO} --sweep s -o t.csv", 2, "options of this command"),
     (f"sample {GO} --sweep s=1,2 --s 3 -o t.csv", 2, "--s has no effect, as --sweep varies it"),
-    (f"sample {GO} --shard 1/2 -o t.csv", 2, "say --sweep option=value,value too"),
+    (f"sample {GO} --part 1/2", 2, "give -o and a file name"),
     ("train --method hc --mix tokens --heads 2 -o run", 2, "--heads belongs to --mix streams"),
     ("methods gomhc", 2, "did you mean 'go-mhc'"),
     ("region --kind karpelevitch", 2, "did you mean 'karpelevic'"),

@@ -87,15 +87,22 @@ def of_whole(result):
     return list(result.steps), result.summarise()
 
 
+def travelled(fold, state):
+    """A state as the file of a part keeps it."""
+    arrays = []
+    kept = json.loads(json.dumps(fold.dump(state, arrays)))
+    return fold.load(kept, [array.tobytes() for array in arrays])
+
+
 def of_ranges(result, cuts):
-    """Rows and summary of ranges whose states travelled as bytes and were merged."""
+    """Rows and summary of ranges whose states travelled as bytes and as data, and were merged."""
     fold, source = result.fold
     ends = sorted({0, *(c % source.blocks for c in cuts), source.blocks})
     rows, whole = [], None
     for first, last in zip(ends, ends[1:], strict=False):
         state = fold.start()
         rows += fold_range(fold, source, range(first, last), state)
-        state = pickle.loads(pickle.dumps(state))
+        state = travelled(fold, pickle.loads(pickle.dumps(state)))
         whole = state if whole is None else fold.merge(whole, state)
     last_rows, summary = fold.finish(whole)
     return rows + list(last_rows), summary

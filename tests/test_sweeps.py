@@ -1,4 +1,4 @@
-"""Grids of runs: every cell once, in parallel, in shards, and after a kill."""
+"""Grids of runs: every cell once, in parallel, in parts, and after a kill."""
 
 import json
 import os
@@ -38,10 +38,10 @@ def test_a_cell_is_the_run_of_its_own_words(birkhoff, tmp_path):
     assert summary["results"][2]["coverage"] == json.loads(alone.stdout)["coverage"]
 
 
-def test_shards_merged_are_the_whole_byte_for_byte(birkhoff, tmp_path):
+def test_parts_merged_are_the_whole_byte_for_byte(birkhoff, tmp_path):
     assert birkhoff(*GRID, "-o", "whole.parquet", "-q").returncode == 0
     for k in (1, 2, 3):
-        words = ("--shard", f"{k}/3", "-o", f"{k}.parquet", "--engine", "1")
+        words = ("--part", f"{k}/3", "-o", f"{k}.parquet", "--engine", "1")
         assert birkhoff(*GRID, *words).returncode == 0
     done = birkhoff("merge", "3.parquet", "1.parquet", "2.parquet", "-o", "merged.parquet")
     assert done.returncode == 0, done.stderr
@@ -153,9 +153,8 @@ def test_a_killed_sweep_loses_only_the_cells_in_progress(kill, birkhoff, tmp_pat
         (("--sweep", "d=0,3", "-o", "t.parquet"), 2, "d = 0"),
         (("--sweep", "d=3"), 2, "give -o"),
         (("--sweep", "d=3", "-o", "-"), 2, "give -o"),
-        (("--shard", "1/2", "-o", "t.parquet"), 2, "say --sweep"),
-        (("--sweep", "d=3", "--shard", "3/2", "-o", "t.parquet"), 2, "such as 2/8"),
-        (("--sweep", "d=3", "--shard", "2/2", "-o", "t.parquet"), 2, "use fewer shards"),
+        (("--sweep", "d=3", "--part", "3/2", "-o", "t.parquet"), 2, "such as 2/8"),
+        (("--sweep", "d=3", "--part", "2/2", "-o", "t.parquet"), 2, "use fewer parts"),
         (("--sweep", "d=3", "--engine", "many", "-o", "t.parquet"), 2, "number of processes"),
     ],
 )
@@ -173,11 +172,11 @@ def test_tables_that_cannot_stand_below_one_another_are_refused(birkhoff):
     assert done.returncode == 2 and "different columns" in done.stderr
 
 
-def test_what_is_no_shard_of_one_sweep_is_not_merged(birkhoff):
+def test_what_is_no_part_of_one_sweep_is_not_merged(birkhoff):
     for k in (1, 2):
-        birkhoff(*GRID, "--shard", f"{k}/2", "-o", f"{k}.parquet")
+        birkhoff(*GRID, "--part", f"{k}/2", "-o", f"{k}.parquet")
     birkhoff("spectrum", "--method", "go-mhc", "-n", "4", "-o", "plain.parquet")
-    birkhoff(*GRID, "--seed", "1", "--shard", "2/2", "-o", "other.parquet")
+    birkhoff(*GRID, "--seed", "1", "--part", "2/2", "-o", "other.parquet")
     for words, said in (
         (("1.parquet",), "no cell 1 of 4"),
         (("1.parquet", "1.parquet"), "cell 0 twice"),
@@ -192,8 +191,8 @@ def test_what_is_no_shard_of_one_sweep_is_not_merged(birkhoff):
 @pytest.mark.parametrize(
     "sweep", [5, None, [], {"s": 5}, {"s": list(range(1001)), "d": list(range(1001))}]
 )
-def test_a_shard_of_another_hand_is_refused(sweep, birkhoff, tmp_path):
-    birkhoff(*GRID, "--shard", "1/2", "-o", "1.parquet")
+def test_a_part_of_another_hand_is_refused(sweep, birkhoff, tmp_path):
+    birkhoff(*GRID, "--part", "1/2", "-o", "1.parquet")
     table = pq.read_table(tmp_path / "1.parquet")
     footer = pq.read_metadata(tmp_path / "1.parquet").metadata[b"birkhoff.summary"]
     facts = json.loads(table.schema.metadata[b"birkhoff"])
