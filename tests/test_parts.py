@@ -9,7 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import forked
-from birkhoff_cli import Recorder, __main__, app, folding, members, parts, provenance, sharing  # noqa: F401
+from birkhoff_cli import (  # noqa: F401
+    Recorder,
+    __main__,
+    app,
+    folding,
+    members,
+    merging,
+    parts,
+    provenance,
+    sharing,
+)
 from birkhoff_cli.analyses import depth_drift
 from birkhoff_cli.analyses.core import states
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
@@ -235,8 +245,8 @@ def test_a_part_of_another_hand_is_refused(state, folder, first, monkeypatch):
     monkeypatch.setattr(MixingTrace, "block", property(lambda _: 2))
     monkeypatch.setattr(depth_drift, "MAX_LANES", 4)
     monkeypatch.chdir(folder)
-    other = parts.open_part(first)
-    monkeypatch.setattr(parts, "_rows_of", lambda _: [("state", pa.py_buffer(state))])
+    other = merging.open_part(first)
+    monkeypatch.setattr(merging, "_rows_of", lambda _: [("state", pa.py_buffer(state))])
     with pytest.raises(BadInput, match="damaged"):
-        parts.merge([other, parts.open_part(folder / "second")], folder / "x.parquet")
+        merging.merge([other, merging.open_part(folder / "second")], folder / "x.parquet")
     assert not (folder / "x.parquet").exists()

@@ -18,7 +18,7 @@ from birkhoff_cli.analyses.core.result import Result, Summary, at_once
 from birkhoff_cli.analyses.core.sentences import count
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.parts import Part, merge, open_part
+from birkhoff_cli.merging import Part, merge, open_part
 from birkhoff_cli.tables import by_suffix, read
 
 EXAMPLES = ("birkhoff merge part1.arrow part2.arrow -o whole.parquet",)
