@@ -14,6 +14,7 @@ from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.table import arrow_schema
 from birkhoff_cli.binding import bind
 from birkhoff_cli.containers import where
+from birkhoff_cli.containers.kinds import check_regular
 from birkhoff_cli.containers.store import DAMAGED, refusing
 from birkhoff_cli.content import Content, of_file
 from birkhoff_cli.invocation import Invocation
@@ -82,6 +83,7 @@ def open_part(path: Path) -> Part | None:
     """
     from birkhoff_cli import tables
 
+    check_regular(path)
     with refusing(path):
         content = of_file(path)
         format = tables.recognise(content.head())
