@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from birkhoff_cli import matrices
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.joined import ASIDE, join
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.containers import where
+from birkhoff_cli.containers import escape, where
 from birkhoff_cli.steps import training_step
 
 MAX_PARTS = 100_000
@@ -76,5 +76,42 @@ def _joined(group: list[tuple[Path, Any]]) -> tuple[Path, Any]:
                 f"{where(path)}: is there twice; give every part of a trace once; {ASIDE}"
             )
         seen.add(whole)
-    traces: list[MixingTrace] = [trace for _, trace in group]
-    return group[0][0], join(traces)
+    paths, traces = [path for path, _ in group], [trace for _, trace in group]
+    _refuse_layers(paths, traces)
+    return paths[0], join(traces, _gap(paths))
+
+
+LAYERS = re.compile(r"(layer|site|block|depth)s?[-_. ]?[0-9]", re.IGNORECASE)
+"""In the name of a file whose array is of one layer."""
+
+
+def _refuse_layers(paths: Sequence[Path], traces: Sequence[MixingTrace]) -> None:
+    """Refuse arrays in files that are named after layers: they are no samples of the same sites.
+
+    Raises:
+        BadInput: naming the first, and how to save all of them.
+    """
+    of_arrays = all(site.branch == "file" for trace in traces for site in trace.sites)
+    if of_arrays and all(LAYERS.search(path.name) for path in paths):
+        raise BadInput(
+            f"{where(paths[0])} and {len(paths) - 1} more: are named after layers, and several "
+            f"files are read as samples of the same sites; save one array "
+            f"(samples, layers, d, d), as by numpy.stack(arrays, axis=1)"
+        )
+
+
+def _gap(paths: Sequence[Path]) -> list[str]:
+    """The sentence that a part may be missing, where the numbers in the names leave one out."""
+    names = [by_numbers(Path(path.name)) for path in paths]
+    place = next((k for k, p in enumerate(zip(*names, strict=False)) if len({*p}) > 1), None)
+    if place is None or not place % 2:  # it is no number in which they differ first
+        return []
+    numbers = sorted({int(name[place][1]) for name in names})
+    steps = {after - before for before, after in pairwise(numbers)}
+    if len(numbers) < len(paths) or len(steps) < 2:  # equally far apart: every eighth rank
+        return []
+    before = next(a for a, b in pairwise(numbers) if b - a > min(steps))
+    pieces = re.split(r"([0-9]{1,18})", paths[numbers.index(before)].name)
+    missing = str(before + min(steps)).zfill(len(pieces[place]))
+    absent = "".join([*pieces[:place], missing, *pieces[place + 1 :]])
+    return [f"the {len(paths)} parts are all there are, though {escape(absent)} is not among them"]

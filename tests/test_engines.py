@@ -8,13 +8,16 @@ import sys
 import time
 from concurrent.futures import Future
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from birkhoff_cli import Recorder, pilot, sharing
+from birkhoff_cli import Recorder, folding, pilot, sharing
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
+from conftest import ROOT
 
 COMMANDS = {
     "drawn": ("spectrum", "--method", "mhc", "--d", "3", "-n", "20000"),
@@ -273,6 +276,71 @@ def test_two_workers_of_dask_give_the_bytes_of_one_process(words, birkhoff, fold
     here = outcome(birkhoff, folder, words, "1")
     there = outcome(birkhoff, folder, words, f"dask={cluster.scheduler_address}")
     assert here == there
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory):
+    """One trace in 1, 4 and 32 uneven files."""
+    folder = tmp_path_factory.mktemp("cuts")
+    h = np.random.default_rng(1).dirichlet(np.ones(4), (9000, 12, 4)).astype(np.float32)
+    for count, ends in ((1, []), (4, [1, 5000, 5003]), (32, [k * k * 9 for k in range(1, 32)])):
+        (folder / str(count) / "trace").mkdir(parents=True)
+        for k, (first, last) in enumerate(pairwise([0, *ends, len(h)])):
+            path = folder / str(count) / "trace" / f"rank{k}.parquet"
+            with Recorder(path, {"model": "GPT"}) as recorder:
+                for site in range(12):
+                    recorder.add(site // 2, ("attn", "mlp")[site % 2], h[first:last, site])
+    return folder
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("analysis", ["depth-drift", "degeneration"])
+def test_a_trace_in_files_gives_the_same_bytes_on_every_engine(analysis, birkhoff, cuts, cluster):
+    summaries = []
+    for count in ("1", "4", "32"):
+        engines = ("1", "2", f"dask={cluster.scheduler_address}")
+        found = [outcome(birkhoff, cuts, (analysis, f"{count}/trace"), e) for e in engines]
+        assert found.count(found[0]) == 3
+        summaries.append(found[0][0])
+    assert summaries.count(summaries[0]) == 3
+
+
+@pytest.mark.release
+def test_similarity_is_the_same_on_every_engine(birkhoff, folder, cluster):
+    (folder / "examples").symlink_to(ROOT / "examples")
+    words = ("similarity", "examples/mhc-lite.pt", "--inputs", "tokens=examples/val.bin")
+    engines = ("1", "2", f"dask={cluster.scheduler_address}")
+    found = [outcome(birkhoff, folder, (*words, "--sequences", "40"), e) for e in engines]
+    assert found.count(found[0]) == 3
+
+
+@pytest.mark.release
+def test_a_worker_of_dask_that_is_killed_changes_no_byte(birkhoff, folder):
+    """Or it ends in one line, if no other takes its place."""
+    distributed = pytest.importorskip("distributed")
+    words = ("spectrum", "--method", "go-mhc", "--s", "3", "--d", "8", "-n", "300000", "--json")
+    whole = birkhoff(*words, "--engine", "1", cwd=folder).stdout
+    with distributed.LocalCluster(
+        2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as running:
+        engine = f"dask={running.scheduler_address}"
+        command = [sys.executable, "-m", "birkhoff_cli", *words, "--engine", engine]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, cwd=folder, text=True, **pipes) as run:
+            time.sleep(8)
+            assert run.poll() is None
+            os.kill(next(iter(running.workers.values())).pid, signal.SIGKILL)
+            out, err = run.communicate()
+    assert (run.returncode, out) == (0, whole) or (run.returncode, err.count("\n")) == (6, 1), err
+
+
+def test_a_worker_without_the_inputs_or_with_other_code_says_so(tmp_path):
+    texts = (("path", (str(tmp_path / "absent.parquet"),)),)
+    code = folding.code_digest("heatmap", dict(texts))
+    with pytest.raises(BadInput, match="on a worker: .*absent.parquet: no such file; .*see the in"):
+        folding.work(folding.Job("heatmap", texts, "", code), 0, 1, rows=False)
+    with pytest.raises(Unsupported, match="other code"):
+        folding.work(folding.Job("heatmap", texts, "", "0" * 64), 0, 1, rows=False)
 
 
 @pytest.mark.release

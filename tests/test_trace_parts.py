@@ -126,6 +126,34 @@ def test_arrays_in_several_files_are_said_to_be_samples(tmp_path):
     assert any("3 files hold samples of the same 3 sites" in a for a in trace.meta["assumptions"])
 
 
+@pytest.mark.parametrize(
+    "numbers, said",
+    [
+        (("0", "1", "3"), "the 3 parts are all there are, though rank2.npy is not among them"),
+        (("00", "01", "04", "05"), "though rank02.npy is not"),
+        (("0", "1", "2"), None),
+        (("0", "8", "16"), None),
+        (("0", "8", "24"), "though rank16.npy is not"),
+        (("7", "9"), None),
+    ],
+)
+def test_a_part_that_is_left_out_is_said(numbers, said, tmp_path):
+    for k, number in enumerate(numbers):
+        np.save(tmp_path / f"rank{number}.npy", draw(4, k))
+    assumed = birkhoff.load(tmp_path).meta["assumptions"]
+    found = [text for text in assumed if "is not among them" in text]
+    assert len(found) == (said is not None) and all(said in text for text in found)
+
+
+@pytest.mark.parametrize("name", ["layer{}", "h_layer_{}", "Site{}", "model.layers.{}.H"])
+def test_arrays_of_layers_are_no_samples(name, tmp_path):
+    """They were read as samples of one site, with a line that said so."""
+    for k in range(3):
+        np.save(tmp_path / f"{name.format(k)}.npy", draw(4, k)[:, 0])
+    with pytest.raises(BadInput, match="named after layers.*numpy.stack"):
+        birkhoff.load(tmp_path)
+
+
 def test_a_matrix_that_is_not_finite_is_named_by_its_file(tmp_path):
     for k in range(3):
         h = draw(3 + k)

@@ -35,10 +35,14 @@ class Joined(MixingTrace):
         super()._refuse(block, start, what)
 
 
-def join(parts: Sequence[MixingTrace]) -> MixingTrace:
+def join(parts: Sequence[MixingTrace], notes: Sequence[str] = ()) -> MixingTrace:
     """The trace whose samples are those of all parts, in their order.
 
     Blocks are counted over all samples, so where a trace was cut changes no number of it.
+
+    Args:
+        parts: the traces.
+        notes: what else is assumed.
 
     Raises:
         BadInput: parts of other sites, streams, dtypes or models; the message names two of them.
@@ -64,7 +68,7 @@ def join(parts: Sequence[MixingTrace]) -> MixingTrace:
         reader=read,
         dtype=first.dtype,
         step=first.step,
-        meta=_meta(parts),
+        meta=_meta(parts, notes),
         parts=tuple(parts),
     )
 
@@ -119,10 +123,10 @@ def identity(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "format": recorded.get("format"), **values}
 
 
-def _meta(parts: Sequence[MixingTrace]) -> dict[str, Any]:
+def _meta(parts: Sequence[MixingTrace], notes: Sequence[str]) -> dict[str, Any]:
     """Provenance of all parts: the facts of the first, every file, each assumption once."""
     files = [file for part in parts for file in part.meta.get("inputs", ())]
-    assumed = [text for part in parts for text in part.meta.get("assumptions", ())]
+    assumed = [text for part in parts for text in part.meta.get("assumptions", ())] + [*notes]
     if any(site.branch == "file" for site in parts[0].sites):
         sites = count(len(parts[0].sites), "site")
         assumed.append(
