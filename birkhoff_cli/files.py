@@ -99,17 +99,27 @@ class Together:
         return new.path
 
     def appear(self) -> None:
-        """Everything takes its place.
+        """Everything takes its place; if one cannot, everything is as it was.
 
         Raises:
             CannotWrite: with the system's reason.
         """
-        for new in self._new:
-            with writing(new.label):
-                new.appear()
+        for new in self._new if len(self._new) > 1 else ():
+            new.keep_old()
+        begun: list[NewFile | NewFolder] = []
+        try:
+            for new in self._new:
+                begun.append(new)
+                with writing(new.label):
+                    new.appear()
+        except BaseException:
+            for new in reversed(begun):
+                new.restore()
+            raise
+        self.discard()
 
     def discard(self) -> None:
-        """Everything that has not appeared is removed."""
+        """What has not appeared is removed, and what was replaced."""
         for new in self._new:
             new.discard()
 

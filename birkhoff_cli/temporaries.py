@@ -28,11 +28,12 @@ class NewFile:
     """
 
     file: BinaryIO
+    _can_restore = False
 
     def __init__(self, path: Path) -> None:
         """Choose a name; nothing is written yet."""
         self.label, self.final = str(path), path.resolve()
-        self.path = temporary_path(self.final)
+        self.path, self._old = temporary_path(self.final), temporary_path(self.final)
 
     def create(self) -> None:
         """Make it, readable by whoever may read the old one."""
@@ -48,17 +49,36 @@ class NewFile:
         self.file.flush()
         os.fsync(self.file.fileno())
 
+    def keep_old(self) -> None:
+        """Give the old one a second name, for `restore`; some file systems have no links."""
+        with contextlib.suppress(OSError):
+            if self.final.exists():
+                os.link(self.final, self._old)
+            self._can_restore = True
+
     def appear(self) -> None:
         """Take the place of the old one."""
         self.file.close()
         self.path.replace(self.final)
         _sync_folder(self.final.parent)
 
+    def restore(self) -> None:
+        """Bring back the old one, or that there was none; of no effect on one that is not there."""
+        with contextlib.suppress(OSError):
+            if not self._can_restore or self.path.exists():
+                return
+            if self._old.exists():
+                self._old.replace(self.final)
+            else:
+                self.final.unlink()
+
     def discard(self) -> None:
         """Leave the old one as it was; of no effect on one that has appeared."""
         with contextlib.suppress(OSError, AttributeError):  # what was never made has no file
             self.file.close()
-        self.path.unlink(missing_ok=True)
+        for left in (self.path, self._old):
+            with contextlib.suppress(OSError):  # the next command that writes there removes it
+                left.unlink(missing_ok=True)
 
 
 class NewFolder:
@@ -85,13 +105,23 @@ class NewFolder:
             self._handle = os.open(self.path, os.O_RDONLY)
             _lock(self._handle, wait=True)
 
+    def keep_old(self) -> None:
+        """Nothing: the old one is moved aside, and there until `discard`."""
+
     def appear(self) -> None:
-        """Take the place of the old one, which is removed."""
+        """Take the place of the old one."""
         if self.final.exists():
             self.final.rename(self._old)
         self.path.rename(self.final)
         _sync_folder(self.final.parent)
-        self.discard()
+
+    def restore(self) -> None:
+        """Bring back the old one, or that there was none; of no effect on one that is not there."""
+        with contextlib.suppress(OSError):
+            if not self.path.exists():
+                self.final.rename(self.path)
+            if self._old.exists():
+                self._old.rename(self.final)
 
     def discard(self) -> None:
         """Remove what has not appeared, and what was replaced."""

@@ -197,3 +197,42 @@ def test_a_signal_waits_until_files_are_in_their_places(tmp_path, monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert sorted(tmp_path.iterdir()) == both
+
+
+@pytest.mark.parametrize("call", ["replace", "rename", "fsync", "link"])
+def test_a_name_that_cannot_be_given_leaves_every_output_as_it_was(call, tmp_path, monkeypatch):
+    """The second of two renames failed, and a new table stood beside an old figure."""
+    real = getattr(os, call)
+
+    def failing(*arguments):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            left = 1 << 40
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(*arguments)
+
+    outcomes = []
+    for number in range(20):
+        place, left = tmp_path / str(number), 1 << 40
+        (place / "f").mkdir(parents=True)
+        (place / "f" / "x").write_bytes(b"old")
+        (place / "a").write_bytes(b"old")
+        monkeypatch.setattr(os, call, failing)
+        try:
+            with files.together() as every:
+                for name in ("a", "b"):
+                    with every.file(place / name) as file:
+                        file.write(b"new")
+                (every.folder(place / "f") / "x").write_bytes(b"new")
+                left = number
+        except CannotWrite:
+            outcomes.append("old")
+        else:
+            outcomes.append("new")
+        monkeypatch.setattr(os, call, real)
+        found = {str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file()}
+        assert found == {"a": b"old", "f/x": b"old"} or outcomes[-1] == "new"
+        assert {*found.values()} == {outcomes[-1].encode()}
+        assert {p.name for p in place.iterdir()} <= {"a", "b", "f"}
+    assert outcomes[-1] == "new" and (call == "link" or "old" in outcomes)

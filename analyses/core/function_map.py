@@ -157,6 +157,8 @@ class FunctionMap(Parameterization):
                 single = np.concatenate([value(h) for h in self._run("loop", theta)])
             if single.shape != (PROBES, self.d, self.d) or single.dtype.kind not in "fiu":
                 raise TypeError(f"it gives {single.dtype} of shape {single.shape[1:]}")
+        except MemoryError:
+            raise
         except Exception as error:  # code of others fails in any way at all
             vars(self)["_error"] = error
             return None

@@ -33,6 +33,8 @@ def lacks(method: Any) -> str:
         return fault
     try:
         method()
+    except MemoryError:
+        raise
     except Exception as error:  # code of others fails in any way at all
         return f"{method.__name__}() fails: {entry_points.one_line(error)}"
     return ""

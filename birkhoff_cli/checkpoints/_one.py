@@ -38,6 +38,8 @@ def claims_of(name: str, store: "NamedStore") -> set[str]:
         return set(module.claims(store))
     try:
         return set(module.claims(store))
+    except MemoryError:
+        raise
     except Exception as error:  # code of others fails in any way at all
         raise entry.refusal(one_line(error)) from error
 
@@ -57,7 +59,7 @@ def read_with(name: str, store: "NamedStore", settings: Mapping[str, str]) -> "C
     try:
         checkpoint = replace(module.read(store, settings), format=name)
         return checkpoint
-    except BirkhoffError:
+    except (BirkhoffError, MemoryError):
         raise
     except Exception as error:  # code of others fails in any way at all
         raise entry.refusal(one_line(error)) from error
