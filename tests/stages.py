@@ -1,4 +1,4 @@
-"""A signal at every stage of a command: before and after each call of the system, in turn.
+"""A signal, a full disk or a lack of memory at every stage of a command, in turn.
 
     python tests/stages.py --command report --signal TERM --count 200
 
@@ -8,6 +8,7 @@ before it happens, or just after it has happened and before the caller knows wha
 """
 
 import argparse
+import errno
 import mmap
 import os
 import shutil
@@ -38,6 +39,9 @@ CALLERS = {"birkhoff_cli", "contextlib", "pathlib", "shutil", "tempfile", "zipfi
 """Packages whose calls are counted."""
 
 SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
+WRITES = {"open", "write", "writelines", "flush", "fsync", "replace", "rename", "mkdir"}
+WRITES |= {"write_batch", "write_table"}
+"""Calls that a full disk fails."""
 
 
 class Command(NamedTuple):
@@ -105,25 +109,83 @@ def _counts(frame: FrameType, function: Any) -> bool:
     return ours and above not in READERS
 
 
-def hook(number: int, signum: int, count: mmap.mmap) -> Callable[[], None]:
-    """What is to be called in the process: it raises a signal at the stage of that number.
+def _is_stage(frame: FrameType, event: str, function: Any) -> bool:
+    return event in ("c_call", "c_return") and _counts(frame, function)
+
+
+def _is_write(frame: FrameType, event: str, function: Any) -> bool:
+    return event == "c_call" and function.__name__ in WRITES and _counts(frame, function)
+
+
+BEGINNING = {"birkhoff_cli.__main__", "birkhoff_cli.process"}
+"""Modules whose first functions run before anything can be said."""
+
+
+def _allocates(frame: FrameType, event: str, function: Any) -> bool:
+    """Whether a function of ours is called, or one of NumPy or Arrow that is written in C."""
+    if event == "call":
+        name = frame.f_globals.get("__name__", "")
+        return name.startswith("birkhoff_cli.") and name not in BEGINNING
+    module = getattr(function, "__module__", None) if event == "c_call" else None
+    return (module or "").startswith(("numpy", "pyarrow"))
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _send(signum: int) -> None:
+    if signum == signal.SIGPIPE:
+        _lose_reader()
+    os.kill(os.getpid(), signum)
+
+
+class Event(NamedTuple):
+    """What happens at a stage.
+
+    Attributes:
+        counts: whether a call, as Python's profiler tells of it, is a stage.
+        happen: lets it happen.
+        codes: with which a command may end.
+        lines: what it then prints, if it does not end well.
+    """
+
+    counts: Callable[[FrameType, str, Any], bool]
+    happen: Callable[[], None]
+    codes: tuple[int, ...]
+    lines: int
+
+
+def _signal(name: str) -> Event:
+    number = getattr(signal, f"SIG{name}")
+    return Event(_is_stage, lambda: _send(number), (0, 128 + number), 0)
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+LACKS: Mapping[str, Event] = {
+    "DISK": Event(_is_write, lambda: _raise(FULL), (0, 5), 1),
+    "MEMORY": Event(_allocates, lambda: _raise(MemoryError()), (0, 6), 1),
+}
+EVENTS: Mapping[str, Event] = {name: _signal(name) for name in SIGNALS} | LACKS
+
+
+def hook(number: int, happening: Event, count: mmap.mmap) -> Callable[[], None]:
+    """What is to be called in the process: it lets an event happen at the stage of that number.
 
     Args:
-        number: of the stage; beyond the last one no signal comes.
-        signum: the signal.
+        number: of the stage; beyond the last one nothing happens.
+        happening: the event.
         count: how many stages there were, as a number of eight bytes that is shared.
     """
 
     def profile(frame: FrameType, event: str, function: Any) -> None:
-        if event not in ("c_call", "c_return") or not _counts(frame, function):
+        if not happening.counts(frame, event, function):
             return
         (stages,) = struct.unpack("q", count[:8])
         count[:8] = struct.pack("q", stages + 1)
         if stages == number:
             sys.setprofile(None)
-            if signum == signal.SIGPIPE:
-                _lose_reader()
-            os.kill(os.getpid(), signum)
+            happening.happen()
 
     return lambda: sys.setprofile(profile)
 
@@ -151,7 +213,6 @@ class Stages:
 
     Attributes:
         command: it.
-        total: how many stages it has.
         new: what its outputs hold after it was not disturbed, by name.
     """
 
@@ -159,14 +220,20 @@ class Stages:
         """Run it once."""
         self.command = COMMANDS[name]
         with tempfile.TemporaryDirectory() as place:
-            ended, self.total = self._run(Path(place), -1, signal.SIGTERM)
+            ended, _ = self._run(Path(place), -1, EVENTS["TERM"])
             assert ended.code == 0, ended
             self.new = self._outputs(Path(place))
+
+    @cache  # noqa: B019 (there are as many as commands)
+    def total(self, word: str) -> int:
+        """How many stages it has for an event."""
+        with tempfile.TemporaryDirectory() as place:
+            return self._run(Path(place), -1, EVENTS[word])[1]
 
     def _outputs(self, folder: Path) -> dict[str, Any]:
         return {name: content(folder / name) for name in self.command.old}
 
-    def _run(self, folder: Path, number: int, signum: int) -> tuple[forked.Ended, int]:
+    def _run(self, folder: Path, number: int, event: Event) -> tuple[forked.Ended, int]:
         """How it ended, and how many stages there were until then."""
         for path in option_pairs.inputs().iterdir():
             (folder / path.name).symlink_to(path)
@@ -178,17 +245,17 @@ class Stages:
                 (folder / name / inner).write_bytes(data)
         count = mmap.mmap(-1, 8)
         words, inline = self.command.words.split(), self.command.inline
-        ended = forked.call(words, folder, hook(number, signum, count), inline)
+        ended = forked.call(words, folder, hook(number, event, count), inline)
         return ended, *struct.unpack("q", count[:8])
 
-    def fault(self, number: int, signum: int) -> str | None:
-        """What is wrong after a signal at one stage; None if nothing is."""
+    def fault(self, number: int, word: str) -> str | None:
+        """What is wrong after an event at one stage; None if nothing is."""
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            ended, count = self._run(folder, number, signum)
+            ended, count = self._run(folder, number, EVENTS[word])
             if count <= number:
                 return f"ends before that stage: {ended}"
-            return self._judged(folder, ended, signum)
+            return self._judged(folder, ended, word)
 
     def _killed(self, folder: Path) -> str | None:
         """What is wrong after a signal that nobody can handle: the next command puts it right."""
@@ -207,12 +274,14 @@ class Stages:
         stray += [name for name in inner if name.endswith(".tmp")]
         return f"leaves {stray}" if stray else None
 
-    def _judged(self, folder: Path, ended: forked.Ended, signum: int) -> str | None:
-        if signum == signal.SIGKILL:
+    def _judged(self, folder: Path, ended: forked.Ended, word: str) -> str | None:
+        if word == "KILL":
             return self._killed(folder)
-        if ended.code not in (0, 128 + signum):
+        if ended.code not in EVENTS[word].codes:
             return f"exit {ended.code}: {ended.err[-300:]}"
-        if ended.code and ended.err:
+        lines = ended.err.splitlines()
+        ours = all(line.startswith("birkhoff: ") for line in lines)
+        if ended.code and not (len(lines) == EVENTS[word].lines and ours):
             return f"says {ended.err[-300:]}"
         found = self._outputs(folder)
         if stray := self._stray(folder):
@@ -243,10 +312,10 @@ def stages(name: str) -> Stages:
 
 
 def main() -> int:
-    """Every stage of the commands that are named, by each signal; prints each fault."""
+    """Every stage of the commands that are named, by each event; prints each fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--command", choices=[*COMMANDS], action="append")
-    parser.add_argument("--signal", choices=SIGNALS, action="append")
+    parser.add_argument("--signal", choices=[*EVENTS], action="append")
     parser.add_argument("--count", type=int, default=0, help="stages of a command; all are 0")
     asked = parser.parse_args()
     forked.warm_up()
@@ -254,9 +323,9 @@ def main() -> int:
     for name in asked.command or COMMANDS:
         for word in asked.signal or SIGNALS:
             tried = 0
-            for number in numbers(name, asked.count):
+            for number in numbers(name, word, asked.count):
                 tried += 1
-                if wrong := stages(name).fault(number, getattr(signal, f"SIG{word}")):
+                if wrong := stages(name).fault(number, word):
                     faults += 1
                     print(f"{name} {number} {word}: {wrong}", flush=True)
             print(f"{name:12}{word:6}{tried:6} stages", flush=True)
@@ -264,9 +333,9 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def numbers(name: str, count: int) -> Iterator[int]:
-    """Stages of a command, spread over all of them."""
-    total = stages(name).total
+def numbers(name: str, word: str, count: int) -> Iterator[int]:
+    """Stages of a command for an event, spread over all of them."""
+    total = stages(name).total(word)
     yield from range(0, total, max(1, total // count) if count else 1)
 
 

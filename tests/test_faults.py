@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from birkhoff_cli.analyses import parameterizations
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from conftest import ROOT
 
 FAULTS = {"memory": "MemoryError()", "library": "ImportError('no such symbol', name=name)"}
@@ -103,6 +105,17 @@ def walk(code, fault, words, folder, codes, numbers):
         if not happened:
             break
     assert failed
+
+
+def test_a_method_that_is_short_of_memory_is_not_said_to_be_broken(monkeypatch):
+    """`GoMHC() fails` was exit code 4."""
+
+    def short(_self):
+        raise MemoryError
+
+    monkeypatch.setattr(GoMHC, "__post_init__", short)
+    with pytest.raises(MemoryError):
+        parameterizations.lacks(GoMHC)
 
 
 SPREAD = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233)

@@ -1,7 +1,5 @@
 """A signal before and after what a command does to files: old or new, nothing else, a true code."""
 
-import signal
-
 import pytest
 
 import forked
@@ -22,9 +20,12 @@ def _warm():
 def check(name, count):
     """Hold that no stage of a command is wrong, of some that are spread over it."""
     faults = {}
-    for k, number in enumerate(stages.numbers(name, count)):
+    for word in stages.LACKS:
+        for number in stages.numbers(name, word, count):
+            faults[number, word] = stages.stages(name).fault(number, word)
+    for k, number in enumerate(stages.numbers(name, "TERM", count)):
         word = stages.SIGNALS[k % len(stages.SIGNALS)]
-        faults[number, word] = stages.stages(name).fault(number, getattr(signal, f"SIG{word}"))
+        faults[number, word] = stages.stages(name).fault(number, word)
     assert not {key: wrong for key, wrong in faults.items() if wrong}
 
 
