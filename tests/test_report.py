@@ -298,6 +298,15 @@ def test_a_figure_of_many_points_stays_small(kind):
     assert "<image" in text
 
 
+@pytest.mark.parametrize("size, is_tall", [((4, 3), False), ((4, 7), True)])
+def test_a_tall_figure_has_a_sheet_of_its_own(size, is_tall):
+    """A series stands over two halves: at half a sheet its text was not to be read."""
+    from matplotlib.figure import Figure
+
+    text = figures.inline(figures.save(Figure(figsize=size)), "f0-", {})
+    assert (' class="tall"' in text[: text.index(">")]) is is_tall
+
+
 def test_a_figure_of_few_points_stays_vectors():
     from matplotlib.figure import Figure
 

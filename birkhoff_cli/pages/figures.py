@@ -28,6 +28,9 @@ What is left of `MAX_FIGURE_BYTES` is for the pixels, and for axes with their la
 PIXELS = 96 / 72
 """Of a point on a page."""
 
+TALL = 1.15
+"""Height over width from which on a figure has a sheet of paper of its own."""
+
 DPI = (120, 90, 60, 40)
 """Of what becomes pixels: the first at which the figure is small enough."""
 
@@ -132,8 +135,10 @@ def inline(svg: bytes, prefix: str, facts: Mapping[str, str]) -> str:
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = _attributes(element, ids)
-    width = str(round(PIXELS * float(root.attrib["viewBox"].split()[2])))
-    view = {"viewBox": root.attrib["viewBox"], "width": width}
+    *_, across, up = map(float, root.attrib["viewBox"].split())
+    view = {"viewBox": root.attrib["viewBox"], "width": str(round(PIXELS * across))}
+    if up > TALL * across:
+        view["class"] = "tall"
     root.attrib = {**view, "stroke-linejoin": "round", **facts}
     return "".join(_text(root))
 
