@@ -110,7 +110,7 @@ def test_commands_are_found():
     assert len(COMMANDS) > 50
 
 
-SLOW = re.compile(r"birkhoff train (?!--mix)|--cover|birkhoff report")
+SLOW = re.compile(r"birkhoff train (?!--mix)|--cover|birkhoff report|mhc-lite .*--measure")
 """Commands that take many seconds at any size."""
 
 
