@@ -139,7 +139,8 @@ def test_a_compiled_model_trains_as_without(tmp_path, backend, whole, before):
         if before:
             step(compiled)
         with monitor(model, every=1, to=path) if path else nullcontext():
-            compiled = compiled or torch.compile(model, backend=backend, fullgraph=whole)
+            if compiled is None:
+                compiled = torch.compile(model, backend=backend, fullgraph=whole)
             for _ in range(steps):
                 step(compiled)
         step(compiled)
