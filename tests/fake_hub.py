@@ -160,7 +160,7 @@ class FakeHub:
     Args:
         repositories: by ``org/name``.
         faults: what goes wrong; may be set at any time.
-        token: opens private and gated repositories.
+        token: opens private and gated repositories; None: whatever a reader has does.
         certificate: a file with key and certificate: both servers speak TLS.
 
     Attributes:
@@ -171,7 +171,7 @@ class FakeHub:
         self,
         repositories: Mapping[str, Repository],
         faults: Faults | None = None,
-        token: str = TOKEN,
+        token: str | None = TOKEN,
         certificate: Path | None = None,
     ) -> None:
         self.repositories = dict(repositories)
@@ -406,7 +406,7 @@ class HubHandler(Handler):
             Refusal: the token is wrong, or there is no such repository or revision.
         """
         token = self.headers.get("Authorization")
-        if token not in (None, f"Bearer {self.owner.token}"):
+        if self.owner.token and token not in (None, f"Bearer {self.owner.token}"):
             raise Refusal(401, message="Invalid credentials in Authorization header")
         at = self.owner.repositories.get(self.repository)
         if at is None or (at.access == "private" and token is None):

@@ -6,9 +6,10 @@ A repository of V4-Flash's shape (46 shards, 66,306 tensors, an index of 5 MB) a
 GGUF of 93 GB (its tokens make 3 MB of header), whose other tensors are holes in sparse files,
 behind a hub on the loopback that redirects every large file to another host. Every line is a
 process of its own beside the same command on the local files: CPU seconds (user and system) and
-the largest resident size; files are made by a process of its own as well.
+the largest resident size.
 """
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -42,6 +43,16 @@ COMMANDS = (
     ["inspect", CONVERSION],
     ["diff", ORIGINAL, CONVERSION],
 )
+
+
+LAUNCHER = """
+import json, os, sys
+child = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+cost = [status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]
+print(json.dumps(cost), file=sys.stderr)
+"""
+"""Starts a command: what is started counts as large as what started it, and this is small."""
 
 
 class Cost(NamedTuple):
@@ -116,10 +127,7 @@ def make(root: Path) -> None:
 
 
 def models(root: Path) -> Mapping[str, Path]:
-    """Folders by their URLs, made by another process: its memory would count as that of children.
-
-    A program that is started counts as large as its parent was.
-    """
+    """Folders by their URLs, of files that another process makes."""
     process = multiprocessing.get_context("spawn").Process(target=make, args=(root,))
     process.start()
     process.join()
@@ -136,20 +144,17 @@ def hub_of(folders: Mapping[str, Path]) -> FakeHub:
 def cost(words: Sequence[str], hub: FakeHub) -> Cost:
     """Run a command, which must end well and say nothing on standard error."""
     hub.forget()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "birkhoff_cli", *words],
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCHER, sys.executable, "-m", "birkhoff_cli", *words],
         env={**os.environ, **hub.environment, "PYTHONPATH": str(HERE.parent.parent)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
-    out, err = process.stdout.read(), process.stderr.read()  # type: ignore[union-attr]
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status
-    if status or err:
-        raise SystemExit(f"{' '.join(words)}: {status} {err}")
-    seconds = usage.ru_utime + usage.ru_stime
-    return Cost(out, len(hub.asked), hub.bytes_sent / 1e6, seconds, usage.ru_maxrss / 1e3)
+    *said, last = done.stderr.splitlines()
+    status, seconds, memory = json.loads(last)
+    if status or said:
+        raise SystemExit(f"{' '.join(words)}: {status} {said}")
+    return Cost(done.stdout, len(hub.asked), hub.bytes_sent / 1e6, seconds, memory / 1e3)
 
 
 def main() -> None:
