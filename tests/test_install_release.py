@@ -35,7 +35,7 @@ MAIN = (
     f"depth-drift {EXAMPLE} --inputs gaussian -n 10 --plot drift.pdf",
     "degeneration examples/mhc",
     "report examples/go-mhc-s2.pt -o report.html",
-    "sample --sweep d=2,4 --method mhc -n 3 -o grid.parquet",
+    "sample --sweep scale=1,2 --method mhc -n 3 -o grid.parquet",
     "region --kind karpelevic --d 4",
     "fit --method go-mhc --targets 2 --epochs 3",
 )
