@@ -17,6 +17,7 @@ import test_gguf
 from birkhoff_cli import checkpoints, matrices, places, series, values
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
+from birkhoff_cli.analyses.core.trace import name_of
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.places import _fetch, _http
 from birkhoff_cli.places._fetch import Blob
@@ -49,6 +50,12 @@ def test_a_url_is_a_place_and_a_name_there(text, root, name):
     assert str(path) == places.cut_secrets(text).rstrip("/").replace("HTTPS", "https")
     assert (path.parent / "x").parent == path.parent
     assert places.path_of(root).parent == places.path_of(root)
+
+
+@pytest.mark.parametrize("revision", ["", "@v1", f"@{COMMIT}", "@refs/pr/3"])
+def test_a_title_has_a_model_s_name_whatever_its_revision(revision):
+    assert name_of(f"hf://org/model{revision}") == "model"
+    assert name_of(f"hf://org/model{revision}/a@b.pt") == "a@b.pt"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The mixing matrices a model applied: what every checkpoint becomes."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,8 +23,18 @@ Reader: TypeAlias = Callable[[int, int], Iterator[Array]]
 """From a number of samples and a first sample to blocks of that many, from there on in order."""
 
 
+REPOSITORY = re.compile(r"hf://[^/]+/([^/@]+)(?:@(?:refs/[^/]+/)?[^/]+)?")
+"""The URL of a whole model on a hub."""
+
+
 def name_of(source: str) -> str:
-    """A file's name without its folder, for metadata: the same wherever the file is."""
+    """A file's name without its folder, for metadata: the same wherever the file is.
+
+    A model on a hub has its name without the revision: where a process asks for what was typed,
+    another one asks for the commit that it was resolved to.
+    """
+    if repository := REPOSITORY.fullmatch(source):
+        return repository[1]
     return PurePath(source).name or source
 
 
