@@ -33,7 +33,8 @@ def model(tmp_path_factory, shared):
     """A folder with a model in shards, single files of other kinds, and a trace."""
     folder = tmp_path_factory.mktemp("model")
     shutil.copytree(shared / "checkpoints" / "hf_v4_origfmt", folder, dirs_exist_ok=True)
-    shutil.copy(ROOT / "examples" / "mhc" / "ckpt_000600.pt", folder)
+    for name in ("mhc/ckpt_000600.pt", "mhc-lite.pt"):
+        shutil.copy(ROOT / "examples" / name, folder)
     words = ["-m", "birkhoff_cli", "trace", folder / "ckpt_000600.pt", "--inputs", "gaussian"]
     words += ["-n", "50", "-q", "-o", folder / "trace.parquet"]
     subprocess.run([sys.executable, *words], check=True, env={**os.environ, "PYTHONPATH": ROOT})
@@ -57,7 +58,7 @@ SAME = [
     ("degeneration", "ckpt_000600.pt", ()),
     ("check", "ckpt_000600.pt", ()),
     ("spectrum", "trace.parquet", ()),
-    ("weights", "ckpt_000600.pt", ()),
+    ("weights", "mhc-lite.pt", ()),
 ]
 
 
@@ -81,7 +82,9 @@ def test_a_command_says_the_same_of_a_remote_model(
         k: v for k, v in near.items() if not names(v)
     }
     assert far.keys() == near.keys() and rows.equals(own_rows)
-    assert [k["sha256"] for k in about["inputs"]] == [k["sha256"] for k in own_about["inputs"]]
+    assert [k["sha256"] for k in about["meta"]["inputs"]] == [
+        k["sha256"] for k in own_about["meta"]["inputs"]
+    ]
     assert f"org/model@{commit}" in json.dumps(about) and not hub.leaks
 
 
@@ -262,7 +265,7 @@ def test_an_object_store(model, birkhoff, tmp_path):
                 done = birkhoff(command, path, *more, "--json", "-o", table, env=env)
                 assert (done.returncode, done.stderr) == (0, ""), path
                 out = {k: v for k, v in json.loads(done.stdout).items() if not names(v)}
-                digests = [k["sha256"] for k in provenance(table)["inputs"]]
+                digests = [k["sha256"] for k in provenance(table)["meta"]["inputs"]]
                 results.append((out, digests, pq.read_table(table)))
                 assert b"fake-secret" not in table.read_bytes()
             assert results[0] == results[1]
