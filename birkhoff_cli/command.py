@@ -88,8 +88,6 @@ class Subcommand(PlainFlags, TyperCommand):
         from birkhoff_cli import help
 
         unused = self.binding.options.keys() - self._used(ctx)
-        if "--sweep" not in {word.partition("=")[0] for word in self.args}:
-            unused |= {"shard"} & self.options.keys()
         shown = [option for option in self._in_order() if option.name not in unused]
         return help.page(self.name or "", self.binding.module, shown, bool(unused))
 
