@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "birkhoff complexity --plot complexity.png",
     "birkhoff complexity --d 4,8 --width 384 --layers 6 --json",
-    "birkhoff complexity --method go-mhc:s=1 --method krom-go-mhc --d 2,4,8,16 --measure",
+    "birkhoff complexity --method go-mhc:s=1 --method mhc-lite --method be-hc --d 4,16 --measure",
 )
 
 SCHEMA = (*COUNTS, *speed.SPEEDS)
@@ -207,9 +207,9 @@ def _measured(
     draws: Draws,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Columns `speed.SPEEDS`, null where no matrix can be made."""
+    """Columns `speed.SPEEDS`, null but for the reason where no matrix can be made."""
     if counted["reason"]:
-        return {c.name: None for c in speed.SPEEDS}
+        return {c.name: None for c in speed.SPEEDS} | {"unmeasured": "there is no matrix"}
     return speed.measure(dataclasses.replace(method, d=d), draws, width, rng)
 
 

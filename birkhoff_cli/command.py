@@ -54,7 +54,7 @@ SWEEP = (
     Option(
         "engine",
         str | None,
-        "processes [every core, if it takes long], or dask=ADDRESS",
+        "processes [every core for long work], or dask=ADDRESS",
         group="Sweep",
     ),
 )

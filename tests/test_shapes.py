@@ -77,6 +77,8 @@ CALLS = [
     (decomposition.rebuild, (WEIGHTS, PERMS)),
     (projection.nearest_permutation, (H,)),
     (projection.nearest_doubly_stochastic, (H,)),
+    (projection.only_doubly_stochastic, (H,)),
+    (projection.nearest_mixture, (H, np.eye(9)[:, :4])),
     (eigenvalues.eigenvalues, (H,)),
     (eigenvalues.eigenvalues, (H[:, None],)),
     (eigenvalues.eigenvalue_parts, (H[0],)),
@@ -106,6 +108,7 @@ ABSTRACT = {
     Facts.__call__,
     Facts.mix,
     Facts.eigenvalues,
+    Facts.nearest,
     Facts.transpose_parameters,
     Parameterization.initial,
 }

@@ -9,7 +9,7 @@ from birkhoff_cli import app
 from birkhoff_cli.analyses import parameterizations
 
 DRAWN = (
-    "sample -n 8",
+    "sample -n 8 -o a.parquet",
     "spectrum -n 8",
     "spectrum -n 8 --probe targets",
     "spectrum -n 8 --probe frontier",

@@ -74,16 +74,17 @@ def test_any_cut_into_ranges_gives_the_same_bytes(name, cut):
 
 @given(st.lists(st.integers(0, 40), max_size=6))
 def test_a_tree_keeps_few_nodes_and_one_order(cuts):
-    def join(a, b):
-        return f"({a}{b})"
+    class Words(Tree):
+        def join(self, left, right):
+            return f"({left}{right})"
 
-    names, (whole, merged) = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN", (Tree(join), Tree(join))
+    names, (whole, merged) = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN", (Words(), Words())
     ends = sorted({0, *cuts, len(names)})
     for k, name in enumerate(names):
         whole.add(k, name)
         assert len(whole.nodes) == (k + 1).bit_count()
     for first, last in zip(ends, ends[1:], strict=False):
-        part = Tree(join)
+        part = Words()
         for k in range(first, last):
             part.add(k, names[k])
         merged.merge(part)

@@ -9,7 +9,6 @@ from math import isqrt, prod
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 
 ENTRY = re.compile(r"(\w+)_(0|[1-9][0-9]{0,3})_(0|[1-9][0-9]{0,3})", re.ASCII)
 """Name of a column that holds one entry of a matrix."""
@@ -34,6 +33,8 @@ def flatten(table: pa.Table) -> pa.Table:
 
 def spelled(table: pa.Table) -> pa.Table:
     """Every list of any length as text, ``1 0 2 3``; numbers have all the digits they need."""
+    import pyarrow.compute  # takes 0.1 s: a small trace is read without it
+
     for k, field in enumerate(table.schema):
         if list_depth(field.type) and not list_sizes(field.type):
             words = table.column(k).cast(pa.list_(pa.string()))
