@@ -175,7 +175,13 @@ SWEPT = {
 }
 
 
-@pytest.mark.parametrize("name", SWEPT)
+SLOW_SWEEPS = ("complexity", "sinkhorn", "compare", "quantise")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.release) if n in SLOW_SWEEPS else n for n in SWEPT],
+)
 def test_a_sweep_is_drawn(name, folder, tmp_path, monkeypatch):  # noqa: F811
     import typer
 

@@ -270,7 +270,13 @@ def test_text_is_told_from_its_ground_in_light_in_dark_and_on_paper():
             assert min(contrast(colours[text], colours[on]) for on in ("paper", "soft")) >= 4.5
 
 
-@pytest.mark.parametrize("kind", ["scatter", "lines", "mesh", "texts", "bars"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("scatter", "mesh", "bars"),
+        *(pytest.param(kind, marks=pytest.mark.release) for kind in ("lines", "texts")),
+    ],
+)
 def test_a_figure_of_many_points_stays_small(kind):
     def draw(drawn):
         axes = drawn.subplots()

@@ -8,7 +8,7 @@ import stages
 FEW = 2
 """Stages of a command in the suite; `python tests/stages.py` goes through all of them."""
 
-SLOW = ("report", "train", "workers")
+SLOW = ("report", "train", "workers", "plot", "merge")
 """Commands that take seconds each time: before a release only."""
 
 

@@ -117,7 +117,10 @@ def test_a_killed_worker_is_a_lack_of_memory_and_no_bug(tmp_path, monkeypatch):
         assert sweeps.run(sweep, binding, "1").summary
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "kill",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.release), signal.SIGTERM, signal.SIGKILL],
+)
 def test_a_killed_sweep_loses_only_the_cells_in_progress(kill, birkhoff, tmp_path):
     words = ("compare", "--method", "go-mhc", "-n", "3000", "--sweep", "seed=1,2,3,4,5,6,7,8")
     command = [sys.executable, "-m", "birkhoff_cli", *words, "-o", "grid.parquet", "--engine", "1"]
