@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from birkhoff_cli import content, engines, members, packages, provenance, sharing
+from birkhoff_cli import content, engines, members, packages, places, provenance, sharing
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks, Fold, fold_range
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import bind
+from birkhoff_cli.matrices import STDIN
 from birkhoff_cli.options import Text
 from birkhoff_cli.pilot import Share, Walk
 from birkhoff_cli.request import Request
+
+PRIVATE = ("/dev/stdin", "/dev/fd/", "/proc/")
+"""Beginnings of names that mean other files in another process."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,11 @@ def spread(result: Result, name: str, request: Request, engine: str, rows: bool)
 
 def why_whole(result: Result, request: Request) -> str | None:
     """Why the work of a result cannot be shared out; None if it can."""
-    if any("-" in text for text in request.texts.values() if isinstance(text, tuple)):
+    paths = [path for path in request.paths() if not places.is_remote(path)]
+    if any(path == STDIN for path in paths):
         return "a pipe is read once"
+    if any(str(path.absolute()).startswith(PRIVATE) for path in paths):
+        return f"{' and '.join(PRIVATE)} are other files to another process"
     return None if result.fold else "it goes over no samples, or over a series"
 
 

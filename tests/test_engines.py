@@ -10,10 +10,12 @@ from concurrent.futures import Future
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import forked
 from birkhoff_cli import Recorder, folding, pilot, sharing
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
@@ -63,6 +65,24 @@ def test_two_processes_give_the_bytes_of_one(words, birkhoff, folder):
 def test_two_processes_give_the_bytes_of_one_of_every_other_analysis(words, birkhoff, folder):
     one, two = (outcome(birkhoff, folder, words, engine) for engine in "12")
     assert one == two
+
+
+@pytest.mark.parametrize("name", ["one.parquet", "every", "every/../parts"])
+def test_what_is_behind_a_link_is_the_same_to_every_process(name, folder, tmp_path):
+    """Metadata show the name of the link, as a model's that is in the cache of a hub."""
+    (tmp_path / "one.parquet").symlink_to(folder / "parts" / "rank1.parquet")
+    (tmp_path / "every").symlink_to(folder / "parts", target_is_directory=True)
+    words = ("spectrum", name, "--json", "--engine")
+    one, two = (forked.call((*words, engine), tmp_path) for engine in "12")
+    assert one.code == 0 and one == two
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_files_of_one_process_are_read_by_that_one(name):
+    request = SimpleNamespace(paths=lambda: [Path("a.parquet"), Path(name)])
+    assert folding.why_whole(SimpleNamespace(fold=object()), request)
+    request = SimpleNamespace(paths=lambda: [Path("a.parquet"), Path("/dev/shm/b")])
+    assert folding.why_whole(SimpleNamespace(fold=object()), request) is None
 
 
 class Counted:

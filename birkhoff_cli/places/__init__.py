@@ -70,9 +70,12 @@ def word(path: Path) -> str:
 
 
 def full(path: Path) -> str:
-    """The word by which another process, in another folder, reads the same: secrets included."""
+    """The word by which another process, in another folder, reads the same: secrets included.
+
+    A link keeps its name, which metadata show, and from which a training step may be read.
+    """
     if not isinstance(path, RemotePath):
-        return str(path.resolve())
+        return str(path.absolute())
     whole, mark, entry = str(path).partition("#")
     url = typed(whole)
     own = path.place.pinned(path.in_place) or (whole if url is None else url.typed)
