@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import folding, members, outputs, provenance
+from birkhoff_cli import files, folding, members, outputs, provenance
 from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.fold import Fold
@@ -19,7 +19,7 @@ from birkhoff_cli.containers.store import DAMAGED, refusing
 from birkhoff_cli.content import Content, of_file
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Text
-from birkhoff_cli.parts import ARRAY, KEY, ROWS
+from birkhoff_cli.parts import ARRAY, ROWS
 from birkhoff_cli.pilot import Walk
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def open_part(path: Path) -> Part | None:
             return None
         stored = format.read(content)
         stamp = metadata.load(stored.schema.metadata)
-        facts = stamp.get(KEY)
+        facts = stamp.get(provenance.PART)
         if not isinstance(facts, dict):
             return None
         _require_digest(content)
@@ -133,6 +133,7 @@ def merge(parts: Sequence[Part], output: Path) -> Result:
     ordered = sorted(parts, key=lambda part: int(part.facts["part"][0]))
     _check_complete(ordered)
     result, invocation = _again(first, output)
+    _check_last(ordered[-1], result)
     schema = arrow_schema(result.schema)
     result.walk = lambda fold, _: _walk(ordered, fold, schema)
     outputs.write(result, invocation)
@@ -144,6 +145,7 @@ def _again(part: Part, output: Path) -> tuple[Result, Invocation]:
 
     Raises:
         BadInput: its inputs have changed.
+        CannotWrite: the table would take the place of one of them.
         Unsupported: it was made by other code.
     """
     name = str(part.stamp.get("schema"))
@@ -154,6 +156,7 @@ def _again(part: Part, output: Path) -> tuple[Result, Invocation]:
             f"{part.stamp.get('version')}; merge with the one that made it"
         )
     binding, request = bind(members.module_of(name), texts)
+    files.check(output, tuple(request.paths()))
     result = binding.prepare(request)()
     if provenance.digest_of(result.meta) != part.facts["inputs"] or result.fold is None:
         raise BadInput(f"{where(part.path)}: its inputs are others now; make the parts again")
@@ -205,3 +208,11 @@ def _check_complete(ordered: Sequence[Part]) -> None:
         if first != start:
             raise BadInput(f"{where(part.path)}: does not follow the part before it; {DAMAGED}")
         start = stop
+
+
+def _check_last(part: Part, result: Result) -> None:
+    """Hold that the last part ends where the work does."""
+    assert result.fold is not None  # see `_again`
+    stop, every = part.facts["blocks"][1:]
+    if not stop == every == result.fold[1].blocks:
+        raise BadInput(f"{where(part.path)}: does not end where the work does; {DAMAGED}")

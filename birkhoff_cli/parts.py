@@ -22,9 +22,6 @@ from birkhoff_cli.analyses.core.table import arrow_schema, record_batch
 from birkhoff_cli.files import STDOUT
 from birkhoff_cli.invocation import Invocation
 
-KEY = "part"
-"""Of the facts of a part in a file's metadata."""
-
 SCHEMA = ()
 SUMMARY = (
     quantity("part", "the part that was done, i of N"),
@@ -113,7 +110,7 @@ def _write(
         result.meta,
         command=[invocation.name, *request.words()],
         options=request.facts(),
-        **{KEY: facts},
+        **{provenance.PART: facts},
     )
     schema = pa.schema([("what", pa.string()), ("data", pa.large_binary())], metadata=stamp)
 

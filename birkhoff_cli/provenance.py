@@ -25,6 +25,9 @@ ORIENTATION = "x_out[i] = sum_j H[i, j] x_in[j]; composite H[L-1] ... H[1] H[0]"
 SCHEMA_VERSION = 1
 """Of the tables that this version writes."""
 
+PART = "part"
+"""Of a stamp, in the file of a part of a command's work."""
+
 SUMMARY = "birkhoff.summary"
 """Key of the headline numbers, which are known after the last row."""
 
@@ -100,6 +103,10 @@ def facts(table: "pa.Table", path: Path) -> dict[str, Any]:
     stamp = metadata.load(table.schema.metadata)
     if not isinstance(stamp.get("meta"), dict):
         raise BadInput(f"{where(path)}: was not written by birkhoff, or is changed; {DAMAGED}")
+    if PART in stamp:
+        raise BadInput(
+            f"{where(path)}: is a part of a command's work; birkhoff merge puts all parts together"
+        )
     return stamp
 
 

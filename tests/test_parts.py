@@ -1,6 +1,7 @@
 """Parts of a command's work: merged they are the whole, byte for byte; others are refused."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -162,6 +163,22 @@ def test_a_missing_part_is_named_and_so_is_one_of_other_inputs(folder):
         path.write_bytes(before)
 
 
+@pytest.mark.usefixtures("first")
+def test_the_whole_does_not_take_the_place_of_an_input(folder):
+    path = folder / "4" / "trace" / "rank0.parquet"
+    before = path.read_bytes()
+    ended = run(folder, "merge", "first", "second", "-o", "4/trace/rank0.parquet", code=5)
+    assert "rank0.parquet: is the input as well" in ended.err and path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("first")
+def test_a_part_is_no_table(folder):
+    ended = run(folder, "plot", "first", code=3)
+    assert (
+        ended.err.count("\n") == 1 and "is a part of a command's work; birkhoff merge" in ended.err
+    )
+
+
 @pytest.mark.parametrize("size", [0, 40, -1, -300])
 def test_a_cut_part_is_refused(size, folder, first):
     data = first.read_bytes()
@@ -247,7 +264,12 @@ def test_a_part_of_another_hand_is_refused(state, folder, first, monkeypatch):
     monkeypatch.setattr(depth_drift, "MAX_LANES", 4)
     monkeypatch.chdir(folder)
     other = merging.open_part(first)
+    second = merging.open_part(folder / "second")
+    for blocks in ([11, 22, 23], [11, 22, 22], [11, 24, 24]):
+        shorter = replace(second, facts={**second.facts, "blocks": blocks})
+        with pytest.raises(BadInput, match="damaged"):
+            merging.merge([other, shorter], folder / "x.parquet")
     monkeypatch.setattr(merging, "_rows_of", lambda _: [("state", pa.py_buffer(state))])
     with pytest.raises(BadInput, match="damaged"):
-        merging.merge([other, merging.open_part(folder / "second")], folder / "x.parquet")
+        merging.merge([other, second], folder / "x.parquet")
     assert not (folder / "x.parquet").exists()
