@@ -3,10 +3,11 @@
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import process
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, UsageError
@@ -81,6 +82,7 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
     Raises:
         UsageError: an engine that is none of these.
         ModuleNotFoundError: dask.distributed is not installed.
+        BrokenExecutor: this machine starts no processes for us.
     """
     workers = most_workers(engine, cells)
     if engine is not None and engine.startswith("dask="):
@@ -88,10 +90,8 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
             yield pool
         return
     import multiprocessing  # only here: not every platform has its semaphores
-    from concurrent.futures import ProcessPoolExecutor
 
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker)
+    pool = _processes(workers)
     try:
         yield pool
         pool.shutdown()
@@ -100,6 +100,44 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
         for child in multiprocessing.active_children():
             child.terminate()
         raise
+
+
+CANNOT_START = (OSError, ImportError, NotImplementedError, AssertionError, RuntimeError)
+"""Where processes or their semaphores are too many or are none, and in daemons of multiprocessing.
+
+RuntimeError is a thread that cannot be started, and a script without ``if __name__``.
+"""
+
+
+MAX_ON_WINDOWS = 61
+"""Processes that Python waits for at a time there."""
+
+
+def _processes(workers: int) -> "Executor":
+    """So many processes, which are started when they have something to do.
+
+    Raises:
+        BrokenExecutor: none can be; so does ``submit``.
+    """
+    import multiprocessing
+    from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+
+    class Processes(ProcessPoolExecutor):
+        """Those of this machine, one error for all that is against starting them."""
+
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+            """As of every executor."""
+            try:
+                return super().submit(fn, *args, **kwargs)
+            except CANNOT_START as error:
+                raise BrokenExecutor("no process can be started") from error
+
+    try:
+        spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
+        most = MAX_ON_WINDOWS if sys.platform == "win32" else workers
+        return Processes(min(workers, most), mp_context=spawn, initializer=_start_worker)
+    except CANNOT_START as error:
+        raise BrokenExecutor("no process can be started") from error
 
 
 def _start_worker() -> None:

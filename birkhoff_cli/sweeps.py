@@ -239,26 +239,26 @@ def _finish(sweep: Sweep, missing: Sequence[Planned], engine: str | None) -> Ite
         return
     from concurrent.futures import BrokenExecutor, as_completed
 
-    with engines.executor(engine, len(missing)) as pool:
-        tasks = [
-            pool.submit(
-                finish,
-                sweep.command,
-                sweep.request_of(each.cell).absolute(),
-                each.path,
-                each.digests,
-            )
-            for each in missing
-        ]
-        try:
+    try:
+        with engines.executor(engine, len(missing)) as pool:
+            tasks = [
+                pool.submit(
+                    finish,
+                    sweep.command,
+                    sweep.request_of(each.cell).absolute(),
+                    each.path,
+                    each.digests,
+                )
+                for each in missing
+            ]
             for task in as_completed(tasks):
                 task.result()
                 yield
-        except BrokenExecutor as error:
-            raise TooLarge(
-                "a process of the sweep was killed, perhaps for want of memory; what is done is "
-                "kept: run it again, with fewer processes, --engine 1"
-            ) from error
+    except BrokenExecutor as error:
+        raise TooLarge(
+            "a process of the sweep was killed or could not be started, perhaps for want of "
+            "memory; what is done is kept: run it again, with fewer processes, --engine 1"
+        ) from error
 
 
 def finish(name: str, texts: Mapping[str, Text], path: Path, digests: tuple[str, str]) -> None:

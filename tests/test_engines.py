@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import forked
-from birkhoff_cli import Recorder, folding, pilot, sharing
+from birkhoff_cli import Recorder, engines, folding, pilot, sharing
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.fold import Fold, run_fold
 from conftest import ROOT
@@ -156,6 +156,29 @@ def test_what_a_killed_process_left_is_done_here(helps):
     rows, summary = fold_on(killed, helps)
     assert [row["block"][0] for row in rows] == list(range(3, 40))
     assert summary == {"blocks": list(range(40))}
+
+
+@pytest.mark.parametrize("where", ["__init__", "submit"])
+@pytest.mark.parametrize("error", [BlockingIOError(11, "try again"), OSError(38, "no semaphores")])
+def test_where_no_process_starts_all_is_done_here(where, error, monkeypatch):
+    """In a container with a limit on processes, without /dev/shm, or inside a daemon."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    def refuse(*words, **more):
+        del words, more
+        raise error
+
+    monkeypatch.setattr(ProcessPoolExecutor, where, refuse)
+    shared = sharing.Shared(
+        Sum(),
+        Counted(),
+        lambda: engines.executor("1", 40),
+        lambda pool, first, last: pool.submit(range_of, first, last),
+        rows=True,
+        helps=True,
+    )
+    walk, state = list_and_state(shared.walk(range(3, 40), [0, 1, 2]))
+    assert len(walk) == 37 and state == list(range(40))
 
 
 @pytest.mark.parametrize("helps", [False, True])
