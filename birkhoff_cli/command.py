@@ -190,7 +190,8 @@ class Subcommand(PlainFlags, TyperCommand):
         if text := grid.get("part"):
             from birkhoff_cli import grids, parts
 
-            parts.deliver(run, invocation, grids.read_part(text), grid.get("engine"))
+            typed = grid["engine"] if "engine" in grid.typed else None
+            parts.deliver(run, invocation, grids.read_part(text), typed)
             return
         outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
 
@@ -203,7 +204,7 @@ class Subcommand(PlainFlags, TyperCommand):
         if engine is not None:
             from birkhoff_cli import folding
 
-            folding.spread(result, name, request, engine, rows)
+            folding.spread(result, name, request, engine, rows, "engine" in grid.typed)
         elif result.fold is not None and result.total > 1:
             from birkhoff_cli import pilot
 
@@ -213,12 +214,13 @@ class Subcommand(PlainFlags, TyperCommand):
                 return folding.sharer(result, name, request, rows)(*left)
 
             def workers() -> int:
-                from birkhoff_cli import engines
+                from birkhoff_cli import folding
 
-                return engines.processes(None, result.total)
+                return 1 if pace.is_writing else folding.processes(result, request)
 
+            pace = pilot.Pace(result.total)
             result.workers = workers
-            result.walk = lambda fold, source: pilot.walk(fold, source, share)
+            result.walk = lambda fold, source: pilot.walk(fold, source, share, pace)
         return result
 
     def _shows_rows(self, own: Request, outcome: Mapping[str, Any]) -> bool:

@@ -83,7 +83,9 @@ def work(job: Job, first: int, last: int, rows: bool) -> sharing.Done:
     return sharing.work(fold, source, range(first, last), rows)
 
 
-def spread(result: Result, name: str, request: Request, engine: str, rows: bool) -> None:
+def spread(
+    result: Result, name: str, request: Request, engine: str, rows: bool, typed: bool = True
+) -> None:
     """Let the blocks of a result's fold be gone over by an engine.
 
     Args:
@@ -92,13 +94,14 @@ def spread(result: Result, name: str, request: Request, engine: str, rows: bool)
         request: narrowed.
         engine: a number of processes, or ``dask=ADDRESS``.
         rows: whether anybody looks at the rows of blocks.
+        typed: whether it is for this command; the environment's is for those that can be shared.
 
     Raises:
         UsageError: there is nothing to share out.
     """
     engines.check(engine)
     if why := why_whole(result, request):
-        if engine != "1":
+        if typed and engine != "1":
             raise UsageError(
                 f"--engine {engine} has nothing to share out here: {why}; leave it out"
             )
@@ -119,6 +122,18 @@ def why_whole(result: Result, request: Request) -> str | None:
     return None if result.fold else "it goes over no samples, or over a series"
 
 
+def processes(result: Result, request: Request) -> int:
+    """How many processes go over the blocks of a result, if nobody says and it takes long."""
+    if _is_on_device(request) or why_whole(result, request):
+        return 1
+    return engines.processes(None, result.total)
+
+
+def _is_on_device(request: Request) -> bool:
+    """Whether processes would share what cannot be shared."""
+    return bool(request.get("device") == "cuda")
+
+
 def sharer(
     result: Result, name: str, request: Request, rows: bool, engine: str | None = None
 ) -> Share:
@@ -132,7 +147,7 @@ def sharer(
         engine: a number of processes, or ``dask=ADDRESS``; None: every core.
     """
     remote = engine is not None and engine.startswith("dask=")
-    on_device = engine is None and request.get("device") == "cuda"  # which would be shared
+    on_device = engine is None and _is_on_device(request)
 
     def job() -> Job:
         texts = request.absolute()

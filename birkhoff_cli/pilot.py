@@ -36,6 +36,10 @@ class Pace:
         self.done, self.first, self.worked, self.handed_on = 0, 0.0, 0.0, 0.0
         self.last = clock()
 
+    def begin(self) -> None:
+        """The first block begins now."""
+        self._lap()
+
     def _lap(self) -> float:
         before, self.last = self.last, self.clock()
         return self.last - before
@@ -59,16 +63,22 @@ class Pace:
         return (self.worked - self.first) / (self.done - 1) * (self.blocks - self.done)
 
     @property
+    def is_writing(self) -> bool:
+        """Whether it is the rows that take the time, which one process writes."""
+        return self.worked < COMPUTING * self.handed_on
+
+    @property
     def is_long(self) -> bool:
         """Whether other processes shorten it."""
-        if self.worked < PILOT or self.worked < COMPUTING * self.handed_on:
+        if self.worked < PILOT or self.is_writing:
             return False
         return self.left > (LONG_WITH_TORCH if "torch" in sys.modules else LONG)
 
 
-def walk(fold: Fold[Any, Any], source: Blocks[Any], share: Share) -> Walk:
-    """Every block, the later ones by ``share`` if they take long."""
-    state, pace = fold.start(), Pace(source.blocks)
+def walk(fold: Fold[Any, Any], source: Blocks[Any], share: Share, pace: Pace | None = None) -> Walk:
+    """Every block, the later ones by ``share`` if they take long by a pace that is kept here."""
+    state, pace = fold.start(), pace or Pace(source.blocks)
+    pace.begin()
     steps = fold_range(fold, source, range(source.blocks), state)
     for columns in steps:
         pace.block()

@@ -258,7 +258,8 @@ def test_work_is_shared_out_if_it_takes_long(block, rows, torch, shared, monkeyp
 
     monkeypatch.setattr(pilot, "Pace", partial(pilot.Pace, clock=lambda: now[0]))
     monkeypatch.setattr(pilot.sys, "modules", {"torch": None} if torch else {})
-    walk, seen = pilot.walk(Timed(), Counted(), share), []
+    pace = pilot.Pace(Counted.blocks)
+    walk, seen = pilot.walk(Timed(), Counted(), share, pace), []
     while True:
         try:
             seen.append(next(walk))
@@ -267,6 +268,30 @@ def test_work_is_shared_out_if_it_takes_long(block, rows, torch, shared, monkeyp
             assert end.value == list(range(40)) and len(seen) == 40
             break
     assert [each.stop for each in taken] == ([40] if shared else [])
+    assert pace.is_writing == (rows > block)  # an estimate divides by no cores then
+
+
+def test_an_estimate_counts_the_processes_that_there_will_be(monkeypatch):
+    monkeypatch.setattr(folding.engines, "processes", lambda *_: 7)
+    result = SimpleNamespace(fold=object(), total=9)
+    for path, device, count in (("a", "cpu", 7), ("-", "cpu", 1), ("a", "cuda", 1)):
+        words = {"device": device}
+        request = SimpleNamespace(paths=lambda path=path: [Path(path)], get=words.get)
+        assert folding.processes(result, request) == count
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("region", "--kind", "karpelevic"),
+        ("spectrum", "--method", "mhc", "-n", "9", "--part", "1/2", "-o", "p"),
+    ],
+)
+def test_an_engine_of_the_environment_is_for_what_can_be_shared(words, tmp_path):
+    def hook():
+        os.environ["BIRKHOFF_ENGINE"] = "2"
+
+    assert forked.call(words, tmp_path, hook).code == 0
 
 
 @pytest.mark.parametrize(
