@@ -128,7 +128,8 @@ def _processes(workers: int) -> "Executor":
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
             """As of every executor."""
             try:
-                return super().submit(fn, *args, **kwargs)
+                with process.unstopped(), _interrupts_blocked():
+                    return super().submit(fn, *args, **kwargs)
             except CANNOT_START as error:
                 raise BrokenExecutor("no process can be started") from error
 
@@ -140,11 +141,26 @@ def _processes(workers: int) -> "Executor":
         raise BrokenExecutor("no process can be started") from error
 
 
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let processes begin with SIGINT blocked: one that still imports would print a traceback."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
     """Let SIGINT kill workers silently; the parent reports it, and none outlives the parent."""
     import threading
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     process.keep_freed_memory()
 

@@ -181,6 +181,22 @@ def test_where_no_process_starts_all_is_done_here(where, error, monkeypatch):
     assert len(walk) == 37 and state == list(range(40))
 
 
+def test_a_process_that_begins_is_not_interrupted_and_one_that_works_is(monkeypatch):
+    from concurrent.futures import ProcessPoolExecutor
+
+    seen, submit = [], ProcessPoolExecutor.submit
+
+    def watched(pool, *words):
+        seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        return submit(pool, *words)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", watched)
+    with engines.executor("1", 1) as pool:
+        at_work = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+    assert seen == [{signal.SIGINT}] and not at_work
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 @pytest.mark.parametrize("helps", [False, True])
 def test_ranges_are_merged_in_order(helps):
     rows, summary = fold_on(range_of, helps)
