@@ -105,7 +105,10 @@ class Shared:
     def _work_ahead(self) -> None:
         """Go over a range whose turn will come."""
         mine, task = self.left.popleft(), Future[Done]()
-        task.set_result(work(self.fold, self.source, mine, self.rows))
+        try:
+            task.set_result(work(self.fold, self.source, mine, self.rows))
+        except Exception as error:  # an error of an earlier block comes first, as in one process
+            task.set_exception(error)
         self.running.append((task, mine.stop))
 
 

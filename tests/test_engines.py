@@ -240,6 +240,35 @@ class Pool:
     workers = 1
 
 
+class Broken(Sum):
+    """Each block from 20 on is one that cannot be read."""
+
+    def add(self, state, number, block):
+        if number >= 20:
+            raise BadInput(f"block {number}")
+        return super().add(state, number, block)
+
+
+class LateAndBroken(Late):
+    def result(self, timeout=None):
+        del timeout
+        return sharing.work(Broken(), Counted(), range(*self.range), True)
+
+
+def test_the_first_block_that_cannot_be_read_is_named_wherever_it_is():
+    """One process would stop there; this one may have met another while it worked ahead."""
+    shared = sharing.Shared(
+        Broken(),
+        Counted(),
+        lambda: Entered(Pool()),
+        lambda _, *mine: LateAndBroken(*mine),
+        rows=True,
+        helps=True,
+    )
+    with pytest.raises(BadInput, match="block 20"):
+        list_and_state(shared.walk(range(40), []))
+
+
 def list_and_state(walk):
     rows = []
     while True:
