@@ -28,7 +28,7 @@ class NewFile:
     """
 
     file: BinaryIO
-    _can_restore = False
+    _can_restore = _is_first = False
 
     def __init__(self, path: Path) -> None:
         """Choose a name; nothing is written yet."""
@@ -52,7 +52,8 @@ class NewFile:
     def keep_old(self) -> None:
         """Give the old one a second name, for `restore`; some file systems have no links."""
         with contextlib.suppress(OSError):
-            if self.final.exists():
+            self._is_first = not self.final.exists()
+            if not self._is_first:
                 os.link(self.final, self._old)
             self._can_restore = True
 
@@ -69,7 +70,7 @@ class NewFile:
                 return
             if self._old.exists():
                 self._old.replace(self.final)
-            else:
+            elif self._is_first:  # else another command took the old one for stale
                 self.final.unlink()
 
     def discard(self) -> None:

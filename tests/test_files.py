@@ -10,7 +10,7 @@ import pytest
 from birkhoff_cli import files, process, tables
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
-from birkhoff_cli.temporaries import temporary_path
+from birkhoff_cli.temporaries import NewFile, remove_stale, temporary_path
 
 SCHEMA = arrow_schema((column("x", "float64", "a number"),))
 
@@ -179,6 +179,22 @@ def test_a_folder_that_a_killed_command_left_is_removed_and_one_in_use_is_not(tm
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_an_old_file_without_its_second_name_is_not_the_end_of_both(tmp_path):
+    """Another command that writes there takes it for what a killed one left."""
+    path = tmp_path / "t"
+    path.write_bytes(b"old")
+    new = NewFile(path)
+    new.create()
+    new.file.write(b"new")
+    new.settle()
+    new.keep_old()
+    remove_stale(path)
+    new.appear()
+    new.restore()
+    new.discard()
+    assert path.read_bytes() == b"new" and [*tmp_path.iterdir()] == [path]
+
+
 def test_a_signal_waits_until_files_are_in_their_places(tmp_path, monkeypatch):
     """Each of two files, or neither: it came between two renames."""
     real, both = os.replace, [tmp_path / "a", tmp_path / "b"]
