@@ -75,6 +75,12 @@ def most_workers(engine: str | None, tasks: int) -> int:
     return max(1, min(int(engine or cores()), tasks))
 
 
+def at_a_time(engine: str | None, tasks: int) -> int:
+    """How many tasks go on at a time: more processes than cores make no work shorter."""
+    most = most_workers(engine, tasks)
+    return most if engine is not None and engine.startswith("dask=") else min(most, cores())
+
+
 @contextmanager
 def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
     """Where tasks run: as many processes as there are cores, a number, or a dask scheduler.

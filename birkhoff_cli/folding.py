@@ -107,7 +107,7 @@ def spread(
             )
         return
     if engine != "1":
-        result.workers = lambda: engines.most_workers(engine, result.total)
+        result.workers = lambda: engines.at_a_time(engine, result.total)
         share = sharer(result, name, request, rows, engine)
         result.walk = lambda fold, source: share(fold, source, range(source.blocks), fold.start())
 

@@ -172,7 +172,7 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
         steps=_steps(sweep, planned, names, _finish(sweep, missing, engine), results),
         summarise=lambda: {"cells": len(results), "results": results},
         total=len(missing),
-        workers=lambda: engines.most_workers(engine, len(missing)),
+        workers=lambda: engines.at_a_time(engine, len(missing)),
         meta={
             "sweep": {axis: [*texts] for axis, texts in sweep.axes.items()},
             "title": _title(sweep, binding),

@@ -316,6 +316,12 @@ def test_work_is_shared_out_if_it_takes_long(block, rows, torch, shared, monkeyp
     assert pace.is_writing == (rows > block)  # an estimate divides by no cores then
 
 
+def test_an_estimate_counts_no_more_processes_than_cores(monkeypatch):
+    monkeypatch.setattr(engines, "cores", lambda: 2)
+    for engine, count in (("3", 2), ("1", 1), (None, 2), ("dask=here", 9)):
+        assert engines.at_a_time(engine, 9) == count
+
+
 def test_an_estimate_counts_the_processes_that_there_will_be(monkeypatch):
     monkeypatch.setattr(folding.engines, "processes", lambda *_: 7)
     result = SimpleNamespace(fold=object(), total=9)
