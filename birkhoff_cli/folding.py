@@ -73,6 +73,7 @@ def _prepared(job: Job) -> tuple[Fold[Any, Any], Blocks[Any]]:
             raise
         raise type(error)(f"on a worker: {error}; every worker has to see the inputs") from error
     if provenance.digest_of(result.meta) != job.facts or result.fold is None:
+        places.forget()  # a worker of dask is there for the next command, too
         raise BadInput("an input was changed while the command ran; run it again")
     return result.fold
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from birkhoff_cli.places._path import RemotePath, path_of, schemes
+from birkhoff_cli.places._path import RemotePath, forget, path_of, schemes
 from birkhoff_cli.places._url import cut_secrets, typed
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "cut_secrets",
     "fetch",
     "fetch_heads",
+    "forget",
     "full",
     "is_far",
     "is_remote",

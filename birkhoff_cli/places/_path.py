@@ -43,19 +43,32 @@ def schemes() -> tuple[str, ...]:
 
 
 @cache
-def _place_at(cls: type[Place], root: str) -> Place:
+def _place_at(cls: type[Place], root: str, secrets: str) -> Place:
+    """The one of a root; with other secrets, such as another commit, it is another one."""
+    del secrets
     return cls(root)
 
 
+def forget() -> None:
+    """What is where is asked anew: something was changed since."""
+    _place_at.cache_clear()
+
+
 @cache
-def _located(text: str) -> tuple[Place, str]:
-    """The place and the name there of a URL without secrets."""
+def _split(text: str) -> tuple[type[Place], str, str]:
+    """The kind of place, its root and the name there of a URL without secrets."""
     url = _url.split(text)
     cls = None if url is None else _member(url.scheme)
     if url is None or cls is None:
         raise UsageError(f"{text}: is no URL that is read; those begin {', '.join(schemes())}")
-    root, name = cls.split(url)
-    return _place_at(cls, root), name
+    return cls, *cls.split(url)
+
+
+def _located(text: str) -> tuple[Place, str]:
+    """The place and the name there of a URL without secrets."""
+    cls, root, name = _split(text)
+    url = _url.typed(root)
+    return _place_at(cls, root, "" if url is None else f"{url.user}?{url.query}"), name
 
 
 class RemotePath(PosixPath):
@@ -186,7 +199,7 @@ def path_of(text: str) -> Path:
     cls = None if url is None else _member(url.scheme)
     if url is None or cls is None:
         return Path(text)
-    cls.split(url)
+    root, _ = cls.split(url)
     path = RemotePath(url.clean)
-    _url.remember(url, str(path).partition("#")[0])
+    _url.remember(url, str(path).partition("#")[0], root)
     return path

@@ -6,7 +6,8 @@ them.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 ANYWHERE = re.compile(
@@ -70,19 +71,22 @@ def split(text: str) -> Url | None:
 
 
 _typed: dict[str, Url] = {}
-"""URLs as they were typed, by the URL without secrets and fragment; and by its root."""
+"""URLs as they were typed, by what is left without secrets and fragment, and by a place's root."""
 
 
-def remember(url: Url, key: str) -> None:
+def remember(url: Url, key: str, root: str) -> None:
     """Keep the secrets of a URL for requests.
+
+    Paths are made of paths too, which have no secrets: those that are known stay.
 
     Args:
         url: as it was typed.
         key: the path that was made of it.
+        root: of the place where it is.
     """
-    _typed[key] = url
-    if url.user or url.root not in _typed:
-        _typed[url.root] = url
+    for known in (key, root):
+        old = _typed.get(known, url)
+        _typed[known] = replace(url, user=url.user or old.user, query=url.query or old.query)
 
 
 def typed(key: str) -> Url | None:
@@ -91,8 +95,28 @@ def typed(key: str) -> Url | None:
 
 
 def cut_secrets(text: str) -> str:
-    """A text with no user information and no query string in any URL."""
-    return ANYWHERE.sub(_cut, text) if "://" in text else text
+    """A text with no user information and no query string in any URL.
+
+    Those that were typed are known to the letter: a quotation mark in one ends it for nobody.
+    """
+    if "://" not in text:
+        return text
+    for secret, rest in sorted(_secrets(), key=lambda pair: len(pair[0]), reverse=True):
+        text = text.replace(secret, rest)
+    return ANYWHERE.sub(_cut, text)
+
+
+def _secrets() -> Iterator[tuple[str, str]]:
+    """Those that were typed, with the marks around them, and what is left in their place."""
+    for url in {*_typed.values()}:
+        for secret, rest in ((f"//{url.user}@", f"//{_container(url)}"), (f"?{url.query}", "")):
+            if secret not in ("//@", "?"):
+                spelt = repr(f'"{secret}')[2:-1]  # in the list of words of a report of a bug
+                yield from ((text, rest) for text in (secret, spelt, spelt.replace("\\'", "'")))
+
+
+def _container(url: Url) -> str:
+    return url.root.partition("://")[2].removesuffix(url.host)
 
 
 def _cut(match: re.Match[str]) -> str:

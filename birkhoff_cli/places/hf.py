@@ -6,10 +6,10 @@ endpoint and offline mode are those of huggingface_hub, set as for any program t
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
@@ -25,6 +25,8 @@ from birkhoff_cli.places._http import (
 from birkhoff_cli.places._place import Entry, Place
 from birkhoff_cli.places._url import Url, typed
 from birkhoff_cli.text import escape
+
+T = TypeVar("T")
 
 SCHEMES = ("hf",)
 ROOT = re.compile(
@@ -48,14 +50,16 @@ class Hub(Place):
         assert match is not None
         self.repository = match["repository"]
         self.revision = unquote(match["revision"]) if match["revision"] else None
+        url = typed(root)
+        self.asked = (url and url.query.partition("=")[2]) or self.revision
         self._refused: BirkhoffError | None = None
         self._lock = Lock()
 
     @classmethod
     def split(cls, url: Url) -> tuple[str, str]:
         """The repository with its revision, and the file."""
-        text = f"hf://{url.user}{'@' if url.user else ''}{url.host}{url.path}".rstrip("/")
-        if (match := ROOT.fullmatch(text)) is None or not COMMIT.fullmatch(url.query):
+        text = f"hf://{url.user}{'@' if url.user else ''}{url.host}{url.path}"
+        if (match := ROOT.fullmatch(text.rstrip("/"))) is None or not COMMIT.fullmatch(url.query):
             raise UsageError(
                 f"{text}: names no model; say hf://org/model, hf://org/model@revision or "
                 f"hf://org/model/file"
@@ -73,9 +77,9 @@ class Hub(Place):
         sizes = {k.rfilename: k.size for k in self._info.siblings or ()}
         if None not in sizes.values():
             return sizes
-        from huggingface_hub import HfApi  # a hub that does not say them there
-
-        tree = HfApi().list_repo_tree(self.repository, revision=self.commit, recursive=True)
+        tree = self._ask(  # a hub that does not say them there
+            lambda api: [*api.list_repo_tree(self.repository, self.commit, recursive=True)]
+        )
         return {k.path: k.size for k in tree if hasattr(k, "size")}
 
     @cached_property
@@ -92,13 +96,25 @@ class Hub(Place):
         """
         if self._refused is None:
             try:
-                return self._ask()
+                info = self._ask(
+                    lambda api: api.model_info(
+                        self.repository, revision=self.asked, files_metadata=True, timeout=TIMEOUT
+                    )
+                )
+                if not info.sha:
+                    raise self._no_hub()
+                return info
             except BirkhoffError as error:
                 self._refused = error
         raise self._refused
 
-    def _ask(self) -> Any:
-        """What the hub says of the revision.
+    def _no_hub(self) -> BadInput:
+        return BadInput(
+            f"{self.root}: what answers is no hub, perhaps the page of a login; check HF_ENDPOINT"
+        )
+
+    def _ask(self, ask: "Callable[[Any], T]") -> T:
+        """What the hub says, asked until it answers.
 
         Raises:
             BadInput: there is no such repository or revision, or nobody answers.
@@ -110,16 +126,12 @@ class Hub(Place):
 
         logging.set_verbosity_error()
         # its retries are no concern of the reader
-        url = typed(self.root)
-        revision = url.query.partition("=")[2] if url is not None and url.query else self.revision
         for failures in range(1, TRIES + 1):
             try:
-                return HfApi().model_info(
-                    self.repository, revision=revision, files_metadata=True, timeout=TIMEOUT
-                )
+                return ask(HfApi())
             except OfflineModeIsEnabled as error:
                 raise offline(self.root) from error
-            except HFValidationError as error:
+            except (HFValidationError, UnicodeEncodeError) as error:
                 raise UsageError(f"{self.root}: is no name of a model; check it") from error
             except HfHubHTTPError as error:
                 if error.response.status_code not in BUSY or failures == TRIES:
@@ -132,6 +144,8 @@ class Hub(Place):
                         f"{self.root}: the hub cannot be reached ({why}); check the network and "
                         f"HF_ENDPOINT"
                     ) from error
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise self._no_hub() from error
             time.sleep(min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE))
         raise AssertionError
 
