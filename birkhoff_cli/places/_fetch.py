@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from birkhoff_cli import progress
-from birkhoff_cli.analyses.core.errors import TooLarge, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, UsageError
 from birkhoff_cli.places._place import Place
 from birkhoff_cli.places._spans import Known, cut, merge
 
@@ -74,13 +74,16 @@ class Traffic:
             TooLarge: with it, the command would read more than it may.
         """
         limit = max_bytes()
-        if self.planned + size > limit:
+        with self.lock:  # the first bytes of several files are counted by several threads
+            planned = self.planned + size
+            if planned <= limit:
+                self.planned = planned
+        if planned > limit:
             raise TooLarge(
-                f"{label}: {megabytes(self.planned + size)} would be read over the network, and "
+                f"{label}: {megabytes(planned)} would be read over the network, and "
                 f"one command reads {megabytes(limit)}; set {VARIABLE}="
-                f"{_rounded_up(self.planned + size):.0e}, or download it"
+                f"{_rounded_up(planned):.0e}, or download it"
             )
-        self.planned += size
         self.show()
 
     def add(self, size: int) -> None:
@@ -199,7 +202,10 @@ def fetch(wanted: Iterable[tuple[Blob, int, int]]) -> None:
 
     def work(job: tuple[Blob, tuple[int, int]]) -> None:
         blob, (start, stop) = job
-        blob.put(start, blob.place.read(blob.name, start, stop))
+        data = blob.place.read(blob.name, start, stop)
+        if len(data) != stop - start:  # fewer would be the end of the file to whoever reads it
+            raise BadInput(f"{blob.place.root}/{blob.name}: is cut short; read it again")
+        blob.put(start, data)
         traffic.add(stop - start)
 
     each(work, jobs)

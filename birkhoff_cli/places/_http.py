@@ -8,6 +8,7 @@ before the answer says that it is the range that was asked for.
 import re
 import time
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -99,14 +100,18 @@ class Reader:
             BadInput: it cannot be reached, or answers with something else.
         """
         done, whole, failures = b"", size, 0
+        version: str | None = None
         while True:
-            part = _Part(url, shown, start + len(done), stop, whole)
+            part = _Part(url, shown, start + len(done), stop, whole, version)
             try:
                 answer = self._once(part)
                 return Answer(done + answer.data, answer.size, answer.version)
             except Again as again:
-                if part.came:
-                    failures, done, whole = 0, done + bytes(part.came), part.size
+                if part.came:  # what follows has to be of the same file
+                    failures, done = 0, done + bytes(part.came)
+                    whole, version = part.size, part.version
+                if done and whole is not None and len(done) == min(stop, whole) - start:
+                    return Answer(done, whole, version or "")
                 failures += 1
                 if failures >= (CALLS if again.unreached else TRIES):
                     raise BadInput(f"{shown}: {again}; {again.way_out}") from again
@@ -159,8 +164,11 @@ class Reader:
 
     def _target(self, url: str, location: str, part: "_Part") -> str:
         target = urljoin(url, location)
-        before, after = urlsplit(url).scheme, urlsplit(target).scheme
-        if after != "https" and (after != "http" or before == "https"):
+        before, after = urlsplit(url), urlsplit(target)
+        plain = after.scheme == before.scheme == "http"
+        if plain and is_here(before.netloc):
+            plain = is_here(after.netloc)
+        if after.scheme != "https" and not plain:
             raise BadInput(f"{part.shown}: leads to a URL without encryption; it is not followed")
         return target
 
@@ -168,9 +176,17 @@ class Reader:
 class _Part:
     """A range that is asked for, and what has come of it."""
 
-    def __init__(self, url: str, shown: str, start: int, stop: int, size: int | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        shown: str,
+        start: int,
+        stop: int,
+        size: int | None,
+        version: str | None = None,
+    ) -> None:
         self.url, self.shown, self.start, self.stop, self.size = url, shown, start, stop, size
-        self.came = bytearray()
+        self.version, self.came = version, bytearray()
 
     @property
     def is_whole(self) -> bool:
@@ -194,7 +210,9 @@ class _Part:
         if code in BUSY:
             raise Again(f"the server answers {code}", pause=_pause(headers))
         if code == 416 and headers.get("Content-Range") == "bytes */0" and not self.start:
+            self._hold(self.size in (None, 0))
             return Answer(b"", 0, "")
+        self._hold(code != 416 or self.size is None)  # what was asked for was within the file
         if code == 206:
             self._check_range(headers)
         elif code == 200:
@@ -203,14 +221,24 @@ class _Part:
             raise Status(code, headers)
         if headers.get("Content-Encoding", "identity") != "identity":
             raise BadInput(f"{self.shown}: comes compressed, of which no range can be read")
+        self._hold(self.version in (None, version_of(headers)))
+        self.version = version_of(headers)
         self._receive(response)
-        return Answer(bytes(self.came), self.size or 0, version_of(headers))
+        return Answer(bytes(self.came), self.size or 0, self.version)
+
+    def _hold(self, same: bool) -> None:
+        """Hold that a file is as it was.
+
+        Raises:
+            BadInput: it is not.
+        """
+        if not same:
+            raise BadInput(f"{self.shown}: changed while it was read; read it again")
 
     def _check_range(self, headers: Mapping[str, str]) -> None:
         match = RANGE.fullmatch(headers.get("Content-Range", ""))
         start, last, size = map(int, match.groups()) if match else (-1, -1, -1)
-        if self.size is not None and match and size != self.size:
-            raise BadInput(f"{self.shown}: changed while it was read; read it again")
+        self._hold(self.size is None or not match or size == self.size)
         if (start, last + 1) != (self.start, min(self.stop, size)):
             raise BadInput(
                 f"{self.shown}: the server answers with another range than the one asked for; "
@@ -238,6 +266,16 @@ class _Part:
                 raise BadInput(f"{self.shown}: the server sends more than it says; download it")
         if len(self.came) < expected:
             raise Again("the answer is cut")
+
+
+def is_here(host: str) -> bool:
+    """Whether a host, with its port or not, is this machine, to which nothing needs encryption."""
+    name = host.rpartition("@")[2]
+    name = name[1 : name.find("]")] if name.startswith("[") else name.partition(":")[0]
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
 
 
 def version_of(headers: Mapping[str, str]) -> str:

@@ -5,19 +5,21 @@ of a URL is for the one file that it was typed with; a password is for all files
 """
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.places import _fetch
-from birkhoff_cli.places._http import GONE, Answer, Reader, Status
+from birkhoff_cli.places._http import GONE, Answer, Reader, Status, is_here
+from birkhoff_cli.places._path import forget
 from birkhoff_cli.places._place import Entry, Place
 from birkhoff_cli.places._url import Url, typed
 
 SCHEMES = ("https", "http")
-LOCAL = ("localhost", "127.", "[::1]")
-"""Hosts of this machine, which need no encryption."""
+HOST = re.compile(r"(?:[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+"""A name or an address, and a port."""
 
 
 class Web(Place):
@@ -35,7 +37,12 @@ class Web(Place):
         """The host, and the path there."""
         if not url.host:
             raise UsageError(f"{url.clean}: names no server; say https://host/file")
-        if url.scheme == "http" and not url.host.lower().startswith(LOCAL):
+        if not HOST.fullmatch(url.host):  # which may be the beginning of a password
+            raise UsageError(
+                f"{url.scheme}://: the URL names no server; say {url.scheme}://host/file, and of a "
+                f"password / ? # as %2F %3F %23"
+            )
+        if url.scheme == "http" and not is_here(url.host):
             raise UsageError(f"{url.clean}: is not encrypted; say https://{url.host}{url.path}")
         return url.root, url.path.strip("/")
 
@@ -92,6 +99,7 @@ class Web(Place):
         answer = self._reader.read(address + query, shown, start, stop, size)
         with self._lock:
             if answer.version != self._versions.setdefault(name, answer.version):
+                forget()
                 raise BadInput(f"{shown}: changed while it was read; read it again")
         return answer
 
