@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
+from birkhoff_cli.places._path import forget
 from birkhoff_cli.places._place import Entry, Place
 from birkhoff_cli.places._url import Url, cut_secrets, typed
 from birkhoff_cli.text import escape
@@ -30,6 +31,7 @@ class Bucket(Place):
         super().__init__(root)
         self._entries: dict[str, Entry | None] = {}
         self._listed: set[str] = set()
+        self._marks: dict[str, tuple[int, int]] = {}
         self._files: dict[str, Any] = {}
         self._lock = Lock()
 
@@ -47,7 +49,6 @@ class Bucket(Place):
         Raises:
             BadInput: it takes no such options, or finds no credentials.
         """
-        import pyarrow as pa
         from pyarrow.fs import FileSystem
 
         url = typed(self.root)
@@ -57,7 +58,7 @@ class Bucket(Place):
         address = f"{scheme}://{user}{host.rpartition('@')[2]}/{secret}"
         try:
             system, base = FileSystem.from_uri(address)
-        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        except _errors() as error:
             raise self._refusal("", error) from error
         return system, base.rstrip("/")
 
@@ -79,13 +80,18 @@ class Bucket(Place):
     def _ask(self, name: str) -> Entry | None:
         from pyarrow.fs import FileType
 
-        try:
-            found = self._system[0].get_file_info(self._key(name))
-        except OSError as error:
-            raise self._refusal(name, error) from error
+        found = self._info(name)
         if found.type == FileType.NotFound:
             return None
+        self._marks[name] = found.size, found.mtime_ns
         return Entry(found.size if found.type == FileType.File else None)
+
+    def _info(self, name: str) -> Any:
+        key = self._key(name)
+        try:
+            return self._system[0].get_file_info(key)
+        except _errors() as error:
+            raise self._refusal(name, error) from error
 
     def _list(self, folder: str) -> None:
         """Take in what is in a folder, once."""
@@ -96,12 +102,13 @@ class Bucket(Place):
         base = self._key(folder)
         try:
             found = self._system[0].get_file_info(FileSelector(base))
-        except OSError as error:
+        except _errors() as error:
             raise self._refusal(folder, error) from error
         self._listed.add(folder)
         for one in found:
             name = f"{folder}/{one.base_name}".lstrip("/")
             self._entries[name] = Entry(one.size if one.type == FileType.File else None)
+            self._marks[name] = one.size, one.mtime_ns
 
     def children(self, name: str) -> list[str]:
         """By a listing."""
@@ -114,18 +121,24 @@ class Bucket(Place):
             return sorted(rest for k in there if (rest := k[len(start) :]) and "/" not in rest)
 
     def read(self, name: str, start: int, stop: int) -> bytes:
-        """A range of an object."""
+        """A range of an object, which is asked afterwards whether it is still the same.
+
+        Nothing else would show that it was replaced by another one of that size.
+        """
+        self.entry(name)
         for failures in range(1, TRIES + 1):
             try:
                 data: bytes = self._open(name).read_at(stop - start, start)
-            except OSError as error:
+            except _errors() as error:
                 if failures == TRIES or _is_final(error):
                     raise self._refusal(name, error) from error
                 time.sleep(PAUSE * 2**failures)
                 continue
-            if len(data) == stop - start:
+            now = self._info(name)
+            if len(data) == stop - start and (now.size, now.mtime_ns) == self._marks.get(name):
                 return data
             break
+        forget()
         raise BadInput(f"{self.root}/{name}: changed while it was read; read it again")
 
     def _open(self, name: str) -> Any:
@@ -147,6 +160,13 @@ class Bucket(Place):
         )
 
 
-def _is_final(error: OSError) -> bool:
+def _errors() -> tuple[type[Exception], ...]:
+    """What pyarrow raises where a store, or what it needs to read one, is not as expected."""
+    from pyarrow import ArrowException
+
+    return OSError, ValueError, TypeError, ArrowException
+
+
+def _is_final(error: Exception) -> bool:
     """Whether to try again is of no use."""
-    return isinstance(error, FileNotFoundError) or any(word in str(error) for word in REFUSED)
+    return not isinstance(error, OSError) or any(word in str(error) for word in REFUSED)
