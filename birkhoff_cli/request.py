@@ -89,7 +89,7 @@ class Request:
                 if not self.options[name].positional:
                     yield dashes(name)
                 if isinstance(part, str):
-                    yield part
+                    yield _public(part)
 
     def facts(self) -> dict[str, Any]:
         """Every value that is not None, for metadata; of files only the names."""
@@ -147,4 +147,13 @@ def _named(value: Any) -> Any:
         return _name(value)
     if isinstance(value, list):
         return [_named(item) for item in value]
-    return value.moved(_name) if hasattr(value, "moved") else value
+    if hasattr(value, "moved"):
+        return value.moved(_name)
+    return _public(value) if isinstance(value, str) else value
+
+
+def _public(text: str) -> str:
+    """A text without the secrets of URLs in it, such as those that a sweep goes over."""
+    from birkhoff_cli import places
+
+    return places.cut_secrets(text) if "://" in text else text

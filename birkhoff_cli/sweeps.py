@@ -19,6 +19,7 @@ from birkhoff_cli import (
     grids,
     members,
     outputs,
+    places,
     provenance,
     tables,
     values,
@@ -84,7 +85,7 @@ class Sweep:
         """A text of an axis as a value of its column."""
         option = self.request.options[axis]
         value = text if values.many(option.kind) else option.read(text)
-        return value if type(value) in COLUMN_TYPES else text
+        return value if type(value) in COLUMN_TYPES else places.cut_secrets(text)
 
 
 class Planned(NamedTuple):
@@ -174,7 +175,7 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
         total=len(missing),
         workers=lambda: engines.at_a_time(engine, len(missing)),
         meta={
-            "sweep": {axis: [*texts] for axis, texts in sweep.axes.items()},
+            "sweep": {axis: [*map(places.cut_secrets, ts)] for axis, ts in sweep.axes.items()},
             "title": _title(sweep, binding),
         },
     )

@@ -1,11 +1,14 @@
 """Paths on other machines: their grammar, what travels, what is never kept, and what is refused."""
 
+import http.server
 import io
 import os
 import shutil
 import socket
+import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,13 +22,15 @@ from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.core.trace import name_of
 from birkhoff_cli.binding import Binding
+from birkhoff_cli.command import SWEEP
 from birkhoff_cli.places import _fetch, _http
 from birkhoff_cli.places._fetch import Blob
 from birkhoff_cli.places._file import RemoteFile
-from birkhoff_cli.places._http import Answer
+from birkhoff_cli.places._http import Answer, Reader
 from birkhoff_cli.places._place import Entry, Place
 from birkhoff_cli.places._spans import GAP, Known, cut, merge
 from birkhoff_cli.request import Request
+from birkhoff_cli.sweeps import Sweep
 from fake_hub import TOKEN, FakeHub, Faults, Repository
 
 COMMIT = "0" * 40
@@ -59,11 +64,28 @@ def test_a_title_has_a_model_s_name_whatever_its_revision(revision):
 
 
 @pytest.mark.parametrize(
-    "text", ["hf://org", "hf://a/b@", "hf://a/b?x=y", "https:///a", "http://far.example/a"]
+    "text",
+    [
+        *("hf://", "hf://org", "hf://a/b@", "hf://a/b?x=y", "https:///a", "https://[::1/a"),
+        *("http://far.example/a", "http://127.far.example/a", "http://localhost.example:80/a"),
+        "https://me:secret/word@host/a",
+    ],
 )
 def test_a_url_that_names_nothing_is_refused(text):
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as refusal:
         places.path_of(text)
+    assert "secret" not in str(refusal.value) and "hf::" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8", "127.0.0.2:80", "[::1]:8", "[::1]"])
+def test_this_machine_needs_no_encryption_and_is_left_encrypted_only(host):
+    assert places.is_remote(places.path_of(f"http://{host}/a.pt"))
+    reader, part = Reader("", lambda _: {}), SimpleNamespace(shown="a.pt")
+    for target in ("http://127.0.0.9/x", "https://far.example/x"):
+        assert reader._target(f"http://{host}/a.pt", target, part) == target
+    for target in ("http://far.example/x", "file:///x", "http://127.far.example/x"):
+        with pytest.raises(BadInput, match="without encryption"):
+            reader._target(f"http://{host}/a.pt", target, part)
 
 
 @pytest.mark.parametrize("text", ["a/b", "ftp://host/a", "C:/a", "-", "hf:/a/b"])
@@ -83,6 +105,24 @@ def test_a_secret_is_in_the_request_and_in_nothing_that_is_kept(user, query):
     shown += [places.word(path), places.cut_secrets(f"'{text}' is no file; see {text}.")]
     assert not [line for line in shown if user in line or query in line]
     assert places.full(path) == text
+    assert places.path_of(f"{path}") == path and places.full(path) == text  # a path of a path
+
+
+@given(st.text("ab'\"\\\\<> \n", min_size=2), st.text("ab'\"\\\\<>@ \n", min_size=2))
+def test_no_sign_in_a_secret_ends_it_for_a_message(user, query):
+    user, query = f"pw{user}wp", f"sig{query}gis"
+    text = f"https://{user}@host/file.pt?{query}"
+    places.path_of(text)
+    for shown in (places.cut_secrets(text), places.cut_secrets(f"in {[text]!r}")):
+        assert not any(end in shown for end in ("pw", "wp", "sig", "gis"))
+
+
+def test_the_commit_of_a_file_is_that_of_its_model_and_another_commit_is_another_place():
+    first, second = (f"hf://org/pinned/a.pt?commit={c * 40}" for c in "ab")
+    place = places.path_of(first).place
+    assert place.asked == "a" * 40 and places.path_of(first).place is place
+    other = places.path_of(second).place
+    assert other.asked == "b" * 40 and other.root == place.root == "hf://org/pinned"
 
 
 def test_a_path_elsewhere_is_never_given_to_the_system():
@@ -195,6 +235,52 @@ def test_no_command_reads_more_than_it_may_and_says_so_before(monkeypatch):
         _fetch.fetch([(Blob(place, "file", 10_000), 0, 1)])
 
 
+def test_an_answer_that_is_too_short_is_never_the_end_of_a_file():
+    place = Memory({"file": bytes(10)})
+    with pytest.raises(BadInput, match="cut short"):
+        _fetch.fetch([(Blob(place, "file", 20), 0, 20)])
+
+
+def answer(start, stop, size, version, data, error=None):
+    def body():
+        yield data
+        if error is not None:
+            raise error
+
+    said = {"Content-Range": f"bytes {start}-{stop - 1}/{size}", "ETag": version}
+    return SimpleNamespace(status_code=206, headers=said, iter_raw=body)
+
+
+def test_a_body_that_breaks_off_goes_on_with_the_same_file_only(monkeypatch):
+    httpx2 = pytest.importorskip("httpx2")
+    monkeypatch.setattr(_http.time, "sleep", lambda _: None)
+    lost, reader = httpx2.ReadError("lost"), Reader("", lambda _: {})
+
+    def read(*answers, size=None):
+        left = iter(answers)
+        reader._follow = lambda part: part.take(next(left))
+        return reader.read("u", "file", 2, 6, size)
+
+    first = answer(2, 6, 9, "v1", b"ab", lost)
+    assert read(first, answer(4, 6, 9, "v1", b"cd")) == Answer(b"abcd", 9, "v1")
+    assert read(answer(2, 6, 9, "v1", b"abcd", lost)) == Answer(b"abcd", 9, "v1")
+    gone = SimpleNamespace(status_code=416, headers={})
+    for second in (answer(4, 6, 9, "v2", b"cd"), answer(4, 6, 8, "v1", b"cd"), gone):
+        with pytest.raises(BadInput, match="changed while it was read"):
+            read(first, second)
+
+
+def test_what_a_sweep_goes_over_is_kept_without_secrets(tmp_path):
+    text = "tokens=https://host/t.bin?sig=x"
+    binding = Binding(discover.member("birkhoff_cli.analyses", "depth-drift"))
+    request = Request(binding.options, {}, {})
+    sweep = Sweep("depth-drift", request, {"inputs": [text]}, (1, 1), tmp_path)
+    assert sweep.value("inputs", text) == "tokens=https://host/t.bin"
+    typed = {"sweep": (f"inputs={text}",)}
+    fixed = Request({option.name: option for option in SWEEP}, typed, {})
+    assert not [word for word in (*fixed.words(), str(fixed.facts())) if "sig" in word]
+
+
 @pytest.fixture(scope="module")
 def hub():
     pytest.importorskip("huggingface_hub")
@@ -254,6 +340,13 @@ def test_a_file_behind_a_url_is_the_local_one(serve, hub):
     local = checkpoints.read(folder)
     assert remote.inputs[0]["sha256"] == local.inputs[0]["sha256"]
     assert np.array_equal(remote.theta, local.theta)
+
+
+def test_a_signed_file_is_read_to_its_end(serve, hub):
+    folder = serve("org/signed", "kromhc_n4")
+    commit = hub.repositories["org/signed"].revisions["main"].commit
+    remote = checkpoints.read(places.path_of(hub.storage_url("org/signed", commit, "ckpt.pt")))
+    assert np.array_equal(remote.theta, checkpoints.read(folder / "ckpt.pt").theta)
 
 
 def test_a_password_goes_to_its_own_host_and_a_signature_with_its_own_file():
@@ -338,6 +431,18 @@ def test_a_folder_of_a_bucket_is_listed_once_and_is_a_series(bucket, shared):
         checkpoints.read(root / "ckpt_000050.pth")
 
 
+def test_an_object_that_was_replaced_is_not_mixed_with_the_new_one(bucket, tmp_path):
+    data = tmp_path / "file"
+    data.write_bytes(bytes(10**6))
+    file = (bucket(tmp_path, "replaced") / "file").open("rb")
+    assert file.read(10) == bytes(10)
+    data.write_bytes(b"1" * 10**6)
+    os.utime(data, (1, 1))
+    file.seek(900_000)
+    with pytest.raises(BadInput, match="changed while it was read"):
+        file.read(10)
+
+
 def test_a_record_that_is_another_one_is_refused_when_it_is_read(bucket, kinds, tmp_path):
     data = bytearray((kinds / "torch.pt").read_bytes())
     with zipfile.ZipFile(kinds / "torch.pt") as archive:
@@ -379,6 +484,35 @@ def test_a_refusal_is_one_sentence(serve, monkeypatch, access, token, url, sente
         checkpoints.read(places.path_of(url.replace("REPO", name)))
     assert sentence.replace("REPO", name) in str(refusal.value)
     assert TOKEN not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("serve")
+def test_what_is_no_hub_and_no_name_is_said(monkeypatch):
+    from huggingface_hub import constants
+
+    with pytest.raises(UsageError, match="no name of a model"):
+        checkpoints.read(places.path_of("hf://org/model@\udcff"))
+    server = http.server.HTTPServer(("127.0.0.1", 0), Portal)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    for name in ("page", "list", "empty"):
+        with pytest.raises(BadInput, match="what answers is no hub"):
+            checkpoints.read(places.path_of(f"hf://org/{name}"))
+    server.shutdown()
+    server.server_close()
+
+
+class Portal(http.server.BaseHTTPRequestHandler):
+    """Answers every question with a page, a list or nothing."""
+
+    def do_GET(self):
+        word = {"page": b"<html>log in", "list": b"[1]", "empty": b'{"id": "a/b"}'}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(word[self.path.partition("?")[0].split("/")[4]])
+
+    def log_message(self, *_):
+        pass
 
 
 @pytest.mark.usefixtures("serve")
