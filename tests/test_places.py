@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
 import test_gguf
-from birkhoff_cli import checkpoints, matrices, places, series, values
+from birkhoff_cli import checkpoints, content, matrices, places, series, values
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.core.trace import name_of
@@ -431,16 +431,21 @@ def test_a_folder_of_a_bucket_is_listed_once_and_is_a_series(bucket, shared):
         checkpoints.read(root / "ckpt_000050.pth")
 
 
-def test_an_object_that_was_replaced_is_not_mixed_with_the_new_one(bucket, tmp_path):
+def test_an_object_that_was_replaced_is_not_mixed_with_the_new_one(bucket, tmp_path, monkeypatch):
     data = tmp_path / "file"
     data.write_bytes(bytes(10**6))
-    file = (bucket(tmp_path, "replaced") / "file").open("rb")
+    root = bucket(tmp_path, "replaced")
+    file = (root / "file").open("rb")
     assert file.read(10) == bytes(10)
+    before = content.of_file(root / "file").state
     data.write_bytes(b"1" * 10**6)
     os.utime(data, (1, 1))
     file.seek(900_000)
     with pytest.raises(BadInput, match="changed while it was read"):
         file.read(10)
+    monkeypatch.setitem(vars(root.place), "_system", (LocalFileSystem(), str(tmp_path)))
+    after = content.of_file(root / "file").state  # by which other processes tell what they read
+    assert after[:3] == before[:3] and after != before
 
 
 def test_a_record_that_is_another_one_is_refused_when_it_is_read(bucket, kinds, tmp_path):

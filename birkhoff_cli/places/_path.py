@@ -115,10 +115,8 @@ class RemotePath(PosixPath):
             raise FileNotFoundError(2, "No such file", str(self))
         mode = stat.S_IFREG if entry.size is not None else stat.S_IFDIR
         whole = self.place.pinned(self.in_place) or str(self)
-        ino = int.from_bytes(hashlib.sha256(whole.encode()).digest()[:7])
-        return os.stat_result(
-            (mode | 0o444, ino, 0, 1, 0, 0, entry.size or 0, 0, 0, 0), {"st_mtime_ns": 0}
-        )
+        numbers = (mode | 0o444, _number(whole), 0, 1, 0, 0, entry.size or 0, 0, 0, 0)
+        return os.stat_result(numbers, {"st_mtime_ns": _number(entry.version)})
 
     lstat = stat
 
@@ -185,6 +183,11 @@ class RemotePath(PosixPath):
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
         """All of it as text."""
         return self.read_bytes().decode(encoding or "utf-8", errors or "strict")
+
+
+def _number(text: str) -> int:
+    """A number of a text, by which processes tell one file, or one state of it, from another."""
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:7])
 
 
 def path_of(text: str) -> Path:

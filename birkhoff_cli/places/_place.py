@@ -9,9 +9,15 @@ from birkhoff_cli.places._url import Url
 
 @dataclass(frozen=True)
 class Entry:
-    """What is at a name: a file of so many bytes, or a folder, which has no size."""
+    """What is at a name: a file of so many bytes, or a folder, which has no size.
+
+    Attributes:
+        size: in bytes; None of a folder.
+        version: what changes when the file does, as far as its place says it.
+    """
 
     size: int | None
+    version: str = ""
 
 
 class Place(ABC):

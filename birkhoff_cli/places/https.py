@@ -72,7 +72,7 @@ class Web(Place):
         _fetch.traffic.plan(len(answer.data), self.root)
         _fetch.traffic.add(len(answer.data))
         _fetch.blob(self, name, answer.size).put(0, answer.data)
-        return Entry(answer.size)
+        return Entry(answer.size, answer.version)
 
     def _known(self) -> list[tuple[str, Entry | None]]:
         with self._lock:

@@ -31,7 +31,6 @@ class Bucket(Place):
         super().__init__(root)
         self._entries: dict[str, Entry | None] = {}
         self._listed: set[str] = set()
-        self._marks: dict[str, tuple[int, int]] = {}
         self._files: dict[str, Any] = {}
         self._lock = Lock()
 
@@ -83,8 +82,7 @@ class Bucket(Place):
         found = self._info(name)
         if found.type == FileType.NotFound:
             return None
-        self._marks[name] = found.size, found.mtime_ns
-        return Entry(found.size if found.type == FileType.File else None)
+        return _entry(found)
 
     def _info(self, name: str) -> Any:
         key = self._key(name)
@@ -95,7 +93,7 @@ class Bucket(Place):
 
     def _list(self, folder: str) -> None:
         """Take in what is in a folder, once."""
-        from pyarrow.fs import FileSelector, FileType
+        from pyarrow.fs import FileSelector
 
         if folder in self._listed:
             return
@@ -107,8 +105,7 @@ class Bucket(Place):
         self._listed.add(folder)
         for one in found:
             name = f"{folder}/{one.base_name}".lstrip("/")
-            self._entries[name] = Entry(one.size if one.type == FileType.File else None)
-            self._marks[name] = one.size, one.mtime_ns
+            self._entries[name] = _entry(one)
 
     def children(self, name: str) -> list[str]:
         """By a listing."""
@@ -125,7 +122,7 @@ class Bucket(Place):
 
         Nothing else would show that it was replaced by another one of that size.
         """
-        self.entry(name)
+        entry = self.entry(name)
         for failures in range(1, TRIES + 1):
             try:
                 data: bytes = self._open(name).read_at(stop - start, start)
@@ -134,8 +131,7 @@ class Bucket(Place):
                     raise self._refusal(name, error) from error
                 time.sleep(PAUSE * 2**failures)
                 continue
-            now = self._info(name)
-            if len(data) == stop - start and (now.size, now.mtime_ns) == self._marks.get(name):
+            if len(data) == stop - start and _entry(self._info(name)) == entry:
                 return data
             break
         forget()
@@ -158,6 +154,11 @@ class Bucket(Place):
         return BadInput(
             f"{shown}: cannot be read ({reason}); check name, region, credentials and network"
         )
+
+
+def _entry(found: Any) -> Entry:
+    """What pyarrow says of a key."""
+    return Entry(found.size, str(found.mtime_ns)) if found.is_file else Entry(None)
 
 
 def _errors() -> tuple[type[Exception], ...]:
