@@ -8,7 +8,7 @@ order of blocks, so that the result is the same bytes wherever the work was done
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -39,7 +39,7 @@ class Job:
     """
 
     name: str
-    texts: tuple[tuple[str, Text], ...]
+    texts: tuple[tuple[str, Text], ...] = field(repr=False)  # a worker of dask logs what it runs
     facts: str
     code: str | None = None
     found: tuple[tuple[content.Found, Any], ...] = ()

@@ -135,9 +135,19 @@ def unknown_command(word: str) -> str | None:
         return f"'{word}' is no command; say birkhoff --help, or birkhoff COMMAND --help"
     if word.startswith("-"):
         return f"{word} stands before a command; say birkhoff COMMAND {word}"
-    if Path(word).exists():
+    if _is_url(word) or Path(word).exists():
         return f"'{word}' is a file and no command; say birkhoff check {word}"
     return None
+
+
+def _is_url(word: str) -> bool:
+    """Whether it is one that is read."""
+    scheme, mark, _ = word.partition("://")
+    if not mark:
+        return False
+    from birkhoff_cli import places
+
+    return scheme.lower() in places.schemes()
 
 
 def missing_file(path: Path) -> str:

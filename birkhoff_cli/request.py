@@ -112,11 +112,11 @@ class Request:
         """The same words for another command, as far as it has these options."""
         return replace(self, options=options).only(options.keys())
 
-    def absolute(self) -> dict[str, Text]:
+    def absolute(self) -> "Texts":
         """The texts with whole paths: a worker may be in another directory."""
         from birkhoff_cli import places  # of use to commands on several processes
 
-        return {name: self._moved(name, places.full) for name in self.texts}
+        return Texts({name: self._moved(name, places.full) for name in self.texts})
 
     def _moved(self, name: str, move: Callable[[Path], Path | str]) -> Text:
         """The text of an option with other paths in place of those that it names."""
@@ -133,6 +133,13 @@ class Request:
                 return tuple(str(inner(part).moved(move)) for part in text)
             return str(inner(str(text)).moved(move))
         return text
+
+
+class Texts(dict[str, Text]):
+    """Texts of options by name, with secrets of URLs: a worker of dask logs what it is given."""
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self)}>"
 
 
 def _name(path: Path) -> str:

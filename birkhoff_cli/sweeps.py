@@ -285,6 +285,7 @@ def finish(name: str, texts: Mapping[str, Text], path: Path, digests: tuple[str,
         )
     result = binding.prepare(request)()
     if provenance.digest_of(result.meta) != facts:
+        places.forget()  # a worker of dask is there for the next command, too
         raise BadInput("an input was changed while the sweep ran; run it again")
     invocation = Invocation(name, binding.module, request, output=path, format="parquet")
     outputs.write(result, invocation)

@@ -23,6 +23,8 @@ from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, U
 from birkhoff_cli.analyses.core.trace import name_of
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.command import SWEEP
+from birkhoff_cli.folding import Job
+from birkhoff_cli.mistakes import unknown_command
 from birkhoff_cli.places import _fetch, _http
 from birkhoff_cli.places._fetch import Blob
 from birkhoff_cli.places._file import RemoteFile
@@ -91,6 +93,14 @@ def test_this_machine_needs_no_encryption_and_is_left_encrypted_only(host):
 @pytest.mark.parametrize("text", ["a/b", "ftp://host/a", "C:/a", "-", "hf:/a/b"])
 def test_everything_else_is_a_local_path(text):
     assert not places.is_remote(places.path_of(text))
+
+
+def test_a_local_path_with_the_parts_of_a_url_is_another_one():
+    local, remote = Path("hf:/org/model"), places.path_of("hf://org/model")
+    assert local != remote and remote != local and len({local, remote}) == 2
+    assert remote / "a" == places.path_of("hf://org/model/a")
+    assert "birkhoff check hf://org/model" in str(unknown_command(str(remote)))
+    assert unknown_command("ftp://org/model") is None
 
 
 SECRET = st.text("abcXYZ019%+=&:._-", min_size=6)
@@ -369,6 +379,9 @@ def test_what_is_kept_of_a_command_line_has_no_secret_and_what_a_worker_gets_has
     assert list(request.words()) == ["one=a.pt", "a.pt"]
     assert request.facts()["path"] == ["one=a.pt", "a.pt"]
     assert request.absolute()["path"] == (f"one={url}", url)
+    texts = request.absolute()
+    job = Job("compare", tuple(texts.items()), "facts")
+    assert "pass" not in repr(texts) + repr(job) and "path" in repr(texts)
     assert [str(path) for path in request.paths()] == ["https://host/run/a.pt"] * 2
 
 

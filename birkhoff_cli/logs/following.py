@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import matrices, process
+from birkhoff_cli import matrices, places, process
 from birkhoff_cli.analyses.core.measured import Step
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.tables import _monitor
@@ -84,11 +84,16 @@ def show(
     summarise: Callable[[Step, int, Alarms], Summary],
     lines: Callable[[Step, Summary, int], Iterator[str]],
 ) -> None:
-    """Until Ctrl-C; nothing where there is no log of a monitor, which whoever reads it says."""
+    """Until Ctrl-C; nothing where there is no log of a monitor, which whoever reads it says.
+
+    A log elsewhere is read once, and would seem to stand still.
+    """
     from rich.console import Console
     from rich.live import Live
 
-    if not path.is_file() or (path.stat().st_size and not matrices.is_monitor_log(path)):
+    if places.is_remote(path) or not path.is_file():
+        return
+    if path.stat().st_size and not matrices.is_monitor_log(path):
         return
     tail, console, size = Tail(path, alarms_of), Console(highlight=False), None
     with Live(console=console, auto_refresh=False, transient=True) as live:

@@ -82,6 +82,13 @@ class RemotePath(PosixPath):
     def __fspath__(self) -> str:
         raise Unsupported(f"{self}: is a URL, and here a local file is needed; download it first")
 
+    def __eq__(self, other: object) -> bool:
+        """As paths are, but a local one with these parts, ``hf:/org/model``, is another."""
+        return isinstance(other, RemotePath) and super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
     @property
     def place(self) -> Place:
         """Where it is."""
