@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyarrow.fs import LocalFileSystem
 
 import test_gguf
-from birkhoff_cli import checkpoints, content, matrices, places, series, values
+from birkhoff_cli import checkpoints, content, logs, matrices, places, series, values
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.core.trace import name_of
@@ -442,6 +442,12 @@ def test_a_folder_of_a_bucket_is_listed_once_and_is_a_series(bucket, shared):
     assert not (root / "none.pt").exists() and (root / "val.bin").is_file() and root.is_dir()
     with pytest.raises(BadInput, match="did you mean s3://series/ckpt_000050.pt"):
         checkpoints.read(root / "ckpt_000050.pth")
+
+
+def test_the_event_file_of_a_folder_is_the_log_that_it_is_locally(bucket):
+    folder = Path(__file__).parent / "data" / "events"
+    local, remote = logs.read(folder), logs.read(bucket(folder, "events"))
+    assert remote.meta == local.meta and local.meta["inputs"][0]["size"]
 
 
 def test_an_object_that_was_replaced_is_not_mixed_with_the_new_one(bucket, tmp_path, monkeypatch):

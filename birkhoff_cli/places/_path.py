@@ -10,6 +10,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PosixPath
 from typing import IO, TYPE_CHECKING, Any
@@ -147,6 +148,10 @@ class RemotePath(PosixPath):
     def iterdir(self) -> Iterator["RemotePath"]:  # type: ignore[override]
         """What is in a folder."""
         return iter([self / name for name in self.place.children(self.in_place)])
+
+    def glob(self, pattern: str) -> Iterator["RemotePath"]:  # type: ignore[override]
+        """What is in a folder under names of a pattern, which has no slash."""
+        return (path for path in self.iterdir() if fnmatchcase(path.name, pattern))
 
     def resolve(self, strict: bool = False) -> "RemotePath":
         """It: there are no links."""
