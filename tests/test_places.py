@@ -370,6 +370,8 @@ def test_a_password_goes_to_its_own_host_and_a_signature_with_its_own_file():
     for name in ("a/b.pt", "a/config.json"):
         place._read(name, 0, 1, None)
     assert asked == ["https://host:1/a/b.pt?sig=x", "https://host:1/a/config.json"]
+    assert places.path_of("https://host:1/a/other.pt?sig=y").place is place
+    assert places.path_of("https://you:word@host:1/a/b.pt").place is not place
 
 
 def test_what_is_kept_of_a_command_line_has_no_secret_and_what_a_worker_gets_has():

@@ -216,5 +216,5 @@ def path_of(text: str) -> Path:
         return Path(text)
     root, _ = cls.split(url)
     path = RemotePath(url.clean)
-    _url.remember(url, str(path).partition("#")[0], root)
+    _url.remember(url, str(path).partition("#")[0], root, cls.shares_query)
     return path

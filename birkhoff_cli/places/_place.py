@@ -29,6 +29,9 @@ class Place(ABC):
         root: the URL that names are relative to, without secrets.
     """
 
+    shares_query = True
+    """Whether the query of a URL is for all of the place, and not for the one file."""
+
     def __init__(self, root: str) -> None:
         self.root = root
 

@@ -74,7 +74,7 @@ _typed: dict[str, Url] = {}
 """URLs as they were typed, by what is left without secrets and fragment, and by a place's root."""
 
 
-def remember(url: Url, key: str, root: str) -> None:
+def remember(url: Url, key: str, root: str, shared: bool) -> None:
     """Keep the secrets of a URL for requests.
 
     Paths are made of paths too, which have no secrets: those that are known stay.
@@ -83,10 +83,11 @@ def remember(url: Url, key: str, root: str) -> None:
         url: as it was typed.
         key: the path that was made of it.
         root: of the place where it is.
+        shared: whether the query is for all of the place.
     """
-    for known in (key, root):
-        old = _typed.get(known, url)
-        _typed[known] = replace(url, user=url.user or old.user, query=url.query or old.query)
+    for known, query in ((root, url.query if shared else ""), (key, url.query)):
+        old = _typed.get(known, replace(url, query=""))
+        _typed[known] = replace(url, user=url.user or old.user, query=query or old.query)
 
 
 def typed(key: str) -> Url | None:

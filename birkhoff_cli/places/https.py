@@ -25,6 +25,8 @@ HOST = re.compile(r"(?:[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 class Web(Place):
     """A host."""
 
+    shares_query = False
+
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self._reader = Reader(root, self._headers)
