@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._dynamo.comptime import comptime
 
 from birkhoff_cli.recording.warning import warn
 
@@ -27,6 +26,8 @@ def escaping(function: Callable[..., Any], whole: Callable[..., Any]) -> Callabl
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_dynamo_compiling():
+            from torch._dynamo.comptime import comptime  # it sets an environment variable
+
             comptime(_ask)
             if WHOLE[0]:
                 return whole(*args, **kwargs)
