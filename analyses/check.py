@@ -198,7 +198,7 @@ def answer(summary: Summary) -> str:
         sums = f"leave 1 by up to {short(off)}"
     odd = len(summary["odd"])
     return (
-        f"{capitalise(words)} (d = {summary['d']}); sums of their product {sums} through "
+        f"{capitalise(words)} (d = {summary['d']}); sums of their product {sums} after "
         f"{count(summary['sites'], 'site')}; {odd or 'no'} site{'s are' if odd > 1 else ' is'} odd."
     )
 

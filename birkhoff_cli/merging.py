@@ -199,7 +199,7 @@ def _check_complete(ordered: Sequence[Part]) -> None:
     if missing := sorted({*range(1, every + 1)} - {*numbers}):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BadInput(
-            f"{where(ordered[0].path)} and the others: part {missing[0]}/{every}{more} is missing; "
+            f"{where(ordered[0].path)}: part {missing[0]}/{every}{more} of its command is missing; "
             f"run --part {missing[0]}/{every} too"
         )
     start = 0

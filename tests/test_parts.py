@@ -149,7 +149,7 @@ def test_what_is_no_part_of_one_command_is_refused(words, said, folder):
 @pytest.mark.usefixtures("first")
 def test_a_missing_part_is_named_and_so_is_one_of_other_inputs(folder):
     ended = run(folder, "merge", "first", code=3)
-    assert "part 2/2 is missing; run --part 2/2 too" in ended.err
+    assert "part 2/2 of its command is missing; run --part 2/2 too" in ended.err
     path = folder / "4" / "trace" / "rank0.parquet"
     before = path.read_bytes()
     try:

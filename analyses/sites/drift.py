@@ -23,9 +23,9 @@ FLAT = 0.01
 
 
 def describe_sums(summary: Summary) -> str:
-    """How far the sums of the product are from 1."""
+    """How far the sums of the product of all sites are from 1; some sites before may be farther."""
     columns, rows = (off_one(summary[key] for key in keys) for keys in (COLUMN_SUMS, ROW_SUMS))
-    return f"{near_one(columns, rows)}, through {count(summary['sites'], 'site')}"
+    return f"{near_one(columns, rows)}, after {count(summary['sites'], 'site')}"
 
 
 def describe_gains(summary: Summary) -> str:
