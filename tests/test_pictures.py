@@ -9,7 +9,7 @@ import pytest
 
 from birkhoff_cli import members, provenance, tables
 from birkhoff_cli.analyses.core import figure, titles
-from birkhoff_cli.analyses.core.lettering import SMALL, tick
+from birkhoff_cli.analyses.core.lettering import SMALL, write_numbers
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
@@ -365,12 +365,22 @@ def test_models_show_the_sums_that_drift_and_bins_that_are_empty(drawn, folder):
 
 
 @pytest.mark.parametrize(
-    "value, text",
-    [(0.25, "0.25"), (1e-7, "1e-7"), (1, "1"), (1.0000004, "1+4e-7"), (1 - 5e-8, "1-5e-8")]
-    + [(1.0025, "1.0025"), (999.5, "999.5"), (1e-12, "1e-12")],
+    "ends, values, texts",
+    [
+        ((0, 1000), (0.25, 1, 999.5), ["0.25", "1", "999.5"]),
+        ((1e-12, 1e-7), (1e-12, 1e-7), ["1e-12", "1e-7"]),
+        ((1 - 5e-8, 1.0000004), (1 - 5e-8, 1, 1.0000004), ["1-5e-8", "1", "1+4e-7"]),
+        ((1, 1.0004), (1, 1.00005, 1.0001, 1.00025), ["1", "1.00005", "1.0001", "1.00025"]),
+    ],
 )
-def test_numbers_at_an_axis_are_short_and_near_1_say_how_near(value, text):
-    assert tick(value) == text
+def test_numbers_at_an_axis_are_short_and_written_alike(ends, values, texts):
+    """Ticks of one axis were ``1+5e-5`` and ``1.00015``."""
+    from matplotlib.figure import Figure
+
+    side = Figure().subplots().yaxis
+    write_numbers(side)
+    side.set_view_interval(*ends, ignore=True)
+    assert side.get_major_formatter().format_ticks(list(values)) == texts
 
 
 def test_ticks_of_what_is_swept_do_not_touch():

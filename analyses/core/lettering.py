@@ -2,6 +2,10 @@
 
 import re
 from textwrap import wrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 
 SMALL = 8.0
 """Points of the smallest text: less cannot be read where pictures are shown."""
@@ -13,7 +17,7 @@ LETTER = 0.56
 """Mean width of a letter, in ems."""
 
 NEAR_ONE = 1e-4
-"""Distance from 1 up to which a tick says that distance: more digits cannot be read."""
+"""Distance of an axis's ends from 1 up to which ticks say it: more digits cannot be read."""
 
 MIN_LETTERS = 16
 """Letters in a line at least, however narrow a part of a picture is."""
@@ -25,12 +29,20 @@ def fit_width(text: str, inches: float, points: float = SMALL) -> str:
     return "\n".join(wrap(text, letters, break_long_words=False, break_on_hyphens=False))
 
 
-def tick(value: float) -> str:
-    """A number at an axis: ``0.25``, ``1e-07``; near 1 its distance from that, ``1+2e-7``."""
-    text = f"{value:.6g}"
-    if 0 < abs(value - 1) <= NEAR_ONE:
-        text = f"1{value - 1:+.2g}"
+def tick(value: float, is_distance: bool) -> str:
+    """A number at an axis: ``0.25``, ``1e-7``; as a distance from 1 ``1+2e-7``."""
+    text = f"1{value - 1:+.2g}" if is_distance and value != 1 else f"{value:.7g}"
     return text.replace("e-0", "e-")
+
+
+def write_numbers(axis: "Axis") -> None:
+    """Writes all ticks of an axis alike: as distances from 1 where all that it shows is near 1."""
+
+    def written(value: float, _: int | None) -> str:
+        low, high = axis.get_view_interval()
+        return tick(value, max(abs(low - 1), abs(high - 1)) <= NEAR_ONE)
+
+    axis.set_major_formatter(written)
 
 
 def label(key: str) -> str:

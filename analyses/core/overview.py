@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses.core import palette
-from birkhoff_cli.analyses.core.lettering import SMALL, TITLE, label, tick
+from birkhoff_cli.analyses.core.lettering import SMALL, TITLE, label, write_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,7 +142,7 @@ def _scale(axes: "Axes", values: Sequence[float]) -> None:
     if len(values) and min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_yscale("log")
     else:
-        axes.yaxis.set_major_formatter(lambda value, _: tick(value))
+        write_numbers(axes.yaxis)
 
 
 class _Colours:

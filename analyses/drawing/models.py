@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from birkhoff_cli.analyses import regions
-from birkhoff_cli.analyses.core.lettering import SMALL, fit_width, tick
+from birkhoff_cli.analyses.core.lettering import SMALL, fit_width, write_numbers
 from birkhoff_cli.analyses.core.palette import BLUE, VERMILION, looks
 from birkhoff_cli.analyses.drawing import axis, bands, captions, plane
 from birkhoff_cli.analyses.geometry.hypocycloids import Support
@@ -199,7 +199,7 @@ class Together:
             axes.set_title(f"rows and columns of {of}", fontsize=SMALL, loc="left")
         self._bands(norms, rows, "site", panel="depth", kind="composite", metric="spectral_norm")
         norms.set(ylabel="norm of the composite")
-        norms.yaxis.set_major_formatter(lambda value, _: tick(value))
+        write_numbers(norms.yaxis)
         axis.depth(norms)
         self._entries(entries, rows)
 
