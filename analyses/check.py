@@ -191,14 +191,14 @@ def _off(sums: Ranges) -> Array:
 
 def answer(summary: Summary) -> str:
     """Whether the model mixes, whether mass drifts, and whether a site is odd."""
-    words = WORDS.get(summary["verdict"], "a single stream has nothing to mix")
+    verdict = WORDS.get(summary["verdict"], "a single stream has nothing to mix")
     off = summary["composite_error_max"]
     sums = "leave every number" if off is None else f"stay within {short(off)} of 1"
     if off is not None and summary["drift"] == "drifts":
         sums = f"leave 1 by up to {short(off)}"
     odd = len(summary["odd"])
     return (
-        f"{capitalise(words)} (d = {summary['d']}); sums of their product {sums} after "
+        f"{capitalise(verdict)} (d = {summary['d']}); sums of their product {sums} after "
         f"{count(summary['sites'], 'site')}; {odd or 'no'} site{'s are' if odd > 1 else ' is'} odd."
     )
 

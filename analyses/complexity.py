@@ -240,10 +240,12 @@ def answer(summary: Summary) -> str:
     made = {row["method"] for row in rows if row["up_to"] == largest}
     at = [row for row in summary["rows"] if row["d"] == largest and row["method"] in made]
     least = min(at, key=lambda row: row["learned"], default=None)
-    words = [f"{len(made)} of {len(rows)} methods can be made up to d = {largest}", *ends]
+    clauses = [f"{len(made)} of {len(rows)} methods can be made up to d = {largest}", *ends]
     if least:
-        words.append(f"{least['method']} learns fewest numbers there, {least['learned']:,} a site")
-    return f"{'; '.join(words)}."
+        clauses.append(
+            f"{least['method']} learns fewest numbers there, {least['learned']:,} a site"
+        )
+    return f"{'; '.join(clauses)}."
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -190,9 +190,9 @@ class _Curves:
         if norms is None:
             return {}
         row, layer = np.nonzero(~np.isnan(norms))
-        place = {"run": self.index, "name": self.name, "step": self.log.step[row], "layer": layer}
+        columns = {"run": self.index, "name": self.name, "step": self.log.step[row], "layer": layer}
         known = np.isfinite(norms[row, layer])
-        return {**place, "gradient_norm": np.where(known, norms[row, layer], np.nan)}
+        return {**columns, "gradient_norm": np.where(known, norms[row, layer], np.nan)}
 
     def summary(self) -> Summary:
         """Rows of `RUN`; null where nothing is known."""

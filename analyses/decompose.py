@@ -221,12 +221,12 @@ def _steps(
         terms = present.sum(1)
         _note(record, measured | {"terms": terms})
         record["distances"].append(measured["image_distance"])
-        places = {
+        positions = {
             "sample": number // len(trace.sites),
             **{name: values[site] for name, values in sites.items()},
         }
         yield {
-            **{name: np.repeat(v, terms, axis=0) for name, v in (places | measured).items()},
+            **{name: np.repeat(v, terms, axis=0) for name, v in (positions | measured).items()},
             "term": np.nonzero(present)[1],
             "weight": weights[present],
             "permutation": perms[present],

@@ -218,11 +218,11 @@ def answer(summary: Summary) -> str:
         return "Its matrices are not finite: the run has diverged."
     if summary["verdict"] is None:
         return "A single stream has nothing to mix with."
-    words = capitalise(WORDS[summary["verdict"]])
+    verdict = capitalise(WORDS[summary["verdict"]])
     near, far = short(summary["identity_distance"]), short(summary["barycenter_distance"])
     apart = short(sqrt(summary["d"] - 1))
     return (
-        f"{words}: on average they are {near} from I and {far} from J/d, which are {apart} apart"
+        f"{verdict}: on average they are {near} from I and {far} from J/d, which are {apart} apart"
         f"{nearest.phrase(summary)}."
     )
 

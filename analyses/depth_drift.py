@@ -198,13 +198,13 @@ class _DepthDrift(Fold[_State, list[Array]]):
         """A row for every kind, last site, start and metric."""
         columns, error = state.drift.columns(), state.drift.quantile_error
         start, last = self.spans.ends
-        places = {k: v[last][:, None] for k, v in site_columns(self.sites).items()}
+        sites = {k: v[last][:, None] for k, v in site_columns(self.sites).items()}
         kind = np.where(self.spans.composite, "composite", "site")
         rows = {
             "kind": kind[:, None],
             "depth": (1 + last - start)[:, None],
             "start": start[:, None],
-            **places,
+            **sites,
             "metric": np.array(list(METRICS)),
             **columns,
         }

@@ -61,9 +61,9 @@ SUMMARY = (
     SITES,
     *(
         quantity(
-            f"sites_{word}", f"sites that are {words}", range=AT_LEAST_0, good=good, detail=True
+            f"sites_{state}", f"sites that are {phrase}", range=AT_LEAST_0, good=good, detail=True
         )
-        for word, words, good in (
+        for state, phrase, good in (
             ("equal", "equal", "all"),
             ("transposed", "equal to the transpose", "0"),
             ("different", "neither", "0"),
@@ -239,7 +239,7 @@ def answer(summary: Summary) -> str:
     if summary["verdict"] == "equal":
         return f"All of {sites} are equal; the largest difference is {off}."
     parts = ((summary["sites_different"], "different"), (summary["sites_transposed"], "transposed"))
-    counts = " and ".join(f"{number} {word}" for number, word in parts if number)
+    counts = " and ".join(f"{number} {state}" for number, state in parts if number)
     why = f"; {summary['explanation']}" if summary["explanation"] else ""
     return f"Of {sites} {counts}, by up to {off}; the first is {summary['first_difference']}{why}."
 

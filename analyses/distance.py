@@ -140,7 +140,7 @@ def run(a: MixingTrace, b: MixingTrace) -> Result:
 
 
 def _steps(a: MixingTrace, b: MixingTrace, record: dict[str, list[Any]]) -> Iterator[Columns]:
-    places = {
+    sites = {
         "site": np.arange(len(a.sites)),
         "layer": np.array([site.layer for site in a.sites]),
         "branch": np.array([site.branch for site in a.sites]),
@@ -151,7 +151,7 @@ def _steps(a: MixingTrace, b: MixingTrace, record: dict[str, list[Any]]) -> Iter
         for name, values in measured.items():
             record[name].append(values.ravel())
         count = max(len(one), len(other))
-        yield {"sample": np.arange(start, start + count)[:, None], **places, **measured}
+        yield {"sample": np.arange(start, start + count)[:, None], **sites, **measured}
         start += count
 
 
@@ -188,9 +188,9 @@ def _summary(a: MixingTrace, record: dict[str, list[Any]]) -> Summary:
 def _statistics(values: Any) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     numbers = (known.mean(), np.median(known), known.max()) if known.size else ()
-    words = dict.fromkeys(("mean", "median", "max"))
-    statistics = dict(zip(words, map(float, numbers), strict=False))
-    return {**words, **statistics, "undefined": len(values) - len(known)}
+    nulls = dict.fromkeys(("mean", "median", "max"))
+    statistics = dict(zip(nulls, map(float, numbers), strict=False))
+    return {**nulls, **statistics, "undefined": len(values) - len(known)}
 
 
 def answer(summary: Summary) -> str:

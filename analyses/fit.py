@@ -151,16 +151,16 @@ def run(
     d = common_d(trace, methods)
     check_sizes(methods, needed=int(table == "against"))
     of_targets, of_data, *of_methods = generator(seed).spawn(2 + len(methods))
-    goals, places = chosen_targets(trace, sampler, targets, d, of_targets)
+    goals, sites = chosen_targets(trace, sampler, targets, d, of_targets)
     data = Data(examples, features, sparsity, noise, projector_noise)
     problem = posed(goals, data, objective, readout, of_data)
     plan = Plan(epochs, optimizer, learning_rate, start, spread)
     fits, left_out = fits_of(methods, problem, plan, of_methods, needed=int(table == "against"))
-    origin = trace.title if trace else getattr(sampler, "words", None)
+    origin = trace.title if trace else getattr(sampler, "specification", None)
     title = title_of_fit(len(goals), origin, d, objective, data, readout, plan)
     return Result(
         schema={"curves": SCHEMA, "against": BESIDE}.get(table) or _matrix_schema(d),
-        steps=_steps(fits, table, places),
+        steps=_steps(fits, table, sites),
         summarise=lambda: _summary(len(goals), d, epochs, fits),
         total=sum(fit.total for fit in fits),
         meta=_meta(trace, d, left_out) | {"title": title},
@@ -175,18 +175,16 @@ def _meta(trace: MixingTrace | None, d: int, left_out: Sequence[str]) -> dict[st
     return meta
 
 
-def _steps(
-    fits: Sequence[Fit | LeftOut], table: str, places: tuple[Site, ...]
-) -> Iterator[Columns]:
+def _steps(fits: Sequence[Fit | LeftOut], table: str, sites: tuple[Site, ...]) -> Iterator[Columns]:
     if table == "against":
         return against(fits)
     curves = table == "curves"
-    return chain.from_iterable(fit.curves() if curves else fit.matrices(places) for fit in fits)
+    return chain.from_iterable(fit.curves() if curves else fit.matrices(sites) for fit in fits)
 
 
 def _matrix_schema(d: int) -> Schema:
-    *places, matrix = MATRICES
-    return (*places, matrix._replace(kind=f"matrix<float64>[{d}]"))
+    *columns, matrix = MATRICES
+    return (*columns, matrix._replace(kind=f"matrix<float64>[{d}]"))
 
 
 def _summary(targets: int, d: int, epochs: int, fits: Sequence[Fit | LeftOut]) -> Summary:

@@ -193,7 +193,7 @@ class _Gates(Series):
 def _headline(trace: MixingTrace, numbers: Summary) -> dict[str, Any]:
     """The numbers of one step."""
     effective, shares = numbers["effective"], numbers["shares"]
-    words = [word for word, *_ in _WORDS]
+    participles = [word for word, *_ in _WORDS]
     least = NEVER / trace.d
     return {
         "method": trace.method_name,
@@ -201,13 +201,15 @@ def _headline(trace: MixingTrace, numbers: Summary) -> dict[str, Any]:
         "d": trace.d,
         "sites": len(trace.sites),
         "samples": trace.samples,
-        **{f"streams_{w}": _over(own) for w, own in zip(words, effective, strict=True)},
+        **{f"streams_{w}": _over(own) for w, own in zip(participles, effective, strict=True)},
         **{
             f"streams_{w}_{end}": _over(own, of)
-            for w, own in zip(words, effective, strict=True)
+            for w, own in zip(participles, effective, strict=True)
             for end, of in (("min", np.min), ("max", np.max))
         },
-        **{f"streams_never_{w}": _never(s, least) for w, s in zip(words, shares, strict=True)},
+        **{
+            f"streams_never_{w}": _never(s, least) for w, s in zip(participles, shares, strict=True)
+        },
         "never_threshold": least,
         "read_total": _over(numbers["totals"][0]),
         "written_total": _over(numbers["totals"][1]),

@@ -115,10 +115,10 @@ def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
         BadInput: a trace without matrices, or a product beyond the largest number.
         TooLarge: the sums of all sites do not fit in memory.
     """
-    places, d = source.sites, source.d
-    if not source.samples or not places:
+    sites, d = source.sites, source.d
+    if not source.samples or not sites:
         raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
-    require_entries(len(places), d)
+    require_entries(len(sites), d)
     schema = tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA)
     meta = {**source.meta, "d": d, "title": title(source)}
     return run_fold(_Heatmap(source), source, schema, meta)
@@ -165,7 +165,7 @@ def answer(summary: Summary) -> str:
         side: dict.fromkeys(short(summary[f"{side}_sum_{end}"]) for end in ("min", "max"))
         for side in ("row", "column")
     }
-    sums = (f"{side} sums of {' to '.join(words)}" for side, words in ends.items())
+    sums = (f"{side} sums of {' to '.join(limits)}" for side, limits in ends.items())
     return (
         f"Mean matrices at {count(summary['sites'], 'site')} have {' and '.join(sums)}; entries "
         f"lie between {short(summary['entry_min'])} and {short(summary['entry_max'])}, "

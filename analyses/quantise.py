@@ -159,13 +159,13 @@ def answer(summary: Summary) -> str:
     parts = []
     for row in (row for row in rows if row["format"] == format):
         drift = max(row["composite_row_error_max"], row["composite_column_error_max"])
-        words = (
+        clause = (
             f"{row['what']} in {format} moves a matrix by at most {short(row['distance_max'])}, "
             f"and sums of the composite are then within {short(drift)} of 1"
         )
         if "loss" in row:
-            words += f"; the loss goes from {short(summary['loss'])} to {short(row['loss'])}"
-        parts.append(words)
+            clause += f"; the loss goes from {short(summary['loss'])} to {short(row['loss'])}"
+        parts.append(clause)
     text = ". ".join(part[:1].upper() + part[1:] for part in parts)
     return f"{text}."
 

@@ -201,11 +201,11 @@ class _Sinkhorn(Fold[_Tallies, Stage]):
         where = site_columns(self.source.sites)
         sites, composite = state.sites.statistics(), state.composite.statistics()
         rows = [
-            {**key._asdict(), **place, **numbers}
-            for statistics, place in ((sites, where), (composite, dict.fromkeys(where)))
+            {**key._asdict(), **columns, **numbers}
+            for statistics, columns in ((sites, where), (composite, dict.fromkeys(where)))
             for key, numbers in statistics.items()
         ]
-        error = largest_error(state.sites.found, state.composite.found)
+        error = largest_error(state.sites.distributions, state.composite.distributions)
         return rows, {**_summary(self.source, sites, composite), "quantile_error": error}
 
 

@@ -226,7 +226,7 @@ class _Planes(Series):
             **_facts("projection", projected["count"]),
             **_facts("slice", counts[1] if self.sampler else self.slice.start().count),
             "slice_plane": f"through {through}" if method else None,
-            "slice_sampler": self.sampler.words if self.sampler else None,
+            "slice_sampler": self.sampler.description if self.sampler else None,
             "fraction_kind": "sampled occupancy: share of cells hit, not the reach",
             "resolution": self.resolution,
             "cells": int(projected["count"].inside.sum()),
@@ -244,7 +244,7 @@ def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
     return {
         f"{kind}_fraction": count.fraction,
         f"{kind}_exact": exact.fraction if exact else None,
-        f"{kind}_set": exact.words if exact else None,
+        f"{kind}_set": exact.description if exact else None,
         f"{kind}_proven": exact.proven if exact else None,
         f"{kind}_samples": count.total,
     }
@@ -252,15 +252,15 @@ def _facts(kind: str, count: Occupancy) -> dict[str, Any]:
 
 def answer(summary: Summary) -> str:
     """How much of the polygon is filled, and whether anything leaves it."""
-    words = []
+    clauses = []
     for kind, noun in (("projection", "projections"), ("slice", "matrices in the slice")):
         if (hit := summary[f"{kind}_fraction"]) is not None:
             exact = summary[f"{kind}_exact"]
             known = "" if exact is None else f" (the method reaches {share(exact)} of its area)"
-            words.append(f"{noun} hit {share(hit)} of the polygon's cells{known}")
+            clauses.append(f"{noun} hit {share(hit)} of the polygon's cells{known}")
     outside = summary["outside_polygon"]
-    words.append(f"{count(outside, 'point')} outside it" if outside else "none outside it")
-    return f"{capitalise(', '.join(words))}."
+    clauses.append(f"{count(outside, 'point')} outside it" if outside else "none outside it")
+    return f"{capitalise(', '.join(clauses))}."
 
 
 def draw(result: "pa.Table", figure: "Figure") -> None:

@@ -288,9 +288,9 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     labels = [r["kernel"] or r["change"] for r in rows]
     errors = [max(r["error_max"], SHOWN_MIN) for r in rows]
     colours = [BLUE if r["part"] != "near" else "0.7" for r in rows]
-    place = np.arange(len(rows))
-    axes.barh(place, errors, left=SHOWN_MIN / 10, color=colours)
-    axes.set_yticks(place, labels)
+    height = np.arange(len(rows))
+    axes.barh(height, errors, left=SHOWN_MIN / 10, color=colours)
+    axes.set_yticks(height, labels)
     axes.invert_yaxis()
     axes.set(xlabel="largest |difference| from the dump")
     axis.logarithmic(axes, "x")

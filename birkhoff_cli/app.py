@@ -193,8 +193,8 @@ def _bug(error: Exception) -> int:
     from birkhoff_cli import packages
     from birkhoff_cli.analyses.core.entry_points import one_line
 
-    if place := packages.place_of(error):
-        sentence = f"{place}: {one_line(error)}; it is code of another package, mend it there"
+    if location := packages.place_of(error):
+        sentence = f"{location}: {one_line(error)}; it is code of another package, mend it there"
         return _say(Unsupported.exit_code, f"{sentence} (--debug shows how it was called)")
     with tempfile.NamedTemporaryFile(
         "w", prefix="birkhoff-", suffix=".log", delete=False, encoding="utf-8"

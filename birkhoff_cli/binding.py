@@ -23,17 +23,17 @@ class Binding:
     Attributes:
         module: the command.
         methods: those that the command line names, whose options it has.
-        given: arguments that a caller in Python hands over itself, by name.
+        ready: arguments that a caller in Python hands over itself, by name.
     """
 
     module: ModuleType
     methods: Sequence[Method] = ()
-    given: Mapping[str, Any] = field(default_factory=dict)
+    ready: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def converters(self) -> list[Converter]:
         """One for every parameter, in order."""
-        return converters_of(self.module.run, self.methods, self.given)
+        return converters_of(self.module.run, self.methods, self.ready)
 
     @cached_property
     def options(self) -> Mapping[str, Option]:

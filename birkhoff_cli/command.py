@@ -93,9 +93,9 @@ class Subcommand(PlainFlags, TyperCommand):
 
     def _used(self, ctx: Any) -> set[str]:
         """Options that have an effect beside the words that are there; all, if these are wrong."""
-        words = [word for word in self.args if word not in ctx.help_option_names]
+        arguments = [word for word in self.args if word not in ctx.help_option_names]
         try:
-            typed, _, _ = self.make_parser(ctx).parse_args(args=words)
+            typed, _, _ = self.make_parser(ctx).parse_args(args=arguments)
             texts = {n: tuple(t) if isinstance(t, list) else t for n, t in typed.items() if t}
             return self.binding.used(Request(self.binding.options, texts, {}))
         except (UsageError, TyperException):

@@ -16,7 +16,7 @@ def explain(error: ImportError) -> BirkhoffError:
         error: as Python raised it.
     """
     module = (error.name or "a library").partition(".")[0]
-    if any(words in str(error).lower() for words in NO_MEMORY):
+    if any(phrase in str(error).lower() for phrase in NO_MEMORY):
         return TooLarge(f"out of memory while {module} was loaded; allow more")
     if not isinstance(error, ModuleNotFoundError) or module == __package__:
         return Unsupported(

@@ -138,21 +138,21 @@ def _call(module: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Res
     converters = {c.parameter.name: c for c in Binding(module).converters}
     values = _by_name(module, converters, args, options)
     ready: dict[str, Any] = {}
-    words: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
     for name, value in values.items():
         converter = converters.get(_parameter_of(name, value, converters))
         if converter is None or isinstance(converter, Plain):
-            words[name] = value
+            texts[name] = value
         elif converter.names_models and _is_word(value):
-            words |= _models(value)
+            texts |= _models(value)
         elif _is_word(value):
-            words[_option_of(converter)] = value
+            texts[_option_of(converter)] = value
         else:
             ready[converter.parameter.name] = _ready(converter, value)
     for name, several in ready.items():
         if _are_traces(several) and not converters[name].takes_series:
             return _series(module, values, name, several)
-    result = _bound(module, words, ready)
+    result = _bound(module, texts, ready)
     result.module = result.module or module.__name__
     return result
 
@@ -161,14 +161,14 @@ def _are_traces(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(item, MixingTrace) for item in value)
 
 
-def _bound(module: Any, words: Mapping[str, Any], ready: Mapping[str, Any]) -> Result:
+def _bound(module: Any, texts: Mapping[str, Any], ready: Mapping[str, Any]) -> Result:
     """Run with what is there and what is read from words."""
-    chosen = words.get("method", ())
+    chosen = texts.get("method", ())
     named = methods.named([chosen] if isinstance(chosen, str) else chosen)
     binding = Binding(module, named, ready)
     # a seed that is ready is also the text that other parameters read their draws' seed from
     typed = {name: str(value) if type(value) is int else value for name, value in ready.items()}
-    request = Request(binding.options, {**_texts(binding, words), **typed}, {})
+    request = Request(binding.options, {**_texts(binding, texts), **typed}, {})
     return binding.prepare(binding.narrow(request))()
 
 
@@ -195,13 +195,13 @@ def _by_name(
     Raises:
         TypeError: too many arguments, or one twice.
     """
-    places = [name for name, c in converters.items() if c.parameter.positional]
+    positional = [name for name, c in converters.items() if c.parameter.positional]
     name = module.__name__.rpartition(".")[2]
-    if len(args) > len(places):
+    if len(args) > len(positional):
         raise TypeError(
-            f"{name}() takes {len(places)} arguments by place, and {len(args)} are given"
+            f"{name}() takes {len(positional)} arguments by place, and {len(args)} are given"
         )
-    placed = dict(zip(places, args, strict=False))
+    placed = dict(zip(positional, args, strict=False))
     if twice := placed.keys() & options.keys():
         raise TypeError(f"{name}() got {min(twice)} twice")
     return {n: v for n, v in {**placed, **options}.items() if v is not None and v is not False}

@@ -76,8 +76,8 @@ def front_page(
 
 
 def _usage(name: str, options: Iterable["Option"]) -> str:
-    words = [option.usage for option in options if option.positional]
-    return " ".join(["Usage: birkhoff", name, "[OPTIONS]", *words])
+    arguments = [option.usage for option in options if option.positional]
+    return " ".join(["Usage: birkhoff", name, "[OPTIONS]", *arguments])
 
 
 def _wrap(paragraph: str, width: int) -> str:

@@ -52,8 +52,8 @@ class Invocation:
     @property
     def is_looked_at(self) -> bool:
         """Whether the summary is for a person at a terminal, and nothing else is asked for."""
-        asked = self.output or self.plot or self.table or self.json or self.quiet
-        return not asked and _terminal(1)
+        requested = self.output or self.plot or self.table or self.json or self.quiet
+        return not requested and _terminal(1)
 
     @property
     def table_format(self) -> "TableFormat":

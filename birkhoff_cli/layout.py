@@ -121,11 +121,11 @@ def _lines(cells: Sequence[str], columns: Sequence[_Column], sizes: Sequence[int
         for cell, size in zip(cells, sizes, strict=True)
     ]
     for k in range(max(map(len, parts), default=0)):
-        words = (
+        aligned = (
             _pad(part[k] if k < len(part) else "", size, column.is_number)
             for part, size, column in zip(parts, sizes, columns, strict=True)
         )
-        yield GAP.join(words).rstrip()
+        yield GAP.join(aligned).rstrip()
 
 
 def _pad(text: str, width: int, right: bool = False) -> str:

@@ -92,13 +92,13 @@ def several(text: str) -> list[str]:
 
     A comma before ``option=value``, or before a number, is of the options of the method before it.
     """
-    found: list[str] = []
+    texts: list[str] = []
     for part in text.split(","):
-        if found and (NUMBER.fullmatch(part) or "=" in part.partition(":")[0]):
-            found[-1] += f",{part}"
+        if texts and (NUMBER.fullmatch(part) or "=" in part.partition(":")[0]):
+            texts[-1] += f",{part}"
         else:
-            found.append(part)
-    return found
+            texts.append(part)
+    return texts
 
 
 NUMBER = re.compile(r"[\s\d.x]+")

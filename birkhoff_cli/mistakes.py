@@ -68,8 +68,10 @@ def _by_sentence(name: str, options: Options) -> list[str]:
     if len(name) < LEAST:
         return []
     notes = {n: o.note for n, o in options.items() if isinstance(o.note, str)}
-    words = {n: re.findall(r"(?<![-a-z0-9])[a-z0-9]+", note.lower()) for n, note in notes.items()}
-    return [n for n in notes if name in words[n]]
+    vocabulary = {
+        n: re.findall(r"(?<![-a-z0-9])[a-z0-9]+", note.lower()) for n, note in notes.items()
+    }
+    return [n for n in notes if name in vocabulary[n]]
 
 
 def stray_word(command: str, word: str, options: Options) -> str:
@@ -80,7 +82,7 @@ def stray_word(command: str, word: str, options: Options) -> str:
 def place_of(word: str, options: Options, command: str) -> str:
     """Where a word that stands alone may belong."""
     for option in (o for o in options.values() if not o.positional):
-        known = [*option.words, *(option.offers() if option.offers else ())]
+        known = [*option.alternatives, *(option.offers() if option.offers else ())]
         if word.lower() in map(str.lower, known):
             return f"say {option.label} {word}"
     if advice := "method" in options and option_for(word, options):

@@ -84,7 +84,7 @@ class Option:
         return text.split(",") if self.split is None else self.split(text)
 
     @property
-    def words(self) -> Sequence[str]:
+    def alternatives(self) -> Sequence[str]:
         """The words that it can be; none if it can be anything."""
         return values.choices(self.kind) if self.choices is None else self.choices()
 
@@ -107,16 +107,16 @@ class Option:
     def sentence(self) -> str:
         """What the help says: the note, the words that it can be, the default."""
         note = self.note if isinstance(self.note, str) else self.note()
-        if words := self.words:
-            note = f"{note}: {either(words)}"
+        if alternatives := self.alternatives:
+            note = f"{note}: {either(alternatives)}"
         shown = self.default is not None and not isinstance(self.default, bool)
         return f"{note} [{self.default}]" if shown else note
 
     def complete(self, ctx: Any, args: Any, incomplete: str) -> list[str]:
         """What a shell offers after the beginning of a value."""
         del ctx, args
-        words = self.offers() if self.offers else self.words
-        return [word for word in words if word.startswith(incomplete)]
+        offered = self.offers() if self.offers else self.alternatives
+        return [word for word in offered if word.startswith(incomplete)]
 
     def parameter(self) -> TyperOption | TyperArgument:
         """It as Typer wants it; values stay text, and are read by their type when asked for."""

@@ -77,7 +77,7 @@ def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
     return provenance.stamp(
         invocation.name,
         result.meta,
-        command=[invocation.name, *invocation.request.words()],
+        command=[invocation.name, *invocation.request.arguments()],
         options=invocation.request.facts(),
     )
 

@@ -73,12 +73,12 @@ def place_of(error: Exception) -> str | None:
     """File and line of the code of others in which an error was raised; None if it was in none."""
     entries = (entry for folder in LOADERS for entry in discover.guests(folder).values())
     theirs = {entry.module.partition(".")[0] for entry in entries} | named_class.LOADED
-    places = [
+    locations = [
         f"{Path(frame.f_code.co_filename).name}, line {line}"
         for frame, line in traceback.walk_tb(error.__traceback__)
         if str(frame.f_globals.get("__name__")).partition(".")[0] in theirs
     ]
-    return places[-1] if places else None
+    return locations[-1] if locations else None
 
 
 def digests(command: str, texts: Iterable[Text]) -> list[str]:
@@ -90,8 +90,8 @@ def digests(command: str, texts: Iterable[Text]) -> list[str]:
         command: its name.
         texts: those of options that name methods.
     """
-    words = [word for text in texts for word in _words(text)]
-    used = [sys.modules[method.__module__] for method in methods.named(words)]
+    specifications = [word for text in texts for word in _texts_of(text)]
+    used = [sys.modules[method.__module__] for method in methods.named(specifications)]
     if discover.guest("birkhoff_cli.analyses", command):
         used.append(members.module_of(command))
     own = (m for m in used if not m.__name__.startswith("birkhoff_cli."))
@@ -99,5 +99,5 @@ def digests(command: str, texts: Iterable[Text]) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
-def _words(text: Text) -> tuple[str, ...]:
+def _texts_of(text: Text) -> tuple[str, ...]:
     return text if isinstance(text, tuple) else (str(text),)

@@ -53,18 +53,18 @@ def deliver(
     Raises:
         UsageError: no file for it, or work that cannot be divided.
     """
-    output, words = invocation.output, f"--part {part[0]}/{part[1]}"
+    output, option = invocation.output, f"--part {part[0]}/{part[1]}"
     if output is None or output == STDOUT:
-        raise UsageError(f"{words}: keeps its work in a file; give -o and a file name")
+        raise UsageError(f"{option}: keeps its work in a file; give -o and a file name")
     for name in ("format", "plot", "table"):
         if getattr(invocation, name):
-            raise UsageError(f"{words} and --{name}: say --{name} to birkhoff merge or plot")
+            raise UsageError(f"{option} and --{name}: say --{name} to birkhoff merge or plot")
     if engine not in (None, "1"):
-        raise UsageError(f"{words} is done by one process; leave --engine {engine} out")
+        raise UsageError(f"{option} is done by one process; leave --engine {engine} out")
     files.check(output, tuple(invocation.request.paths()))
     result = run()
     if why := folding.why_whole(result, invocation.request):
-        raise UsageError(f"{words} has nothing to divide here: {why}; leave it out")
+        raise UsageError(f"{option} has nothing to divide here: {why}; leave it out")
     assert result.fold is not None  # see `folding.why_whole`
     every = result.fold[1].blocks
     first, stop = ((every * k) // part[1] for k in (part[0] - 1, part[0]))
@@ -108,7 +108,7 @@ def _write(
     stamp = provenance.stamp(
         invocation.name,
         result.meta,
-        command=[invocation.name, *request.words()],
+        command=[invocation.name, *request.arguments()],
         options=request.facts(),
         **{provenance.PART: facts},
     )

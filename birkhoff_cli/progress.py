@@ -164,25 +164,25 @@ _lines: list[Line] = []
 """That of the command which runs in this process."""
 
 
-def begin(name: str, words: Sequence[str]) -> None:
+def begin(name: str, arguments: Sequence[str]) -> None:
     """Begin the line of a command, which a terminal shows; -q has none.
 
     Args:
         name: of the command.
-        words: what was typed after it.
+        arguments: what was typed after it.
     """
     end()
-    silent = {"-q", "--quiet", "-h", "--help"} & {*words}
-    if not silent and sys.stderr is not None and not _writes_there(words):
+    silent = {"-q", "--quiet", "-h", "--help"} & {*arguments}
+    if not silent and sys.stderr is not None and not _writes_there(arguments):
         delay = DELAY if _is_terminal(sys.stderr) else None
         _lines.append(Line(name, sys.stderr, delay=delay))
 
 
-def _writes_there(words: Sequence[str]) -> bool:
+def _writes_there(arguments: Sequence[str]) -> bool:
     """Whether the table goes to the terminal, which the line would share with it."""
-    pairs = zip(words, [*words[1:], ""], strict=False)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     written = any(word in ("-o", "--output") and value == "-" for word, value in pairs)
-    joined = {"-o-", "--output=-"} & {*words}
+    joined = {"-o-", "--output=-"} & {*arguments}
     return bool(written or joined) and _is_terminal(sys.stdout)
 
 

@@ -83,8 +83,8 @@ def read_series(
     Raises:
         BadInput: they are no series.
     """
-    places, traces = zip(*read_models(paths, request, axes), strict=True)
-    return series.set_steps(traces, places)
+    sources, traces = zip(*read_models(paths, request, axes), strict=True)
+    return series.set_steps(traces, sources)
 
 
 def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, ...]:

@@ -81,7 +81,7 @@ class Request:
                 if isinstance(path, Path):
                     yield path
 
-    def words(self) -> Iterator[str]:
+    def arguments(self) -> Iterator[str]:
         """Every option that is not a default as it can be typed; of files only the names."""
         for name in self.texts:
             text = self._moved(name, _name)

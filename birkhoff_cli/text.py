@@ -10,9 +10,9 @@ def escape(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
-def either(words: Sequence[str]) -> str:
+def either(alternatives: Sequence[str]) -> str:
     """A choice as a sentence has it: ``a, b or c``."""
-    *first, last = words
+    *first, last = alternatives
     return f"{', '.join(first)} or {last}" if first else last
 
 

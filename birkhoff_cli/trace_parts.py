@@ -103,15 +103,15 @@ def _refuse_layers(paths: Sequence[Path], traces: Sequence[MixingTrace]) -> None
 def _gap(paths: Sequence[Path]) -> list[str]:
     """The sentence that a part may be missing, where the numbers in the names leave one out."""
     names = [by_numbers(Path(path.name)) for path in paths]
-    place = next((k for k, p in enumerate(zip(*names, strict=False)) if len({*p}) > 1), None)
-    if place is None or not place % 2:  # it is no number in which they differ first
+    index = next((k for k, p in enumerate(zip(*names, strict=False)) if len({*p}) > 1), None)
+    if index is None or not index % 2:  # it is no number in which they differ first
         return []
-    numbers = sorted({int(name[place][1]) for name in names})
+    numbers = sorted({int(name[index][1]) for name in names})
     steps = {after - before for before, after in pairwise(numbers)}
     if len(numbers) < len(paths) or len(steps) < 2:  # equally far apart: every eighth rank
         return []
     before = next(a for a, b in pairwise(numbers) if b - a > min(steps))
     pieces = re.split(r"([0-9]{1,18})", paths[numbers.index(before)].name)
-    missing = str(before + min(steps)).zfill(len(pieces[place]))
-    absent = "".join([*pieces[:place], missing, *pieces[place + 1 :]])
+    missing = str(before + min(steps)).zfill(len(pieces[index]))
+    absent = "".join([*pieces[:index], missing, *pieces[index + 1 :]])
     return [f"the {len(paths)} parts are all there are, though {escape(absent)} is not among them"]

@@ -91,16 +91,16 @@ def metavar(kind: Any) -> str:
     return METAVARS.get(get_args(kind)[0] if get_origin(kind) is list else kind, "WORD")
 
 
-def choose(words: Sequence[str], text: str, label: str) -> str:
+def choose(alternatives: Sequence[str], text: str, label: str) -> str:
     """One of several words; case does not matter.
 
     Raises:
         UsageError: it is none of them.
     """
-    for word in words:
+    for word in alternatives:
         if word.casefold() == text.casefold():
             return word
-    raise UsageError(f"{label} {unknown(escape(text), words, 'values')}")
+    raise UsageError(f"{label} {unknown(escape(text), alternatives, 'values')}")
 
 
 def _whole(text: str) -> int:

@@ -149,7 +149,7 @@ def value_of(command: str, option: Option) -> str:
         return ""
     if option.name == "output" and command in OUTPUTS:
         return OUTPUTS[command]
-    if words := option.words if option.name != "format" else ():
+    if words := option.alternatives if option.name != "format" else ():
         return words[-1]
     if option.name in VALUES:
         return VALUES[option.name]
@@ -171,7 +171,7 @@ def swept(command: str, option: Option) -> str | None:
     if option.positional or option.is_flag or option.group in ("Output", "Sweep"):
         return None
     value = value_of(command, option)
-    other = next((word for word in option.words if word != value), value)
+    other = next((word for word in option.alternatives if word != value), value)
     if value.isdigit():
         other = str(int(value) + 1)
     return f"{option.label.removeprefix('--')}={value}" + f",{other}" * (other != value)

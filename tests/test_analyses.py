@@ -28,9 +28,9 @@ def test_it_keeps(name, contract):
 
 def test_every_probe_is_in_an_example():
     """What is held of examples is held of every probe."""
-    probes = {word for run in analysis("spectrum").runs for word in run.words}
+    probes = {word for run in analysis("spectrum").runs for word in run.arguments}
     assert {*get_args(Way)} - {"sample"} <= probes and any(
-        "--probe" not in run.words for run in analysis("spectrum").runs
+        "--probe" not in run.arguments for run in analysis("spectrum").runs
     )
 
 

@@ -243,4 +243,6 @@ def test_a_distribution_without_a_circulant_like_has_no_slice():
     broken = BEHC(3, k=5)
     assert broken.tied_parameters() is None and broken.circulants("dirichlet") is None
     assert on_slice(broken, Draws(draw="dirichlet")) is None
-    assert on_slice(Orthostochastic(3), Draws(draw="haar")).words.startswith("block-circulant")
+    assert on_slice(Orthostochastic(3), Draws(draw="haar")).description.startswith(
+        "block-circulant"
+    )

@@ -45,8 +45,8 @@ SAMPLES = {int: "1", float: "1", str: "x", bool: True}
 
 def typed(option):
     """A text that an option can be."""
-    if option.words:
-        return option.words[0]
+    if option.alternatives:
+        return option.alternatives[0]
     if option.offers:
         text = [*option.offers()][0]
     else:

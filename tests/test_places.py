@@ -288,7 +288,7 @@ def test_what_a_sweep_goes_over_is_kept_without_secrets(tmp_path):
     assert sweep.value("inputs", text) == "tokens=https://host/t.bin"
     typed = {"sweep": (f"inputs={text}",)}
     fixed = Request({option.name: option for option in SWEEP}, typed, {})
-    assert not [word for word in (*fixed.words(), str(fixed.facts())) if "sig" in word]
+    assert not [word for word in (*fixed.arguments(), str(fixed.facts())) if "sig" in word]
 
 
 @pytest.fixture(scope="module")
@@ -378,7 +378,7 @@ def test_what_is_kept_of_a_command_line_has_no_secret_and_what_a_worker_gets_has
     binding = Binding(discover.member("birkhoff_cli.analyses", "compare"))
     url = "https://me:pass@host/run/a.pt?sig=x"
     request = Request(binding.options, {"path": (f"one={url}", url)}, {})
-    assert list(request.words()) == ["one=a.pt", "a.pt"]
+    assert list(request.arguments()) == ["one=a.pt", "a.pt"]
     assert request.facts()["path"] == ["one=a.pt", "a.pt"]
     assert request.absolute()["path"] == (f"one={url}", url)
     texts = request.absolute()

@@ -217,8 +217,8 @@ def test_z_and_w_are_all_of_a_doubly_stochastic_matrix():
 
 
 def test_cycles_in_words():
-    assert [cycles.words(3, k) for k in range(3)] == ["I", "(1 2 3)", "(1 3 2)"]
-    assert [cycles.words(4, k) for k in (2, 3)] == ["(1 3)(2 4)", "(1 4 3 2)"]
+    assert [cycles.notation(3, k) for k in range(3)] == ["I", "(1 2 3)", "(1 3 2)"]
+    assert [cycles.notation(4, k) for k in (2, 3)] == ["(1 3)(2 4)", "(1 4 3 2)"]
 
 
 # samples against the sets

@@ -26,9 +26,9 @@ def measure_changes(stage: Stage) -> tuple[Values, Values]:
         {
             Key(part, name, None, metric): values
             for part, name, h in treated
-            for metric, values in found[id(h)].items()
+            for metric, values in numbers[id(h)].items()
         }
-        for found in (of_sites, of_products)
+        for numbers in (of_sites, of_products)
     )
     return sites, products
 

@@ -31,13 +31,13 @@ Values = dict[Key, Array]
 
 @data()
 class Tally:
-    """Distributions over samples of numbers at some places, named by the first that come."""
+    """Distributions over samples of numbers of several sites, named by the first that come."""
 
     def __init__(self, samples: int) -> None:
         """Start without numbers: the first that come say how many."""
         self.samples = samples
         self.keys: list[Key] = []
-        self.found = Distributions(0, samples, "")
+        self.distributions = Distributions(0, samples, "")
 
     def add(self, number: int, values: Values) -> None:
         """The same numbers of more samples."""
@@ -45,19 +45,19 @@ class Tally:
         if not self.keys:
             self.keys = list(values)
             what = f"{flat.shape[1]:,} numbers of {self.samples:,} samples"
-            self.found = Distributions(flat.shape[1], self.samples, what, MAX_EXACT_BYTES)
-        self.found.add(number, flat.T)
+            self.distributions = Distributions(flat.shape[1], self.samples, what, MAX_EXACT_BYTES)
+        self.distributions.add(number, flat.T)
 
     def merge(self, other: "Tally") -> None:
         """Add the numbers of another."""
         if self.keys and other.keys:
-            self.found.merge(other.found)
+            self.distributions.merge(other.distributions)
         elif other.keys:
-            self.keys, self.found = other.keys, other.found
+            self.keys, self.distributions = other.keys, other.distributions
 
     def statistics(self) -> dict[Key, dict[str, Any]]:
-        """Every statistic ``(places,)``."""
-        columns = self.found.columns()
+        """Every statistic ``(sites,)``."""
+        columns = self.distributions.columns()
         shaped = {name: values.reshape(len(self.keys), -1) for name, values in columns.items()}
         return {
             key: {name: values[k] for name, values in shaped.items()}

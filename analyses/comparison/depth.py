@@ -142,9 +142,9 @@ class Depth(Fold[_State, Array]):
         """Entries of the mean matrices of a few sites and of the composite."""
         at = np.arange(self.source.d)
         where = {"panel": "mean", "row": at[:, None], "column": at}
-        places = site_columns(self.source.sites)
+        sites = site_columns(self.source.sites)
         for k in sorted({*np.linspace(0, len(single) - 1, MEANS).round().astype(int).tolist()}):
-            own = {name: values[k] for name, values in places.items()}
+            own = {name: values[k] for name, values in sites.items()}
             yield {**where, "kind": "site", **own, "value": single[k]}
         yield {**where, "kind": "composite", "value": composite}
 

@@ -45,8 +45,8 @@ def arguments(
         UsageError: a path, or how to draw beside matrices that are not drawn.
     """
     hints = {name: p.annotation for name, p in _signature(run).parameters.items()}
-    words = (*DRAWS, "seed") if any(_mark(hint, Draws) for hint in hints.values()) else ()
-    how = {n: v for n, v in options.items() if n in words and n not in hints}
+    draw_names = (*DRAWS, "seed") if any(_mark(hint, Draws) for hint in hints.values()) else ()
+    how = {n: v for n, v in options.items() if n in draw_names and n not in hints}
     rest = {n: v for n, v in options.items() if n not in how}
     bound = _signature(run).bind(*args, **rest).arguments
     drawn = any(_is_drawn(v) and _mark(hints[n], Draws) for n, v in bound.items())

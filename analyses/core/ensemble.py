@@ -16,7 +16,7 @@ Sampler = Callable[[int, np.random.Generator], Any]
 class Circulants(NamedTuple):
     """How circulant 3 x 3 matrices are drawn: in words, and ``(n, rng) -> (n, 3, 3)``."""
 
-    words: str
+    description: str
     draw: Sampler
 
 

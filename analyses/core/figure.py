@@ -119,8 +119,8 @@ TITLE_HEIGHT = 0.4
 def _title_of_series(by_step: "dict[int, pa.Table]") -> str:
     """What all steps share, and which they are."""
     names = [str(metadata.meta_of(rows).get("title", "")) for rows in by_step.values()]
-    words = f"{len(by_step)} checkpoints, steps {min(by_step):,} to {max(by_step):,}"
-    return ", ".join(filter(None, (words, titles.common(names))))
+    series = f"{len(by_step)} checkpoints, steps {min(by_step):,} to {max(by_step):,}"
+    return ", ".join(filter(None, (series, titles.common(names))))
 
 
 def _sweep(axes: dict[str, Any], results: overview.Rows, title: str) -> "Figure":

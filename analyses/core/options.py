@@ -36,8 +36,8 @@ class ArrayAxis:
 class Offers:
     """Words that a shell offers for an option that takes several of them, or others."""
 
-    words: tuple[str, ...]
+    choices: tuple[str, ...]
 
     def all(self) -> tuple[str, ...]:
         """The words."""
-        return self.words
+        return self.choices

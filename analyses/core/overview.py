@@ -85,7 +85,7 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
         panels[0, 0].set_axis_off()
         panels[0, 0].set_title("no number changes", fontsize=SMALL)
         return
-    words = _words(rows, x)
+    names = _names(rows, x)
     colours = _Colours([row[beside or x] for row in rows])
     for axes, (name, keys) in zip(panels.flat, chosen.items(), strict=False):
         for marker, key in zip(MARKERS, keys, strict=False):
@@ -97,15 +97,15 @@ def draw_numbers(figure: Any, rows: Rows, x: str, beside: str | None = None) -> 
             axes.legend(title=heading, ncols=len(keys), **LEGEND)
         else:
             axes.set_title(heading, fontsize=SMALL, loc="left")
-        if words:
-            axes.set_xticks(range(len(words)), words)
+        if names:
+            axes.set_xticks(range(len(names)), names)
     for axes in panels.flat[len(chosen) :]:
         axes.set_axis_off()
     figure.supxlabel(label(x.removeprefix("swept_")), fontsize=TITLE)
     colours.explain(figure, panels, label((beside or x).removeprefix("swept_")))
 
 
-def _words(rows: Rows, x: str) -> list[str]:
+def _names(rows: Rows, x: str) -> list[str]:
     """What is to the right, if it is no number."""
     values = [row[x] for row in rows]
     if all(isinstance(v, float | int) for v in values):
@@ -124,11 +124,11 @@ def _lines(
     end: str | None,
 ) -> None:
     """A line for every value of what is beside, or a single one, and a point for every run."""
-    words = _words(rows, x)
+    names = _names(rows, x)
     groups = dict.fromkeys(row[beside] if beside else None for row in rows)
     for group in groups:
         own = [row for row in rows if beside is None or row[beside] == group]
-        at = [words.index(str(row[x])) if words else row[x] for row in own]
+        at = [names.index(str(row[x])) if names else row[x] for row in own]
         values = np.array([np.nan if row.get(key) is None else row[key] for row in own], float)
         line = "0.7" if beside is None else colours.of([group])[0]
         axes.plot(at, values, color=line, lw=0.8, zorder=1)
@@ -146,22 +146,22 @@ def _scale(axes: "Axes", values: Sequence[float]) -> None:
 
 
 class _Colours:
-    """Dark to light by number, or in the order of words."""
+    """Dark to light by number, or in the order of names."""
 
     def __init__(self, values: Sequence[Any]) -> None:
-        self.words = list(dict.fromkeys(map(str, values)))
+        self.names = list(dict.fromkeys(map(str, values)))
         self.numeric = all(isinstance(v, float | int) for v in values)
         self.low = float(min(values)) if self.numeric else 0.0
-        self.high = float(max(values)) if self.numeric else float(len(self.words))
+        self.high = float(max(values)) if self.numeric else float(len(self.names))
         self.scale = palette.numbers(self.low, self.high)
 
     def of(self, values: Sequence[Any]) -> Any:
         """A colour for every value."""
-        at = values if self.numeric else [self.words.index(str(v)) for v in values]
+        at = values if self.numeric else [self.names.index(str(v)) for v in values]
         return self.scale.to_rgba(np.array(at, float))
 
     def explain(self, figure: Any, panels: Any, name: str) -> None:
-        """A colour bar, or a legend of the words."""
+        """A colour bar, or a legend of the names."""
         import matplotlib as mpl
 
         if self.numeric:
@@ -169,7 +169,7 @@ class _Colours:
             return
         marks = [
             mpl.lines.Line2D([], [], color=self.of([word])[0], marker="o", ls="", label=word)
-            for word in self.words
+            for word in self.names
         ]
         figure.legend(handles=marks, loc="outside right center", fontsize=SMALL, title=name)
 

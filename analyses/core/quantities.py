@@ -46,7 +46,7 @@ class Quantity:
     @property
     def legend(self) -> str:
         """Meaning, unit, range and what is good, in one line."""
-        facts = [self.unit if self.unit != "1" else "", _words(self.range)]
+        facts = [self.unit if self.unit != "1" else "", _spell(self.range)]
         facts.append(f"good: {self.good}" if self.good else "")
         text = "; ".join(filter(None, facts))
         return f"{self.about} [{text}]" if text else self.about
@@ -70,7 +70,7 @@ def quantity(
     return Quantity(name, about, unit, range, good, unity, detail, rows)
 
 
-def _words(range: Range) -> str:
+def _spell(range: Range) -> str:
     low, high = range
     if low is None:
         return "" if high is None else f"at most {high:g}"

@@ -61,9 +61,9 @@ class SiteColumn:
     def limit(self, summary: Mapping[str, Any]) -> str:
         """Which values are, in words; empty if none are."""
         if self.up_to is not None:
-            words = f"at most {short(summary[self.up_to])}"
+            condition = f"at most {short(summary[self.up_to])}"
         elif self.above is not None:
-            words = f"more than {short(summary[self.above])}"
+            condition = f"more than {short(summary[self.above])}"
         else:
             return self.means
-        return f"{words}: {self.means}"
+        return f"{condition}: {self.means}"

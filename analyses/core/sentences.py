@@ -59,14 +59,12 @@ def _within(error: float | None) -> str:
     return "1 exactly" if error == 0 else f"within {short(error)} of 1"
 
 
-def halving(factor: float | None, place: str) -> str:
+def halving(factor: float | None, step: str) -> str:
     """How fast streams forget their differences, from the factor at each place."""
     if factor is None:
         return "how fast streams flatten is not known"
     if factor >= 1 - SAME:
         return "streams keep their differences"
     if factor <= 0.5:
-        return f"streams lose {share(1 - factor)} of their differences at every {place}"
-    return (
-        f"streams forget half of their differences every {short(log(0.5) / log(factor))} {place}s"
-    )
+        return f"streams lose {share(1 - factor)} of their differences at every {step}"
+    return f"streams forget half of their differences every {short(log(0.5) / log(factor))} {step}s"

@@ -76,8 +76,8 @@ def _scalars(values: Any, shape: tuple[int, ...], field: "pa.Field") -> "pa.Arra
 
     if pa.types.is_string(field.type) and values.shape != shape:
         rows = np.broadcast_to(np.arange(values.size).reshape(values.shape), shape)
-        words = pa.array(values.ravel(), type=field.type, from_pandas=field.nullable)
-        return words.take(pa.array(rows.ravel()))
+        distinct = pa.array(values.ravel(), type=field.type, from_pandas=field.nullable)
+        return distinct.take(pa.array(rows.ravel()))
     every = np.broadcast_to(values, shape).ravel()
     if not every.size:  # no values have no type of their own: an empty list is one of numbers
         return pa.array([], type=field.type)

@@ -45,9 +45,9 @@ def amount_of(draws: Draws) -> str:
 
 def how(draws: Draws) -> list[str]:
     """How matrices are drawn, as far as it was asked for."""
-    words = [] if draws.draw is None else [f"draw {draws.draw}"]
-    words += [] if draws.scale is None else [f"scale {draws.scale:g}"]
-    return words + ([] if draws.dtype == "float64" else [draws.dtype])
+    settings = [] if draws.draw is None else [f"draw {draws.draw}"]
+    settings += [] if draws.scale is None else [f"scale {draws.scale:g}"]
+    return settings + ([] if draws.dtype == "float64" else [draws.dtype])
 
 
 def title_of_file(

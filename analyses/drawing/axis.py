@@ -74,9 +74,9 @@ def powers_of_ten(axis: "Axis", low: float, high: float, is_exponent: bool = Fal
     """
     exponents = _exponents(low, high)
     plain = max(np.abs(np.floor(exponents)), default=0) <= PLAIN
-    words = [f"{10.0**e:,.6g}" if plain else _power(e) for e in exponents]
-    places = exponents if is_exponent else 10.0**exponents
-    axis.set_ticks(list(places), words)
+    labels = [f"{10.0**e:,.6g}" if plain else _power(e) for e in exponents]
+    ticks = exponents if is_exponent else 10.0**exponents
+    axis.set_ticks(list(ticks), labels)
     axis.set_ticks([], minor=True)
 
 
@@ -126,23 +126,23 @@ def swept(axes: "Axes", values: "Sequence[float]") -> None:
     if min(values) > 0 and max(values) > WIDE_RANGE * min(values):
         axes.set_xscale("log")
     exponents = np.log10(values) if min(values) > 0 else np.array([0.5])
-    words = [f"{value:g}" for value in values]
-    if max(map(len, words)) > PLAIN and np.allclose(exponents, np.round(exponents)):
-        words = [_power(e) for e in exponents]
-    axes.set_xticks(list(values), _apart(list(values), words, axes.get_xscale() == "log"))
+    labels = [f"{value:g}" for value in values]
+    if max(map(len, labels)) > PLAIN and np.allclose(exponents, np.round(exponents)):
+        labels = [_power(e) for e in exponents]
+    axes.set_xticks(list(values), _apart(list(values), labels, axes.get_xscale() == "log"))
     axes.set_xticks([], minor=True)
 
 
-def _apart(values: "list[float]", words: list[str], is_log: bool) -> list[str]:
+def _apart(values: "list[float]", labels: list[str], is_log: bool) -> list[str]:
     """Words of ticks, empty where one would touch another; the first and the last stay."""
     at = np.log10(values) if is_log else np.array(values, float)
     at = (at - at.min()) / max(np.ptp(at), TINY)
     shown: list[int] = []
     for k in (0, len(at) - 1, *range(1, len(at) - 1)):
-        room = LETTER_SHARE * len(words[k].translate(UNSEEN))
+        room = LETTER_SHARE * len(labels[k].translate(UNSEEN))
         if all(abs(at[k] - at[other]) > room for other in shown):
             shown.append(k)
-    return [word if k in shown else "" for k, word in enumerate(words)]
+    return [word if k in shown else "" for k, word in enumerate(labels)]
 
 
 LETTER_SHARE = 0.055

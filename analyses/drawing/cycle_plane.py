@@ -25,7 +25,7 @@ def outline_sets(axes: "Axes", d: int, support: Support | None) -> None:
     for k in range(d):
         x, y = im[k] * 1.06, re[k] * 1.1
         side = "center" if abs(x) < 0.1 else "left" if x > 0 else "right"
-        axes.text(x, y, cycles.words(d, k), ha=side, va="center", fontsize=SMALL)
+        axes.text(x, y, cycles.notation(d, k), ha=side, va="center", fontsize=SMALL)
     if support is not None and support.shape not in ("polygon", "plane"):
         bound_re, bound_im = support.boundary()
         marker = "o" if support.shape == "point" else ""
@@ -52,6 +52,6 @@ def title(axes: "Axes", kind: str, d: int, support: Support | None) -> None:
     exact = "exact support not known"
     if support is not None:
         is_filled = support.shape == "scallops"
-        exact = f"{support.fraction:.4f} of the area" if is_filled else support.words
+        exact = f"{support.fraction:.4f} of the area" if is_filled else support.description
         exact = f"exact: {exact}{'' if support.proven else ' (found numerically)'}"
     axes.set_title(f"{head}\n{exact}", fontsize=SMALL)

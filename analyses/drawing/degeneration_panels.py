@@ -101,17 +101,17 @@ def _diagonal(axes: "Axes") -> None:
     axes.set(ylabel="share of matrices with all\nrow maxima on the diagonal", ylim=(-0.03, 1.03))
 
 
-def _everywhere(shares: Any, words: str) -> str:
+def _everywhere(shares: Any, label: str) -> str:
     """What a flat line is at, in words."""
-    return f"{words}: {shares[0]:.3g} everywhere" if (shares == shares[0]).all() else words
+    return f"{label}: {shares[0]:.3g} everywhere" if (shares == shares[0]).all() else label
 
 
-def _near(axes: "Axes", words: str) -> None:
+def _near(axes: "Axes", description: str) -> None:
     """Distances by their logarithm, and the side of the threshold that has the verdict."""
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
     known = [*drawn[np.isfinite(drawn)], NEAR]  # a monitor may have measured NaN
     low, high = min(known) / 3, max(known) * 2
-    label = f"shaded: {words}, at most {NEAR:g}"
+    label = f"shaded: {description}, at most {NEAR:g}"
     axes.axhspan(low, NEAR, color="0.92", lw=0, zorder=0, label=label)
     axes.set_ylim(low, high)
     axis.logarithmic(axes)

@@ -45,8 +45,8 @@ def draw_cells(figure: "Figure", columns: dict[str, Any], swept: list[str], look
         mine = columns["cell"] == number
         draw_panel(axes, {name: values[mine] for name, values in columns.items()}, "loss", looks)
         settings = (f"{name.removeprefix('swept_')} = {columns[name][row]}" for name in swept)
-        words = re.sub(r",(?=\S)", ", ", ", ".join(settings).replace("_", " "))
-        axes.set_title(fit_width(words, WIDTH / across - 0.6), fontsize=SMALL)
+        title = re.sub(r",(?=\S)", ", ", ", ".join(settings).replace("_", " "))
+        axes.set_title(fit_width(title, WIDTH / across - 0.6), fontsize=SMALL)
         axes.set(xlabel="epoch", ylabel="loss" if axes in grid[:, 0] else "")
     _share_losses(grid.ravel()[: len(numbers)])
     if ends:

@@ -145,14 +145,14 @@ def means(part: Any, rows: "pa.Table", model: Meta, limit: float) -> None:
     """Mean matrices of a few sites and of the composite, on the scale of all models."""
     panels = part.subplots(MATRICES, MATRICES).ravel()
     every = rows.to_pylist()
-    places = list(dict.fromkeys((row["kind"], row["site"], row["layer"]) for row in every))
+    sites = list(dict.fromkeys((row["kind"], row["site"], row["layer"]) for row in every))
     for axes in panels:
         axes.set_axis_off()
-    for axes, place in zip([*panels[: len(places) - 1], panels[-1]], places, strict=True):
-        own = [row for row in every if (row["kind"], row["site"], row["layer"]) == place]
+    for axes, site in zip([*panels[: len(sites) - 1], panels[-1]], sites, strict=True):
+        own = [row for row in every if (row["kind"], row["site"], row["layer"]) == site]
         mean = np.array([row["value"] for row in own]).reshape(model["d"], model["d"])
         axes.imshow(mean, cmap="RdBu", vmin=-limit, vmax=limit)
-        head = f"composite of {model['sites']}" if place[0] == "composite" else f"layer {place[2]}"
+        head = f"composite of {model['sites']}" if site[0] == "composite" else f"layer {site[2]}"
         head += f"\n{_sums(mean)}"
         axes.set_title(head, fontsize=SMALL)
 

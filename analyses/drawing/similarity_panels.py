@@ -65,9 +65,9 @@ def _over_steps(result: "pa.Table", figure: "Figure", steps: Array, labels: Labe
     palette.colour_bar(above, shades, panels[2], axis.DEPTH)
     both = (actual, actual - beside)
     if (sites := actual.shape[1]) > 1:
-        places, words = np.arange(sites), (as_trained, f"{as_trained}, minus {compared}")
+        depths, names = np.arange(sites), (as_trained, f"{as_trained}, minus {compared}")
         curves = {
-            step: {word: (places, values[k]) for word, values in zip(words, both, strict=True)}
+            step: {word: (depths, values[k]) for word, values in zip(names, both, strict=True)}
             for k, step in enumerate(steps.tolist())
         }
         overview.draw_curves(below, curves, axis.DEPTH)

@@ -48,7 +48,7 @@ def draw_solid(result: "pa.Table", figure: "Figure") -> None:
         corners = np.zeros((3, 6))
         corners[:2, :3] = root.imag, root.real
         corners[2, 3:] = root.real if name == "w_re" else root.imag
-        labels = (*(cycles.words(3, k) for k in range(3)), *swaps)
+        labels = (*(cycles.notation(3, k) for k in range(3)), *swaps)
         for turn, (elevation, azimuth) in enumerate(VIEWS[row]):
             axes: Any = figure.add_subplot(2, 3, 3 * row + turn + 1, projection="3d")
             axes.set_proj_type("ortho")
@@ -70,14 +70,14 @@ ZOOM = 1.2
 
 def _from_above(result: "pa.Table", figure: "Figure", rows: Any) -> None:
     """The plane of z, and that of w: what is seen along the other coordinate."""
-    for place, names, word in ((3, ("im", "re"), "z"), (6, ("w_im", "w_re"), "w")):
-        axes = figure.add_subplot(2, 3, place)
+    for panel, names, word in ((3, ("im", "re"), "z"), (6, ("w_im", "w_re"), "w")):
+        axes = figure.add_subplot(2, 3, panel)
         across, up = (result[name].to_numpy()[rows] for name in names)
         axes.scatter(across, up, s=1, color=GREEN, lw=0, alpha=0.5, rasterized=True)
         root = np.exp(2j * np.pi / 3 * np.arange(4))
         axes.plot(root.imag, root.real, color="0.4", lw=0.8)
-        words = [cycles.words(3, k) for k in range(3)] if word == "z" else SWAPS
-        for corner, label in zip(root[:3], words, strict=True):
+        labels = [cycles.notation(3, k) for k in range(3)] if word == "z" else SWAPS
+        for corner, label in zip(root[:3], labels, strict=True):
             at = (corner.imag * 1.05, corner.real * 1.16)
             axes.text(*at, label, fontsize=SMALL, ha="center", va="center")
         axes.set(xlim=(-1.15, 1.15), ylim=(-0.75, 1.3), aspect="equal")
@@ -97,8 +97,8 @@ def _polytope(axes: Any, corners: Any, labels: tuple[str, ...]) -> None:
         for j in range(i):
             axes.plot(*corners[:, [i, j]], color="0.4", lw=0.6)
     for corner, label in zip(corners.T, labels, strict=False):
-        place = {"ha": "center", "va": "center", "bbox": BEHIND}
-        axes.text(*(corner * 1.17), label, fontsize=SMALL, zorder=10, **place)
+        centered = {"ha": "center", "va": "center", "bbox": BEHIND}
+        axes.text(*(corner * 1.17), label, fontsize=SMALL, zorder=10, **centered)
 
 
 BEHIND = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 0.6}

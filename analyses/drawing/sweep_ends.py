@@ -59,8 +59,8 @@ def draw(
     floors = [columns["floor"][columns[name] == value].mean() for value in values]
     if min(floors) > 0:
         loss.plot(values, floors, color="0.3", lw=0.9, ls=(0, (4, 2)))
-    for axes, words in ((loss, "loss at the end"), (epochs, "epochs until within 5 %")):
-        axes.set_title(words, fontsize=SMALL)
+    for axes, title in ((loss, "loss at the end"), (epochs, "epochs until within 5 %")):
+        axes.set_title(title, fontsize=SMALL)
         axes.set_xlabel(name.removeprefix("swept_").replace("_", " "))
         axis.logarithmic(axes)
         axis.swept(axes, values)

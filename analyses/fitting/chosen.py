@@ -31,9 +31,9 @@ class LeftOut:
         """No rows."""
         return iter(())
 
-    def matrices(self, places: tuple[Site, ...]) -> Iterator[Columns]:
+    def matrices(self, sites: tuple[Site, ...]) -> Iterator[Columns]:
         """No rows."""
-        del places
+        del sites
         return iter(())
 
     def summary(self) -> Summary:

@@ -107,19 +107,19 @@ class Fit:
                 **measured,
             }
 
-    def matrices(self, places: tuple[Site, ...]) -> Iterator[Columns]:
+    def matrices(self, sites: tuple[Site, ...]) -> Iterator[Columns]:
         """Rows of the last epoch, with the places of the targets."""
-        layers, branches = (np.array([getattr(p, n) for p in places]) for n in ("layer", "branch"))
+        layers, branches = (np.array([getattr(p, n) for p in sites]) for n in ("layer", "branch"))
         for which, epoch, h, loss, first in self._descend():
             if epoch < self.plan.epochs:
                 yield {}
                 continue
             self.ended.append(self._measured(which, h, loss, first))
             number = self.index * len(self.theta) + np.arange(which.start, which.stop)
-            site = number % len(places)
+            site = number % len(sites)
             yield {
                 "method": self.label,
-                "sample": number // len(places),
+                "sample": number // len(sites),
                 "site": site,
                 "layer": layers[site],
                 "branch": branches[site],

@@ -82,18 +82,18 @@ def tied_permutations(perms: Array) -> Array | None:
 
     Weights that are alike on these orbits mix the permutations to a circulant matrix.
     """
-    place = {tuple(p): r for r, p in enumerate(np.asarray(perms).tolist())}
-    d = len(next(iter(place)))
+    index = {tuple(p): r for r, p in enumerate(np.asarray(perms).tolist())}
+    d = len(next(iter(index)))
     tied = []
-    for p in place:
+    for p in index:
         orbit = {tuple((p[(i - k) % d] + k) % d for i in range(d)) for k in range(d)}
-        if not orbit <= place.keys():
+        if not orbit <= index.keys():
             return None
-        tied.append(min(place[q] for q in orbit))
+        tied.append(min(index[q] for q in orbit))
     return np.array(tied)
 
 
-def words(d: int, k: int) -> str:
+def notation(d: int, k: int) -> str:
     """The permutation ``i -> i + k`` of 1, ..., d: ``(1 3)(2 4)``; a power of P for d > 4."""
     if k % d == 0:
         return "I"

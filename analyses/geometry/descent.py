@@ -41,7 +41,7 @@ def minimise(
     """
     import torch
 
-    place = torch.zeros((problems, start.shape[1]), dtype=start.dtype)
+    point = torch.zeros((problems, start.shape[1]), dtype=start.dtype)
     best = torch.full((problems,), torch.inf, dtype=start.dtype)
     state = _State(function, start, owner, *function(start, owner))
     before = state.value
@@ -52,7 +52,7 @@ def minimise(
         before_this = best.clone()
         best.scatter_reduce_(0, state.owner, state.value, "amin")
         at = (state.value == best[state.owner]) & (state.value < before_this[state.owner])
-        place[state.owner[at]] = state.x[at]
+        point[state.owner[at]] = state.x[at]
         fall = before - state.value
         goal = best[state.owner]
         left = (fall > SETTLED * before) & (goal > enough) & (state.value - HOPE * fall <= goal)
@@ -60,7 +60,7 @@ def minimise(
             break
         state.keep(left)
         before = state.value
-    return best, place
+    return best, point
 
 
 @dataclass

@@ -155,7 +155,7 @@ class Average(Ensemble):
         """Averages of circulant matrices."""
         if (one := self.ensemble.circulants()) is None:
             return None
-        return Circulants(f"averages, {one.words}", averages(one.draw, self.terms))
+        return Circulants(f"averages, {one.description}", averages(one.draw, self.terms))
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Support:
         return float(self.shape in ("polygon", "disk", "plane"))
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What it is, in a few words."""
         if self.shape == "arcs":
             return f"curve of length {8 * (self.d - 1) / self.d:.4f}, area 0"

@@ -89,5 +89,5 @@ class Image:
         start = torch.as_tensor(np.ascontiguousarray(self.pool[chosen.ravel()]))
         owner = torch.arange(len(h)).repeat_interleave(self.starts)
         with one_thread():
-            best, place = minimise(squares, start, owner, len(h), ENOUGH, STEPS)
-        return best.numpy(), place.numpy()
+            best, points = minimise(squares, start, owner, len(h), ENOUGH, STEPS)
+        return best.numpy(), points.numpy()

@@ -36,16 +36,16 @@ class Intervals(NamedTuple):
     def at_or_below(self, ray: Array, radius: Array) -> tuple[Array, Array]:
         """The interval of a ray that begins at or below a radius, and whether there is one."""
         order = 2 * self.ray + self.low  # radii are at most 1
-        place = np.searchsorted(order, 2 * ray + radius, side="right") - 1
-        place = np.maximum(place, 0)
-        return place, (self.ray[place] == ray) & (self.low[place] <= radius)
+        index = np.searchsorted(order, 2 * ray + radius, side="right") - 1
+        index = np.maximum(index, 0)
+        return index, (self.ray[index] == ray) & (self.low[index] <= radius)
 
     def sectors(self, angle: Array) -> Sectors:
         """Ray by ray, the outermost first, for the angles of the rays."""
         count = np.bincount(self.ray, minlength=len(angle))
-        place = np.cumsum(count)[self.ray] - 1 - np.arange(len(self.ray))
+        slot = np.cumsum(count)[self.ray] - 1 - np.arange(len(self.ray))
         low, high = np.zeros((2, len(angle), max(1, count.max())))
-        low[self.ray, place], high[self.ray, place] = self.low, self.high
+        low[self.ray, slot], high[self.ray, slot] = self.low, self.high
         return Sectors(angle, low, high)
 
 

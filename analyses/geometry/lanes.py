@@ -61,13 +61,13 @@ def dot(a: Array, b: Array) -> Array:
     Term by term in order: a sum over one lane is rounded as one over many is, which numpy's own
     sums and ``einsum`` are not.
     """
-    places = list(np.ndindex(a.shape[:-1]))
-    if not places:
+    indices = list(np.ndindex(a.shape[:-1]))
+    if not indices:
         return np.zeros(a.shape[-1])
-    total = a[places[0]] * b[places[0]]
+    total = a[indices[0]] * b[indices[0]]
     term = np.empty_like(total)
-    for place in places[1:]:
-        total += np.multiply(a[place], b[place], out=term)
+    for index in indices[1:]:
+        total += np.multiply(a[index], b[index], out=term)
     return total
 
 

@@ -53,11 +53,11 @@ def second_modulus_near_stochastic(x: Array) -> Array:
                 _step(*part)
                 for whole, values in zip((r, b, m, c, vector), part, strict=True):
                     whole[..., where] = values
-        found = largest_modulus(m)
+        modulus = largest_modulus(m)
     known = np.abs(c).max(0) <= RESIDUAL
     known &= (vector.min(0) > SMALL) & (vector.max(0) < 1 / SMALL)
-    known &= (found < (1 - CLOSE) * r) & (x.min((0, 1)) >= 0)
-    return np.where(known, found, np.nan)
+    known &= (modulus < (1 - CLOSE) * r) & (x.min((0, 1)) >= 0)
+    return np.where(known, modulus, np.nan)
 
 
 def _step(r: Array, b: Array, m: Array, c: Array, vector: Array) -> None:

@@ -48,7 +48,7 @@ def skew(
     device = {} if xp is np else {"device": theta.device}
     kind = theta.dtype if field == "real" else xp.result_type(theta.dtype, xp.complex64)
     a = xp.empty((n, n, *t.shape[1:]), dtype=kind, **device)
-    row, col, diagonal = _places(n)
+    row, col, diagonal = _entries(n)
     if field == "real":
         lower, upper, corner = t, -t, 0.0
     else:
@@ -61,7 +61,7 @@ def skew(
 
 
 @cache
-def _places(n: int) -> tuple[Any, Any, Any]:
+def _entries(n: int) -> tuple[Any, Any, Any]:
     """Rows and columns of the lower triangle, row by row, and the diagonal."""
     return (*np.tril_indices(n, -1), np.arange(n))
 

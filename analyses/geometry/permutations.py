@@ -129,8 +129,8 @@ def softmax_mixture(columns: Any) -> Differentiable:
 def inverse_order(d: int) -> Any:
     """Number of the inverse of every permutation: ``theta[inverse_order(d)]`` gives ``H^T``."""
     perms = all_permutations(d)
-    place = {tuple(p): r for r, p in enumerate(perms.tolist())}
-    order = np.array([place[tuple(p)] for p in np.argsort(perms, axis=1).tolist()])
+    index = {tuple(p): r for r, p in enumerate(perms.tolist())}
+    order = np.array([index[tuple(p)] for p in np.argsort(perms, axis=1).tolist()])
     order.flags.writeable = False
     return order
 

@@ -157,8 +157,8 @@ def accept(chart: Chart, angle: Array, offers: Offers, stride: float, least: flo
     """
     state, hit = settle(chart, offers.state, offers.aim * np.exp(1j * angle[offers.ray]))
     hits = np.flatnonzero(hit)
-    place = [offers.ray[hits], offers.goal[hits], (offers.aim[hits] / ALIKE).round()]
-    _, one = np.unique(place, axis=1, return_index=True)
+    keys = [offers.ray[hits], offers.goal[hits], (offers.aim[hits] / ALIKE).round()]
+    _, one = np.unique(keys, axis=1, return_index=True)
     taken = Offers(*(x[..., hits[one]] for x in offers._replace(state=state)))
     back = np.flatnonzero(~np.isnan(taken.back))
     lane = np.concatenate([np.arange(len(one)), back])
@@ -189,8 +189,8 @@ def _offers(intervals: Intervals, rays: int, active: Array, better: float) -> Of
 def _outer(intervals: Intervals, use: Array, hop: int, better: float) -> list[Offers]:
     """Upper ends: a little beyond what is known, where they are, or where nothing is known."""
     ray, radius, n = intervals.ray[use] + hop, intervals.high[use], len(use)
-    place, known = intervals.at_or_below(ray, radius)
-    high = intervals.high[place]
+    index, known = intervals.at_or_below(ray, radius)
+    high = intervals.high[index]
     beyond = np.minimum(high + better, OUT)
     tries = [(known & (high < beyond), beyond, np.full(n, np.nan))]
     tries += [(known & (radius > beyond), radius, high)]
@@ -206,9 +206,9 @@ def _outer(intervals: Intervals, use: Array, hop: int, better: float) -> list[Of
 def _inner(intervals: Intervals, use: Array, hop: int, better: float) -> list[Offers]:
     """Lower ends: a little below what is known, or where they are."""
     ray, radius = intervals.ray[use] + hop, intervals.low[use]
-    place, known = intervals.at_or_below(ray, radius)
-    known &= radius <= intervals.high[place]
-    aim = np.where(known, np.maximum(intervals.low[place] - better, IN), radius)
+    index, known = intervals.at_or_below(ray, radius)
+    known &= radius <= intervals.high[index]
+    aim = np.where(known, np.maximum(intervals.low[index] - better, IN), radius)
     back = np.where(known, np.nan, OUT)
-    k = np.flatnonzero(~known | (intervals.low[place] > IN))
+    k = np.flatnonzero(~known | (intervals.low[index] > IN))
     return [Offers(ray[k], aim[k], np.full(len(k), IN), back[k], intervals.at_low[..., use[k]])]

@@ -92,8 +92,8 @@ class SingularValues(Chart):
         for k, (q, turn) in enumerate(((u, step[:half]), (v, step[half : 2 * half]))):
             moved = self._rotations.moved(q, turn)
             new[k * self.d**2 : (k + 1) * self.d**2] = moved.reshape(self.d**2, -1)
-        place = np.arcsinh(self.steepness * sigma) + step[2 * half :]
-        new[2 * self.d**2 :] = _unit(np.sinh(place))
+        chart = np.arcsinh(self.steepness * sigma) + step[2 * half :]
+        new[2 * self.d**2 :] = _unit(np.sinh(chart))
         return new
 
     def _parts(self, state: Array) -> tuple[Array, Array, Array]:

@@ -38,11 +38,11 @@ class WarmCayley:
         """The fixed parts, for d x d matrices of blocks of side s."""
         self.d, self.n = d, d * s
         row, col = np.tril_indices(self.n, -1)
-        place = np.zeros((self.n, self.n), int)
+        position = np.zeros((self.n, self.n), int)
         sign = np.zeros((self.n, self.n))
-        place[row, col] = place[col, row] = np.arange(len(row))
+        position[row, col] = position[col, row] = np.arange(len(row))
         sign[row, col], sign[col, row] = -0.5, 0.5
-        self.place, self.sign = place.ravel(), sign.ravel()
+        self.position, self.sign = position.ravel(), sign.ravel()
         self.lower, self.upper = row * self.n + col, col * self.n + row
         blocks = np.kron(np.eye(d), np.ones((s, 1)))
         self.gather = np.kron(blocks, blocks) / s
@@ -54,7 +54,9 @@ class WarmCayley:
         names = ("inverse", "minus", "residual", "work", "q", "slope")
         for name in names:
             setattr(self, name, aligned((batch, self.n, self.n), float))
-        self.found, self.lower_found = (aligned((batch, len(self.lower)), float) for _ in range(2))
+        self.difference, self.lower_half = (
+            aligned((batch, len(self.lower)), float) for _ in range(2)
+        )
 
     def __call__(self, theta: Array) -> tuple[Array, Pullback]:
         """Matrices ``(batch, d, d)`` of ``(batch, p)``, and their pullback until the next call."""
@@ -72,11 +74,11 @@ class WarmCayley:
             np.multiply(slope, q, out=slope)
             np.matmul(slope.swapaxes(1, 2), m, out=self.work)
             full = np.matmul(m, self.work, out=slope).reshape(batch, -1)
-            found, lower = self.found, self.lower_found
-            np.take(full, self.upper, axis=1, out=found, mode="clip")  # full is transposed
+            difference, lower = self.difference, self.lower_half
+            np.take(full, self.upper, axis=1, out=difference, mode="clip")  # full is transposed
             np.take(full, self.lower, axis=1, out=lower, mode="clip")
-            found -= lower
-            return found
+            difference -= lower
+            return difference
 
         return h, pullback
 
@@ -89,7 +91,7 @@ class WarmCayley:
             self._resize(len(theta))
         minus, residual = self.minus, self.residual
         flat = minus.reshape(len(theta), -1)
-        np.take(theta, self.place, axis=1, out=flat, mode="clip")
+        np.take(theta, self.position, axis=1, out=flat, mode="clip")
         flat *= self.sign
         self._diagonal(minus)[:] = -0.5
         square = 0.0 if not fresh else np.inf

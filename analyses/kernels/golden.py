@@ -141,7 +141,7 @@ def draw_vectors(methods: Sequence[Parameterization], seed: Seed, to: str) -> It
         UsageError: a map that has no parameters, or no finite value in a case.
     """
     narrow = FORMATS[to]
-    words = seed if isinstance(seed, tuple) else (seed,)
+    entropy = seed if isinstance(seed, tuple) else (seed,)
     for method in methods:
         if not method.parameters:
             raise UsageError(f"{method.name} has no parameters, and so no gradient; take another")
@@ -149,7 +149,7 @@ def draw_vectors(methods: Sequence[Parameterization], seed: Seed, to: str) -> It
         for number, (name, case) in enumerate(CASES.items()):
             if name == "masked" and (method.balancing() is None or method.d == 1):
                 continue
-            rng = generator((*words, method.d, number))
+            rng = generator((*entropy, method.d, number))
             theta = nearest(case.make(rng, (case.size, method.parameters), narrow), to)
             cotangent = nearest(rng.standard_normal((case.size, method.d, method.d)), to)
             with np.errstate(over="ignore"):  # of a number that is then the largest or infinite

@@ -53,10 +53,10 @@ def explain(first: MixingTrace, second: MixingTrace, tolerance: Array) -> str | 
         return None
     mistakes = [(what, here & differs) for what, here in _mistakes(models, first, second)]
     mistakes = [(what, here) for what, here in mistakes if here.any()]
-    places = _of_places(models, differs)
+    permuted = _of_places(models, differs)
     best = max(mistakes, key=lambda pair: int(pair[1].sum()), default=None)
-    if places is not None and (best is None or places[1] > best[1].sum()):
-        return places[0]
+    if permuted is not None and (best is None or permuted[1] > best[1].sum()):
+        return permuted[0]
     if best is None:
         return None
     what, here = best
@@ -114,10 +114,12 @@ def _shifted(models: Models, homes: dict[int, int]) -> tuple[str, int] | None:
     if count < 2 or (count < len(homes) and not (around and 2 * abs(step) < total)):
         return None
     layers, rest = divmod(abs(step), per_layer)
-    words = {1: "one layer"}.get(layers, f"{layers} layers")
-    words = words if layers and not rest else {1: "one site"}.get(abs(step), f"{abs(step)} sites")
+    distance = {1: "one layer"}.get(layers, f"{layers} layers")
+    distance = (
+        distance if layers and not rest else {1: "one site"}.get(abs(step), f"{abs(step)} sites")
+    )
     way = "ahead" if step > 0 else "behind"
-    return f"shifted by {words}: the second model is {way} at {count} of {total} sites", count
+    return f"shifted by {distance}: the second model is {way} at {count} of {total} sites", count
 
 
 def _exchanged(models: Models, homes: dict[int, int]) -> tuple[str, int] | None:
@@ -125,9 +127,9 @@ def _exchanged(models: Models, homes: dict[int, int]) -> tuple[str, int] | None:
     pairs = [(i, j) for i, j in homes.items() if i < j and homes.get(j) == i]
     if not pairs:
         return None
-    words = [_pair(models.sites[i], models.sites[j]) for i, j in pairs]
-    shown = ", ".join(words[:MAX_SHOWN])
-    more = f" and {len(words) - MAX_SHOWN} more pairs" if len(words) > MAX_SHOWN else ""
+    exchanges = [_pair(models.sites[i], models.sites[j]) for i, j in pairs]
+    shown = ", ".join(exchanges[:MAX_SHOWN])
+    more = f" and {len(exchanges) - MAX_SHOWN} more pairs" if len(exchanges) > MAX_SHOWN else ""
     return f"{shown} exchanged{more}", 2 * len(pairs)
 
 

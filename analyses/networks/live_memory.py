@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def peak_bytes(call: Callable[[], Any], *given: Any) -> int:
+def peak_bytes(call: Callable[[], Any], *arguments: Any) -> int:
     """Most bytes that tensors made inside a call take at once, its result included.
 
     What an operation of torch allocates for itself while it runs is not seen. The storages of
@@ -15,7 +15,7 @@ def peak_bytes(call: Callable[[], Any], *given: Any) -> int:
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
-    known = {tensor.untyped_storage().data_ptr() for tensor in given}
+    known = {tensor.untyped_storage().data_ptr() for tensor in arguments}
     sizes: dict[int, int] = {}
     peak = 0
 

@@ -58,8 +58,9 @@ class RoundedMatrices:
             return stored(h, rounding.format, ROW if rounding.scales == "row" else MATRIX)
         theta, map_ = self.trace.theta, self.trace.map
         assert theta is not None and map_ is not None  # else it is not asked for
-        found = map_(stored(theta, rounding.format, ROW).astype(theta.dtype))  # a tensor per site
-        return self._finite(rounding, np.asarray(found, np.float64))
+        tensors = stored(theta, rounding.format, ROW)  # one per site
+        matrices = map_(tensors.astype(theta.dtype))
+        return self._finite(rounding, np.asarray(matrices, np.float64))
 
     def _finite(self, rounding: Rounding, h: Array) -> Array:
         if not np.isfinite(h).all():

@@ -96,15 +96,17 @@ class RoundingCosts(Fold[Tallies, list[Version]]):
         losses = state.tokens.statistics() if state.tokens.keys else {}
         nowhere = dict.fromkeys(where)
         rows = [
-            {"what": key.part, "format": key.name, "metric": key.metric, **place, **numbers}
-            for statistics, place in (
+            {"what": key.part, "format": key.name, "metric": key.metric, **columns, **numbers}
+            for statistics, columns in (
                 (sites, where),
                 ({_composite(k): v for k, v in products.items()}, nowhere),
                 (losses, nowhere),
             )
             for key, numbers in statistics.items()
         ]
-        error = largest_error(state.sites.found, state.composite.found, state.tokens.found)
+        error = largest_error(
+            state.sites.distributions, state.composite.distributions, state.tokens.distributions
+        )
         summary = _summary(self.trace, self.scales, sites, products, losses)
         return rows, {**summary, "quantile_error": error}
 

@@ -153,7 +153,7 @@ def _network(
     require_memory(size, "the small model with its gradients")
     like = _parameters(method, 1, draws, rng)
     model = small_model.small_model(method, like, int(rng.integers(2**31)))
-    seen, wanted = (
+    inputs, targets = (
         torch.as_tensor(rng.integers(small_model.VOCABULARY, size=shape), device=like.device)
         for _ in range(2)
     )
@@ -167,10 +167,10 @@ def _network(
 
     def forward() -> None:
         with torch.no_grad():
-            language_model.logits(model, seen)
+            language_model.logits(model, inputs)
 
     def backward() -> None:
-        value = language_model.loss(trained, seen, wanted)
+        value = language_model.loss(trained, inputs, targets)
         torch.autograd.grad(value, learned, allow_unused=True)
 
     tokens = shape[0] * shape[1]
@@ -226,7 +226,7 @@ def _rate(call: Callable[[], Any], device: str, count: int) -> Rate:
     clock = time.perf_counter if device == "cuda" else time.process_time
     wait: Callable[[], Any] = torch.cuda.synchronize if device == "cuda" else bool
     call()
-    found = []
+    rates = []
     for _ in range(ROUNDS):
         wait()
         begin, calls, spent = clock(), 0, 0.0
@@ -234,6 +234,6 @@ def _rate(call: Callable[[], Any], device: str, count: int) -> Rate:
             call()
             wait()
             calls, spent = calls + 1, clock() - begin
-        found.append(count * calls / spent)
-    median = float(np.median(found))
-    return Rate(median, (max(found) - min(found)) / median)
+        rates.append(count * calls / spent)
+    median = float(np.median(rates))
+    return Rate(median, (max(rates) - min(rates)) / median)

@@ -126,9 +126,9 @@ def resolve_sides(d: int, factors: tuple[int, ...]) -> tuple[int, ...]:
         UsageError: their product is not d; one that works is named.
     """
     primes = prime_factors(d)
-    seen = f"factors {_words(factors)} of product {prod(factors)} for d = {d} streams"
+    seen = f"factors {_spell(factors)} of product {prod(factors)} for d = {d} streams"
     holds = not factors or (min(factors) >= 1 and prod(factors) == d)
-    require(holds, seen, f"product {d}, such as {_words(primes)}")
+    require(holds, seen, f"product {d}, such as {_spell(primes)}")
     return factors or primes
 
 
@@ -164,5 +164,5 @@ def _products(a: Array, b: Array) -> Array:
     return pairs.reshape(len(a) * len(b), *pairs.shape[2:])
 
 
-def _words(factors: tuple[int, ...]) -> str:
+def _spell(factors: tuple[int, ...]) -> str:
     return ",".join(str(f) for f in factors)

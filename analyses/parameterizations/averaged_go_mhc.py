@@ -126,8 +126,8 @@ class AveragedGoMHC(Parameterization):
         from birkhoff_cli.analyses.geometry.ensembles import HaarBlocks, averages
 
         one = HaarBlocks(3, 1, self.field)
-        words = "averages of circulants with Haar blocks"
-        return Circulants(words, averages(one.circulants().draw, self.s))
+        description = "averages of circulants with Haar blocks"
+        return Circulants(description, averages(one.circulants().draw, self.s))
 
 
 EXAMPLES = (AveragedGoMHC(4), AveragedGoMHC(3, s=3, field="complex"), AveragedGoMHC(3, s=1))

@@ -44,8 +44,8 @@ class Eigenvalues:
         """Blocks of consecutive numbers."""
         if (formula := _formula(self.source.drawn)) is None:
             return map(parts_of, self.source.read(numbers))
-        found: Iterator[Array] = map(formula, self.source.read_parameters(numbers))
-        return ((roots.real, roots.imag) for roots in found)
+        eigenvalues: Iterator[Array] = map(formula, self.source.read_parameters(numbers))
+        return ((roots.real, roots.imag) for roots in eigenvalues)
 
 
 def parts_of(block: Array) -> Parts:

@@ -57,9 +57,9 @@ def _mean(step: Step, name: str) -> float:
 def verdicts(step: Step) -> Any:
     """The verdict on every site; None where its numbers are not finite."""
     numbers = {name: _of_sites(step, name) for name in JUDGED}
-    words = judge(numbers, step.d)
-    words[np.isnan(numbers["identity_distance"])] = None
-    return words
+    labels = judge(numbers, step.d)
+    labels[np.isnan(numbers["identity_distance"])] = None
+    return labels
 
 
 def _summary(trace: MixingTrace) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _summary(trace: MixingTrace) -> dict[str, Any]:
 
 def _headline(step: Step) -> dict[str, Any]:
     """The numbers of all sites of one step; a null one is not known."""
-    words = verdicts(step).tolist()
+    labels = verdicts(step).tolist()
     means = {name: _mean(step, name) for name in (*JUDGED, "effective_streams")}
     numbers = {name: number(step.numbers.get(name)) for name in TOGETHER} | means
     return {
@@ -81,6 +81,6 @@ def _headline(step: Step) -> dict[str, Any]:
         "threshold": NEAR * sqrt(step.d - 1),
         nearest.DOMINANT.name: [],
         "verdicts": [
-            {"verdict": word, "sites": words.count(word)} for word in dict.fromkeys(words) if word
+            {"verdict": word, "sites": labels.count(word)} for word in dict.fromkeys(labels) if word
         ],
     }

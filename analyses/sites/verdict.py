@@ -57,8 +57,8 @@ def judge(numbers: Numbers, d: int, sum_error: Any = 0.0) -> Any:
         numbers["negative_mass"] >= SIGNED,
     ]
     *others, rest = get_args(Verdict)
-    words = np.select(holds, others, rest)
-    return words.astype(object) if d > 1 else np.full(words.shape, None)
+    labels = np.select(holds, others, rest)
+    return labels.astype(object) if d > 1 else np.full(labels.shape, None)
 
 
 def mixing_question(summary: Summary, answer: str) -> Question:

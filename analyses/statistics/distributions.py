@@ -75,7 +75,7 @@ class Distributions:
         self._infinite = np.zeros((2, streams), np.int64)
         self._min, self._max = np.full(streams, np.inf), np.full(streams, -np.inf)
         self._moments = Moments(streams)
-        self._given = np.zeros(streams, np.int64)
+        self._added = np.zeros(streams, np.int64)
         self._values: dict[int, Array] = {}
         self._done: tuple[Array, Array] | None = None
         self._counts = [] if self.exact else [Counts() for _ in range(streams)]
@@ -117,7 +117,7 @@ class Distributions:
         if number not in self._values:
             self._values[number] = np.empty((self.streams, values.shape[1]), values.dtype)
         self._values[number][first : first + len(values)] = values
-        self._given[first : first + len(values)] += values.shape[1]
+        self._added[first : first + len(values)] += values.shape[1]
 
     def _count(self, values: Array, first: int) -> None:
         codes = buckets(values)
@@ -135,7 +135,7 @@ class Distributions:
         self._done = None
         self._moments.merge(other._moments)
         self._values |= other._values
-        self._given += other._given
+        self._added += other._added
         for mine, counts in zip(self._counts, other._counts, strict=True):
             mine.merge(counts)
         self.unknown += other.unknown
@@ -149,7 +149,7 @@ class Distributions:
         one._moments = self._moments.joined()
         one.unknown[:], one._infinite[:] = self.unknown.sum(), self._infinite.sum(1)[:, None]
         one._min[:], one._max[:] = self._min.min(), self._max.max()
-        one._given[:] = self._given.sum()
+        one._added[:] = self._added.sum()
         for number, values in self._values.items():
             if one.exact:
                 one._values[number] = values.reshape(1, -1)
@@ -209,7 +209,7 @@ class Distributions:
 
     def _of_values(self, k: int) -> list[float]:
         ordered = np.concatenate([block[k] for block in self._values.values()])
-        if len(ordered) != self._given[k]:
+        if len(ordered) != self._added[k]:
             raise ValueError(f"stream {k} was not given its numbers of every block")
         between = _ranks(len(ordered) - int(self.unknown[k]))  # NaN is last
         ordered.partition([rank for low, high, _ in between for rank in (low, high)])
@@ -220,8 +220,8 @@ class Distributions:
         ends = np.cumsum(counts)
         between = _ranks(int(ends[-1]))
         ranks = [rank for low, high, _ in between for rank in (low, high)]
-        places = ends.searchsorted(ranks, side="right")
-        columns = (x[places].tolist() for x in (codes, ends - counts, counts))
+        bins = ends.searchsorted(ranks, side="right")
+        columns = (x[bins].tolist() for x in (codes, ends - counts, counts))
         extremes = float(self._min[k]), float(self._max[k])
         numbers = [
             _in_bucket(code, (rank - before + 0.5) / count, *extremes)

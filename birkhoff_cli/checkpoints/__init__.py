@@ -90,7 +90,7 @@ class Checkpoint:
         prefix: what ``--set prefix=`` said names begin with; None if it did not.
         wrappers: segments of names that compilers and trainers added.
         step: training step at which it was saved, where the file says it.
-        given: the path that was given to `read`.
+        typed_path: the path that was given to `read`.
     """
 
     path: Path
@@ -113,7 +113,7 @@ class Checkpoint:
     prefix: str | None = None
     wrappers: tuple[str, ...] = ()
     step: int | None = None
-    given: Path | None = None
+    typed_path: Path | None = None
 
     def trace(self) -> MixingTrace:
         """Static matrices ``(1, sites, d, d)``: the input-dependent term is zero."""
@@ -130,7 +130,7 @@ class Checkpoint:
         from birkhoff_cli.checkpoints.sites.names import NamedStore
         from birkhoff_cli.containers import open_store
 
-        with open_store(self.given or self.path) as store:
+        with open_store(self.typed_path or self.path) as store:
             store.expect(name for names in self.dtypes.values() for name in names)
             yield NamedStore(store, self.prefix)
 
@@ -162,9 +162,9 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
     """
     from birkhoff_cli.containers import open_store
 
-    given = places.path_of(str(path))
-    with open_store(given) as store:
-        return replace(interpret(store, settings or {}), given=given)
+    typed_path = places.path_of(str(path))
+    with open_store(typed_path) as store:
+        return replace(interpret(store, settings or {}), typed_path=typed_path)
 
 
 def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
@@ -186,10 +186,10 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
 
 def claiming(store: "NamedStore") -> dict[str, set[str]]:
     """Names of the mixing tensors that formats explain, by format; only those that explain any."""
-    return _asked(store)[0]
+    return _ask_formats(store)[0]
 
 
-def _asked(store: "NamedStore") -> tuple[dict[str, set[str]], list[Unusable]]:
+def _ask_formats(store: "NamedStore") -> tuple[dict[str, set[str]], list[Unusable]]:
     """What `claiming` returns, and why formats of other packages could not be asked."""
     claims: dict[str, set[str]] = {}
     failures = []
@@ -219,7 +219,7 @@ def _format_of(store: "NamedStore") -> tuple[str, tuple[str, ...]]:
         BadInput: none explains any, or two explain equally many; or two tensors have one name.
         Unusable: none explains any, and one of another package could not be asked.
     """
-    claims, failures = _asked(store)
+    claims, failures = _ask_formats(store)
     order = sorted(claims, key=lambda name: -len(claims[name]))
     if not order:
         raise failures[0] if failures else _unexplained(store)

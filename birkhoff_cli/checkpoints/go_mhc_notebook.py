@@ -42,8 +42,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     batch, side, _ = store.tensors[name].shape
     refuse_unknown(settings, ("s",), "go-mhc notebook")
     s = _block(store, settings, side)
-    place = {Site(0, "batch", TENSOR): {TENSOR: name}}
-    theta = _theta(values(store, place, TENSOR)[0])
+    sites = {Site(0, "batch", TENSOR): {TENSOR: name}}
+    theta = _theta(values(store, sites, TENSOR)[0])
     map_ = GoMHC(side // s.value, s=s.value)
     return Checkpoint(
         path=store.path,
@@ -59,7 +59,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         convention="stores X = raw_u - raw_u^T of U = (I - X)^-1 (I + X), applies y = B x; here "
         "A = -X in Q = (I - A)(I + A)^-1 = U, nothing is turned",
         assumptions=_assumptions(side, s),
-        dtypes=dtypes(store, place, (TENSOR,)),
+        dtypes=dtypes(store, sites, (TENSOR,)),
         inputs=(store.digest(),),
         connect=lambda _: (connection(row, map_) for row in theta),
         ungated="the notebook's module is a batch of matrices, without H_pre and H_post",

@@ -110,7 +110,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         d=map_.d,
         layers=len({site.layer for site in sites}),
         width=0,
-        settings=(*_asked(settings, reading), *_of_method(map_, reading)),
+        settings=(*_override(settings, reading), *_of_method(map_, reading)),
         convention=_convention(reading),
         assumptions=(
             *_assumptions(store, reading, map_, named, sites),
@@ -207,7 +207,7 @@ def _in_order(rows: Mapping[Site, Array]) -> tuple[tuple[Site, ...], Array]:
     return tuple(site for site, _ in order), np.stack([row for _, row in order])
 
 
-def _asked(settings: Mapping[str, str], reading: Reading) -> Iterator[Setting]:
+def _override(settings: Mapping[str, str], reading: Reading) -> Iterator[Setting]:
     yield Setting(TENSORS, settings[TENSORS], "set")
     yield Setting(AS, settings[AS], "set")
     source: Any = "set" if TRANSPOSE in settings else "default"

@@ -114,8 +114,8 @@ def run(
 
 def _one_reading(request: Request, traces: Sequence[MixingTrace]) -> Request:
     """With what an array (n, d, d) is, the same to every analysis of the page."""
-    said = next((trace.meta[AXES] for trace in traces if AXES in trace.meta), None)
-    return request if said is None else request.typing(set=(f"{AXES}={said}",))
+    axes = next((trace.meta[AXES] for trace in traces if AXES in trace.meta), None)
+    return request if axes is None else request.typing(set=(f"{AXES}={axes}",))
 
 
 def _analyses(request: Request) -> Iterator[tuple[str, ModuleType]]:
@@ -187,10 +187,10 @@ MAX_NAMES = 3
 
 def _facts(request: Request) -> Iterator[tuple[str, str]]:
     """How the page was made."""
-    words, paths = [*map(escape, request.words())], len(request["path"])
+    arguments, paths = [*map(escape, request.arguments())], len(request["path"])
     if paths > MAX_NAMES:  # they are the first words
-        words[MAX_NAMES:paths] = ["..."]
-    yield "command", shlex.join(["birkhoff", "report", *words]).replace("'...'", "...")
+        arguments[MAX_NAMES:paths] = ["..."]
+    yield "command", shlex.join(["birkhoff", "report", *arguments]).replace("'...'", "...")
     yield "version", f"birkhoff {provenance.program_version()}"
     yield "seed", str(request["seed"])
     yield "orientation", provenance.ORIENTATION
@@ -251,5 +251,5 @@ def _summary(output: Path, page: "Page", size: int) -> dict[str, Any]:
 def answer(summary: Summary) -> str:
     """What stands on the page."""
     shown, refused = len(summary["analyses"]), len(summary["refused"])
-    words = f"{shown} of {count(shown + refused, 'analysis')}".replace("analysiss", "analyses")
-    return f"{summary['report']} shows {words}, in {round(summary['bytes'] / 1000):,} kB."
+    extent = f"{shown} of {count(shown + refused, 'analysis')}".replace("analysiss", "analyses")
+    return f"{summary['report']} shows {extent}, in {round(summary['bytes'] / 1000):,} kB."

@@ -121,11 +121,11 @@ def _steps(log: Path) -> tuple[Step, ...]:
 
 def _columns(steps: tuple[Step, ...]) -> dict[str, Any]:
     """A row for every step."""
-    words = {n: np.array([s.numbers.get(n) for s in steps], object) for n in ("verdict", "alarm")}
+    labels = {n: np.array([s.numbers.get(n) for s in steps], object) for n in ("verdict", "alarm")}
     means = ("row_max_p50", "diagonal_fraction")
     return {
         "step": np.array([s.step for s in steps]),
-        **words,
+        **labels,
         **{name: np.array([number(s.numbers.get(name)) for s in steps]) for name in means},
         **{name: np.array([number(s.composite.get(name)) for s in steps]) for name in PRODUCT},
     }

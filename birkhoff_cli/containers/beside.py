@@ -12,12 +12,12 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 MAX_CONFIG = 4 << 20
 
 
-def add_configuration(store: Store, given: Path) -> None:
+def add_configuration(store: Store, typed_path: Path) -> None:
     """Read ``config.json`` beside the weights, else that of the folder above, into the store.
 
     Args:
-        store: open, by ``given`` itself or by what is in it.
-        given: the path of the checkpoint.
+        store: open, by ``typed_path`` itself or by what is in it.
+        typed_path: the path of the checkpoint.
 
     Raises:
         BadInput: a folder was given, and the one in it is damaged.
@@ -28,24 +28,26 @@ def add_configuration(store: Store, given: Path) -> None:
         try:
             _add(store, folder, CONFIG)
         except BadInput as error:
-            if given.is_dir():
+            if typed_path.is_dir():
                 raise
             # nobody has said that it has to do with the file that was named
             store.notes.append(f"config.json beside the file is not read: {error}")
         else:
-            store.path = folder if given.is_dir() else store.path
+            store.path = folder if typed_path.is_dir() else store.path
     else:
-        for above in _above(folder.absolute(), given.absolute()):
+        for above in _above(folder.absolute(), typed_path.absolute()):
             if _add_from_above(store, above):
                 return
 
 
-def _above(folder: Path, given: Path) -> list[Path]:
+def _above(folder: Path, typed_path: Path) -> list[Path]:
     """The folder above the weights, and those between it and the folder that was given."""
-    found = [folder.parent]
-    while given.is_dir() and found[-1] != given and found[-1].is_relative_to(given):
-        found.append(found[-1].parent)
-    return found
+    folders = [folder.parent]
+    while (
+        typed_path.is_dir() and folders[-1] != typed_path and folders[-1].is_relative_to(typed_path)
+    ):
+        folders.append(folders[-1].parent)
+    return folders
 
 
 def _add_from_above(store: Store, folder: Path) -> bool:

@@ -81,9 +81,9 @@ class Descriptor(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> Storage:
         """Accept ``("storage", type, decimal key, location, size)`` and nothing else."""
-        tag, kind, key, place, size = pid
+        tag, kind, key, device, size = pid
         decimal = type(key) is str and key.isascii() and key.isdecimal() and len(key) < 20
-        if tag != "storage" or type(pid) is not tuple or not decimal or type(place) is not str:
+        if tag != "storage" or type(pid) is not tuple or not decimal or type(device) is not str:
             raise ValueError("a storage")
         if not isinstance(kind, Name) or not kind.dtype:
             raise ValueError("a storage type")

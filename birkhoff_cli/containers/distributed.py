@@ -44,7 +44,7 @@ CHECKPOINT = "torch.distributed.checkpoint."
 COMMON_STATE = re.compile(r"common_state/shard_[0-9]+_[0-9]+")
 
 
-class Place(NamedTuple):
+class Span(NamedTuple):
     """Where one object of the checkpoint lies."""
 
     file: str
@@ -57,7 +57,7 @@ class Chunk(NamedTuple):
 
     offsets: tuple[int, ...]
     sizes: tuple[int, ...]
-    place: Place
+    span: Span
 
 
 class MetadataDescriptor(Descriptor):
@@ -112,7 +112,7 @@ class Distributed(Store):
 
     def _chunk(self, name: str, chunk: Chunk, dtype: str) -> NDArray[Any]:
         info = TensorInfo(chunk.sizes, dtype)
-        path, data = self._bytes(chunk.place, info.nbytes + MAX_OVERHEAD)
+        path, data = self._bytes(chunk.span, info.nbytes + MAX_OVERHEAD)
 
         def listing(view: Any) -> tuple[dict[str, View], dict[str, Any]]:
             if not isinstance(view, View) or view.info != info:
@@ -124,18 +124,18 @@ class Distributed(Store):
 
         return list_tensors(path, io.BytesIO(data), listing).read(name)
 
-    def _bytes(self, place: Place, limit: int) -> tuple[Path, bytes]:
+    def _bytes(self, span: Span, limit: int) -> tuple[Path, bytes]:
         """A stretch of a file beside the metadata, which is there in full."""
-        path = self.path / place.file
-        if place.length > limit:
+        path = self.path / span.file
+        if span.length > limit:
             raise BadInput(f"{where(path)}: a chunk is larger than its tensor; {DAMAGED}")
         check_regular(path)
         with path.open("rb") as file:
-            file.seek(place.start)
-            data = file.read(place.length)
-        if len(data) < place.length:
+            file.seek(span.start)
+            data = file.read(span.length)
+        if len(data) < span.length:
             raise BadInput(f"{where(path)}: ends inside a chunk; {INCOMPLETE}")
-        part = f"{place.file}[{place.start}:{place.start + place.length}]"
+        part = f"{span.file}[{span.start}:{span.start + span.length}]"
         self._note(part, hashlib.sha256(data).digest(), len(data))
         return path, data
 
@@ -164,16 +164,16 @@ def _open(folder: Path) -> Distributed:
     store._note(METADATA, hashlib.sha256(data).digest(), len(data))
     _check_backend(store)
     root = _state(MetadataDescriptor(data, path).load())
-    places = dict(_places(path, root["storage_data"]))
-    tensors = dict(_tensors(path, root["state_dict_metadata"], places))
+    spans = dict(_spans(path, root["storage_data"]))
+    tensors = dict(_tensors(path, root["state_dict_metadata"], spans))
     store.tensors = {name: info for name, (info, _) in tensors.items()}
     store.chunks = {name: chunks for name, (_, chunks) in tensors.items()}
-    files = {chunk.place.file for chunks in store.chunks.values() for chunk in chunks}
+    files = {chunk.span.file for chunks in store.chunks.values() for chunk in chunks}
     for file_name in sorted(files):
         check_regular(folder / file_name)
         store.size += (folder / file_name).stat().st_size
     store.size += len(data)
-    store.config = _common(store, places)
+    store.config = _common(store, spans)
     return store
 
 
@@ -190,7 +190,7 @@ def _check_backend(store: Distributed) -> None:
         )
 
 
-def _places(path: Path, stored: Any) -> Iterator[tuple[tuple[str, tuple[int, ...]], Place]]:
+def _spans(path: Path, stored: Any) -> Iterator[tuple[tuple[str, tuple[int, ...]], Span]]:
     """Places by name and first index; an object that is no tensor has no index."""
     for key, value in stored.items():
         index, info = _state(key), _state(value)
@@ -202,12 +202,12 @@ def _places(path: Path, stored: Any) -> Iterator[tuple[tuple[str, tuple[int, ...
                 f"{where(path)}: names a file that is no plain file name beside it; "
                 f"do not use this checkpoint"
             )
-        place = Place(info["relative_path"], number(info["offset"]), number(info["length"]))
-        yield (str(index["fqn"]), () if offset is None else _size(offset)), place
+        span = Span(info["relative_path"], number(info["offset"]), number(info["length"]))
+        yield (str(index["fqn"]), () if offset is None else _size(offset)), span
 
 
 def _tensors(
-    path: Path, stored: Any, places: Mapping[tuple[str, tuple[int, ...]], Place]
+    path: Path, stored: Any, locations: Mapping[tuple[str, tuple[int, ...]], Span]
 ) -> Iterator[tuple[str, tuple[TensorInfo, tuple[Chunk, ...]]]]:
     """Tensors of the model; those of the optimizer are left out."""
     for name, entry in stored.items():
@@ -218,9 +218,9 @@ def _tensors(
         info = TensorInfo(_size(state["size"]), dtype)
         boxes = [_state(chunk) for chunk in state["chunks"]]
         spans = [(_size(box["offsets"]), _size(box["sizes"])) for box in boxes]
-        if any((name, offsets) not in places for offsets, _ in spans):
+        if any((name, offsets) not in locations for offsets, _ in spans):
             raise BadInput(f"{where(path)}: a chunk of '{escape(name)}' is nowhere; {INCOMPLETE}")
-        chunks = tuple(Chunk(o, n, places[name, o]) for o, n in spans)
+        chunks = tuple(Chunk(o, n, locations[name, o]) for o, n in spans)
         if not dtype or not _fill(info, chunks):
             raise BadInput(f"{where(path)}: '{escape(name)}' is not made of its chunks; {DAMAGED}")
         yield name, (info, chunks)
@@ -259,15 +259,15 @@ def _size(value: Any) -> tuple[int, ...]:
 
 
 def _common(
-    store: Distributed, places: Mapping[tuple[str, tuple[int, ...]], Place]
+    store: Distributed, locations: Mapping[tuple[str, tuple[int, ...]], Span]
 ) -> dict[str, Any]:
     """Megatron's arguments of the run: an entry of its own, or, before July 2026, a file."""
-    common = [p for (name, _), p in places.items() if COMMON_STATE.fullmatch(name)]
+    common = [p for (name, _), p in locations.items() if COMMON_STATE.fullmatch(name)]
     if not common and (path := store.path / COMMON).exists():
         check_regular(path)
-        common = [Place(COMMON, 0, path.stat().st_size)]
-    for place in common:
-        path, data = store._bytes(place, MAX_COMMON)
+        common = [Span(COMMON, 0, path.stat().st_size)]
+    for span in common:
+        path, data = store._bytes(span, MAX_COMMON)
         archive = open_archive(path, io.BytesIO(data))
         root = ArgumentsDescriptor(pickle_of(archive), path).load()
         for part in root if isinstance(root, list) else [root]:

@@ -69,11 +69,11 @@ def open_file(path: Path) -> Gguf:
     """
     parts: list[Part] = []
     try:
-        several = _places(path)
+        several = _parts(path)
         places.fetch_heads(several)
-        for place in several:
-            with refusing(place):
-                part = Part(place, place.open("rb"))
+        for file in several:
+            with refusing(file):
+                part = Part(file, file.open("rb"))
                 parts.append(part)
                 describe(part, MAGIC)
         with refusing(path):
@@ -84,7 +84,7 @@ def open_file(path: Path) -> Gguf:
         raise
 
 
-def _places(path: Path) -> list[Path]:
+def _parts(path: Path) -> list[Path]:
     """Every part of the model, in order."""
     match = PART.fullmatch(path.name)
     if match is None:

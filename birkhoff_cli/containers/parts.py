@@ -54,14 +54,14 @@ class Parts(Store):
 
     def _values(self, name: str) -> NDArray[Any]:
         first, *others = self.homes[name]
-        found = self._of(first, name)
+        tensor = self._of(first, name)
         for other in others:
-            if not np.array_equal(found, self._of(other, name), equal_nan=True):
+            if not np.array_equal(tensor, self._of(other, name), equal_nan=True):
                 raise BadInput(
                     f"{where(self.path)}: '{escape(name)}' differs between {escape(first)} and "
                     f"{escape(other)}, so these ranks hold pieces and no copies; merge them first"
                 )
-        return found
+        return tensor
 
     def spans(self, name: str) -> Iterable[tuple[Path, int, int]]:
         """Those in the files that hold it."""

@@ -43,10 +43,10 @@ def split(path: Path, root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor],
         raise BadInput(f"{where(path)}: holds no dictionary of tensors; save model.state_dict()")
     budget = iter(range(MAX_VISITED))
     parts = {
-        key: found
+        key: named
         for key, value in root.items()
         if isinstance(key, str) and isinstance(value, dict) and not NO_MODEL.search(key)
-        if (found := dict(_tensors(value, kind, "", MAX_DEPTH, budget)))
+        if (named := dict(_tensors(value, kind, "", MAX_DEPTH, budget)))
     }
     rest = {k: v for k, v in root.items() if k not in parts and not isinstance(v, kind)}
     chosen = next((key for key in STATE_DICTS if key in parts), "")

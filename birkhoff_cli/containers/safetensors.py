@@ -126,9 +126,9 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     return header
 
 
-def _metadata(path: Path, found: Any) -> dict[str, str]:
-    if isinstance(found, dict) and all(isinstance(v, str) for v in found.values()):
-        return found
+def _metadata(path: Path, stored: Any) -> dict[str, str]:
+    if isinstance(stored, dict) and all(isinstance(v, str) for v in stored.values()):
+        return stored
     raise BadInput(f"{where(path)}: its __metadata__ is not text by name; {DAMAGED}")
 
 

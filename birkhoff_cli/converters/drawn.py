@@ -184,12 +184,12 @@ class OptionalSampler(Converter):
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """Draws from a method, and the words that asked for them."""
+    """Draws from a method, and the text that asked for them."""
 
     method: Parameterization
     draw: str | None
     scale: float | None
-    words: str
+    specification: str
 
     def __call__(self, n: int, rng: np.random.Generator) -> Any:
         """Matrices ``(n, d, d)``."""

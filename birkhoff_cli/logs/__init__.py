@@ -135,7 +135,7 @@ def _log(
     else:
         every = np.arange(1, rows + 1)
         assumptions.append("has no column of steps: rows are numbered from 1")
-    step, place = np.unique(every, return_inverse=True)
+    step, index = np.unique(every, return_inverse=True)
     values, logged, twice = {}, {}, np.zeros(len(step), bool)
     for name in NUMBERS:
         cells = raw[chosen[name]] if name in chosen else [None] * rows
@@ -143,7 +143,7 @@ def _log(
             pairs = zip(cells, raw[FINITE], strict=True)
             cells = [math.nan if c is None and f in (False, "false") else c for c, f in pairs]
         numbers, there = steps.numbers(path, chosen.get(name, name), cells)
-        values[name], logged[name], again = steps.by_step(numbers, there, place, len(step))
+        values[name], logged[name], again = steps.by_step(numbers, there, index, len(step))
         twice |= again
     if twice.mean() > MAX_REPEATED:
         raise BadInput(
@@ -158,6 +158,6 @@ def _log(
         )
     split = [*zip(*(raw[name] for name in layers), strict=True)]
     lists = split or raw.get(chosen.get(LAYERS, ""), [])
-    norms = steps.layer_norms(path, lists, place, len(step))
+    norms = steps.layer_norms(path, lists, index, len(step))
     meta = {"assumptions": assumptions} if assumptions else {}
     return TrainingLog(label_of(path), step, values, logged, norms, meta)

@@ -71,15 +71,15 @@ def _of_table(content: Content, format: tables.TableFormat) -> Columns:
 
 def _of_events(content: Content) -> Columns:
     """A row for every scalar of a TensorBoard event file: its step, and the number by its tag."""
-    found = scalars(content)
+    events = scalars(content)
 
     def read(names: Sequence[str]) -> Mapping[str, list[Any]]:
         return {
-            name: [s.step if name == STEP else s.value if s.tag == name else None for s in found]
+            name: [s.step if name == STEP else s.value if s.tag == name else None for s in events]
             for name in names
         }
 
-    return Columns(list(dict.fromkeys([STEP, *(s.tag for s in found)])), read)
+    return Columns(list(dict.fromkeys([STEP, *(s.tag for s in events)])), read)
 
 
 def _of_objects(content: Content) -> Columns:

@@ -59,7 +59,7 @@ def scalars(content: Content) -> list[Scalar]:
     Raises:
         BadInput: a checksum does not fit, or the file ends inside a record.
     """
-    found = []
+    events = []
     for record in _records(content):
         step, summaries = 0, []
         for field, value in _fields(record):
@@ -69,8 +69,8 @@ def scalars(content: Content) -> list[Scalar]:
                 summaries.append(value)
         every = (v for s in summaries for f, v in _fields(s) if f == VALUE and type(v) is bytes)
         for tag, number in filter(None, map(_number, every)):
-            found.append(Scalar(step, tag, number))
-    return found
+            events.append(Scalar(step, tag, number))
+    return events
 
 
 def _records(content: Content) -> Iterator[bytes]:

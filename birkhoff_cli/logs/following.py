@@ -36,7 +36,7 @@ class Tail:
         self._begin(0)
 
     def _begin(self, file: int) -> None:
-        self._file, self._place, self._rest = file, 0, b""
+        self._file, self._offset, self._rest = file, 0, b""
         self._steps: list[int] = []
         self.last: Step | None = None
         self.alarms: Alarms = []
@@ -55,13 +55,13 @@ class Tail:
             with self._path.open("rb") as file:
                 at = file.seek(0, 2)
                 inode = self._path.stat().st_ino
-                if inode != self._file or at < self._place:
+                if inode != self._file or at < self._offset:
                     self._begin(inode)
-                file.seek(self._place)
+                file.seek(self._offset)
                 new = file.read()
         except OSError:
             return False
-        self._place += len(new)
+        self._offset += len(new)
         *complete, self._rest = (self._rest + new).split(b"\n")
         for line in complete:
             self._take(line)

@@ -44,17 +44,17 @@ def numbers(path: Path, name: str, cells: Sequence[Any]) -> tuple[Array, Array]:
     return values, there
 
 
-def by_step(cells: Array, there: Array, place: Array, steps: int) -> tuple[Array, Array, Array]:
+def by_step(cells: Array, there: Array, index: Array, steps: int) -> tuple[Array, Array, Array]:
     """The last number of every step, whether it has one, and whether it has two that differ.
 
     Args:
         cells: a number for every row.
         there: whether the row has it.
-        place: which step the row is of.
+        index: which step the row is of.
         steps: how many there are.
     """
     values, logged = np.full(steps, np.nan), np.zeros(steps, bool)
-    at, cell_values = place[there], cells[there]
+    at, cell_values = index[there], cells[there]
     first = np.full(steps, np.nan)
     first[at[::-1]] = cell_values[::-1]  # the first of each, as later assignments win
     values[at] = cell_values
@@ -63,7 +63,7 @@ def by_step(cells: Array, there: Array, place: Array, steps: int) -> tuple[Array
     return values, logged, again
 
 
-def layer_norms(path: Path, rows: Sequence[Any], place: Array, steps: int) -> Array | None:
+def layer_norms(path: Path, rows: Sequence[Any], index: Array, steps: int) -> Array | None:
     """Gradient norms ``(steps, layers)`` of a list for every row; None if there are none.
 
     NaN where a step has none, infinite where one is NaN.
@@ -72,7 +72,7 @@ def layer_norms(path: Path, rows: Sequence[Any], place: Array, steps: int) -> Ar
         return None
     width = max(len(row) for row in rows if row)
     norms_of_steps = np.full((steps, width), np.nan)
-    for at, row in zip(place, rows, strict=True):
+    for at, row in zip(index, rows, strict=True):
         if row:
             norms, there = numbers(path, LAYERS, row)
             norms_of_steps[at, : len(row)] = np.where(there & np.isnan(norms), np.inf, norms)

@@ -183,8 +183,10 @@ def _short(tag: str, name: str, value: str) -> dict[str, str]:
         return {name: COMMAND.sub(r"\1", NUMBER.sub(_rounded, value)).strip()}
     if name == "transform":
         if tag == "use" and (move := TRANSLATION.fullmatch(value)):
-            places = zip("xy", (NUMBER.sub(_rounded, text) for text in move.groups()), strict=True)
-            return {axis: place for axis, place in places if place != "0"}
+            coordinates = zip(
+                "xy", (NUMBER.sub(_rounded, text) for text in move.groups()), strict=True
+            )
+            return {axis: coordinate for axis, coordinate in coordinates if coordinate != "0"}
         return {name: value}
     return {name: NUMBER.sub(_rounded, value)}
 
@@ -206,8 +208,12 @@ def _text(element: ET.Element) -> Iterator[str]:
     if element.tag == "g" and not element.attrib:
         yield inner
         return
-    words = "".join(f" {name}={quoteattr(value)}" for name, value in element.attrib.items())
-    yield f"<{element.tag}{words}>{inner}</{element.tag}>" if inner else f"<{element.tag}{words}/>"
+    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in element.attrib.items())
+    yield (
+        f"<{element.tag}{attributes}>{inner}</{element.tag}>"
+        if inner
+        else f"<{element.tag}{attributes}/>"
+    )
 
 
 def _hand_up(group: ET.Element) -> None:

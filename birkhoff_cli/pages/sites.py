@@ -74,8 +74,8 @@ def collect(
             head = _meaning(known[shown.name], glossary)
             heads.append(head)
             columns.append([_cell(value, shown, summary) for value in rows[shown.name]])
-            if words := shown.limit(summary):
-                limits.append((head, words))
+            if limit := shown.limit(summary):
+                limits.append((head, limit))
     if not heads:
         return None
     lines = list(zip(*columns, strict=True))

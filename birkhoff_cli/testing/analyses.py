@@ -75,7 +75,7 @@ def every_example_keeps_the_schema(analysis: Analysis) -> None:
     known = own if STEP.name in own else [STEP.name, *own]
     for run in analysis.runs:
         names = run.table.column_names
-        if "--table" not in run.words:  # which asks for another one, such as a trace
+        if "--table" not in run.arguments:  # which asks for another one, such as a trace
             strange = [name for name in names if name not in known]
             hold(not strange, f"'{run.line}' has columns that SCHEMA does not: {strange}")
             in_order = [name for name in known if name in names]
@@ -109,7 +109,7 @@ def the_same_seed_gives_the_same_bytes(analysis: Analysis) -> None:
     for run in analysis.runs:
         if run.is_timed:
             continue
-        again = analysis.run(run.words)
+        again = analysis.run(run.arguments)
         hold(
             content(again.table) == content(run.table),
             f"'{run.line}' twice gives other values of {_changed(run, again)}; "
@@ -184,7 +184,7 @@ def edges_are_sound_or_refused(analysis: Analysis) -> None:
                 continue
             line = f"'{usual.line}' with {what}"
             try:
-                run = analysis.run(usual.words, sizes, more)
+                run = analysis.run(usual.arguments, sizes, more)
             except BirkhoffError as error:
                 hold("\n" not in str(error), f"{line} is refused in several lines: {error}")
                 continue
@@ -215,16 +215,16 @@ def _hold_finite(run: Run, line: str) -> None:
 
 def what_cannot_be_is_refused(analysis: Analysis) -> None:
     """With one line, whatever the analysis does with the option."""
-    words = analysis.examples[0]
+    arguments = analysis.examples[0]
     for what, more in REFUSED.items():
-        if not more.keys() <= analysis.options_of(words):
+        if not more.keys() <= analysis.options_of(arguments):
             continue
         try:
-            analysis.run(words, more=more)
+            analysis.run(arguments, more=more)
         except BirkhoffError as error:
             hold("\n" not in str(error), f"{what}: is refused in several lines: {error}")
         else:
-            raise AssertionError(f"'{' '.join(words)}' with {what} is not refused")
+            raise AssertionError(f"'{' '.join(arguments)}' with {what} is not refused")
 
 
 def rows_of_a_sample_do_not_depend_on_the_others(analysis: Analysis) -> None:
@@ -235,7 +235,7 @@ def rows_of_a_sample_do_not_depend_on_the_others(analysis: Analysis) -> None:
     for run in analysis.runs:
         if "matrices" not in run.line and ".npy" not in run.line:
             continue
-        few = analysis.run(run.words, Sizes(samples=2))
+        few = analysis.run(run.arguments, Sizes(samples=2))
         ours, alone = _of_first(run, 2), _of_first(few, 2)
         same = len(ours) == len(alone) and all(map(_alike, ours, alone))
         hold(same, f"'{run.line}': rows of the first two samples of five are others than alone")

@@ -46,19 +46,19 @@ class Run:
     """What one call of an analysis gave.
 
     Attributes:
-        words: what was typed after its name.
+        arguments: what was typed after its name.
         table: every row, with the metadata of a file.
         summary: the headline numbers.
     """
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     table: "pa.Table"
     summary: Summary
 
     @property
     def line(self) -> str:
         """The call, as a message names it."""
-        return shlex.join(self.words)
+        return shlex.join(self.arguments)
 
     @property
     def is_timed(self) -> bool:
@@ -83,12 +83,12 @@ class Analysis:
     @cached_property
     def examples(self) -> list[tuple[str, ...]]:
         """What stands after the name in every example, up to a pipe, with files for patterns."""
-        return [tuple(_words(line)) for line in self.module.EXAMPLES]
+        return [tuple(_arguments(line)) for line in self.module.EXAMPLES]
 
     @cached_property
     def runs(self) -> list[Run]:
         """Every example, once."""
-        return [self.run(words) for words in self.examples]
+        return [self.run(arguments) for arguments in self.examples]
 
     @cached_property
     def _holding(self) -> stand_ins.Holding:
@@ -100,12 +100,12 @@ class Analysis:
         return "logs" if TrainingLog in kinds else "models"
 
     def run(
-        self, words: Sequence[str], sizes: Sizes = USUAL, more: Mapping[str, Text] | None = None
+        self, arguments: Sequence[str], sizes: Sizes = USUAL, more: Mapping[str, Text] | None = None
     ) -> Run:
         """Run a call in a directory of its own.
 
         Args:
-            words: after the name of the command.
+            arguments: after the name of the command.
             sizes: of the files that it names, which are written.
             more: texts of options in place of those that are typed.
 
@@ -113,7 +113,7 @@ class Analysis:
             BirkhoffError: what the analysis refuses.
         """
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            binding, request = self._request(words, sizes, more or {})
+            binding, request = self._request(arguments, sizes, more or {})
             result = binding.prepare(request)()
             invocation = Invocation(
                 self.name, self.module, request, output=Path("t.parquet"), plot=Path("t.png")
@@ -121,20 +121,20 @@ class Analysis:
             table = outputs.write(result, invocation)
             assert table is not None  # as a figure is wanted
             summary = json.loads(json.dumps(finite(dict(result.finish())), default=plain))
-            return Run(tuple(words), table, summary)
+            return Run(tuple(arguments), table, summary)
 
-    def options_of(self, words: Sequence[str]) -> set[str]:
+    def options_of(self, arguments: Sequence[str]) -> set[str]:
         """Options that have an effect in a call."""
-        command = Subcommand(self.name, self.module, words)
-        context = command.make_context(self.name, [*words])
+        command = Subcommand(self.name, self.module, arguments)
+        context = command.make_context(self.name, [*arguments])
         return command.binding.used(command.request(context).on(command.binding.options))
 
     def _request(
-        self, words: Sequence[str], sizes: Sizes, more: Mapping[str, Text]
+        self, arguments: Sequence[str], sizes: Sizes, more: Mapping[str, Text]
     ) -> tuple[Binding, Request]:
         """The narrowed request of a small run, whose files are there."""
-        command = Subcommand(self.name, self.module, words)
-        context = command.make_context(self.name, [*words])
+        command = Subcommand(self.name, self.module, arguments)
+        context = command.make_context(self.name, [*arguments])
         own = command.request(context).on(command.binding.options)
         for path in own.paths():
             stand_ins.write(path, sizes, self._holding)
@@ -155,11 +155,11 @@ class Analysis:
         return sink.getvalue()
 
 
-def _words(line: str) -> Iterator[str]:
+def _arguments(line: str) -> Iterator[str]:
     """Words of an example after the command's name; a pattern as two names, ``-`` as its file."""
-    words = shlex.split(line.partition("|")[0])
-    source = words[words.index("<") + 1] if "<" in words else "matrices.npy"
-    typed = words[2 : words.index("<")] if "<" in words else words[2:]
+    arguments = shlex.split(line.partition("|")[0])
+    source = arguments[arguments.index("<") + 1] if "<" in arguments else "matrices.npy"
+    typed = arguments[2 : arguments.index("<")] if "<" in arguments else arguments[2:]
     for before, word in zip(["", *typed], typed, strict=False):
         if glob.has_magic(word):
             yield from (word.replace("*", f"{step:06}") for step in (1, 2))

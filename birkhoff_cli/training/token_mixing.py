@@ -81,8 +81,8 @@ def model(state: State, map_: Parameterization, sizes: Sizes) -> TokenMixer:
 
 def layer_of(name: str) -> int | None:
     """The block that a tensor belongs to; None of one outside."""
-    place, number, *_ = name.split(".") + [""]
-    return int(number) if place == "blocks" else None
+    module, number, *_ = name.split(".") + [""]
+    return int(number) if module == "blocks" else None
 
 
 def stored(state: State) -> State:

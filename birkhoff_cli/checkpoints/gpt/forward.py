@@ -144,7 +144,7 @@ def _names(store: NamedStore, layers: int) -> Names:
 
 def _embedding(store: NamedStore, names: Names) -> Array:
     """Of tokens; the last layer is the same tensor, which a file may hold once or twice."""
-    tied = [name for place in EMBEDDINGS if (name := f"{place}.weight") in names]
+    tied = [name for module in EMBEDDINGS if (name := f"{module}.weight") in names]
     first = _read(store, _find(store, names, EMBEDDINGS, "weight"), (-1, -1))
     if len(tied) > 1 and not np.array_equal(first, _read(store, names[tied[1]], first.shape)):
         raise Unsupported(
@@ -158,7 +158,8 @@ def _branch(store: NamedStore, names: Names, index: int, width: int, bias: bool)
     """The branch of a site by its depth: every layer has attention, and then its mlp."""
     layer, kind = index // 2, "mlp" if index % 2 else "attn"
     norms, modules = (
-        [f"transformer.h.{layer}.{place}" for place in places[kind]] for places in (NORMS, MODULES)
+        [f"transformer.h.{layer}.{module}" for module in names_of[kind]]
+        for names_of in (NORMS, MODULES)
     )
     inner, outer = ([f"{m}.{name}" for m in modules] for name in (INNER[kind], "c_proj"))
     rows = 3 * width if kind == "attn" else -1
@@ -173,22 +174,22 @@ def _branch(store: NamedStore, names: Names, index: int, width: int, bias: bool)
 
 
 def _affine(
-    store: NamedStore, names: Names, places: Iterable[str], shape: Shape, bias: bool
+    store: NamedStore, names: Names, modules: Iterable[str], shape: Shape, bias: bool
 ) -> Affine:
-    places = tuple(places)
-    weight = _read(store, _find(store, names, places, "weight"), shape)
+    modules = tuple(modules)
+    weight = _read(store, _find(store, names, modules, "weight"), shape)
     if not bias:
         return Affine(weight)
-    return Affine(weight, _read(store, _find(store, names, places, "bias"), weight.shape[:1]))
+    return Affine(weight, _read(store, _find(store, names, modules, "bias"), weight.shape[:1]))
 
 
-def _find(store: NamedStore, names: Names, places: Iterable[str], tensor: str) -> str:
+def _find(store: NamedStore, names: Names, modules: Iterable[str], tensor: str) -> str:
     """Name in the file of the first of several names for one tensor that is there."""
-    places = tuple(places)
-    for place in places:
-        if stored := names.get(f"{place}.{tensor}"):
+    modules = tuple(modules)
+    for module in modules:
+        if stored := names.get(f"{module}.{tensor}"):
             return stored
-    raise BadInput(f"{where(store.path)}: has no {places[0]}.{tensor}; {NOT_ITS_CODE}")
+    raise BadInput(f"{where(store.path)}: has no {modules[0]}.{tensor}; {NOT_ITS_CODE}")
 
 
 def _read(store: NamedStore, name: str, shape: Shape) -> Array:

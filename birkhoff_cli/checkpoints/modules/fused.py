@@ -134,7 +134,7 @@ def checkpoint(
     """A checkpoint of such sites, whose shapes have been checked; reads what ``base`` needs."""
     n = module.map.d
     shapes = layout.shapes(n, width)
-    base = np.stack([_base(store, layout, place, sites) for place in sites])
+    base = np.stack([_base(store, layout, key, sites) for key in sites])
     return Checkpoint(
         path=store.path,
         format=format,

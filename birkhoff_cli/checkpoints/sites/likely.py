@@ -77,9 +77,9 @@ def advice(store: NamedStore) -> str:
     chosen = [first]
     if first.seen:  # what is as surely a mixer of as many streams belongs to the same model
         chosen += [g for g in groups[1:] if g.seen and _streams(g.shape) == _streams(first.shape)]
-    words = [f"--set tensors={shlex.quote(group.pattern)}" for group in chosen]
+    options = [f"--set tensors={shlex.quote(group.pattern)}" for group in chosen]
     command = (
-        f"birkhoff inspect {shlex.quote(str(store.path))} {' '.join(words)} --set as={first.word}"
+        f"birkhoff inspect {shlex.quote(str(store.path))} {' '.join(options)} --set as={first.word}"
     )
     seen = f" ({first.seen})" if first.seen else ""
     others = [group for group in groups if group not in chosen][:SHOWN]
@@ -142,13 +142,13 @@ def _pattern(names: Sequence[str]) -> str:
     """Their names with ``{layer}`` for numbers that differ; the last one may be a branch."""
     numbers = np.array([[int(n) for n in NUMBER.findall(name)] for name in names])
     varying = [k for k in range(numbers.shape[1]) if len(set(numbers[:, k])) > 1]
-    places = dict.fromkeys(varying, "{layer}")
+    fields = dict.fromkeys(varying, "{layer}")
     if len(varying) == 2:
         layers, last = (len(set(numbers[:, k])) for k in varying)
         if last <= MAX_BRANCHES and layers * last == len(names):
-            places[varying[1]] = "{branch}"
+            fields[varying[1]] = "{branch}"
     count = iter(range(numbers.shape[1]))
-    return NUMBER.sub(lambda m: places.get(next(count), m[0]), names[0])
+    return NUMBER.sub(lambda m: fields.get(next(count), m[0]), names[0])
 
 
 def _joined(store: NamedStore, groups: Sequence[Group]) -> list[Group]:
@@ -170,16 +170,16 @@ def _joined(store: NamedStore, groups: Sequence[Group]) -> list[Group]:
 
 def _with_branch(one: Group, other: Group) -> str:
     """The pattern of both, if they differ in one word for a branch, behind the layer."""
-    words = [re.split(r"([._-])", group.pattern) for group in (one, other)]
-    if len(words[0]) != len(words[1]) or "{branch}" in one.pattern:
+    pieces = [re.split(r"([._-])", group.pattern) for group in (one, other)]
+    if len(pieces[0]) != len(pieces[1]) or "{branch}" in one.pattern:
         return ""
-    differ = [k for k, (a, b) in enumerate(zip(*words, strict=True)) if a != b]
-    before = "".join(words[0][: differ[0]]) if differ else ""
+    differ = [k for k, (a, b) in enumerate(zip(*pieces, strict=True)) if a != b]
+    before = "".join(pieces[0][: differ[0]]) if differ else ""
     if len(differ) != 1 or "{layer}" not in before and "{layer}" in one.pattern:
         return ""
-    if not all(BRANCH.fullmatch(part[differ[0]]) for part in words):
+    if not all(BRANCH.fullmatch(part[differ[0]]) for part in pieces):
         return ""
-    return before + "{branch}" + "".join(words[0][differ[0] + 1 :])
+    return before + "{branch}" + "".join(pieces[0][differ[0] + 1 :])
 
 
 def _named_so(store: NamedStore, pattern: str) -> Iterator[str]:

@@ -156,8 +156,8 @@ class NamedStore:
             first, *others = models.values()
             self._copies[key] = all(self._is_copy(first, other) for other in others)
             if self._copies[key]:
-                words = " and ".join(f"'{escape(word, 40)}'" for word in key[1:])
-                self.store.notes.append(f"the model under {words} is the same, and read once")
+                wrappers = " and ".join(f"'{escape(word, 40)}'" for word in key[1:])
+                self.store.notes.append(f"the model under {wrappers} is the same, and read once")
         return self._copies[key]
 
     def _is_copy(self, one: Mapping[str, str], other: Mapping[str, str]) -> bool:

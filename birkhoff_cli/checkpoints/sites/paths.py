@@ -86,8 +86,8 @@ def ordered(paths: Sequence[Path]) -> list[Path]:
             ranks.setdefault(path[: k + 1], len(ranks))
 
     def depth(path: Path) -> list[tuple[int, int]]:
-        words = enumerate(path)
-        return [(0, int(w)) if _number(w) else (1, ranks[path[: k + 1]]) for k, w in words]
+        segments = enumerate(path)
+        return [(0, int(w)) if _number(w) else (1, ranks[path[: k + 1]]) for k, w in segments]
 
     return sorted(paths, key=depth)
 

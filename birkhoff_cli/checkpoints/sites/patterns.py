@@ -57,9 +57,9 @@ def compiled(text: str) -> re.Pattern[str]:
             f"{{branch}} or * in it, {MAX_PLACES} of them at most"
         )
     expression = re.escape(parts[0])
-    for k, (place, part) in enumerate(zip(sites, parts[1:], strict=True)):
+    for k, (field, part) in enumerate(zip(sites, parts[1:], strict=True)):
         form = {"{layer}": f"(?P<layer{k}>[0-9]{{1,6}})", "{branch}": rf"(?P<branch{k}>\w+?)"}
-        expression += form.get(place, f"(?P<any{k}>.*?)") + re.escape(part)
+        expression += form.get(field, f"(?P<any{k}>.*?)") + re.escape(part)
     return anchored(expression)
 
 
@@ -76,9 +76,11 @@ def sites_of(store: NamedStore, texts: Sequence[str]) -> dict[Site, str]:
     """
     matches = [match for k, text in enumerate(texts) for match in _matches(store, text, k)]
     _check_once(store, matches)
-    words = list(dict.fromkeys(match.branch for match in matches))
+    branches = list(dict.fromkeys(match.branch for match in matches))
     stems = list(dict.fromkeys(match.stem for match in matches))
-    matches.sort(key=lambda m: (stems.index(m.stem), m.layers, m.pattern, _rank(m.branch, words)))
+    matches.sort(
+        key=lambda m: (stems.index(m.stem), m.layers, m.pattern, _rank(m.branch, branches))
+    )
     every = list(dict.fromkeys((m.stem, m.layers) for m in matches))
     plain = len(stems) == 1 and all(len(layers) == 1 for _, layers in every)
     layer = {key: key[1][0] if plain else k for k, key in enumerate(every)}
@@ -128,7 +130,7 @@ def _check_once(store: NamedStore, matches: Iterable[Match]) -> None:
         )
 
 
-def _rank(branch: str, words: Sequence[str]) -> tuple[int, int, int]:
+def _rank(branch: str, branches: Sequence[str]) -> tuple[int, int, int]:
     if branch.isdecimal() and branch.isascii():
         return (0, int(branch), 0)
-    return (1, 0 if ATTENTION.search(branch) else 1, words.index(branch))
+    return (1, 0 if ATTENTION.search(branch) else 1, branches.index(branch))

@@ -80,9 +80,9 @@ def number(
                 f"expected {of.expected}; correct it, or give --set {of.name}=VALUE"
             )
     if len(set(stored.values())) > 1:
-        words = " and ".join(f"{key} = {escape(repr(v), 20)}" for key, v in stored.items())
+        entries = " and ".join(f"{key} = {escape(repr(v), 20)}" for key, v in stored.items())
         raise BadInput(
-            f"{where(store.path)}: its configuration says {words}, which are two names of one "
+            f"{where(store.path)}: its configuration says {entries}, which are two names of one "
             f"number; give --set {of.name}=VALUE"
         )
     value = next(iter(stored.values()))
@@ -118,13 +118,13 @@ def _shown(value: Any) -> str:
     return format(value, "g") if isinstance(value, float) else str(value)
 
 
-def word(settings: Mapping[str, str], name: str, words: Iterable[str]) -> str | None:
+def word(settings: Mapping[str, str], name: str, choices: Iterable[str]) -> str | None:
     """One of several words of ``--set``; None if it was not given.
 
     Raises:
         UsageError: it is none of them.
     """
-    known = list(words)
+    known = list(choices)
     text = settings.get(name)
     if text is not None and text not in known:
         raise UsageError(f"--set {name}={escape(text, 40)}: expected {' or '.join(known)}")
