@@ -10,10 +10,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from birkhoff_cli import members, process, progress
+from birkhoff_cli import members, process
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported, UsageError
-from birkhoff_cli.files import PipeClosed
 from birkhoff_cli.parameters import PlainFlags
 
 BUG = 70
@@ -71,6 +70,8 @@ class CommandPerFile(PlainFlags, TyperGroup):
             return None, None, args
         process.require_address_space()
         if not ctx.resilient_parsing:
+            from birkhoff_cli import progress  # the help of all commands has none
+
             progress.begin(args[0], args[1:])
         if members.package_of(args[0]) is None:
             _refuse(args[0])
@@ -126,7 +127,7 @@ def main() -> NoReturn:
     try:
         code = _run()
     finally:
-        progress.end()
+        _end_progress()
     code = _flush(code)
     sys.exit(code)
 
@@ -136,7 +137,7 @@ def _run() -> int:
         code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
     except (BirkhoffError, TyperException) as error:
         return _say(error.exit_code, _sentence(error))
-    except (process.Stopped, PipeClosed) as end:
+    except (process.Stopped, process.PipeClosed) as end:
         return end.exit_code
     except MemoryError:
         return _say(6, "out of memory; use fewer samples or a smaller d")
@@ -147,13 +148,19 @@ def _run() -> int:
         return _say(lack.exit_code, str(lack))
     except SystemExit as leave:
         if isinstance(leave.__context__, BrokenPipeError):  # click makes it a 1
-            return PipeClosed.exit_code
+            return process.PipeClosed.exit_code
         return leave.code if isinstance(leave.code, int) else 1
     except OSError as error:
         return _bug(error) if error.filename or error.errno not in FULL else _unwritten(error)
     except Exception as error:  # the last resort: a bug becomes a line and a log, not a traceback
         return _bug(error)
     return code if isinstance(code, int) else 0
+
+
+def _end_progress() -> None:
+    """Take the line of progress away, if a command began one."""
+    if progress := sys.modules.get("birkhoff_cli.progress"):
+        progress.end()
 
 
 def _sentence(error: Any) -> str:
@@ -166,7 +173,7 @@ def _sentence(error: Any) -> str:
 def _say(code: int, sentence: str) -> int:
     from birkhoff_cli.text import escape
 
-    progress.end()
+    _end_progress()
     if "--debug" in sys.argv:
         import traceback
 
@@ -214,7 +221,7 @@ def _flush(code: int) -> int:
             if stream is not None:
                 stream.flush()
     except BrokenPipeError:
-        code = PipeClosed.exit_code
+        code = process.PipeClosed.exit_code
     except OSError as error:
         code = _unwritten(error)
     else:

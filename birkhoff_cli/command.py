@@ -11,7 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, mistakes, outputs, process, progress
+from birkhoff_cli import methods, outputs, process, progress
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
@@ -139,15 +139,21 @@ class Subcommand(PlainFlags, TyperCommand):
             UsageError: as above, with the way out.
         """
         name = self.name or ""
+        required = (option for option in self.options.values() if option.required)
+        absent = [o for o in required if typed.get(o.name) in (None, (), [])]
+        absent = [option for option in absent if option.variable not in os.environ]
+        if not left and not absent:
+            return
+        from birkhoff_cli import mistakes  # what is right needs no sentence
+
         if left:
             raise UsageError(mistakes.stray_word(name, str(left[0]), self.options))
-        for option in self.options.values():
-            absent = typed.get(option.name) in (None, (), [])
-            if option.required and absent and option.variable not in os.environ:
-                raise UsageError(mistakes.missing_argument(name, option))
+        raise UsageError(mistakes.missing_argument(name, absent[0]))
 
     def _explain(self, label: str, args: Sequence[str]) -> None:
         """The sentence for an option that only other methods have."""
+        from birkhoff_cli import mistakes
+
         name = label.removeprefix("--").replace("-", "_")
         if not label or name in self.options:
             return

@@ -7,19 +7,19 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED
-from birkhoff_cli.digest import Digest, read_digest
+from birkhoff_cli.tables import HEAD
+
+if TYPE_CHECKING:
+    from birkhoff_cli.digest import Digest
 
 T = TypeVar("T")
-
-HEAD = 4096
-"""Bytes from which the format of a file is told."""
 
 STEP = 1 << 20
 """Bytes that are read at a time."""
@@ -131,11 +131,13 @@ class Content:
             )
 
     @cached_property
-    def digest(self) -> Digest:
+    def digest(self) -> "Digest":
         """Its sha256, and whether that which the file holds of itself is right."""
         return self.once("digest", self._read_digest)
 
-    def _read_digest(self) -> Digest:
+    def _read_digest(self) -> "Digest":
+        from birkhoff_cli.digest import read_digest
+
         with self.open() as file:
             return read_digest(file)
 

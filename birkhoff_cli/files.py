@@ -9,18 +9,13 @@ from typing import BinaryIO
 
 from birkhoff_cli import process
 from birkhoff_cli.analyses.core.errors import CannotWrite
+from birkhoff_cli.process import PipeClosed
 from birkhoff_cli.temporaries import NewFile, NewFolder
 
 STDOUT = Path("-")
 
 BINARY = getattr(os, "O_BINARY", 0)
 """On Windows a descriptor would turn line ends around without it."""
-
-
-class PipeClosed(Exception):
-    """Whoever read our output has had enough: the end, and no error."""
-
-    exit_code = 141
 
 
 def check(path: Path, inputs: tuple[Path, ...] = ()) -> None:

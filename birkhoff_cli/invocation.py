@@ -13,7 +13,7 @@ from birkhoff_cli.request import Request
 from birkhoff_cli.text import either
 
 if TYPE_CHECKING:
-    from birkhoff_cli.tables import TableFormat
+    from birkhoff_cli.tables._format import TableFormat
 
 STAMP = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}
 """Figure formats, and the one entry of each that would differ between two equal runs."""

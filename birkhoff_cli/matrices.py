@@ -6,38 +6,30 @@ whole. The digest in ``meta`` is the sha256 of the whole file, which costs one r
 anything is interpreted (1.2 GB/s), and which ``sha256sum`` confirms.
 """
 
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from birkhoff_cli import places, tables
-from birkhoff_cli.analyses.core.array_trace import AXES, Axis, along
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.content import HEAD, STEP, Content, of_bytes, of_file
-from birkhoff_cli.tables import _monitor
+from birkhoff_cli.steps import split_step
+from birkhoff_cli.tables import HEAD
 from birkhoff_cli.text import either
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.core.array_trace import Axis
+    from birkhoff_cli.content import Content
+    from birkhoff_cli.tables._format import TableFormat
 
 STDIN = Path("-")
 LABEL = Path("standard input")
 """What messages call it."""
-
-
-AT_STEP = re.compile(r"(?P<file>.+)#step=(?P<step>-?[0-9]{1,18})")
-"""One of several training steps of a file."""
-
-
-def split_step(path: Path) -> tuple[Path, int | None]:
-    """The file and the training step behind ``#step=``; a file of exactly that name is one file."""
-    match = AT_STEP.fullmatch(str(path))
-    if match is None or path.exists():
-        return path, None
-    return places.path_of(match["file"]), int(match["step"])
 
 
 def list_steps(path: Path) -> tuple[int, ...]:
@@ -47,6 +39,8 @@ def list_steps(path: Path) -> tuple[int, ...]:
     """
     if path == STDIN or not recognises(path):
         return ()
+    from birkhoff_cli.content import of_file
+
     try:
         with refusing(path):
             content = of_file(path)
@@ -72,16 +66,18 @@ def recognises(path: Path) -> bool:
 
 def is_monitor_log(path: Path) -> bool:
     """Whether a file, which is there, is the log of a monitor."""
+    from birkhoff_cli.tables import _monitor
+
     with path.open("rb") as file:
         return _monitor.is_log(file.read(HEAD))
 
 
-def _format(head: bytes, path: Path | None) -> tables.TableFormat | None:
+def _format(head: bytes, path: Path | None) -> "TableFormat | None":
     format = tables.recognise(head)
     return format if format is not None and format.may_hold_matrices(head, path) else None
 
 
-def read(path: Path, axes: Axis | None = None) -> MixingTrace:
+def read(path: Path, axes: "Axis | None" = None) -> MixingTrace:
     """The matrices, in our orientation: row i says where output stream i comes from.
 
     Args:
@@ -94,6 +90,9 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
         Unsupported: an array of objects or complex numbers; a checkpoint on standard input.
         TooLarge: more than fits in memory, in a format or an order that has to be read whole.
     """
+    from birkhoff_cli.analyses.core.array_trace import AXES, along
+    from birkhoff_cli.content import of_file
+
     piped = path == STDIN
     path, step = split_step(path)
     with refusing(LABEL if piped else path):
@@ -115,15 +114,17 @@ def read(path: Path, axes: Axis | None = None) -> MixingTrace:
         return along(trace, axes) if axes and AXES in trace.meta else trace
 
 
-def _known_format(content: Content, path: Path | None) -> tables.TableFormat:
+def _known_format(content: "Content", path: Path | None) -> "TableFormat":
     head = content.head()
     if (format := _format(head, path)) is None:
         raise _unrecognised(content.label, head)
     return format
 
 
-def _standard_input() -> Content:
+def _standard_input() -> "Content":
     """All of it, if its beginning is that of matrices; refused while it grows beyond what fits."""
+    from birkhoff_cli.content import STEP, of_bytes
+
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- is standard input, and nothing is piped into it; give a file")
     head = sys.stdin.buffer.read(HEAD)

@@ -18,7 +18,6 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.discover import word_for
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.parameterization import METHODS, Parameterization
-from birkhoff_cli.named_class import hint, load_class
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.text import escape
 
@@ -69,8 +68,11 @@ def parse(text: str) -> Specification:
         Unsupported: a method of another package, or a class, that cannot be used.
     """
     word, rest = _split(text)
-    if ":" not in word and not parameterizations.has(word) and (advice := hint(text)):
-        raise UsageError(f"--method {escape(text)}: no method has that name; {advice}")
+    if ":" not in word and not parameterizations.has(word):
+        from birkhoff_cli.named_class import hint  # what is a member's name is no class
+
+        if advice := hint(text):
+            raise UsageError(f"--method {escape(text)}: no method has that name; {advice}")
     options: dict[str, str] = {}
     last = ""
     for part in filter(None, rest.split(",")):
@@ -178,7 +180,11 @@ CLASS = re.compile(r"\s*([A-Za-z_][\w.]*:[A-Za-z_]\w*)\s*(?::(.*))?", re.DOTALL)
 
 def _load(word: str) -> Method:
     module, colon, cls = word.partition(":")
-    return load_class(module, cls) if colon else parameterizations.load(word)
+    if not colon:
+        return parameterizations.load(word)
+    from birkhoff_cli.named_class import load_class
+
+    return load_class(module, cls)
 
 
 def normalise(word: str) -> str:

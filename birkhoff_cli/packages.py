@@ -4,6 +4,7 @@ import hashlib
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from birkhoff_cli import members, methods, named_class
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.entry_points import HOUSE, Unusable
-from birkhoff_cli.checkpoints import _one
 from birkhoff_cli.options import Text
+
+CHECKPOINTS = "birkhoff_cli.checkpoints"
 
 LOADERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     parameterizations.__name__: ("method", parameterizations.load),
     "birkhoff_cli.analyses": ("analysis", members.module_of),
-    _one.PACKAGE: ("checkpoint format", _one.load),
+    CHECKPOINTS: ("checkpoint format", partial(discover.member, CHECKPOINTS)),
 }
 """By folder: what its members are, and how one is imported."""
 

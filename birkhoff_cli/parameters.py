@@ -8,8 +8,6 @@ import typer
 from typer.core import TyperArgument, TyperOption
 from typer.models import CommandInfo
 
-from birkhoff_cli import values
-
 
 class Text:
     """Takes what was typed as it is: an option of ours reads it by its own type."""
@@ -25,6 +23,8 @@ class Text:
         """
         del ctx
         if isinstance(value, str) and getattr(self, "is_flag", False):
+            from birkhoff_cli import values
+
             return values.read(bool, value, self.opts[-1])  # type: ignore[attr-defined]
         return tuple(value) if isinstance(value, list) else value
 

@@ -31,6 +31,12 @@ class Stopped(BaseException):
         self.exit_code = 128 + signum
 
 
+class PipeClosed(Exception):
+    """Whoever read our output has had enough: the end, and no error."""
+
+    exit_code = 141
+
+
 _waiting: list[int] | None = None
 """Signals that came inside `unstopped`; None outside."""
 

@@ -4,19 +4,23 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from birkhoff_cli import checkpoints, matrices, places, series, streams, trace_parts
+from birkhoff_cli import matrices, places, series, streams
 from birkhoff_cli.analyses.core.array_trace import AXES, OTHER, Axis
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.analyses.networks.token_run import TokenRun
-from birkhoff_cli.checkpoints import TENSORS, Checkpoint
+from birkhoff_cli.checkpoints import TENSORS
 from birkhoff_cli.checkpoints.sites.settings import word
 from birkhoff_cli.converters.draws import seed
 from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
+from birkhoff_cli.settings import read_checkpoint
 from birkhoff_cli.steps import training_step
 from birkhoff_cli.text import escape
+
+if TYPE_CHECKING:
+    from birkhoff_cli.analyses.networks.token_run import TokenRun
 
 
 def holds_matrices(path: Path, request: Request) -> bool:
@@ -72,6 +76,10 @@ def read_models(
 ) -> list[tuple[Path, MixingTrace]]:
     """The matrices at every path, with the path; files that are parts of one trace as one."""
     traces = [read_trace(path, request, axes) for path in paths]
+    if len(traces) == 1:
+        return [(paths[0], traces[0])]
+    from birkhoff_cli import trace_parts  # few traces are in several files
+
     return trace_parts.join_parts(traces, paths, [holds_matrices(path, request) for path in paths])
 
 
@@ -87,7 +95,7 @@ def read_series(
     return series.set_steps(traces, sources)
 
 
-def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, ...]:
+def read_token_runs(paths: Sequence[Path], request: Request) -> "tuple[TokenRun, ...]":
     """The model at every path with the tokens to run, in order of training steps.
 
     Raises:
@@ -96,7 +104,7 @@ def read_token_runs(paths: Sequence[Path], request: Request) -> tuple[TokenRun, 
     return series.set_steps([_token_run(path, request) for path in paths], paths)
 
 
-def _token_run(path: Path, request: Request) -> TokenRun:
+def _token_run(path: Path, request: Request) -> "TokenRun":
     if holds_matrices(path, request):
         raise BadInput(f"{escape(path)}: holds matrices; to run tokens, give a checkpoint")
     checkpoint = read_checkpoint(path, request)
@@ -114,30 +122,3 @@ def axes_of(request: Request) -> Axis | None:
         return None
     axes = word({AXES: pairs[0][2]}, AXES, OTHER)
     return next((axis for axis in OTHER.values() if axis == axes), None)
-
-
-def settings_of(request: Request) -> dict[str, str]:
-    """The words of ``--set``, by name; several patterns of tensors are one.
-
-    Raises:
-        UsageError: a setting without its value, or with two.
-    """
-    settings: dict[str, str] = {}
-    for text in request["set"] or ():
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise UsageError(f"--set {text} is not of the form name=value; say --set iters=20")
-        if key in settings and key != TENSORS:
-            raise UsageError(f"--set {escape(key)} is there twice; say it once")
-        settings[key] = f"{settings[key]},{value}" if key in settings else value
-    return settings
-
-
-def read_checkpoint(path: Path, request: Request) -> Checkpoint:
-    """A checkpoint with the settings that override what was assumed.
-
-    Raises:
-        UsageError: a setting without its value.
-    """
-    file, _ = matrices.split_step(path)  # of a trace of a series, which is no checkpoint
-    return checkpoints.read(file, settings_of(request))

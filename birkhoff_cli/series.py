@@ -11,15 +11,13 @@ from typing import Any, TypeVar
 
 from birkhoff_cli import checkpoints, places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
-from birkhoff_cli.analyses.core.joined import ASIDE
 from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
-from birkhoff_cli.containers.folders import first_parts
 from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder
 from birkhoff_cli.matrices import list_steps
 from birkhoff_cli.steps import step_in_name, training_step
-from birkhoff_cli.trace_parts import files_in
 
 STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
@@ -47,8 +45,13 @@ def _in(path: Path) -> list[Path]:
         whole = not is_folder(path) or any(places.is_there(path / mark) for mark in MARKS)
     except BadInput:
         whole = True
-    if whole:
-        return _steps_of(path)
+    return _steps_of(path) if whole else _in_folder(path)
+
+
+def _in_folder(path: Path) -> list[Path]:
+    from birkhoff_cli.containers.folders import first_parts
+    from birkhoff_cli.trace_parts import files_in
+
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
     places.fetch_heads(entries, HEAD)
     members = first_parts(entry for entry in entries if _is_member(entry))

@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+from birkhoff_cli.values import path_of
+
 MAX_NOTE_BYTES = 64 << 20
 """A trainer's state grows with the length of its log; a larger file is none."""
 
@@ -71,3 +73,15 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return None
+
+
+AT_STEP = re.compile(r"(?P<file>.+)#step=(?P<step>-?[0-9]{1,18})")
+"""One of several training steps of a file."""
+
+
+def split_step(path: Path) -> tuple[Path, int | None]:
+    """The file and the training step behind ``#step=``; a file of exactly that name is one file."""
+    match = AT_STEP.fullmatch(str(path))
+    if match is None or path.exists():
+        return path, None
+    return path_of(match["file"]), int(match["step"])

@@ -8,7 +8,8 @@ from typing import Any
 
 from birkhoff_cli import matrices
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.joined import ASIDE, join
+from birkhoff_cli.analyses.core.joined import join
+from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.steps import training_step

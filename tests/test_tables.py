@@ -18,7 +18,9 @@ from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.result import at_once
 from birkhoff_cli.analyses.core.table import arrow_schema, column
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.content import HEAD, of_bytes
+from birkhoff_cli.content import of_bytes
+from birkhoff_cli.tables import HEAD
+from birkhoff_cli.tables._format import TableFormat
 from conftest import ROOT
 
 LABEL = Path("table")
@@ -67,7 +69,7 @@ def read(format, data):
 @pytest.mark.parametrize("name", discover.members("birkhoff_cli.tables"))
 def test_a_file_defines_one_format(name):
     module = discover.member("birkhoff_cli.tables", name)
-    member = discover.class_in(module, tables.TableFormat)
+    member = discover.class_in(module, TableFormat)
     assert member, f"tables/{name}.py defines no TableFormat; give it a name that begins with _"
     assert member().name == name and member.suffixes
     assert all(s == s.lower() and s.startswith(".") for s in member.suffixes)

@@ -14,11 +14,11 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.ensemble import Circulants, Ensemble
-from birkhoff_cli.analyses.core.mixture import Mixture
 from birkhoff_cli.analyses.core.pullback import Differentiable, by_torch
 from birkhoff_cli.analyses.core.shapes import Shaped
 
 if TYPE_CHECKING:
+    from birkhoff_cli.analyses.core.mixture import Mixture
     from birkhoff_cli.analyses.core.parameterization import Parameterization
     from birkhoff_cli.analyses.geometry.hypocycloids import Support
     from birkhoff_cli.analyses.geometry.sinkhorn import Balancing
@@ -104,10 +104,13 @@ class Facts(ABC):
         """``(k, d)`` permutations that the map mixes with the weights softmax(theta); else None."""
         return None
 
-    def mixtures(self) -> tuple[Mixture, ...]:
+    def mixtures(self) -> "tuple[Mixture, ...]":
         """Mixtures whose weights are softmax of parts of theta; none if the map has none."""
-        perms = self.permutations
-        return () if perms is None else (Mixture(len(perms), perms),)
+        if (perms := self.permutations) is None:
+            return ()
+        from birkhoff_cli.analyses.core.mixture import Mixture
+
+        return (Mixture(len(perms), perms),)
 
     def nearest(self, h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d"] | None:
         """The points of the image, limits included, nearest to float64 matrices, if computable.

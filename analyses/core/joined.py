@@ -8,10 +8,8 @@ from typing import Any
 from birkhoff_cli.analyses.core.array_trace import AXES
 from birkhoff_cli.analyses.core.arrays import Array, regrouped
 from birkhoff_cli.analyses.core.errors import BadInput
-from birkhoff_cli.analyses.core.sentences import count
+from birkhoff_cli.analyses.core.sentences import ASIDE, count
 from birkhoff_cli.analyses.core.trace import MixingTrace, name_of
-
-ASIDE = "birkhoff compare sets models side by side"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ from math import log
 from types import ModuleType
 from typing import Any
 
+ASIDE = "birkhoff compare sets models side by side"
+"""What to do with matrices that are no parts of one trace and no series."""
+
 SAME = 1e-9
 """Distance from 1 that is rounding of a sum."""
 

@@ -23,7 +23,6 @@ from birkhoff_cli.analyses.core.parameterization import (
 )
 from birkhoff_cli.analyses.core.pullback import Differentiable
 from birkhoff_cli.analyses.geometry.orthogonal import Field, orthostochastic, skew_parameters
-from birkhoff_cli.analyses.geometry.warm_cayley import WarmCayley
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
@@ -91,6 +90,8 @@ class GoMHC(Parameterization):
         """Written out for real matrices, with an inverse that is carried along."""
         if self.field == "complex" or not self.parameters:
             return super().differentiable()
+        from birkhoff_cli.analyses.geometry.warm_cayley import WarmCayley
+
         return WarmCayley(self.d, self.s)
 
     def samplers(self) -> Mapping[str, Ensemble]:

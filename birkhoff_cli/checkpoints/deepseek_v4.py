@@ -46,7 +46,7 @@ from birkhoff_cli.checkpoints.sites.values import (
 )
 from birkhoff_cli.containers import escape
 
-MARKS = ("hc_", "_hc.")
+MARKS = ("_hc.", "hc_attn_", "hc_ffn_", "hc_mlp_", "hc_pre.")
 TENSORS = (
     r"(?=hc_(?:attn|ffn|mlp|pre)|(?:attn|ffn|mlp)_hc\.)(?:hc_pre\.)?(?:hc_)?"
     r"(?P<branch>attn|ffn|mlp)(?:_hc\.|_layer\.(?:hc_pre\.)?hc_|_pre\.hc_|_)"

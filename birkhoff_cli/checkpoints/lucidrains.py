@@ -17,8 +17,6 @@ from birkhoff_cli.analyses.core.errors import Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.analyses.networks.connection import Connection
-from birkhoff_cli.analyses.parameterizations.hc import HC
-from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints import Checkpoint, Setting
 from birkhoff_cli.checkpoints.gpt.layout import site_tensors
 from birkhoff_cli.checkpoints.modules import forks
@@ -221,7 +219,11 @@ def _turned(method: str, matrices: Array, iters: int) -> tuple[Parameterization,
     n = matrices.shape[-1]
     theta = matrices.reshape(-1, n * n)
     if method == "hc":
+        from birkhoff_cli.analyses.parameterizations.hc import HC
+
         return HC(n), np.pad(theta, ((0, 0), (0, n * n)))
+    from birkhoff_cli.analyses.parameterizations.mhc import MHC
+
     return MHC(n, variant="lucidrains", iters=iters), np.ascontiguousarray(theta)
 
 

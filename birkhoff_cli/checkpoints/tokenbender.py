@@ -15,8 +15,6 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
 from birkhoff_cli.checkpoints import Checkpoint, Setting
 from birkhoff_cli.checkpoints.gpt import forward
 from birkhoff_cli.checkpoints.gpt.layout import (
@@ -211,6 +209,8 @@ def _sinkhorn(
     projection: Setting,
     n: int,
 ) -> Chosen:
+    from birkhoff_cli.analyses.parameterizations.mhc import MHC
+
     _refuse_unknown(settings, ("iters", "tau"), projection, "mhc")
     iters, tau = (number(store, config, settings, of) for of in (SWEEPS, TAU))
     return MHC(n, variant="tokenbender", iters=iters.value, tau=tau.value), (iters, tau)
@@ -223,6 +223,8 @@ def _orthostochastic(
     projection: Setting,
     n: int,
 ) -> Chosen:
+    from birkhoff_cli.analyses.parameterizations.orthostochastic import A, B, C, Orthostochastic
+
     _refuse_unknown(settings, (), projection, "orthostochastic")
     steps, eps = (number(store, config, {}, of) for of in (STEPS, EPS))
     coeffs = config.get("ns_coeffs", [A, B, C])

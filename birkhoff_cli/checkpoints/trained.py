@@ -22,7 +22,6 @@ from birkhoff_cli.checkpoints.gpt.layout import (
 from birkhoff_cli.checkpoints.gpt.options import map_of, width_of
 from birkhoff_cli.checkpoints.modules import forks
 from birkhoff_cli.checkpoints.modules.forks import MHC_NAMES
-from birkhoff_cli.checkpoints.modules.mhc_lite import shapes_together
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import refuse_unknown
 from birkhoff_cli.checkpoints.sites.values import check_shapes, connections, dtypes, values
@@ -42,7 +41,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     sites = sites_of(store)
     layers, assumed = layers_of(store, sites, args)
     width = width_of(store, args)
-    shapes = shapes_together((map_.d + map_.parameters,), map_.d, width)
+    shapes = forks.shapes_together((map_.d + map_.parameters,), map_.d, width)
     check_shapes(store, sites, shapes)
     refuse_unknown(forward.others(settings, args), (), map_.name)
     entries = forks.in_order(map_)

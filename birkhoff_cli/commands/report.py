@@ -26,7 +26,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.binding import bind
 from birkhoff_cli.converters import converters_of
 from birkhoff_cli.converters.drawn import Methods
-from birkhoff_cli.converters.models import TokenRuns
+from birkhoff_cli.converters.token_runs import TokenRuns
 from birkhoff_cli.converters.traces import (
     NamedTrace,
     PathOrMethod,

@@ -28,12 +28,15 @@ def open_store(path: Path) -> Store:
         Unsupported: a kind that is known and cannot be read.
     """
     from birkhoff_cli.containers.beside import add_configuration
-    from birkhoff_cli.containers.folders import open_file, open_folder
 
     typed_path = places.path_of(str(path))
     if is_folder(typed_path):
+        from birkhoff_cli.containers.folders import open_folder
+
         store = open_folder(typed_path)
     else:
+        from birkhoff_cli.containers.single import open_file
+
         check_regular(typed_path)
         store = open_file(typed_path)
     try:

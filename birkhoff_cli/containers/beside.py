@@ -5,7 +5,6 @@ from pathlib import Path
 from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers.plain import plain
-from birkhoff_cli.containers.sidecars import read_json
 from birkhoff_cli.containers.store import Store, refusing
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
@@ -70,6 +69,8 @@ def _add(store: Store, folder: Path, name: str) -> None:
     path = folder / name
     if not places.is_there(path):
         return
+    from birkhoff_cli.containers.sidecars import read_json  # few files have one beside them
+
     with refusing(path):
         config, sha256, size = read_json(path, MAX_CONFIG)
     store._note(name, sha256, size)

@@ -1,6 +1,5 @@
 """Folders as programs leave them: which files of one are the model, by its writer's conventions."""
 
-import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -18,18 +17,16 @@ from birkhoff_cli.containers.kinds import (
     opener,
 )
 from birkhoff_cli.containers.notes import latest_of, snapshot_of
-from birkhoff_cli.containers.parts import MAX_PARTS, open_index, open_parts
+from birkhoff_cli.containers.parts import open_index
 from birkhoff_cli.containers.ranks import open_ranks, rank_files
-from birkhoff_cli.containers.store import INCOMPLETE, Store, escape, unreadable, where
+from birkhoff_cli.containers.single import DISTRIBUTED, INDEX, PART, open_file
+from birkhoff_cli.containers.store import Store, escape, unreadable, where
 from birkhoff_cli.containers.universal import open_universal, root_of
 from birkhoff_cli.steps import step_in_name
 
-INDEX = ".index.json"
 MODELS = ("model.safetensors", "pytorch_model.bin", "consolidated.safetensors")
 """One model under several names: the first that is there is read, alone or behind an index."""
 
-DISTRIBUTED = ".metadata"
-PART = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})(?P<suffix>\.[^.]*)")
 FOREIGN = {
     "_METADATA": "an Orbax checkpoint",
     "manifest.ocdbt": "an Orbax checkpoint",
@@ -99,26 +96,6 @@ def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
         what = ELSEWHERE[elsewhere[0].suffix.lower()]
         raise Unsupported(f"{where(elsewhere[0])}: {not_read(what)}")
     raise BadInput(_none_or_several(folder, entries, files))
-
-
-def open_file(path: Path) -> Store:
-    """Open a file, and all parts of the model that its name says it is a part of."""
-    if path.name.endswith(INDEX):
-        return open_index(path)
-    if path.suffix == ".distcp" and places.is_there(path.with_name(DISTRIBUTED)):
-        return open_folder(path.parent)
-    match = PART.fullmatch(path.name)
-    if match is None or match["suffix"] == ".gguf":
-        return opener(path)(path)
-    count = int(match["parts"])
-    begin, end = match["stem"], f"-of-{match['parts']}{match['suffix']}"
-    names = [f"{begin}-{k:05}{end}" for k in range(1, min(count, MAX_PARTS) + 1)]
-    if missing := [name for name in names if not places.is_there(path.with_name(name))]:
-        raise BadInput(
-            f"{where(path.parent)}: holds parts of a model in {count}, and {escape(missing[0])} is "
-            f"missing; {INCOMPLETE}"
-        )
-    return open_parts(path.parent, names)
 
 
 def _whole(folder: Path, name: str, store: Store) -> Store:

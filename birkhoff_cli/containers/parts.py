@@ -5,6 +5,7 @@ files stay open, with their headers, so a model in a thousand shards needs no th
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,27 @@ def open_index(index: Path) -> Parts:
         store.homes = {name: (home,) for name, home in homes.items()}
         store.tensors = {name: store.tensors[name] for name in homes}
         return store
+
+
+def open_numbered(path: Path, match: re.Match[str]) -> Parts:
+    """All parts of the model of which a file is one, by the number in its name.
+
+    Args:
+        path: of any part.
+        match: of its name: ``stem``, ``parts`` and ``suffix``.
+
+    Raises:
+        BadInput: a part is missing, or what `open_parts` raises.
+    """
+    count = int(match["parts"])
+    begin, end = match["stem"], f"-of-{match['parts']}{match['suffix']}"
+    names = [f"{begin}-{k:05}{end}" for k in range(1, min(count, MAX_PARTS) + 1)]
+    if missing := [name for name in names if not places.is_there(path.with_name(name))]:
+        raise BadInput(
+            f"{where(path.parent)}: holds parts of a model in {count}, and {escape(missing[0])} is "
+            f"missing; {INCOMPLETE}"
+        )
+    return open_parts(path.parent, names)
 
 
 def open_parts(folder: Path, names: Iterable[str], first: Path | None = None) -> Parts:

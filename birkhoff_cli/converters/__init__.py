@@ -1,15 +1,18 @@
 """From the options of a command to the arguments of ``run``: one converter for each type.
 
 A plain type is an option of the parameter's own name. For all others the modules here that have
-``CONVERTERS`` are asked, the lightest first, so that a command imports no more than it needs.
+``CONVERTERS`` are asked, first those whose ``READS`` has the name of the type, which is known
+without importing them: a command imports no more than it needs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from birkhoff_cli import values
+from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.converters._converter import Converter, Parameter, parameters_of
 from birkhoff_cli.converters._plain import Plain
@@ -17,7 +20,8 @@ from birkhoff_cli.methods import Method
 
 __all__ = ["Converter", "Plain", "converters_of"]
 
-MODULES = ("drawn", "stacks", "logs", "traces", "models", "side_by_side", "targets")
+MODULES = ("drawn", "stacks", "logs", "traces", "models", "token_runs", "side_by_side", "targets")
+"""In the order in which they are asked for a type that has no name, such as one of several."""
 
 
 def converters_of(
@@ -54,12 +58,28 @@ def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:
         return SideTrace if _several(beside) else NamedTrace
     if values.is_plain(parameter.kind):
         return Plain
-    for name in MODULES:
+    classes = {*_classes_in(parameter.kind)}
+    named = (name for name in MODULES if not classes.isdisjoint(_reads(name)))
+    for name in chain(named, MODULES):
         known = import_module(f"{__name__}.{name}").CONVERTERS
         if parameter.kind in known:
             converter: type[Converter] = known[parameter.kind]
             return converter
     raise TypeError(f"no converter reads {parameter.name}: {parameter.kind}")
+
+
+def _classes_in(kind: Any) -> Iterator[str]:
+    """Names of the classes in a type, such as those of the items of a tuple."""
+    if arguments := get_args(kind):
+        for argument in arguments:
+            yield from _classes_in(argument)
+    elif isinstance(kind, type):
+        yield kind.__name__
+
+
+def _reads(name: str) -> tuple[str, ...]:
+    names: tuple[str, ...] = discover.constant(__name__, name, "READS")
+    return names
 
 
 def _is_trace(parameter: Parameter) -> bool:

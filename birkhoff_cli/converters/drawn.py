@@ -29,6 +29,8 @@ from birkhoff_cli.converters.draws import (
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Origin, Request
 
+READS = ("Parameterization", "Draws", "Drawn")
+
 D = Option("d", int | None, "number of streams [4]", group=GROUP)
 ONE = "go-mhc:s=2, or go-mhc and --s 2; see birkhoff methods NAME"
 SEVERAL = "go-mhc:s=2, once for each; see birkhoff methods NAME"

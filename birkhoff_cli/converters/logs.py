@@ -9,6 +9,8 @@ from birkhoff_cli.converters._converter import Converter
 from birkhoff_cli.options import Option
 from birkhoff_cli.request import Request
 
+READS = ("TrainingLog",)
+
 
 class Logs(Converter):
     """The logs at all paths."""

@@ -27,6 +27,8 @@ from birkhoff_cli.converters.traces import STREAMS, Trace
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
 
+READS = ("Model",)
+
 NAMED = re.compile(r"([^=/\\]+)=(.+)", re.DOTALL)
 """``NAME=PATH``; what has a folder before the sign is a path."""
 

@@ -9,6 +9,8 @@ from birkhoff_cli.converters._converter import Converter
 from birkhoff_cli.options import Option
 from birkhoff_cli.request import Request
 
+READS = ("Stack",)
+
 FILE = "npy, npz, pt or safetensors; FILE#name chooses one of several"
 
 

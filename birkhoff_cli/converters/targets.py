@@ -14,6 +14,8 @@ from birkhoff_cli.converters.traces import PATH_OR_METHOD, STREAMS, Trace
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
 
+READS = ("Targets",)
+
 TARGETS, DEFAULT_D = 200, 4
 """Targets that are drawn, and their streams, where nothing else is said."""
 

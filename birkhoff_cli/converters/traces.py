@@ -12,14 +12,14 @@ from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.converters import drawn, draws
 from birkhoff_cli.converters._converter import Converter
+from birkhoff_cli.converters._options import GROUP, SERIES, SETTINGS
 from birkhoff_cli.converters._plain import drawn_only
 from birkhoff_cli.options import Option, dashes
 from birkhoff_cli.request import Request
 from birkhoff_cli.streams import KINDS, Inputs, Word
 from birkhoff_cli.text import either
 
-GROUP = "Checkpoints"
-SERIES = "several: series"
+READS = ("MixingTrace", "Source")
 
 
 def note() -> str:
@@ -32,15 +32,6 @@ def note() -> str:
 
 PATH = Option("path", list[Path], note, group="Matrices", positional=True, required=True)
 PATH_OR_METHOD = Option("path", list[Path] | None, note, group="Matrices", positional=True)
-
-
-SETTINGS = Option(
-    "set",
-    list[str] | None,
-    "another value of a setting that was assumed",
-    group=GROUP,
-    stands_for="NAME=VALUE",
-)
 
 
 def input_words() -> tuple[str, ...]:

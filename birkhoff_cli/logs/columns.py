@@ -14,6 +14,7 @@ from birkhoff_cli.containers import escape, where
 from birkhoff_cli.content import Content
 from birkhoff_cli.logs.events import EVENT_FILE, is_events, scalars
 from birkhoff_cli.logs.names import STEP
+from birkhoff_cli.tables._format import TableFormat
 
 LISTED = 6
 """Names in a message."""
@@ -52,7 +53,7 @@ def columns_of(content: Content) -> Columns:
     return _of_csv(content)
 
 
-def _of_table(content: Content, format: tables.TableFormat) -> Columns:
+def _of_table(content: Content, format: TableFormat) -> Columns:
     table = format.read(content)
 
     def read(names: Sequence[str]) -> Mapping[str, list[Any]]:

@@ -28,6 +28,7 @@ from birkhoff_cli.recording.passes import in_backward
 from birkhoff_cli.recording.ranks import of_this_rank
 from birkhoff_cli.recording.tokens import spread
 from birkhoff_cli.recording.warning import warn
+from birkhoff_cli.tables._format import TableFormat
 
 IN_MEMORY = 64 << 20
 """Bytes that are held in memory; a longer recording goes on in a file without a name."""
@@ -290,7 +291,7 @@ def _words(matrices: NDArray[Any]) -> str:
     return f"{len(matrices)} tokens with d = {matrices.shape[-1]}"
 
 
-def _format(path: Path) -> tables.TableFormat:
+def _format(path: Path) -> TableFormat:
     """Format of a table by its name, if it can be written there."""
     format = tables.by_suffix(path)
     files.check(path)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"ARROW1\0\0"
 STREAM = b"\xff\xff\xff\xff"
+BEGINS = rb"ARROW1\0\0|\xff\xff\xff\xff"
 PART = ".part.arrow"
 """How a recording that has not ended is called."""
 

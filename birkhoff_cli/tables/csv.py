@@ -18,6 +18,7 @@ from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BEGINS = rb'(?:\xef\xbb\xbf)?\s*"?[A-Za-z_][\w .-]*"?\s*[,\r\n]'
 BOM = b"\xef\xbb\xbf"
 NAME = re.compile(rb'\s*("?)[A-Za-z_][\w .-]*\1\s*')
 MATRIX = re.compile(rb'\s*"?\s*matrix', re.IGNORECASE)

@@ -15,7 +15,9 @@ from birkhoff_cli.text import finite
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW = re.compile(rb'\{[ \t]*"[^"\n]*"[ \t]*:')
+BEGINS = rb'\{[ \t]*"[^"\n]*"[ \t]*:'
+"""An object that begins in the first line."""
+
 MATRIX = re.compile(rb'\{[^\n]*?"\s*matrix\s*"\s*:\s*\[', re.IGNORECASE)
 MAX_BLOCK = (1 << 31) - 1
 """Bytes that pyarrow parses at a time, at most."""
@@ -29,7 +31,7 @@ class Ndjson(TableFormat):
 
     def recognises(self, head: bytes) -> bool:
         """By an object that begins in the first line."""
-        return ROW.match(head) is not None
+        return re.match(BEGINS, head) is not None
 
     def may_hold_matrices(self, head: bytes, path: Path | None) -> bool:
         """Whether the first row has a list called like a matrix, or is of a monitor's log."""

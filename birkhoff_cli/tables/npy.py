@@ -19,6 +19,7 @@ from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
 
 MAGIC = b"\x93NUMPY"
+BEGINS = rb"\x93NUMPY"
 
 
 class Npy(TableFormat):

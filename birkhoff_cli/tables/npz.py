@@ -18,6 +18,8 @@ from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
 
+BEGINS = rb"PK\x03\x04.{26}[^\0]*\.npy"
+
 
 class Npz(TableFormat):
     """A zip archive whose first record is a ``.npy`` file."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from birkhoff_cli.tables._footer import Group
 
 MAGIC = b"PAR1"
+BEGINS = rb"PAR1"
 BUFFER = 1 << 20
 """Bytes of a column chunk that are read at a time: memory does not grow with a row group."""
 

@@ -18,6 +18,8 @@ from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
 
+BEGINS = rb".{8}\{"
+
 
 class Safetensors(TableFormat):
     """Matrices under the only name, or one of those that matrices have; a model is none of these.

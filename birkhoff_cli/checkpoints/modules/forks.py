@@ -10,7 +10,7 @@ wz1119/KromHC @ 7b15834; tokenbender/mHC-manifold-constrained-hyper-connections 
 """
 
 from collections.abc import Mapping
-from math import sqrt
+from math import prod, sqrt
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -53,6 +53,16 @@ def shapes_apart(n: int, width: int) -> dict[str, tuple[int, ...]]:
         **{"norm.gamma": (width,), "static_alpha": (n, n + 1), "static_beta": (n,)},
         **{"dynamic_alpha_fn": (width, n + 1), "dynamic_beta_fn": (width,)},
         **{"dynamic_alpha_scale": (), "dynamic_beta_scale": ()},
+    }
+
+
+def shapes_together(alpha: tuple[int, ...], n: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of a site that normalises all streams as one vector."""
+    wide = n * width
+    return {
+        **{"norm.gamma": (wide,), "static_alpha": alpha, "static_beta": (n,)},
+        **{"dynamic_alpha_fn": (wide, prod(alpha)), "dynamic_beta_fn": (wide, n)},
+        **{"pre_branch_scale": (1,), "residual_scale": (1,), "h_post_scale": ()},
     }
 
 

@@ -6,18 +6,15 @@ Source: github.com/FFTYYY/mhc-lite @ ea19775, github.com/wz1119/KromHC @ 7b15834
 """
 
 from collections.abc import Callable, Mapping
-from math import factorial, prod
-from typing import NamedTuple
+from math import factorial
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.geometry.permutations import inverse_order
 from birkhoff_cli.analyses.networks.connection import Connection
-from birkhoff_cli.analyses.parameterizations.hc import HC
-from birkhoff_cli.analyses.parameterizations.kromhc import KromHC
-from birkhoff_cli.analyses.parameterizations.mhc import MHC
-from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.checkpoints.modules import forks
 from birkhoff_cli.checkpoints.modules.forks import Entries, Tensors
 from birkhoff_cli.checkpoints.sites.values import Array, Shape
@@ -28,15 +25,21 @@ ITERS = 20
 class Kind(NamedTuple):
     """One ``hyper_conn_type``: the shape of ``static_alpha``, what in it is what, and what H is.
 
-    ``map(n, iters)`` takes the ``entries`` of mixing in their order; what it has beyond, the
-    dynamic half of HC, stays zero.
+    `map` takes the ``entries`` of mixing in their order; what it has beyond, the dynamic half of
+    HC, stays zero. ``options(n, iters)`` are those of the method.
     """
 
     method: str
     alpha: Callable[[int], Shape]
     entries: Callable[[int], Entries]
-    map: Callable[[int, int], Parameterization]
+    options: Callable[[int, int], Mapping[str, Any]]
     convention: str
+
+    def map(self, n: int, iters: int) -> Parameterization:
+        """The method, which is imported here: a file is of one of the types."""
+        method: Any = parameterizations.load(self.method)
+        map_: Parameterization = method(n, **self.options(n, iters))
+        return map_
 
 
 def _square(n: int) -> Shape:
@@ -60,26 +63,31 @@ def _in_order(n: int) -> Entries:
     return Entries(np.arange(n), np.arange(n, _pairs(n)[0]))
 
 
+def _none(n: int, iters: int) -> Mapping[str, Any]:
+    del n, iters
+    return {}
+
+
 KINDS: Mapping[str, Kind] = {
     "hc": Kind(
         "hc",
         _square,
         forks.square,
-        lambda n, _: HC(n),
+        _none,
         "stores M = static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
     ),
     "mhc": Kind(
         "mhc",
         _square,
         forks.square,
-        lambda n, iters: MHC(n, variant="mhc-lite", iters=iters),
+        lambda _, iters: {"variant": "mhc-lite", "iters": iters},
         "stores logits of M, static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
     ),
     "mhc_lite": Kind(
         "mhc-lite",
         _permutations,
         _inverse,
-        lambda n, _: MHCLite(n),
+        _none,
         "stores logits of permutations, static_alpha[n:], applies x_out = M^T x_in; "
         "every permutation is replaced by its inverse here",
     ),
@@ -87,7 +95,7 @@ KINDS: Mapping[str, Kind] = {
         "kromhc",
         _pairs,
         _in_order,
-        lambda n, _: KromHC(n, factors=(2,) * (n.bit_length() - 1)),
+        lambda n, _: {"factors": (2,) * (n.bit_length() - 1)},
         "stores logit pairs of 2 x 2 factors, static_alpha[n:]; M is symmetric, nothing is turned",
     ),
 }
@@ -110,14 +118,4 @@ def theta(kind: Kind, alpha: Array, map_: Parameterization) -> Array:
 def shapes(type_: str, n: int, width: int) -> dict[str, Shape]:
     """Shapes of a site's tensors; ``hc`` normalises every stream, the others all at once."""
     alpha = KINDS[type_].alpha(n)
-    return forks.shapes_apart(n, width) if type_ == "hc" else shapes_together(alpha, n, width)
-
-
-def shapes_together(alpha: Shape, n: int, width: int) -> dict[str, Shape]:
-    """Shapes of a site that normalises all streams as one vector."""
-    wide = n * width
-    return {
-        **{"norm.gamma": (wide,), "static_alpha": alpha, "static_beta": (n,)},
-        **{"dynamic_alpha_fn": (wide, prod(alpha)), "dynamic_beta_fn": (wide, n)},
-        **{"pre_branch_scale": (1,), "residual_scale": (1,), "h_post_scale": ()},
-    }
+    return forks.shapes_apart(n, width) if type_ == "hc" else forks.shapes_together(alpha, n, width)
