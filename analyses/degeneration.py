@@ -30,9 +30,9 @@ from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SAMPLES, SITES, D,
 from birkhoff_cli.analyses.core.questions import Question, SiteColumn
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import capitalise, short
+from birkhoff_cli.analyses.core.series import check_sizes, check_steps, meta_of_series, over_steps
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.core.titles import title_of_series
-from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import captions, degeneration_panels
 from birkhoff_cli.analyses.sites import measured, nearest
 from birkhoff_cli.analyses.sites.step import QUANTITIES, Step
@@ -150,23 +150,16 @@ def run(
         result.failed = lambda: _failure(result.summarise()["verdict"], fail_on, last.source)
         return result
     _check(series)
-    files = [f for trace in series for f in trace.meta.get("inputs", ())]
-    meta = {**last.meta, "inputs": files, "d": last.d, "title": title_of_series(series)}
-    result = run_fold(_Degeneration(series), Chained(series), SCHEMA, meta)
+    result = run_fold(_Degeneration(series), Chained(series), SCHEMA, meta_of_series(series))
     result.failed = lambda: _failure(result.summarise()["verdict"], fail_on, last.source)
     return result
 
 
 def _check(series: tuple[MixingTrace, ...]) -> None:
-    first = series[0]
     for trace in series:
         if not trace.samples or not trace.sites:
             raise BadInput(f"{trace.source}: holds no matrices; record or draw at least one")
-        if (trace.d, len(trace.sites)) != (first.d, len(first.sites)):
-            raise BadInput(
-                f"{trace.source}: d = {trace.d} at {len(trace.sites)} sites and {first.source} "
-                f"has d = {first.d} at {len(first.sites)}; give checkpoints of one model"
-            )
+    check_sizes(series)
     check_steps(series)
 
 
@@ -188,7 +181,7 @@ class _Degeneration(Series):
         steps = [
             _headline(summary, trace) for summary, trace in zip(summaries, self.series, strict=True)
         ]
-        return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
+        return over_steps(steps)
 
 
 def _headline(numbers: Summary, trace: MixingTrace) -> dict[str, Any]:

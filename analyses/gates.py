@@ -27,7 +27,6 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.fold import Chained, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import (
     AT_LEAST_1,
@@ -41,9 +40,9 @@ from birkhoff_cli.analyses.core.quantities import (
 )
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, share, short
+from birkhoff_cli.analyses.core.series import check_sizes, check_steps, meta_of_series, over_steps
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.core.titles import title_of_series
-from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import captions, gate_panels
 from birkhoff_cli.analyses.sites.gates import LAST, Gates, Step
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
@@ -163,18 +162,10 @@ def run(series: tuple[MixingTrace, ...]) -> Result:
         Unsupported: matrices alone, or a format whose gates are not known.
         BadInput: models that differ in d or in their sites.
     """
-    first, last = series[0], series[-1]
-    for trace in series:
-        if (trace.d, len(trace.sites)) != (first.d, len(first.sites)):
-            raise BadInput(
-                f"{trace.source}: d = {trace.d} at {len(trace.sites)} sites and {first.source} "
-                f"has d = {first.d} at {len(first.sites)}; give checkpoints of one model"
-            )
+    check_sizes(series)
     check_steps(series)
-    files = [f for trace in series for f in trace.meta.get("inputs", ())]
-    title = title_of_series(series)
-    meta = {**last.meta, "inputs": files, "d": last.d, "title": title}
-    return run_fold(_Gates(series), Chained([Gates(trace) for trace in series]), SCHEMA, meta)
+    gates = Chained([Gates(trace) for trace in series])
+    return run_fold(_Gates(series), gates, SCHEMA, meta_of_series(series))
 
 
 class _Gates(Series):
@@ -187,7 +178,7 @@ class _Gates(Series):
     def summarise(self, summaries: list[Summary]) -> Summary:
         """The numbers of the last step, and those of every step."""
         steps = [_headline(*pair) for pair in zip(self.series, summaries, strict=True)]
-        return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
+        return over_steps(steps)
 
 
 def _headline(trace: MixingTrace, numbers: Summary) -> dict[str, Any]:

@@ -25,9 +25,10 @@ from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, STEP, judged, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
+from birkhoff_cli.analyses.core.series import check_steps, over_steps
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.titles import name_of_series, title_of_file
-from birkhoff_cli.analyses.core.trace import caption, check_steps, site_columns, site_schema
+from birkhoff_cli.analyses.core.trace import caption, site_columns, site_schema
 from birkhoff_cli.analyses.drawing import captions, similarity_panels
 from birkhoff_cli.analyses.networks.stream_similarity import STAGES, measure_similarities
 from birkhoff_cli.analyses.networks.token_run import (
@@ -212,7 +213,7 @@ class _Similarity(Series):
             }
             for run, summary in zip(self.series, summaries, strict=True)
         ]
-        return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
+        return over_steps(steps)
 
 
 def _headline(means: Array) -> dict[str, float | None]:

@@ -37,10 +37,10 @@ from birkhoff_cli.analyses.core.quantities import (
 )
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count, share, short
+from birkhoff_cli.analyses.core.series import check_steps, meta_of_series, over_steps
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.core.titles import title_of_series
-from birkhoff_cli.analyses.core.trace import MixingTrace, check_steps, site_schema
+from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
 from birkhoff_cli.analyses.drawing import captions, weight_panels
 from birkhoff_cli.analyses.sites.mixtures import Parameters, Step
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
@@ -159,15 +159,12 @@ def run(series: Annotated[tuple[Source, ...], Draws(samples=1000)]) -> Result:
         Unsupported: a method without such weights, or matrices alone.
         BadInput: models that differ in their method or in their sites.
     """
-    first, last = series[0], series[-1]
-    map_ = _map(first)
+    map_ = _map(series[0])
     _check(series, map_)
     mixtures = map_.mixtures()
-    files = [f for source in series for f in source.meta.get("inputs", ())]
-    title = title_of_series(series)
-    meta = {**last.meta, "inputs": files, "d": last.d, "title": title}
     fold = _Weights(series, map_, mixtures)
-    return run_fold(fold, Chained([Parameters(source) for source in series]), SCHEMA, meta)
+    parameters = Chained([Parameters(source) for source in series])
+    return run_fold(fold, parameters, SCHEMA, meta_of_series(series))
 
 
 def _map(source: Source) -> Parameterization:
@@ -217,7 +214,7 @@ class _Weights(Series):
         """The numbers of the last step, and those of every step."""
         pairs = zip(self.series, summaries, strict=True)
         steps = [self._headline(source, numbers) for source, numbers in pairs]
-        return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
+        return over_steps(steps)
 
     def _headline(self, source: Source, numbers: Summary) -> dict[str, Any]:
         alpha, entropy = numbers["alpha_1"], numbers["entropy"]

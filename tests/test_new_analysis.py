@@ -1,15 +1,11 @@
 """A new analysis is one new file: the command, its help, options, tables and contracts follow."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from conftest import ROOT
+from copies import copy, python_in
 
 FILE = '''"""Traces of mixing matrices: how much of every stream stays where it is.
 
@@ -78,10 +74,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A copy of the package that has one file more."""
-    folder = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "birkhoff_cli", folder / "birkhoff_cli")
-    shutil.copytree(ROOT / "docs", folder / "docs")
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("data"))
+    folder = copy(tmp_path_factory.mktemp("copy"), "docs")
     (folder / "analyses").symlink_to("birkhoff_cli/analyses")
     (folder / "analyses" / "stay.py").write_text(FILE)
     np.save(folder / "h.npy", np.full((3, 2, 2), 0.5))
@@ -90,16 +83,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def python(folder):
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-        )
-
-    return run
+    return python_in(folder)
 
 
 @pytest.fixture

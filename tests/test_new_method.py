@@ -1,14 +1,10 @@
 """A new method is one new file: help, listing, options, analyses and contracts follow from it."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 
-from conftest import ROOT
+from copies import copy, python_in
 
 FILE = '''"""lazy: stay, or be averaged, H = (1 - w) I + w J / d.
 
@@ -55,21 +51,9 @@ EXAMPLES = (Lazy(4), Lazy(3, speed=2.0))
 @pytest.fixture(scope="module")
 def birkhoff(tmp_path_factory):
     """The command of a copy of the package that has one file more."""
-    folder = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "birkhoff_cli", folder / "birkhoff_cli")
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("data"))
+    folder = copy(tmp_path_factory.mktemp("copy"))
     (folder / "birkhoff_cli" / "analyses" / "parameterizations" / "lazy.py").write_text(FILE)
-
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-        )
-
-    return run
+    return python_in(folder)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,10 @@
 """A new region is one new file: help, listing, boundary, picture and contracts follow from it."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 
-from conftest import ROOT
+from copies import copy, python_in
 
 FILE = '''"""Eigenvalues of all complex d x d matrices of spectral norm at most 1/2: a disk.
 
@@ -64,25 +60,14 @@ class HalfDisk(Region):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A copy of the package that has one file more."""
-    folder = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "birkhoff_cli", folder / "birkhoff_cli")
-    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("data"))
+    folder = copy(tmp_path_factory.mktemp("copy"))
     (folder / "birkhoff_cli" / "analyses" / "regions" / "half_disk.py").write_text(FILE)
     return folder
 
 
 @pytest.fixture
 def python(folder):
-    def run(*words):
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "100"},
-            capture_output=True,
-            text=True,
-        )
-
-    return run
+    return python_in(folder)
 
 
 @pytest.fixture

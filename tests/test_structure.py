@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from functools import partial
 from importlib import metadata
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from birkhoff_cli import methods, values
+from birkhoff_cli import converters, methods, values
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.parameterization import Parameterization
@@ -26,6 +27,7 @@ from birkhoff_cli.analyses.core.random_numbers import Seed
 from birkhoff_cli.analyses.core.source import Draws
 from birkhoff_cli.analyses.core.table import arrow_schema
 from conftest import ROOT
+from copies import python_in
 
 ANALYSES = discover.members("birkhoff_cli.analyses")
 COMMANDS = discover.members("birkhoff_cli.commands")
@@ -243,14 +245,7 @@ def test_a_file_that_is_no_member_fails_no_command_of_a_user(tmp_path):
         folder = tmp_path / package.replace(".", "/")
         for name in ("stray", "_vocabulary"):
             (folder / f"{name}.py").write_text(f'"""A file named {name}."""\n')
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-
-    def birkhoff(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "birkhoff_cli", *words],
-            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
-        )
-
+    birkhoff = partial(python_in(tmp_path), "-m", "birkhoff_cli")
     np.save(tmp_path / "h.npy", np.eye(3))
     for words in (
         ("--help",),
@@ -274,7 +269,7 @@ LITERALS = {
     "birkhoff_cli.checkpoints": ("MARKS", "CONTAINERS"),
     "birkhoff_cli.checkpoints.architectures": ("ARCHITECTURES",),
     "birkhoff_cli.containers": ("MAGIC",),
-    "birkhoff_cli.tables": ("MAGIC",),
+    "birkhoff_cli.tables": ("MAGIC", "BEGINS"),
     "birkhoff_cli.recording.libraries": ("ATTRIBUTES",),
 }
 """What is read of a file before it is imported."""
@@ -289,6 +284,17 @@ def test_what_is_read_without_an_import_is_a_literal_on_one_line(package):
             assert discover.constant(package, name, word) == own, (
                 f"{module.__file__}: {word} is no literal on one line, and is not seen"
             )
+
+
+@pytest.mark.parametrize("name", converters.MODULES)
+def test_a_converter_names_the_types_that_it_reads(name):
+    module = importlib.import_module(f"birkhoff_cli.converters.{name}")
+    ours = {
+        n for n, v in vars(module).items() if "birkhoff_cli" in str(getattr(v, "__module__", ""))
+    }
+    named = {n for kind in module.CONVERTERS for n in converters.classes_in(kind)}
+    assert {*module.READS} == named & ours
+    assert discover.constant("birkhoff_cli.converters", name, "READS") == module.READS
 
 
 BROKEN = {
@@ -333,14 +339,7 @@ def test_a_broken_member_is_a_sentence_where_it_is_named_and_no_hindrance_elsewh
     (methods_folder / "mute.py").write_text(MUTE)
     (checkpoints / "unseen.py").write_text(UNSEEN)
     (checkpoints / "half.py").write_text('"""Half a format."""\n\nMARKS = ("hc", ".")\n')
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-
-    def birkhoff(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "birkhoff_cli", *words],
-            **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
-        )
-
+    birkhoff = partial(python_in(tmp_path), "-m", "birkhoff_cli")
     np.save(tmp_path / "h.npy", np.eye(3))
     for words in (
         ("--help",),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import prod
 from pathlib import PurePath
-from typing import Any, NamedTuple, NewType, Protocol, TypeAlias
+from typing import Any, NamedTuple, NewType, TypeAlias
 
 import numpy as np
 
@@ -256,38 +256,3 @@ def in_memory(
 def in_blocks(array: Array) -> Reader:
     """How the samples of an array are read, as many at a time as is asked for."""
     return lambda size, first: (array[k : k + size] for k in range(first, len(array), size))
-
-
-class Trained(Protocol):
-    """A model, or what it did, at one step of its training."""
-
-    @property
-    def source(self) -> str:
-        """Name for messages."""
-
-    @property
-    def step(self) -> int | None:
-        """Training step, where it is known."""
-
-
-def check_steps(series: Sequence[Trained]) -> None:
-    """Hold that several models are steps of one training.
-
-    Raises:
-        BadInput: a step that is not known, or one that two models share.
-    """
-    if len(series) < 2:
-        return
-    seen: dict[int, str] = {}
-    for model in series:
-        if model.step is None:
-            raise BadInput(
-                f"{model.source}: its training step is not known, so it is in no series; call the "
-                f"file ckpt_N, or give one model"
-            )
-        if model.step in seen:
-            raise BadInput(
-                f"{seen[model.step]} and {model.source}: are both of training step {model.step}, "
-                f"so they are no series; give one of them"
-            )
-        seen[model.step] = model.source

@@ -8,6 +8,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.measured import Step, number
 from birkhoff_cli.analyses.core.result import Result
+from birkhoff_cli.analyses.core.series import over_steps
 from birkhoff_cli.analyses.core.table import Columns, Schema, column
 from birkhoff_cli.analyses.core.trace import MixingTrace, site_columns
 from birkhoff_cli.analyses.sites import nearest
@@ -64,7 +65,7 @@ def verdicts(step: Step) -> Any:
 
 def _summary(trace: MixingTrace) -> dict[str, Any]:
     steps = [_headline(step) for step in trace.measured.steps]
-    return steps[-1] | ({"steps": steps} if len(steps) > 1 else {})
+    return over_steps(steps)
 
 
 def _headline(step: Step) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:
         return SideTrace if _several(beside) else NamedTrace
     if values.is_plain(parameter.kind):
         return Plain
-    classes = {*_classes_in(parameter.kind)}
+    classes = {*classes_in(parameter.kind)}
     named = (name for name in MODULES if not classes.isdisjoint(_reads(name)))
     for name in chain(named, MODULES):
         known = import_module(f"{__name__}.{name}").CONVERTERS
@@ -68,13 +68,13 @@ def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:
     raise TypeError(f"no converter reads {parameter.name}: {parameter.kind}")
 
 
-def _classes_in(kind: Any) -> Iterator[str]:
+def classes_in(kind: Any) -> Iterator[str]:
     """Names of the classes in a type, such as those of the items of a tuple."""
     if arguments := get_args(kind):
         for argument in arguments:
-            yield from _classes_in(argument)
-    elif isinstance(kind, type):
-        yield kind.__name__
+            yield from classes_in(argument)
+    else:
+        yield getattr(kind, "__name__", "")
 
 
 def _reads(name: str) -> tuple[str, ...]:

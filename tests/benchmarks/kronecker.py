@@ -7,29 +7,16 @@ turn: ``birkhoff spectrum --engine 1`` as installed, and numpy with ``linalg.eig
 matrices, which is what birkhoff 0.1 did. Then the largest distance between the eigenvalues of both.
 """
 
-import os
 import statistics
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
+from processes import BIRKHOFF, run
 
 PLAIN = "--plain"  # how this file calls itself
 NUMBERS = [int(word) for word in sys.argv[1:] if word.isdigit()]
 MATRICES, ROUNDS = (*NUMBERS, *(100_000, 5)[len(NUMBERS) :])
 METHODS = ("kromhc:d=4", "kromhc:d=9", "kromhc:d=16", "krom-go-mhc:d=16", "krom-sum:d=16")
-BIRKHOFF = str(Path(sys.executable).with_name("birkhoff"))
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def run(*command):
-    """CPU seconds of a process."""
-    process = subprocess.Popen([str(word) for word in command], env=ONE_THREAD, stdout=-3)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return used.ru_utime + used.ru_stime
 
 
 def source(specification, samples):
@@ -68,7 +55,7 @@ def main():
     for word in METHODS:
         ours = [BIRKHOFF, "spectrum", "--engine", "1", "--method", word, "-n", MATRICES, "-q"]
         theirs = [sys.executable, __file__, PLAIN, word, MATRICES]
-        rounds = [(run(*ours), run(*theirs)) for _ in range(ROUNDS)]
+        rounds = [(run(*ours)[0], run(*theirs)[0]) for _ in range(ROUNDS)]
         mine, other = (statistics.median(r[k] for r in rounds) for k in range(2))
         print(f"{word:18}{mine:10.2f}{other:9.2f}{other / mine:7.1f}{distance(word):10.1e}")
 

@@ -8,26 +8,15 @@ plain_numpy_sinkhorn.py, which measures the same. Then ours on what a trace hold
 with samples, layers, d and the spread of the logits.
 """
 
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from processes import BIRKHOFF, run
+
 SAMPLES, ROUNDS = (*map(int, sys.argv[1:]), *(2000, 3)[len(sys.argv) - 1 :])
 PLAIN = Path(__file__).with_name("plain_numpy_sinkhorn.py")
-BIRKHOFF = str(Path(sys.executable).with_name("birkhoff"))
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-
-
-def run(*command):
-    """CPU seconds and peak MiB of a process."""
-    process = subprocess.Popen([str(word) for word in command], env=ONE_THREAD, stdout=-3)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def options(samples, layers, d, scale):

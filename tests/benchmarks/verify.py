@@ -8,37 +8,26 @@ ways run in turn, on float32 logits and what DeepSeek-V4's 20 iterations make of
 not; loading both files and nothing else. Then kernels of other kinds, ours alone.
 """
 
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from plain_numpy_verify import v4
+from processes import run
 
 LOAD = "--load"  # how this file calls itself
 NUMBERS = [int(float(word)) for word in sys.argv[1:] if word[0].isdigit()]
 MATRICES, ROUNDS = (*NUMBERS, *(1_000_000, 3)[len(NUMBERS) :])
 PLAIN = Path(__file__).with_name("plain_numpy_verify.py")
 BIRKHOFF = (sys.executable, "-m", "birkhoff_cli")
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 KERNELS = {
     "V4, 7 iterations, eps 1e-5": lambda z: v4(z, 7, np.float32(1e-5)),
     "V4, result transposed": lambda z: v4(z).swapaxes(1, 2),
     "V4, rounded to fp16": lambda z: v4(z).astype(np.float16),
     "random matrices": lambda z: np.random.default_rng(1).random(z.shape, np.float32),
 }
-
-
-def run(*command):
-    """CPU seconds and peak MiB of a process."""
-    process = subprocess.Popen([str(word) for word in command], env=ONE_THREAD, stdout=-3)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def ours(logits, output):
