@@ -40,7 +40,7 @@ from birkhoff_cli.analyses.core.sentences import count, share, short
 from birkhoff_cli.analyses.core.series import check_steps, meta_of_series, over_steps
 from birkhoff_cli.analyses.core.source import Draws, Source
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.core.trace import MixingTrace, site_schema
+from birkhoff_cli.analyses.core.trace import site_schema
 from birkhoff_cli.analyses.drawing import captions, weight_panels
 from birkhoff_cli.analyses.sites.mixtures import Parameters, Step
 from birkhoff_cli.analyses.statistics.distributions import QUANTILE_ERROR
@@ -197,7 +197,7 @@ def _check(series: tuple[Source, ...], map_: Parameterization) -> None:
                 f"{source.title} and {series[0].title}: differ in their method or in their sites; "
                 f"give checkpoints of one model"
             )
-    check_steps([source for source in series if isinstance(source, MixingTrace)])
+    check_steps(series)
 
 
 class _Weights(Series):

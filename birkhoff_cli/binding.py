@@ -10,7 +10,7 @@ from typing import Any
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.converters import Converter, Plain, converters_of
+from birkhoff_cli.converters import Converter, converters_of
 from birkhoff_cli.methods import Method, named
 from birkhoff_cli.options import Option, Text
 from birkhoff_cli.request import Request
@@ -46,13 +46,13 @@ class Binding:
     @cached_property
     def _own(self) -> dict[str, Option]:
         """Options of plain parameters."""
-        plain = (c.options() for c in self.converters if isinstance(c, Plain))
+        plain = (c.options() for c in self.converters if c.is_plain)
         return {name: option for options in plain for name, option in options.items()}
 
     def _owned(self, converter: Converter) -> dict[str, Option]:
         """The options that a converter reads."""
         options = converter.options()
-        if isinstance(converter, Plain):
+        if converter.is_plain:
             return {**options}
         return {n: self.options[n] for n in options if n not in self._own}
 

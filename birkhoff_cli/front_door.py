@@ -25,7 +25,7 @@ from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.binding import Binding
-from birkhoff_cli.converters import Converter, Plain
+from birkhoff_cli.converters import Converter
 from birkhoff_cli.methods import make as method
 from birkhoff_cli.options import Option, Text
 from birkhoff_cli.request import Request
@@ -141,7 +141,7 @@ def _call(module: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Res
     texts: dict[str, Any] = {}
     for name, value in values.items():
         converter = converters.get(_parameter_of(name, value, converters))
-        if converter is None or isinstance(converter, Plain):
+        if converter is None or converter.is_plain:
             texts[name] = value
         elif converter.names_models and _is_word(value):
             texts |= _models(value)

@@ -13,7 +13,6 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.checkpoints import TENSORS
 from birkhoff_cli.checkpoints.sites.settings import word
 from birkhoff_cli.converters.draws import seed
-from birkhoff_cli.converters.traces import inputs_of
 from birkhoff_cli.request import Request
 from birkhoff_cli.settings import read_checkpoint
 from birkhoff_cli.steps import training_step
@@ -122,3 +121,9 @@ def axes_of(request: Request) -> Axis | None:
         return None
     axes = word({AXES: pairs[0][2]}, AXES, OTHER)
     return next((axis for axis in OTHER.values() if axis == axes), None)
+
+
+def inputs_of(request: Request) -> streams.Inputs:
+    """What the streams of a checkpoint carry."""
+    names = {field.name for field in dataclasses.fields(streams.Inputs)} & request.options.keys()
+    return streams.Inputs(**{name: request[name] for name in names if request.is_given(name)})

@@ -38,6 +38,10 @@ class Source(Protocol):
         """In which the matrices were computed."""
 
     @property
+    def source(self) -> str:
+        """Name for messages."""
+
+    @property
     def title(self) -> str:
         """A short name for pictures, without dollar signs that would begin a formula."""
 
@@ -169,9 +173,14 @@ class Drawn:
         return np.dtype(self.draws.dtype)
 
     @property
-    def title(self) -> str:
+    def source(self) -> str:
         """The method with its options."""
         return title_of(self.method)
+
+    @property
+    def title(self) -> str:
+        """The same."""
+        return self.source
 
     @property
     def method_name(self) -> str:

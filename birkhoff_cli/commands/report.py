@@ -25,19 +25,9 @@ from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.binding import bind
 from birkhoff_cli.converters import converters_of
-from birkhoff_cli.converters.drawn import Methods
-from birkhoff_cli.converters.token_runs import TokenRuns
-from birkhoff_cli.converters.traces import (
-    NamedTrace,
-    PathOrMethod,
-    Series,
-    SeriesOrMethod,
-    Trace,
-    inputs_of,
-)
 from birkhoff_cli.pages import sections
 from birkhoff_cli.pages.sections import FIGURE, TABLE, Section
-from birkhoff_cli.reading import read_series
+from birkhoff_cli.reading import inputs_of, read_series
 from birkhoff_cli.request import Request
 from birkhoff_cli.text import escape, finite
 
@@ -134,11 +124,10 @@ def _speaks(module: ModuleType) -> bool:
 
 def _fits(module: ModuleType, tokens: bool) -> bool:
     """Whether an analysis looks at a model or a series, and needs nothing else."""
-    first, *others = (type(converter) for converter in converters_of(module.run))
-    if first is TokenRuns:
+    first, *others = converters_of(module.run)
+    if first.page == "tokens":
         return tokens
-    known = (Trace, Series, PathOrMethod, SeriesOrMethod)
-    return first in known and not {NamedTrace, Methods} & {*others}
+    return first.page == "model" and not any(converter.is_another for converter in others)
 
 
 def _steps(

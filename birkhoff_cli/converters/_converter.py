@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args, get_origin
 
 from birkhoff_cli.methods import Method
 from birkhoff_cli.options import Option, dashes
@@ -52,6 +52,10 @@ def parameters_of(run: Callable[..., Any]) -> list[Parameter]:
     return parameters
 
 
+Page: TypeAlias = Literal["model", "tokens"] | None
+"""Always; if tokens are run through the model; never."""
+
+
 @dataclass(frozen=True)
 class Converter(ABC):
     """How one parameter of ``run`` is read.
@@ -69,6 +73,15 @@ class Converter(ABC):
 
     names_models = False
     """Whether every path is a model, or a series, of its own."""
+
+    is_plain = False
+    """Whether it is an option of the parameter's own name."""
+
+    page: ClassVar[Page] = None
+    """When a page on a model hands over what it reads."""
+
+    is_another = False
+    """Whether it reads what a page on one model lacks: another model, or methods."""
 
     needs_d = False
     """Whether its streams are as many as those of the matrices that are read beside it."""

@@ -12,6 +12,8 @@ from birkhoff_cli.request import Request
 class Plain(Converter):
     """A number, a word, a path, a flag, or several of them."""
 
+    is_plain = True
+
     def options(self) -> Mapping[str, Option]:
         """One."""
         own = self.parameter

@@ -101,6 +101,7 @@ class Methods(Converter):
     """``--method`` once for every method."""
 
     needs_d = True
+    is_another = True
 
     def options(self) -> Mapping[str, Option]:
         """Of all methods that the command line names."""

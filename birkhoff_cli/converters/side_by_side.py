@@ -76,6 +76,7 @@ class SideBySide(Trace):
     takes_series = True
     names_models = True
     needs_d = True
+    page = None
 
     @property
     def _methods(self) -> drawn.Methods:

@@ -23,6 +23,8 @@ TARGETS, DEFAULT_D = 200, 4
 class PathOrTargets(Trace):
     """The matrices at a path, or, for a method that is to reach them, uniform ones of its d."""
 
+    page = None
+
     def options(self) -> Mapping[str, Option]:
         """Those of a path; without one, how many targets, and of what d."""
         note = "random streams of gaussian [1000]; without PATH targets [200]"

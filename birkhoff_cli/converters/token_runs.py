@@ -17,6 +17,7 @@ class TokenRuns(Trace):
     """The model at every path with the tokens to run, in order of training steps."""
 
     takes_series = True
+    page = "tokens"
 
     def options(self) -> Mapping[str, Option]:
         """The paths, and what their streams carry."""
@@ -36,6 +37,8 @@ class TokenRuns(Trace):
 
 class Whole(Series):
     """The request itself, for a command that runs others on the same paths."""
+
+    page = None
 
     def read(self, request: Request, d: int | None) -> Any:
         """It."""

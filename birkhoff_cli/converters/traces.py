@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from birkhoff_cli.analyses.core.array_trace import Axis
 from birkhoff_cli.analyses.core.errors import UsageError
@@ -11,7 +11,7 @@ from birkhoff_cli.analyses.core.options import ArrayAxis
 from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.converters import drawn, draws
-from birkhoff_cli.converters._converter import Converter
+from birkhoff_cli.converters._converter import Converter, Page
 from birkhoff_cli.converters._options import GROUP, SERIES, SETTINGS
 from birkhoff_cli.converters._plain import drawn_only
 from birkhoff_cli.options import Option, dashes
@@ -53,6 +53,8 @@ STREAMS = {
 
 class Trace(Converter):
     """The matrices at the path that is the command's argument."""
+
+    page: ClassVar[Page] = "model"
 
     def options(self) -> Mapping[str, Option]:
         """The path, and what may be said of it."""
@@ -103,6 +105,9 @@ class Trace(Converter):
 
 class NamedTrace(Trace):
     """The matrices at one of several paths, each an argument of its own."""
+
+    page = None
+    is_another = True
 
     def options(self) -> Mapping[str, Option]:
         """The path, and what may be said of any."""
@@ -253,12 +258,6 @@ class SeriesOrMethod(PathOrMethod):
 def inputs_word(request: Request) -> Word:
     """What ``--inputs`` says."""
     return request["inputs"] or Word("static")
-
-
-def inputs_of(request: Request) -> Inputs:
-    """What the streams of a checkpoint carry."""
-    names = {field.name for field in dataclasses.fields(Inputs)} & request.options.keys()
-    return Inputs(**{name: request[name] for name in names if request.is_given(name)})
 
 
 CONVERTERS: Mapping[Any, type[Converter]] = {
