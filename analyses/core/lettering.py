@@ -38,7 +38,7 @@ def tick(value: float, is_distance: bool) -> str:
 def write_numbers(axis: "Axis") -> None:
     """Writes all ticks of an axis alike: as distances from 1 where all that it shows is near 1."""
 
-    def written(value: float, _: int | None) -> str:
+    def written(value: float, _: float) -> str:
         low, high = axis.get_view_interval()
         return tick(value, max(abs(low - 1), abs(high - 1)) <= NEAR_ONE)
 
