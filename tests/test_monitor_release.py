@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def trainer(folder, callbacks, reentrant=None, broken=None):
+def trainer(folder, callbacks, reentrant=None):
     """transformers' Trainer of a small DeepSeek-V4, which generates after every second step."""
     transformers = pytest.importorskip("transformers", minversion="5.23")
     import test_transformers
@@ -41,9 +42,6 @@ def trainer(folder, callbacks, reentrant=None, broken=None):
             del args, control
             if state.global_step % 2 == 0:
                 more["model"].generate(tokens[0][None], max_new_tokens=3, do_sample=False)
-            if state.global_step == broken:
-                branch = more["model"].model.layers[1].mlp
-                branch.register_forward_pre_hook(lambda *_: 1 / 0)
 
     arguments = transformers.TrainingArguments(
         folder,
@@ -92,26 +90,93 @@ def test_transformers_trainer(tmp_path, reentrant):
         assert all(None not in numbers.values() for numbers in sites)
 
 
-def test_an_exception_in_the_model_of_a_trainer(tmp_path):
+def fails_at(place, step):
+    """A callback that makes a training fail: in the model, in the optimizer, or by Ctrl-C."""
+    transformers = pytest.importorskip("transformers", minversion="5.23")
+
+    class Fails(transformers.TrainerCallback):
+        def on_step_begin(self, args, state, control, **more):
+            del args, control
+            if state.global_step != step:
+                return
+            if place == "model":
+                branch = more["model"].model.layers[1].mlp
+                self.undo = branch.register_forward_pre_hook(lambda *_: 1 / 0)
+            elif place == "optimizer":
+                self.undo = more["optimizer"].optimizer.register_step_pre_hook(lambda *_: 1 / 0)
+            else:
+                raise KeyboardInterrupt
+
+    return Fails()
+
+
+@pytest.mark.parametrize("place", ["model", "optimizer", "callback"])
+def test_after_an_exception_in_a_trainer_no_hook_is_left(tmp_path, place):
+    """They stood until the callback was collected."""
     path = tmp_path / "hc.ndjson"
-    training = trainer(tmp_path / "out", [MonitorCallback(every=1, to=path)], broken=3)
-    with pytest.raises(ZeroDivisionError):
+    training = trainer(tmp_path / "out", [MonitorCallback(every=1, to=path)], None)
+    training.add_callback(fails_at(place, 3))
+    try:
         training.train()
-    model = training.model
-    del training
-    gc.collect()
-    assert not own_hooks(model)
+    except (ZeroDivisionError, KeyboardInterrupt) as error:
+        assert own_hooks(training.model) and error.__traceback__
+    gc.collect()  # of an exception that a frame of somebody else's holds
+    assert not own_hooks(training.model)  # though Trainer and callback are there
     found = lines(path)
-    assert [line["step"] for line in found] == [1, 2, 3, 4]
-    assert found[3]["finished"] is False and set(found[3]["composite"].values()) == {None}
-    steps = load(path).measured.steps
-    assert len(steps[-1].sites) == 6  # of which the last step met four
+    finished = [line["step"] for line in found if line.get("finished", True)]
+    assert finished == [1, 2, 3]
+    unfinished = {"model": 4, "optimizer": 6, "callback": None}[place]  # sites that it met
+    assert [sum(n.startswith("layers") for n in line) for line in found[3:]] == (
+        [unfinished] if unfinished else []
+    )
     from birkhoff_cli import degeneration
 
-    assert degeneration(load(path)).summary["step"] == 4
+    assert degeneration(load(path)).summary["step"] == found[-1]["step"]
 
 
-COMPILED = [("inductor", False), ("inductor", True), ("eager", True)]
+@pytest.mark.parametrize("again", ["the same callback", "another callback", "by hand"])
+def test_a_training_after_an_exception_is_measured_once(tmp_path, again):
+    """Of an exception that somebody keeps, whose frames stay, and the first monitor with them."""
+    path, other = tmp_path / "hc.ndjson", tmp_path / "other.ndjson"
+    results = []
+    for watched in (False, True):
+        callbacks = [MonitorCallback(every=1, to=path)] if watched else []
+        training = trainer(tmp_path / "out", callbacks, None)
+        broken = fails_at("model", 2)
+        training.add_callback(broken)
+        with pytest.raises(ZeroDivisionError) as kept:
+            training.train()
+        broken.undo.remove()
+        training.remove_callback(broken)
+        assert kept.tb and (not watched or own_hooks(training.model))
+        if again == "by hand":
+            torch.manual_seed(0)
+            model = training.model.train()
+            optimizer, losses = torch.optim.SGD(model.parameters(), 1e-3), []
+            for _ in range(2):
+                tokens = torch.randint(3, 32, (2, 9))
+                loss = model(input_ids=tokens, labels=tokens).loss
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+        else:
+            if again == "another callback" and watched:
+                training.remove_callback(callbacks[0])
+                training.add_callback(MonitorCallback(every=1, to=other))
+            training.train()
+            losses = [row["loss"] for row in training.state.log_history if "loss" in row]
+        results.append(losses)
+        assert not own_hooks(training.model)
+    assert results[0] == results[1]
+    first = [(line["step"], line.get("finished", True)) for line in lines(path)]
+    assert first[:3] == [(1, True), (2, True), (3, False)]
+    every = [(step, True) for step in (1, 2, 3, 4)]
+    assert first[3:] == (every if again == "the same callback" else [])
+    if again == "another callback":
+        assert [(n["step"], n.get("finished", True)) for n in lines(other)] == every
+
+
+COMPILED = [("inductor", False), ("inductor", True), ("aot_eager", False), ("aot_eager", True)]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
@@ -122,7 +187,7 @@ def test_a_compiled_model_trains_as_without(tmp_path, backend, whole, before):
 
     from birkhoff_cli import monitor
 
-    def train(path, steps=3):
+    def train(path, steps=3, told=None):
         torch.compiler.reset()
         torch.manual_seed(0)
         model = Model()
@@ -143,6 +208,7 @@ def test_a_compiled_model_trains_as_without(tmp_path, backend, whole, before):
                 compiled = torch.compile(model, backend=backend, fullgraph=whole)
             for _ in range(steps):
                 step(compiled)
+                assert told is None or told() == 1  # from the first step on
         step(compiled)
         return losses
 
@@ -152,8 +218,11 @@ def test_a_compiled_model_trains_as_without(tmp_path, backend, whole, before):
         assert train(path) == plain
         assert [line["step"] for line in lines(path)] == [1, 2, 3]
         return
-    with pytest.warns(RuntimeWarning, match="fullgraph=True leaves no room"):
-        assert train(path) == plain
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", RuntimeWarning)
+        assert (
+            train(path, told=lambda: sum("leaves no room" in str(w.message) for w in said)) == plain
+        )
     assert path.read_text() == ""
 
 

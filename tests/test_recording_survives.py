@@ -10,7 +10,7 @@ import pytest
 
 import birkhoff_cli
 from birkhoff_cli import Recorder, matrices, record
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -188,3 +188,66 @@ def test_another_version_ends_the_recording_and_not_the_training(monkeypatch):
     with pytest.raises(Unsupported, match="columns sum to 1 within"), record(model):
         losses = trained(model)
     assert len(losses) == 3
+
+
+def rows(path):
+    """Step, sample and matrix of every row of the first site."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path).to_pylist()
+    return [(r["step"], r["sample"], np.array(r["matrix"])) for r in table if r["layer"] == 0]
+
+
+def recorded(path, **options):
+    torch.manual_seed(0)
+    model = Model()
+    with record(model, path, **options):
+        trained(model, 7)
+    return rows(path)
+
+
+@pytest.mark.parametrize("every", [2, 3, 8])
+def test_of_every_so_many_passes_the_last_is_recorded(tmp_path, every):
+    whole = recorded(tmp_path / "whole.parquet")
+    assert [step for step, *_ in whole] == [step for step in range(1, 8) for _ in range(10)]
+    if every > 7:
+        with pytest.raises(BadInput, match="no mixing was recorded"):
+            recorded(tmp_path / "f.parquet", every=every)
+        return
+    found = recorded(tmp_path / "f.parquet", every=every)
+    wanted = [row for row in whole if row[0] % every == 0]
+    assert [(step, sample) for step, sample, _ in found] == [
+        (step, number) for number, (step, *_) in enumerate(wanted)
+    ]
+    for (*_, h), (*_, other) in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(h, other)
+
+
+@pytest.mark.parametrize(("tokens", "picked"), [(4, (0, 3, 6, 9)), (1, (0,)), (10, range(10))])
+def test_so_many_tokens_of_a_pass_are_recorded_evenly_spaced(tmp_path, tokens, picked):
+    whole = recorded(tmp_path / "whole.parquet")
+    found = recorded(tmp_path / "f.parquet", tokens=tokens)
+    wanted = [row for number, row in enumerate(whole) if number % 10 in picked]
+    assert [step for step, *_ in found] == [step for step, *_ in wanted]
+    for (*_, h), (*_, other) in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(h, other)
+
+
+@pytest.mark.parametrize("options", [{"every": 0}, {"tokens": 0}, {"every": -1}], ids=str)
+def test_numbers_below_one_are_refused_before_anything_runs(tmp_path, options):
+    (name,) = options
+    with (
+        pytest.raises(UsageError, match=f"{name} = .*give 1 or more"),
+        record(Model(), tmp_path / "f.parquet", **options),
+    ):
+        raise AssertionError
+    assert not [*tmp_path.iterdir()]
+
+
+def test_passes_without_gradients_count_for_every(tmp_path):
+    model = Model().eval()
+    with record(model, tmp_path / "f.parquet", every=2, tokens=3) as recorder:
+        for _ in range(5):
+            with torch.no_grad():
+                model(torch.randn(2, 5, 4, 8))
+    assert recorder.samples == 2 * 3

@@ -7,6 +7,8 @@ the batch first; they turn to lanes inside, and the turn is a view.
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -63,6 +65,68 @@ def like(values: Any, array: Array) -> Array:
     if xp is np:
         return np.asarray(values, dtype=array.real.dtype)
     return xp.asarray(values, dtype=array.dtype, device=array.device)
+
+
+def taken(array: Array, index: Array) -> Array:
+    """``array[..., index]`` of an index that is always the same; see `constant`."""
+    if not _is_torch(array):
+        return array[..., index]
+    return array[..., _on_device(index, "int64", array.device)]
+
+
+def constant(values: Array, array: Array) -> Array:
+    """As `like`, of a few values that are always the same: no call waits for a device."""
+    if not _is_torch(array):
+        return like(values, array)
+    return _on_device(values, str(array.dtype).removeprefix("torch."), array.device)
+
+
+def _is_torch(array: Array) -> bool:
+    return not isinstance(array, np.ndarray | np.generic) and "torch" in type(array).__module__
+
+
+FILLED = 4096
+"""Entries of a constant that are filled in on a device one by one; more are copied to it."""
+
+_CONSTANTS: dict[Any, Array] = {}
+
+
+def _on_device(values: Array, dtype: str, device: Any) -> Array:
+    """A constant tensor, made without a copy from this memory, and once."""
+    import torch
+
+    kind: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
+    if values.size > FILLED or not values.size or torch.compiler.is_compiling():
+        return torch.tensor(values, **kind)
+    key = (values.tobytes(), values.dtype.str, values.shape, dtype, device)
+    if (there := _CONSTANTS.get(key)) is None:
+        with torch.inference_mode(False):  # else it could not be used where gradients are taken
+            each = [torch.full((), value, **kind) for value in values.ravel().tolist()]
+            there = torch.stack(each).reshape(values.shape)
+        if type(there) is torch.Tensor:  # and not what torch only pretends to compute
+            _CONSTANTS[key] = there
+    return there
+
+
+_ASKING = ContextVar("whether a device may be asked for a number", default=True)
+
+
+@contextmanager
+def without_asking() -> Iterator[None]:
+    """Inside, no number of a device decides what is computed: asking for one waits for the device.
+
+    What would follow a number goes the way that is right for all of them.
+    """
+    token = _ASKING.set(False)
+    try:
+        yield
+    finally:
+        _ASKING.reset(token)
+
+
+def may_ask(array: Array) -> bool:
+    """Whether a number of the array may be asked for: always in this memory."""
+    return _ASKING.get() or not _is_torch(array) or array.device.type == "cpu"
 
 
 def regrouped(parts: Iterable[Array], size: int) -> Iterator[Array]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.arrays import Array, constant, namespace
 from birkhoff_cli.analyses.core.errors import TooLarge
 from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 
@@ -93,7 +93,7 @@ def mixture(weights: Array, columns: Any) -> Array:
     """
     d = math.isqrt(columns.shape[0])
     flat = weights.reshape((weights.shape[0], math.prod(weights.shape[1:])))
-    h = (like(columns, weights) @ flat).reshape((d, d, *weights.shape[1:]))
+    h = (constant(columns, weights) @ flat).reshape((d, d, *weights.shape[1:]))
     return h * (1 / namespace(h).sum(h[0], axis=0))
 
 

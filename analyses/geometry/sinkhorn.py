@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, namespace
+from birkhoff_cli.analyses.core.arrays import Array, may_ask, namespace
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.pullback import Pullback
 
@@ -148,9 +148,9 @@ def narrow(z: Array) -> bool:
 
     With z in [-r, 0], two entries of a row or column of a rescaled matrix differ by a factor
     exp(2 r) at most, so that all on the way are above exp(-2 r) / d. The gradient squares
-    the reciprocal of a sum of them.
+    the reciprocal of a sum of them. No, where a device may not be asked.
     """
-    return bool(namespace(z).all(z >= least_narrow(z)))
+    return may_ask(z) and bool(namespace(z).all(z >= least_narrow(z)))
 
 
 def least_narrow(z: Array) -> float:

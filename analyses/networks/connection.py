@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.arrays import Array, like, namespace, taken
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
@@ -196,7 +196,8 @@ def _parameters(gate: Gate, z: Array | None) -> Array:
         return gate.static[None]
     xp = namespace(z)
     moved = gate.order.shape[-1]
-    dynamic = xp.tanh(z[..., gate.order]) if gate.tanh else z[..., gate.order]
+    dynamic = taken(z, gate.order)
+    dynamic = xp.tanh(dynamic) if gate.tanh else dynamic
     theta = gate.static[:moved] + gate.scale * dynamic
     if moved == gate.static.shape[0]:
         return theta

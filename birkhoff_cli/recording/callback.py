@@ -4,27 +4,47 @@ import weakref
 from contextlib import ExitStack
 from typing import Any
 
-from birkhoff_cli.recording.monitor import Monitor, monitor
+from birkhoff_cli.recording.libraries._module import Hook, do_nothing, uncompiled
+from birkhoff_cli.recording.monitor import Monitor, import_compiler, monitor
+from birkhoff_cli.recording.running import Running
+
+PACKAGE = "transformers"
 
 
 class MonitorCallback:
     """``Trainer(..., callbacks=[MonitorCallback(every=100, to="run/hc.ndjson")])``.
 
-    It has the arguments of `monitor` but the model. Steps are the Trainer's ``global_step``.
+    It has the arguments of `monitor` but the model. Steps are the Trainer's ``global_step``. The
+    Trainer tells its callbacks nothing of an exception: the monitor ends when the exception has
+    been dealt with, or at the next pass of the model.
     """
 
     def __init__(self, **options: Any) -> None:
         """Keep the options; the model is there when training begins."""
         self._options, self._stack = options, ExitStack()
         self._monitor: Monitor | None = None
-        weakref.finalize(self, self._stack.close)  # of a training that ended by an exception
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Begin to watch the model."""
         del args, control
         self._stack.close()
+        self._stack = stack = ExitStack()  # of this training: the end of the last may come late
+        weakref.finalize(self, stack.close)
+        running = Running(PACKAGE, stack.close)
+
+        def look(*_: object) -> None:
+            if running.has_ended():
+                stack.close()
+
+        import_compiler()
+        hook = Hook(uncompiled(look, do_nothing))
+        stack.callback(more["model"].register_forward_pre_hook(hook).remove)
         options = {"first": state.global_step, **self._options}
-        self._monitor = self._stack.enter_context(monitor(more["model"], **options))
+        try:
+            self._monitor = stack.enter_context(monitor(more["model"], **options))
+        except BaseException:
+            stack.close()
+            raise
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         """Count the step."""

@@ -11,9 +11,10 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.analyses.sites.verdict import SATURATED, judge
-from birkhoff_cli.recording.libraries._module import Seen
+from birkhoff_cli.recording.libraries._module import Seen, aside
 
 FINITE = "finite"
 """False beside what is null because it is not finite."""
@@ -71,10 +72,8 @@ def measure(seen: Mapping[Site, Seen]) -> Numbers:
     """The numbers of what every site did; one host synchronisation."""
     import torch
 
-    with (
-        torch.no_grad(),
-        torch.autocast(next(iter(seen.values())).mixing.device.type, enabled=False),
-    ):
+    _hold_alike(seen)
+    with aside(next(iter(seen.values())).mixing.device.type):
         stacked = torch.stack([s.mixing.float() for s in seen.values()])
         numbers = _mixing(stacked) | {
             "spread_max": _spread(seen),
@@ -88,6 +87,23 @@ def measure(seen: Mapping[Site, Seen]) -> Numbers:
         of_all = torch.cat([rows.to(product), product, torch.stack(band).to(product)])
         values = of_all.cpu().tolist()
     return _named(list(seen), values, int(stacked.shape[-1]))
+
+
+def _hold_alike(seen: Mapping[Site, Seen]) -> None:
+    """Hold that all sites mixed the same tokens of as many streams.
+
+    Raises:
+        BadInput: two did not.
+    """
+    first, *others = seen
+    for site in others:
+        shape, other = (tuple(seen[s].mixing.shape) for s in (first, site))
+        if shape != other:
+            raise BadInput(f"{site.name} mixed {_of(other)}, {first.name} {_of(shape)}")
+
+
+def _of(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]:,} tokens with d = {shape[-1]}"
 
 
 def _mixing(h: Array) -> dict[str, Array]:

@@ -6,22 +6,22 @@
 Nothing here raises into forward, backward or an optimizer: what goes wrong is one warning.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli.analyses.core.discover import unknown
-from birkhoff_cli.analyses.core.errors import UsageError
+from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
 from birkhoff_cli.analyses.core.trace import Site
-from birkhoff_cli.analyses.sites.verdict import Verdict
-from birkhoff_cli.recording.libraries._module import Look, Module, Seen, recompile
+from birkhoff_cli.recording.alarm import Alarm
+from birkhoff_cli.recording.libraries._module import Look, Module, Seen, is_whole, recompile
 from birkhoff_cli.recording.passes import Passes, in_backward
-from birkhoff_cli.recording.record import places_of
+from birkhoff_cli.recording.record import Place, find, places_of
 from birkhoff_cli.recording.sinks import LogFile, Sink
 from birkhoff_cli.recording.steps import Steps
-from birkhoff_cli.recording.tokens import spread
+from birkhoff_cli.recording.tokens import NoTokens, spread
 from birkhoff_cli.recording.warning import warn
 
 if TYPE_CHECKING:
@@ -33,6 +33,14 @@ Target = str | Path | Sink
 NO_STEP = (
     "no step is counted, for no optimizer holds the model's own parameters; call step() of the "
     "monitor after every step"
+)
+NO_PASS = (
+    "no complete pass of the model was seen in it; those in evaluation mode, without gradients or "
+    "without tokens do not count, and replicas and replayed graphs cannot be seen"
+)
+OTHER_SITES = (
+    "the model has other sites than when the monitor began, so the product over all of them is not "
+    "known; begin it anew"
 )
 
 
@@ -46,22 +54,26 @@ class Monitor:
     def __init__(
         self,
         model: Module,
+        places: Sequence[Place],
         every: int,
         tokens: int,
         sinks: Sequence[Sink],
-        alarm: "Alarm | None",
+        alarm: Alarm | None,
         *,
         evaluation: bool = False,
         first: int = 0,
     ) -> None:
         self.numbers: dict[str, Any] | None = None
+        self._model, self._sites = model, {id(place.module) for place in places}
+        self._modules, self._changed = _ids(model), False
         self._every, self._pick, self._sinks, self._alarm = every, spread(tokens), sinks, alarm
         self._evaluation = evaluation
         self.steps = Steps(model, self._done, first)
         self._seen: dict[Site, Seen] = {}
         self._whole = False  # whether a pass of this step is complete
-        self._missed = False  # whether a site of it could not be measured
+        self._missed = False  # whether something of it could not be measured
         self._watched = False
+        self._thread = 0  # in which it runs
         self._of = 0  # the step that this pass belongs to
         self._warned: set[str] = set()
         self.passes = 0
@@ -81,6 +93,7 @@ class Monitor:
         self._watched = due and not self._whole and (training or self._evaluation)
         if self._watched:
             self._seen, self._missed, self._of = {}, False, self.steps.taken + 1
+            self._thread = threading.get_ident()
 
     def end(self, complete: bool) -> None:
         """The model's own forward has ended; the first complete pass of a step is measured."""
@@ -89,21 +102,30 @@ class Monitor:
 
     def look(self, site: Site, look: Look) -> None:
         """Keep what a site did with some tokens, on its device."""
-        if not self._watched or site in self._seen or in_backward():
+        if not self._watched or threading.get_ident() != self._thread or in_backward():
+            return
+        if site in self._seen:
+            self._missed = True
+            told = "is called twice in a pass: the first call is measured, and no product"
+            self._say(f"{site.name} {told}", f"{site.name} twice")
             return
         try:
             seen = look(self._pick)
             parts = {n: _kept(getattr(seen, n)) for n in ("mixing", "pre", "post", "off")}
             self._seen[site] = seen._replace(**parts)
+        except NoTokens:
+            return
         except Exception as error:
             self._missed = True
-            told = f"{site.name} is not measured: {type(error).__name__}: {error}"
+            told = f"{site.name} is not measured: {_said(error)}"
             self._say(told, f"{site.name} {type(error).__name__}")
 
     def _done(self, step: int) -> None:
         if self._seen and self._whole:
             self._write(step)
-        self._seen, self._whole = {}, False
+        elif step % self._every == 0 and not self._missed and not is_whole():
+            self._say(f"step {step} is not measured: {NO_PASS}", NO_PASS)
+        self._seen, self._whole, self._missed = {}, False, False
 
     def finish(self) -> None:
         """Write what was met since the last step, or of it if Ctrl-C came before it was written."""
@@ -118,7 +140,7 @@ class Monitor:
         try:
             numbers = self._measured(step, finished)
         except Exception as error:
-            told = f"step {step} is not measured: {type(error).__name__}: {error}"
+            told = f"step {step} is not measured: {_said(error)}"
             self._say(told, f"step {type(error).__name__}")
             return
         self.numbers = numbers
@@ -140,6 +162,9 @@ class Monitor:
         unknown_site: dict[str, Any] = dict.fromkeys(SITE)
         sites = {s.name: measured.sites.get(s.name, unknown_site) for s in self._seen}
         whole = self._whole and not self._missed and len(known) == len(self._seen)
+        whole = self._has_its_sites() and whole
+        if len(self._seen) < len(self._sites) and is_whole():  # the others ran, unseen
+            whole = False
         composite = measured.composite if whole else dict.fromkeys(COMPOSITE)
         return {
             "step": step,
@@ -151,6 +176,15 @@ class Monitor:
             **sites,
             "composite": composite,
         }
+
+    def _has_its_sites(self) -> bool:
+        """Whether the model's sites are those that are watched: modules may be replaced."""
+        if (now := _ids(self._model)) != self._modules:
+            self._modules = now
+            self._changed = {id(place.module) for place in find(self._model)} != self._sites
+        if self._changed:
+            self._say(OTHER_SITES, OTHER_SITES)
+        return not self._changed
 
     def _refused(self, site: Site, seen: Seen, measured: "Numbers") -> bool:
         """Whether a site mixed its streams otherwise than is known here; it is said once."""
@@ -165,32 +199,6 @@ class Monitor:
         if key not in self._warned:
             self._warned.add(key)
             warn(f"birkhoff: {text}")
-
-
-class Alarm:
-    """Counts measured steps in a row that have one verdict."""
-
-    def __init__(self, on: str, after: int, call: Sink | None) -> None:
-        """Hold that there is such a verdict.
-
-        Raises:
-            UsageError: there is none.
-        """
-        if on not in (known := get_args(Verdict)):
-            raise UsageError(unknown(on, known, "verdicts"))
-        self._on, self._after, self._call, self._row = on, after, call, 0
-
-    def hear(self, numbers: dict[str, Any]) -> Sink | None:
-        """What to call when the verdict has stood so long, once; the numbers then say so."""
-        self._row = self._row + 1 if numbers["verdict"] == self._on else 0
-        if self._row != self._after:
-            return None
-        numbers["alarm"] = self._on
-        return self._call or _tell
-
-
-def _tell(numbers: dict[str, Any], step: int) -> None:
-    warn(f"birkhoff: at step {step} the verdict is {numbers['alarm']}")
 
 
 @contextmanager
@@ -235,8 +243,10 @@ def monitor(
     heard = None if on is None else Alarm(on, after, alarm)
     with ExitStack() as attached:
         sinks = [*_sinks(to, attached)]
-        _import_compiler()
-        mine = Monitor(model, every, tokens, sinks, heard, evaluation=evaluation, first=first)
+        import_compiler()
+        mine = Monitor(
+            model, places, every, tokens, sinks, heard, evaluation=evaluation, first=first
+        )
         attached.callback(recompile)
         for place in places:
             attached.callback(place.attach(partial(mine.look, place.site)))
@@ -260,9 +270,19 @@ def _sinks(to: Target | Sequence[Target] | None, attached: ExitStack) -> Iterato
             yield file
 
 
-def _import_compiler() -> None:
+def import_compiler() -> None:
     """A hook escapes the compiler only if this is there when it is made; optimizers import it."""
     import torch._dynamo  # noqa: F401
+
+
+def _said(error: Exception) -> str:
+    """An error of ours is a sentence; of another one the kind is said."""
+    ours = isinstance(error, BirkhoffError)
+    return str(error) if ours else f"{type(error).__name__}: {error}"
+
+
+def _ids(model: Module) -> frozenset[int]:
+    return frozenset(map(id, model.modules()))
 
 
 def _kept(value: Any) -> Any:

@@ -4,9 +4,10 @@ Activation checkpointing calls sites again inside of backward: those calls are o
 """
 
 import sys
+import threading
 from collections.abc import Callable
 
-from birkhoff_cli.recording.libraries._module import Detach, Module, do_nothing, uncompiled
+from birkhoff_cli.recording.libraries._module import Detach, Hook, Module, do_nothing, uncompiled
 
 
 def in_backward() -> bool:
@@ -14,6 +15,17 @@ def in_backward() -> bool:
     import torch
 
     return bool(torch._C._current_graph_task_id() != -1)
+
+
+def is_traced() -> bool:
+    """Whether torch only takes down what a model does, or transforms it: its numbers are none."""
+    import torch
+
+    return bool(
+        torch._C._get_tracing_state() is not None
+        or torch.compiler.is_exporting()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
 
 
 def is_training(model: Module) -> bool:
@@ -24,7 +36,7 @@ def is_training(model: Module) -> bool:
 
 
 class Passes:
-    """Tells where passes begin and end.
+    """Tells where passes begin and end, of one thread at a time.
 
     Attributes:
         inside: whether the model's own forward runs.
@@ -42,14 +54,15 @@ class Passes:
         """
         self.inside = False
         self._model, self._begin, self._end = model, begin, end
+        self._thread = 0  # in which the pass runs
         self._error: BaseException | None = None
 
     def attach(self) -> Detach:
         """Watch the model."""
         handles = [
-            self._model.register_forward_pre_hook(uncompiled(self._before, do_nothing)),
+            self._model.register_forward_pre_hook(Hook(uncompiled(self._before, do_nothing))),
             self._model.register_forward_hook(
-                uncompiled(self._after, do_nothing), always_call=True
+                Hook(uncompiled(self._after, do_nothing)), always_call=True
             ),
         ]
 
@@ -59,16 +72,24 @@ class Passes:
 
         return detach
 
-    def _before(self, *_: object) -> None:
-        if in_backward():
+    def _before(self, called: Module, *_: object) -> None:
+        if called is not self._model or in_backward() or is_traced():
             return
-        if self.inside:  # an interrupt ended the last one without a call of `_after`
-            self._end(False)
+        if self.inside:
+            if self._is_elsewhere():
+                return
+            self._end(False)  # an interrupt ended the last one without a call of `_after`
         self.inside, self._error = True, sys.exception()
+        self._thread = threading.get_ident()
         self._begin(is_training(self._model))
 
-    def _after(self, *_: object) -> None:
-        if in_backward() or not self.inside:
+    def _is_elsewhere(self) -> bool:
+        """Whether the pass runs in another thread."""
+        here = self._thread == threading.get_ident()
+        return not here and any(t.ident == self._thread for t in threading.enumerate())
+
+    def _after(self, called: Module, *_: object) -> None:
+        if called is not self._model or in_backward() or not self.inside or self._is_elsewhere():
             return
         self.inside = False
         self._end(sys.exception() is self._error)

@@ -26,7 +26,7 @@ from birkhoff_cli.recording.libraries._module import ADD, Look
 from birkhoff_cli.recording.parts import Part, Stamp, write
 from birkhoff_cli.recording.passes import in_backward
 from birkhoff_cli.recording.ranks import of_this_rank
-from birkhoff_cli.recording.tokens import spread
+from birkhoff_cli.recording.tokens import NoTokens, spread
 from birkhoff_cli.recording.warning import warn
 from birkhoff_cli.tables._format import TableFormat
 
@@ -161,6 +161,8 @@ class Recorder:
             seen = look(self._pick)
             seen.check()
             self.take(site, seen.mixing)
+        except NoTokens:
+            return
         except BirkhoffError as error:
             self._refuse(error)
         except Exception as error:

@@ -3,15 +3,24 @@
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from birkhoff_cli import files
 from birkhoff_cli.recording.ranks import of_this_rank
+from birkhoff_cli.recording.warning import warn
 
 Sink: TypeAlias = Callable[[dict[str, Any], int], object]
 """Takes the numbers of a step, and the step."""
+
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | files.BINARY
+"""Appended, so that two who write one file write no line over another."""
+
+BEGINNING = b'{"step":'
+"""Of every line."""
 
 
 class LogFile:
@@ -24,25 +33,68 @@ class LogFile:
             CannotWrite: it cannot be opened.
         """
         self.path = of_this_rank(Path(path))
+        self._place = self.path.absolute()  # the training may go to another directory
         with files.writing(str(self.path)):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-            size = os.fstat(self._handle).st_size
-            os.ftruncate(self._handle, _end_of_lines(self._handle, size))
-            os.lseek(self._handle, 0, os.SEEK_END)
+            self._open()
+
+    def _open(self) -> None:
+        self._place.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(self._place, FLAGS, 0o666)
+        self._is_file = stat.S_ISREG(os.fstat(self._handle).st_mode)  # or a pipe, or a device
+        if self._is_file:
+            _end_line(self._handle)
 
     def __call__(self, numbers: dict[str, Any], step: int) -> None:
-        """Write the line of a step."""
-        del step
+        """Write the line of a step, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         data = json.dumps(numbers, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        while data:
-            data = data[os.write(self._handle, data) :]
-        os.fsync(self._handle)
+        if not self._is_file:
+            _write(self._handle, data)
+            return
+        if self._is_away():
+            self.close()
+            self._open()
+            warn(f"birkhoff: {self.path} was taken away; a new file begins with step {step}")
+        size = os.fstat(self._handle).st_size
+        try:
+            _write(self._handle, data)
+            os.fsync(self._handle)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, size)
+            raise
+
+    def _is_away(self) -> bool:
+        """Whether the path no longer names the file."""
+        try:
+            return not os.path.samestat(self._place.stat(), os.fstat(self._handle))
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         """Nothing more comes."""
         with contextlib.suppress(OSError):
             os.close(self._handle)
+
+
+def _write(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+def _end_line(handle: int) -> None:
+    """Take away a line of ours that was cut; end one that is somebody else's."""
+    size = os.fstat(handle).st_size
+    end = _end_of_lines(handle, size)
+    os.lseek(handle, end, os.SEEK_SET)
+    head = os.read(handle, len(BEGINNING))
+    if BEGINNING.startswith(head):
+        os.ftruncate(handle, end)
+    else:
+        _write(handle, b"\n")
 
 
 def _end_of_lines(handle: int, size: int) -> int:

@@ -6,9 +6,10 @@ between two training passes.
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from birkhoff_cli.recording.libraries._module import Detach, Module
+from birkhoff_cli.recording.warning import warn
 
 STRANGE, WITHOUT = 3, 1000
 """Calls of optimizers of other parameters, and passes, after which steps must have been counted."""
@@ -35,7 +36,8 @@ class Steps:
         self._passes = 0  # training passes since the last step that was counted
         self._strange = 0  # calls of optimizers that hold nothing of the model
         self._of_optimizer = False  # whether an optimizer's call was the last step
-        self._own: WeakKeyDictionary[Any, tuple[int, bool]] = WeakKeyDictionary()
+        self._own: dict[int, tuple[Any, int, bool]] = {}  # by id: some are equal or not hashable
+        self._failed = False
 
     @property
     def is_lost(self) -> bool:
@@ -47,7 +49,7 @@ class Steps:
         """Watch all optimizers."""
         from torch.optim.optimizer import register_optimizer_step_post_hook as register
 
-        remove: Detach = register(self._after_optimizer).remove
+        remove: Detach = register(self._guarded).remove
         return remove
 
     def passed(self) -> None:
@@ -61,7 +63,17 @@ class Steps:
             return  # the optimizer's call before it was this step
         self._count()
 
-    def _after_optimizer(self, optimizer: Any, *_: Any) -> None:
+    def _guarded(self, optimizer: Any, *_: Any) -> None:
+        """An error of ours is said once, and ends no training."""
+        try:
+            self._after_optimizer(optimizer)
+        except Exception as error:
+            if not self._failed:
+                self._failed = True
+                kind = type(optimizer).__name__
+                warn(f"birkhoff: a step of {kind} is not counted: {type(error).__name__}: {error}")
+
+    def _after_optimizer(self, optimizer: Any) -> None:
         if self._manual:
             return
         if not self._is_own(optimizer):
@@ -79,11 +91,11 @@ class Steps:
 
     def _is_own(self, optimizer: Any) -> bool:
         """Whether an optimizer holds a parameter of the model."""
-        ids = sum(len(group["params"]) for group in optimizer.param_groups)
-        size, own = self._own.get(optimizer, (-1, False))
-        if not own and size != ids:  # parameters may be added to it
+        groups = getattr(optimizer, "param_groups", ())
+        ids = sum(len(group["params"]) for group in groups)
+        known, size, own = self._own.get(id(optimizer), (None, -1, False))
+        if known is None or known() is not optimizer or (not own and size != ids):
             ours = {id(parameter) for parameter in self._model.parameters()}
-            groups = optimizer.param_groups
             own = any(id(p) in ours for group in groups for p in group["params"])
-            self._own[optimizer] = (ids, own)
+            self._own[id(optimizer)] = (ref(optimizer), ids, own)  # parameters may be added to it
         return own

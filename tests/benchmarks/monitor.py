@@ -1,16 +1,28 @@
-"""What the monitor costs of a training step, paired in one run: CPU seconds with and without it.
+"""What the monitor costs of a training step, in CPU time of one thread, inside a real loop.
 
-    python tests/benchmarks/monitor.py [LAYERS] [WIDTH] [PAIRS]
+    python tests/benchmarks/monitor.py [LAYERS] [WIDTH] [STEPS] [PAIRS]
 
-6 layers of two sites and width 384 on 8 x 256 tokens, 20 pairs, if nothing is said; the branches
-are those of a transformer's attention and mlp in size.
+6 layers of two sites and width 384 on 8 x 256 tokens if nothing is said; the branches are those of
+a transformer's attention and mlp in size.
+
+Inside: a loop of STEPS (40) steps with a monitor of every second one. A clock runs in whatever
+torch calls of ours, at modules and behind the optimizer, and so in every step's measuring and
+writing. What torch itself takes longer for a module that has hooks is measured on one that does
+nothing else, and added. The share at every=100 is 99 steps that are not measured and one that is.
+
+Paired: PAIRS (0) times four steps, without, with, with, without a monitor, whose median ratio is
+told for steps that are and are not measured. It sees what a clock inside cannot, such as memory
+that is moved, and has the noise of two whole steps.
+
+Intervals are those of 95 %, by drawing steps or pairs again.
 """
 
-import math
+import random
 import statistics
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -18,20 +30,23 @@ from torch import nn
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 from birkhoff_cli import monitor  # noqa: E402
+from birkhoff_cli.recording.libraries._module import Hook, do_nothing  # noqa: E402
+from birkhoff_cli.recording.steps import Steps  # noqa: E402
 from test_recording_survives import Site  # noqa: E402
 
-T95 = {5: 2.57, 7: 2.36, 9: 2.26, 11: 2.20, 15: 2.13, 19: 2.09, 29: 2.05}
-"""Student's t by degrees of freedom."""
+BATCH, TOKENS, D = 8, 256, 4
+DRAWS = 2000
 
 
 class Block(nn.Module):
     """A site and its branch."""
 
-    def __init__(self, width, inner):
+    def __init__(self, width):
         super().__init__()
-        self.attn_hc = Site(4, width)
+        self.attn_hc = Site(D, width)
+        self.attn_hc.input_norm = nn.RMSNorm(D * width, eps=1e-6)  # what it reads is then measured
         self.branch = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width)
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
     def forward(self, x):
@@ -39,69 +54,143 @@ class Block(nn.Module):
         return comb.mT @ x + post.unsqueeze(-1) * self.branch(read).unsqueeze(-2)
 
 
-class Model(nn.Module):
-    """As many blocks as there are sites."""
+class Loop:
+    """A model, its optimizer and its batch."""
 
     def __init__(self, layers, width):
-        super().__init__()
-        self.layers = nn.ModuleList(Block(width, 4 * width) for _ in range(2 * layers))
+        self.model = nn.Sequential(*(Block(width) for _ in range(2 * layers)))
+        self.optimizer = torch.optim.SGD(self.model.parameters(), 1e-5)
+        self.x = torch.randn(BATCH, TOKENS, D, width)
 
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-        return x
-
-
-def seconds(model, optimizer, x):
-    """CPU seconds of a step."""
-    begun = time.process_time()
-    optimizer.zero_grad()
-    model(x).square().mean().backward()
-    optimizer.step()
-    return time.process_time() - begun
+    def step(self):
+        """CPU seconds of one."""
+        begun = time.process_time()
+        self.optimizer.zero_grad()
+        self.model(self.x).square().mean().backward()
+        self.optimizer.step()
+        return time.process_time() - begun
 
 
-def watched(model, optimizer, x, path, every):
-    """CPU seconds of a step beside a monitor, which is measured if every step is."""
-    with monitor(model, every=every, to=path):
-        return seconds(model, optimizer, x)
+class Clock:
+    """CPU seconds in everything of ours that torch calls."""
+
+    def __init__(self):
+        self.seconds = 0.0
+        Hook.__call__ = self.around(Hook.__call__)
+        Steps._guarded = self.around(Steps._guarded)
+
+    def around(self, function):
+        def call(*args, **kwargs):
+            begun = time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.process_time() - begun
+
+        return call
+
+    def taken(self):
+        """Seconds since it was last asked."""
+        seconds, self.seconds = self.seconds, 0.0
+        return seconds
 
 
-def interval(ratios):
-    """Mean and half the width of its interval of 95 %, in percent."""
-    half = T95.get(len(ratios) - 1, 1.96) * statistics.stdev(ratios) / math.sqrt(len(ratios))
-    return f"{100 * statistics.mean(ratios):+.2f} +- {100 * half:.2f} %"
+def detour(calls=20_000, rounds=9):
+    """Seconds that torch takes longer for a module with a hook before and one behind it."""
+    plain, hooked = nn.Identity(), nn.Identity()
+    hooked.register_forward_pre_hook(do_nothing)
+    hooked.register_forward_hook(do_nothing)
+    x, found = torch.zeros(1), []
+    for _ in range(rounds):
+        times = []
+        for module in (plain, hooked):
+            begun = time.process_time()
+            for _ in range(calls):
+                module(x)
+            times.append(time.process_time() - begun)
+        found.append((times[1] - times[0]) / calls)
+    return statistics.median(found)
+
+
+def interval(samples, estimate):
+    """An estimate, and the interval of those of samples that are drawn again."""
+    rng = random.Random(0)
+    drawn = sorted(estimate(*([rng.choice(s) for _ in s] for s in samples)) for _ in range(DRAWS))
+    low, high = drawn[int(0.025 * DRAWS)], drawn[int(0.975 * DRAWS) - 1]
+    return f"{100 * estimate(*samples):.3g} % ({100 * low:.3g} to {100 * high:.3g})"
+
+
+def inside(loop, steps, path):
+    """Shares of a loop's time that are spent in the monitor."""
+    sites = len(loop.model)
+    extra = detour() * (sites + 1)
+    clock, idle, measured, whole = Clock(), [], [], []
+    with monitor(loop.model, every=2, to=path) as mine:
+        for _ in range(2):
+            loop.step()
+        for _ in range(steps):
+            clock.taken()
+            seconds = loop.step()
+            ours = clock.taken() + extra
+            (idle if mine.steps.taken % 2 else measured).append(ours)
+            whole.append(seconds - ours)
+    step = statistics.median(whole)
+    rest, one = statistics.median(idle), statistics.median(measured)
+    print(
+        f"a step takes {step:.3g} CPU seconds; of ours, median: {1e6 * rest:.0f} us if it is not "
+        f"measured ({1e6 * extra:.0f} of them torch's detours), {1e3 * one:.3g} ms if it is"
+    )
+    mean = statistics.fmean
+    print("inside, not measured:", interval((idle, whole), lambda i, w: mean(i) / mean(w)))
+    print("inside, measured:", interval((measured, whole), lambda m, w: mean(m) / mean(w)))
+    print(
+        "inside, at every=100:",
+        interval(
+            (idle, measured, whole),
+            lambda i, m, w: (99 * mean(i) + mean(m)) / (100 * mean(w)),
+        ),
+    )
+
+
+def paired(loop, pairs, path):
+    """Ratios of steps with and without a monitor, in turn."""
+    found = {}
+    for name, every in (("not measured", 10**6), ("measured", 1)):
+        ratios = []
+        for _ in range(pairs):
+            times = [0.0, 0.0]
+            for watched in (0, 1, 1, 0):
+                with monitor(loop.model, every=every, to=path) if watched else nullcontext():
+                    times[watched] += loop.step()
+            ratios.append(times[1] / times[0] - 1)
+        print(f"paired, {name}:", interval((ratios,), statistics.median))
+        found[name] = ratios
+    print(
+        "paired, at every=100:",
+        interval(
+            tuple(found.values()),
+            lambda i, m: 0.99 * statistics.median(i) + 0.01 * statistics.median(m),
+        ),
+    )
 
 
 def main():
-    """Print paired differences, in the order plain, watched and watched, plain in turn."""
-    layers, width, pairs = (
-        int(w) for w in [*sys.argv[1:], *("6", "384", "20")[len(sys.argv) - 1 :]]
-    )
+    """Print both."""
+    given = [int(word) for word in sys.argv[1:]]
+    layers, width, steps, pairs = [*given, *(6, 384, 40, 0)[len(given) :]]
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    model = Model(layers, width)
-    optimizer = torch.optim.SGD(model.parameters(), 1e-5)
-    x = torch.randn(8, 256, 4, width)
-    ratios, plain = {1: [], 10**6: []}, []
+    loop = Loop(layers, width)
+    print(f"{2 * layers} sites of width {width}, {BATCH} x {TOKENS} tokens")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hc.ndjson"
-        watched(model, optimizer, x, path, 1)
-        for pair in range(pairs):
-            for every, found in ratios.items():
-                if pair % 2:
-                    with_it = watched(model, optimizer, x, path, every)
-                plain.append(seconds(model, optimizer, x))
-                if not pair % 2:
-                    with_it = watched(model, optimizer, x, path, every)
-                found.append(with_it / plain[-1] - 1)
+        loop.step()
+        if pairs:
+            paired(loop, pairs, path)
+        if steps:
+            inside(loop, steps, path)
         size = max(map(len, path.read_bytes().splitlines()))
-    hundred = [idle + (one - idle) / 100 for one, idle in zip(*ratios.values(), strict=True)]
-    print(
-        f"{2 * layers} sites, width {width}, {pairs} pairs: a step takes "
-        f"{statistics.median(plain):.2f} CPU seconds; measured {interval(ratios[1])}, not measured "
-        f"{interval(ratios[10**6])}, at every=100 {interval(hundred)}; {size:,} bytes a line"
-    )
+        print(f"{size:,} bytes a line")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.arrays import taken
 from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints.sites.values import Array
@@ -52,7 +53,7 @@ def connection(
         map=sinkhorn(n, iters, eps) if comb else None,
         d=n,
         width=fn.shape[1] // n,
-        mixing=Gate(base[turned[0]], scale[2], turned) if comb else Gate(base[:0]),
+        mixing=Gate(taken(base, turned[0]), scale[2], turned) if comb else Gate(base[:0]),
         pre=Gate(base[:n], scale[0], pre, (eps, 1)),
         post=Gate(base[n : 2 * n], scale[1], post, (0 if comb else eps, magnitude)),
         weight=fn.T,

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from birkhoff_cli.analyses.core.arrays import Array, like, namespace
+from birkhoff_cli.analyses.core.arrays import Array, namespace, taken
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
 
@@ -95,8 +95,8 @@ def together(tensors: Tensors, map_: Parameterization, entries: Entries) -> Conn
         map=map_,
         d=n,
         width=features // n,
-        mixing=Gate(alpha[entries.mixing], residual, entries.mixing[None]),
-        pre=Gate(alpha[entries.pre], pre, entries.pre[None], (0, 1)),
+        mixing=Gate(taken(alpha, entries.mixing), residual, entries.mixing[None]),
+        pre=Gate(taken(alpha, entries.pre), pre, entries.pre[None], (0, 1)),
         post=Gate(beta, tensors["h_post_scale"], after[None], (0, 2)),
         weight=_gained(tensors, [tensors["dynamic_alpha_fn"], tensors["dynamic_beta_fn"]]),
         norm=_norm(features),
@@ -123,12 +123,13 @@ def apart(tensors: Tensors, map_: Parameterization | None) -> Connection:
     pre, residual = (tensors[k].reshape(()) for k in ("pre_branch_scale", "residual_scale"))
     last = (np.arange(n) * outputs + outputs - 1)[None]
     dropped = Gate(beta + scale, scale, last, tanh=True)
+    moving = _by_stream(entries.mixing, n, proposals)
     return Connection(
         map=map_,
         d=n,
         width=width,
-        mixing=Gate(alpha[entries.mixing], residual, _by_stream(entries.mixing, n, proposals)),
-        pre=Gate(alpha[entries.pre], pre, _by_stream(entries.pre, n, proposals), (0, 1)),
+        mixing=Gate(taken(alpha, entries.mixing), residual, moving),
+        pre=Gate(taken(alpha, entries.pre), pre, _by_stream(entries.pre, n, proposals), (0, 1)),
         post=Gate(beta, scale, last, (0, 2)) if map_ else dropped,
         weight=_gained(tensors, [*fn, columns if map_ else columns / 2]),
         norm=_norm(width),
@@ -148,15 +149,15 @@ def unconstrained(tensors: Tensors, map_: Parameterization | None, tanh: bool = 
     alpha, beta = tensors["static_alpha"].reshape(-1), tensors["static_beta"]
     n, width, scale = len(beta), len(tensors["norm.gamma"]), tensors["dynamic_alpha_scale"]
     entries = square(n)
-    still = like(np.zeros(n * n), alpha)
-    static = namespace(alpha).concat([alpha[entries.mixing], still])
+    moving = taken(alpha, entries.mixing)
+    static = namespace(alpha).concat([moving, namespace(alpha).zeros_like(moving)])
     last = (np.arange(n) * (n + 2) + n + 1)[None]
     return Connection(
         map=map_,
         d=n,
         width=width,
         mixing=Gate(static, scale, _by_stream(entries.mixing, n), tanh=tanh),
-        pre=Gate(alpha[entries.pre], scale, _by_stream(entries.pre, n), tanh=tanh),
+        pre=Gate(taken(alpha, entries.pre), scale, _by_stream(entries.pre, n), tanh=tanh),
         post=Gate(beta, tensors["dynamic_beta_scale"], last, tanh=tanh),
         weight=_gained(
             tensors, [tensors["dynamic_alpha_fn"], tensors["dynamic_beta_fn"].reshape(-1, 1)]

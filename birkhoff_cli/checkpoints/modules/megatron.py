@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from birkhoff_cli.analyses.core.arrays import taken
 from birkhoff_cli.analyses.networks.connection import Connection, Gate, Norm
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.checkpoints.sites.values import Array
@@ -48,7 +49,7 @@ def connection(tensors: Mapping[str, Any], variant: str, iters: int = ITERS) -> 
         map=MHC(n, VARIANTS[variant], iters),
         d=n,
         width=weight.shape[1] // n,
-        mixing=Gate(bias[mixing[0]], res, mixing),
+        mixing=Gate(taken(bias, mixing[0]), res, mixing),
         pre=Gate(bias[:n], pre, index[None, :n], (low, 1)),
         post=Gate(bias[n : 2 * n], post, index[None, n : 2 * n], (0, 2)),
         weight=weight.T,

@@ -5,9 +5,11 @@ raised into the model; whether that was asked for is known only while the compil
 """
 
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import torch
+from torch._dynamo import eval_frame
 
 from birkhoff_cli.recording.warning import warn
 
@@ -17,6 +19,11 @@ WHOLE = [False]
 NOT_MEASURED = (
     "birkhoff: a model compiled with fullgraph=True leaves no room to look at its matrices; "
     "compile it without"
+)
+
+NOT_AGAIN = (
+    "birkhoff: what was compiled before may not be compiled again, as torch.compiler.set_stance "
+    "says, and its matrices are not seen; begin before it is compiled"
 )
 
 
@@ -33,7 +40,17 @@ def escaping(function: Callable[..., Any], whole: Callable[..., Any]) -> Callabl
                 return whole(*args, **kwargs)
         return disabled(*args, **kwargs)
 
+    run_as_it_is(call.__code__)
     return call
+
+
+def run_as_it_is(code: CodeType) -> None:
+    """Let the compiler not compile a function alone, which it may still read into a caller's graph.
+
+    One function for all sites would be compiled again for each of them, up to the limit of that.
+    """
+    if (skip := getattr(eval_frame, "skip_code", None)) is not None:
+        skip(code)
 
 
 def _ask(context: Any) -> None:
@@ -47,6 +64,11 @@ def _ask(context: Any) -> None:
 
 def forget() -> None:
     """Let everything that was compiled be compiled again: it does not see hooks come or go."""
-    if torch._dynamo.utils.counters["stats"]["unique_graphs"]:
-        torch.compiler.reset()
-        WHOLE[0] = False
+    if not torch._dynamo.utils.counters["stats"]["unique_graphs"]:
+        return
+    stance = getattr(getattr(eval_frame, "_stance", None), "stance", None)
+    if stance == "fail_on_recompile":  # it would be an error in the model's forward
+        warn(NOT_AGAIN)
+        return
+    torch.compiler.reset()
+    WHOLE[0] = False

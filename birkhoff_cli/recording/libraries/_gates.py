@@ -52,6 +52,6 @@ def reading(site: Connection, streams: Array, read: Array) -> tuple[Array, Array
     pre, _ = site.gates(z)
     made = (pre.unsqueeze(-1) * streams).sum(-2)
     off = (made - read.float()).norm() / (AGREE * read.float().norm() + NO_LENGTH)
-    unknown = off.new_tensor(float("nan")).where(~(off <= 1), off.new_zeros(()))
+    unknown = off.new_full((), float("nan")).where(~(off <= 1), off.new_zeros(()))
     logits = logits_of(site, z)
     return pre + unknown, None if logits is None else logits + unknown

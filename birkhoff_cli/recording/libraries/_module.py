@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple, TypeAlias
 
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array, without_asking
 from birkhoff_cli.analyses.core.errors import BirkhoffError
 
 Module: TypeAlias = Any
@@ -67,6 +68,45 @@ def do_nothing(*_: object, **__: object) -> None:
     """What a hook does where it cannot look."""
 
 
+def aside(device: str) -> ExitStack:
+    """A context without gradients, without waiting for a device, and without its autocast."""
+    import torch
+
+    context = ExitStack()
+    context.enter_context(torch.no_grad())
+    context.enter_context(without_asking())
+    if torch.amp.is_autocast_available(device):
+        context.enter_context(torch.autocast(device, enabled=False))
+    return context
+
+
+NOTHING = nullcontext().__exit__
+"""A function of any arguments that does nothing; a file that holds it is read without birkhoff."""
+
+
+class Hook:
+    """A function that torch calls at a module. Copies of the module, in a file too, do not keep it.
+
+    A copy for averaged weights, say, is another model: what it does is none of a monitor's.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        """Call the function."""
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function returns."""
+        return self._function(*args, **kwargs)
+
+    def __deepcopy__(self, memo: object) -> Any:
+        """What a copy has in its place."""
+        return NOTHING
+
+    def __reduce__(self) -> Any:
+        """What a file has in its place."""
+        return NOTHING.__reduce__()
+
+
 def uncompiled(function: Callable[..., Any], whole: Callable[..., Any]) -> Callable[..., Any]:
     """A function that runs as it is where a model was compiled.
 
@@ -77,6 +117,7 @@ def uncompiled(function: Callable[..., Any], whole: Callable[..., Any]) -> Calla
         return function
     from birkhoff_cli.recording.libraries import _compiled
 
+    _compiled.run_as_it_is(Hook.__call__.__code__)
     return _compiled.escaping(function, whole)
 
 
@@ -88,22 +129,29 @@ def recompile() -> None:
         _compiled.forget()
 
 
+def is_whole() -> bool:
+    """Whether something was compiled that must be one graph, which was said."""
+    compiled = sys.modules.get("birkhoff_cli.recording.libraries._compiled")
+    return compiled is not None and bool(compiled.WHOLE[0])
+
+
 def attach_hook(
     module: Module, give: Give, applied: Callable[[Module, Array, Any, Pick], Seen]
 ) -> Detach:
     """Hand over what ``applied`` computes of every call's module, streams and output."""
 
-    def hook(module: Module, args: Any, kwargs: Any, output: Any) -> None:
-        def look(pick: Pick) -> Seen:
-            import torch
+    def hook(called: Module, args: Any, kwargs: Any, output: Any) -> None:
+        if called is not module:  # a replica, which has the hooks of what it was made from
+            return
 
+        def look(pick: Pick) -> Seen:
             streams = args[0] if args else next(iter(kwargs.values()))
-            with torch.no_grad(), torch.autocast(streams.device.type, enabled=False):
+            with aside(streams.device.type):
                 return applied(module, streams, output, pick)
 
         give(look)
 
     remove: Detach = module.register_forward_hook(
-        uncompiled(hook, do_nothing), with_kwargs=True
+        Hook(uncompiled(hook, do_nothing)), with_kwargs=True
     ).remove
     return remove

@@ -4,8 +4,11 @@
 from the module's own tensors, as a checkpoint of it is read, and held against those streams.
 """
 
+import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import sqrt
+from types import MethodType
 from typing import Any
 
 from birkhoff_cli.analyses.core.arrays import Array
@@ -18,9 +21,12 @@ from birkhoff_cli.recording.libraries._module import (
     Detach,
     Fill,
     Give,
+    Hook,
     Module,
     Pick,
     Seen,
+    aside,
+    do_nothing,
     uncompiled,
 )
 
@@ -35,6 +41,68 @@ NO_LENGTH = 1e-30
 
 ROUNDINGS = 4
 """Of a stream on its way through the module and through ours, in units of its precision."""
+
+
+NAME = "width_connection"
+
+
+class Watched:
+    """A module's ``width_connection``, and who looks at its calls, coming and going in any order.
+
+    It stands in the module itself and hides the method of the class. A copy of the module, in a
+    file too, has the copy's own method: ours would mix the copy's streams by the module's tensors.
+    """
+
+    def __init__(self, module: Module) -> None:
+        """Stand in the module's place; nobody looks yet."""
+        self.looking: list[Callable[[Any, Any], None]] = []
+        self._module, self._before = module, vars(module).get(NAME)
+        self._original = module.width_connection
+        self._call = uncompiled(self._watched, self._original)
+        setattr(module, NAME, self)
+        self._of_replicas = module.register_forward_pre_hook(
+            Hook(uncompiled(self._leave_replica, do_nothing))
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module's own returns."""
+        return self._call(*args, **kwargs)
+
+    def _watched(self, residuals: Array, *args: Any, **kwargs: Any) -> Any:
+        returned = self._original(residuals, *args, **kwargs)
+        for look in [*self.looking]:
+            look(residuals, returned)
+        return returned
+
+    def _leave_replica(self, called: Module, *_: object) -> None:
+        """DataParallel's replicas have the attributes of the module, and tensors of their own."""
+        if called is not self._module and vars(called).get(NAME) is self:
+            delattr(called, NAME)
+
+    def leave(self, look: Callable[[Any, Any], None]) -> None:
+        """No longer look; with the last who does the module is as it was."""
+        self.looking.remove(look)
+        if self.looking:
+            return
+        self._of_replicas.remove()
+        if vars(self._module).get(NAME) is not self:
+            return  # somebody else stands before us
+        delattr(self._module, NAME)
+        if self._before is not None:
+            setattr(self._module, NAME, self._before)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """The copy's own."""
+        if self._before is not None:
+            return copy.deepcopy(self._before, memo)
+        module = copy.deepcopy(self._module, memo)
+        return MethodType(getattr(type(module), NAME), module)
+
+    def __reduce__(self) -> Any:
+        """The own one of the module that is read."""
+        return (
+            (getattr, (self._module, NAME)) if self._before is None else (partial, (self._before,))
+        )
 
 
 def is_width(module: Module) -> bool:
@@ -57,31 +125,21 @@ def attach(
     Raises:
         Unsupported: fractions, several inputs of a branch, or channels first.
     """
-    import torch
-
     _refuse_variants(module)
-    names, original = tuple(names), module.width_connection
-    previous = vars(module).get("width_connection")
+    names = tuple(names)
 
-    def width_connection(residuals: Array, *args: Any, **kwargs: Any) -> Any:
-        returned = original(residuals, *args, **kwargs)
-
+    def take(residuals: Array, returned: Any) -> None:
         def look(pick: Pick) -> Seen:
             eps = _precision(residuals)  # by the autocast that the module ran in
-            with torch.no_grad(), torch.autocast(residuals.device.type, enabled=False):
+            with aside(residuals.device.type):
                 return _applied(module, connect, names, residuals, returned, eps, pick)
 
         give(look)
-        return returned
 
-    def detach() -> None:
-        if previous is None:
-            del module.width_connection
-        else:
-            module.width_connection = previous
-
-    module.width_connection = uncompiled(width_connection, original)  # hides that of the class
-    return detach
+    there = vars(module).get(NAME)
+    watched = there if isinstance(there, Watched) else Watched(module)
+    watched.looking.append(take)
+    return partial(watched.leave, take)
 
 
 def feed(module: Module, width: int, fill: Fill) -> None:
@@ -177,7 +235,7 @@ def _precision(residuals: Array) -> float:
     import torch
 
     device, kinds = residuals.device.type, [residuals.dtype, torch.float32]
-    if torch.is_autocast_enabled(device):
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         kinds.append(torch.get_autocast_dtype(device))
     eps = max(torch.finfo(kind).eps for kind in kinds)
     coarse = device == "cuda" and torch.get_float32_matmul_precision() != "highest"
