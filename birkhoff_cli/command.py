@@ -1,7 +1,7 @@
 """One module with ``run`` becomes one subcommand: its options, its help, and what a call does."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs, process, progress
+from birkhoff_cli import methods, outputs, process, progress, put_off
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
@@ -186,6 +186,31 @@ class Subcommand(PlainFlags, TyperCommand):
             invocation = Invocation(sweep.command, self.binding.module, fixed, **outcome)
             outputs.deliver(invocation, lambda: sweeps.run(sweep, self.binding, grid["engine"]))
             return
+        if text := grid.get("part"):
+            self._deliver_part(own, outcome, grid, text)
+            return
+        with put_off.putting_off():
+            self._deliver(own, outcome, grid)
+
+    def _deliver(self, own: Request, outcome: Mapping[str, Any], grid: Request) -> None:
+        """Run the whole command."""
+        narrowed, run, invocation = self._prepared(own, outcome)
+        outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
+
+    def _deliver_part(
+        self, own: Request, outcome: Mapping[str, Any], grid: Request, text: str
+    ) -> None:
+        """Run a part of the command."""
+        from birkhoff_cli import grids, parts
+
+        _, run, invocation = self._prepared(own, outcome)
+        typed = grid["engine"] if "engine" in grid.typed else None
+        parts.deliver(run, invocation, grids.read_part(text), typed)
+
+    def _prepared(
+        self, own: Request, outcome: Mapping[str, Any]
+    ) -> tuple[Request, Callable[[], Result], Invocation]:
+        """The narrowed request, what runs it, and the call as it is written and shown."""
         progress.stage("reading")
         narrowed = self.binding.narrow(own)
         run = self.binding.prepare(narrowed)
@@ -193,13 +218,7 @@ class Subcommand(PlainFlags, TyperCommand):
         invocation = Invocation(
             self.name or "", self.binding.module, narrowed, shorter=shorter, **outcome
         )
-        if text := grid.get("part"):
-            from birkhoff_cli import grids, parts
-
-            typed = grid["engine"] if "engine" in grid.typed else None
-            parts.deliver(run, invocation, grids.read_part(text), typed)
-            return
-        outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
+        return narrowed, run, invocation
 
     def _spread(
         self, result: Result, request: Request, invocation: Invocation, grid: Request

@@ -4,25 +4,29 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from birkhoff_cli import places
+from birkhoff_cli import places, put_off
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED
+from birkhoff_cli.put_off import Later
 from birkhoff_cli.tables import HEAD
 
 if TYPE_CHECKING:
-    from birkhoff_cli.digest import Digest
+    from birkhoff_cli.digest import Digest, Running
 
 T = TypeVar("T")
 
 STEP = 1 << 20
 """Bytes that are read at a time."""
+
+LARGE = 1 << 20
+"""Bytes of a file from which on its digest is put off, where digests are: see `put_off`."""
 
 COPIES = 4
 """Times that what is read whole may be in memory, with all that is made of it."""
@@ -66,12 +70,14 @@ class Content:
         size: in bytes.
         open: opens it at its beginning.
         state: device, inode, size and time of a file; none of a pipe.
+        running: its digests, where they are found out while it is read, and held at the end.
     """
 
     label: Path
     size: int
     open: Callable[[], AbstractContextManager[BinaryIO]]
     state: tuple[int, ...] = ()
+    running: "Running | None" = None
 
     def once(self, what: str, find: Callable[[], T]) -> T:
         """What there is to find out by reading all of it, unless another process has told it."""
@@ -120,7 +126,16 @@ class Content:
             )
 
     def check_digest(self) -> None:
-        """Hold that the file is what its own digest says, if it has one.
+        """Hold that the file is what its own digest says, if it has one; later if that is put off.
+
+        Raises:
+            BadInput: it is not.
+        """
+        if self.running is None:
+            self.settle()
+
+    def settle(self) -> None:
+        """Hold it now.
 
         Raises:
             BadInput: it is not.
@@ -139,7 +154,28 @@ class Content:
         from birkhoff_cli.digest import read_digest
 
         with self.open() as file:
-            return read_digest(file)
+            return read_digest(file) if self.running is None else self.running.finish(file)
+
+    @property
+    def sha256(self) -> str | Later:
+        """Of all bytes; where it is put off, found out when somebody looks at it."""
+        if self.running is None:
+            return self.digest.sha256
+
+        def find() -> str:
+            self.settle()
+            return self.digest.sha256
+
+        return Later(find, self.state)
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What has to be assumed of a table whose format keeps a digest."""
+        if self.running is None:
+            return self.digest.assumptions
+        from birkhoff_cli.digest import ASSUMED
+
+        return () if self.running.is_marked else (ASSUMED,)
 
 
 def of_bytes(label: Path, data: bytes) -> Content:
@@ -169,7 +205,28 @@ def of_file(path: Path) -> Content:
             yield file
             hold(file)
 
-    return Content(path, first.st_size, opened, _state(first))
+    if first.st_size < LARGE or places.is_remote(path) or put_off.mode() is None:
+        return Content(path, first.st_size, opened, _state(first))
+    key = (path, _state(first))
+    return put_off.only(key, lambda: _put_off(Content(path, first.st_size, opened, _state(first))))
+
+
+def _put_off(content: Content) -> Content:
+    """The same file, whose digest is found out while its bytes are read, here or elsewhere."""
+    from birkhoff_cli.digest import Running, Watched
+
+    with content.open() as file:
+        running = Running(file)
+    if put_off.mode() == "elsewhere":
+        return replace(content, running=running)
+
+    @contextmanager
+    def opened() -> Iterator[BinaryIO]:
+        with content.open() as file:
+            watched: Any = Watched(file, running)
+            yield watched
+
+    return replace(content, open=opened, running=running)
 
 
 def _state(status: os.stat_result) -> tuple[int, int, int, int]:

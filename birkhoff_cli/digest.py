@@ -2,14 +2,16 @@
 
 A file that keeps metadata holds ``birkhoff-sha256:DIGITS`` near its end, where DIGITS are the
 sha256 of all its bytes with zeros in their own place. So it covers schema, rows, metadata and
-whatever the format adds, and one pass over the file gives both digests.
+whatever the format adds, and one pass over the file gives both digests, be it a pass of its own or
+that of whoever reads the rows.
 """
 
 import hashlib
 import io
 import re
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from threading import Lock
+from typing import Any, BinaryIO, Literal
 
 KEY = "birkhoff.digest"
 """Key of the metadata under which the mark stands."""
@@ -45,24 +47,93 @@ class Digest:
         return (ASSUMED,) if self.own == "none" else ()
 
 
+MAX_GAP = 8 << 20
+"""Bytes between two reads that are read too: of columns that nobody asks for."""
+
+GAPS = 16
+"""Such a gap is no larger than this share of the file: whoever looks at its end reads no more."""
+
+
 def read_digest(file: BinaryIO) -> Digest:
     """One pass over a whole file."""
-    mark = _find(file)
-    file.seek(0)
-    total = hashlib.sha256()
-    if mark is None:
-        _update(total, file, None)
-        return Digest(total.hexdigest(), "none")
-    start, digits = mark
-    _update(total, file, start)
-    blanked = total.copy()
-    total.update(file.read(len(ZEROS)))
-    blanked.update(ZEROS.encode())
-    rest = file.read()
-    total.update(rest)
-    blanked.update(rest)
-    right = blanked.hexdigest() == digits
-    return Digest(total.hexdigest(), "right" if right else "wrong")
+    return Running(file).finish(file)
+
+
+class Running:
+    """Digests of a file, of bytes that somebody reads in order anyway.
+
+    Attributes:
+        position: up to where bytes were taken.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Look for the mark; nothing is taken yet."""
+        self._digits: str | None = None
+        self._stop = file.seek(0, io.SEEK_END)
+        if (mark := _find(file)) is not None:
+            self._stop, self._digits = mark
+        self._total, self._lock, self.position = hashlib.sha256(), Lock(), 0
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the file holds a digest of itself."""
+        return self._digits is not None
+
+    def gap(self, start: int) -> int:
+        """How many bytes to read before ``start``, so that what follows is next."""
+        missing, most = start - self.position, min(MAX_GAP, self._stop // GAPS)
+        return missing if 0 < missing <= most and not self._lock.locked() else 0
+
+    def take(self, start: int, data: bytes) -> None:
+        """Take bytes that begin at ``start``, as far as they are next; others are passed over."""
+        if not self._lock.acquire(blocking=False):  # somebody reads the rest for the digest alone
+            return
+        try:
+            if start <= self.position < min(start + len(data), self._stop):
+                piece = memoryview(data)[self.position - start : self._stop - start]
+                self._total.update(piece)
+                self.position += len(piece)
+        finally:
+            self._lock.release()
+
+    def finish(self, file: BinaryIO) -> Digest:
+        """Read what was not taken."""
+        with self._lock:
+            file.seek(self.position)
+            while part := file.read(min(STEP, self._stop - self.position)):
+                self._total.update(part)
+                self.position += len(part)
+            total = self._total.copy()
+            if self._digits is None:
+                return Digest(total.hexdigest(), "none")
+            tail, blanked = file.read(), total.copy()
+            total.update(tail)
+            blanked.update(ZEROS.encode() + tail[len(ZEROS) :])
+            right = blanked.hexdigest() == self._digits
+            return Digest(total.hexdigest(), "right" if right else "wrong")
+
+
+class Watched:
+    """An open file whose bytes are taken for its digests as they are read."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, running: Running) -> None:
+        self._file, self._running = file, running
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or all that are left."""
+        start = self._file.tell()
+        if gap := self._running.gap(start):
+            self._file.seek(start - gap)
+            self._running.take(start - gap, self._file.read(gap))
+        data = self._file.read(size)
+        self._running.take(start, data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the file's."""
+        return getattr(self._file, name)
 
 
 def _find(file: BinaryIO) -> tuple[int, str] | None:
@@ -76,13 +147,6 @@ def _find(file: BinaryIO) -> tuple[int, str] | None:
         if start == 0 or length >= MAX_TAIL:
             return None
         length *= 16
-
-
-def _update(total: "hashlib._Hash", file: BinaryIO, count: int | None) -> None:
-    """Take so many bytes, or all that are left."""
-    while part := file.read(STEP if count is None else min(STEP, count)):
-        total.update(part)
-        count = None if count is None else count - len(part)
 
 
 def fill(tail: bytes, before: "hashlib._Hash") -> bytes:

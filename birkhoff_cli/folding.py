@@ -7,12 +7,12 @@ order of blocks, so that the result is the same bytes wherever the work was done
 
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from birkhoff_cli import content, engines, members, packages, places, provenance, sharing
+from birkhoff_cli import content, engines, members, packages, places, provenance, put_off, sharing
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks, Fold, fold_range
 from birkhoff_cli.analyses.core.result import Result
@@ -66,16 +66,27 @@ def _prepared(job: Job) -> tuple[Fold[Any, Any], Blocks[Any]]:
         )
     content.trust(dict(job.found))
     try:
-        binding, request = bind(members.module_of(job.name), texts)
-        result = binding.prepare(request)()
+        with _digests_of(job):
+            binding, request = bind(members.module_of(job.name), texts)
+            result = binding.prepare(request)()
     except BirkhoffError as error:
         if job.code is None:
             raise
         raise type(error)(f"on a worker: {error}; every worker has to see the inputs") from error
-    if provenance.digest_of(result.meta) != job.facts or result.fold is None:
+    if _facts_of(result, job.code) != job.facts or result.fold is None:
         places.forget()  # a worker of dask is there for the next command, too
         raise BadInput("an input was changed while the command ran; run it again")
     return result.fold
+
+
+def _facts_of(result: Result, code: str | None) -> str:
+    """What tells the inputs of a result; on another machine by their digests alone."""
+    return (provenance.fingerprint_of if code is None else provenance.digest_of)(result.meta)
+
+
+def _digests_of(job: Job) -> AbstractContextManager[None]:
+    """Where digests are found out: on this machine by the process of the command."""
+    return put_off.putting_off("elsewhere") if job.code is None else nullcontext()
 
 
 def work(job: Job, first: int, last: int, rows: bool) -> sharing.Done:
@@ -152,8 +163,8 @@ def sharer(
 
     def job() -> Job:
         texts = request.absolute()
-        facts, found = provenance.digest_of(result.meta), tuple(content.found().items())
         code = code_digest(name, texts) if remote else None
+        facts, found = _facts_of(result, code), tuple(content.found().items())
         return Job(name, tuple(texts.items()), facts, code, found)
 
     def share(fold: Fold[Any, Any], source: Blocks[Any], blocks: range, state: Any) -> Walk:
@@ -170,6 +181,7 @@ def sharer(
             return engines.executor(others, len(blocks))
 
         shared = sharing.Shared(fold, source, pool, submit, rows, helps=not remote)
-        return (yield from shared.walk(blocks, state))
+        with put_off.meanwhile():
+            return (yield from shared.walk(blocks, state))
 
     return share

@@ -2,8 +2,9 @@
 
 The format is told by the first bytes, never by the name, and has one reader. Parquet, Arrow and npy
 files are read block by block, so that a trace may be larger than memory; everything else is read
-whole. The digest in ``meta`` is the sha256 of the whole file, which costs one reading of it before
-anything is interpreted (1.2 GB/s), and which ``sha256sum`` confirms.
+whole. The digest in ``meta`` is the sha256 of the whole file, which ``sha256sum`` confirms: one
+reading of it before anything is interpreted (1.2 GB/s), or none of its own where it is put off
+(`birkhoff_cli.put_off`).
 """
 
 import sys
@@ -101,7 +102,7 @@ def read(path: Path, axes: "Axis | None" = None) -> MixingTrace:
         facts = {
             "name": "-" if piped else escape(places.label(path)),
             "size": content.size,
-            "sha256": content.digest.sha256,
+            "sha256": content.sha256,
         }
         known = {"format": format.name, "inputs": [facts]}
         if step is None:

@@ -1,14 +1,14 @@
 """A result becomes a table file and a figure, which appear together, and a summary."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO
 
-from birkhoff_cli import files, progress, report
-from birkhoff_cli.analyses.core.errors import CheckFailed, TooLarge, UsageError
+from birkhoff_cli import files, progress, put_off, report
+from birkhoff_cli.analyses.core.errors import BirkhoffError, CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.invocation import STAMP, Invocation
 from birkhoff_cli.text import either, finite
@@ -41,7 +41,7 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
         from birkhoff_cli.preview import Preview
 
         rows = Preview()
-    with files.together() as every:
+    with files.together() as every, settling():
         if rows is not None or invocation.output is not None or invocation.plot is not None:
             table = write(result, invocation, rows, every.file)
         summary = result.finish()
@@ -55,6 +55,21 @@ def deliver(invocation: Invocation, run: Callable[[], Result]) -> None:
     )
     if failure := result.failed():
         raise CheckFailed(failure)
+
+
+@contextmanager
+def settling() -> Iterator[None]:
+    """Settle digests before anything appears.
+
+    Raises:
+        BadInput: a file is not what its own digest says: whatever else was wrong comes of that.
+    """
+    try:
+        yield
+    except BirkhoffError:
+        put_off.settle()
+        raise
+    put_off.settle()
 
 
 def _check_format(result: Result, invocation: Invocation) -> None:
@@ -90,6 +105,9 @@ def write(
 ) -> "pa.Table | None":
     """Write the table where it was wanted, show ``rows`` the first of it.
 
+    What the file says of its inputs is asked for when there are rows: their digests may be found
+    out until then.
+
     Returns:
         The table if a figure needs it.
     """
@@ -98,19 +116,24 @@ def write(
     from birkhoff_cli import provenance
     from birkhoff_cli.analyses.core.table import arrow_schema
 
-    schema = arrow_schema(result.schema, stamp(invocation, result))
     kept: list[pa.RecordBatch] = []
-    batches = result.batches(schema)
-    if rows is not None:
-        batches = rows.watch(batches)
-    if invocation.plot:
-        batches = _keep(batches, kept)
+
+    def begin() -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+        result.reach_rows()
+        schema = arrow_schema(result.schema, stamp(invocation, result))
+        batches = result.batches(schema)
+        if rows is not None:
+            batches = rows.watch(batches)
+        return schema, _keep(batches, kept) if invocation.plot else batches
+
     if invocation.output is None:
+        schema, batches = begin()
         for _ in batches:
             pass
     else:
         format = invocation.table_format
         with opened(invocation.output) as sink:
+            schema, batches = begin()
             if format.writes or result.arrays is None:
                 format.write(batches, schema, sink, lambda: provenance.footer(result.finish()))
             else:

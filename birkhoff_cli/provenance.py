@@ -16,6 +16,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import DAMAGED, refusing
+from birkhoff_cli.put_off import Later
 from birkhoff_cli.text import finite, plain
 
 if TYPE_CHECKING:
@@ -61,6 +62,16 @@ def _own_sources() -> list[Path]:
 def digest_of(facts: Any) -> str:
     """The sha256 of what can be written as JSON."""
     text = json.dumps(finite(facts), sort_keys=True, default=plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint_of(facts: Any) -> str:
+    """As `digest_of`, where files whose digests are put off are told by their state."""
+
+    def told(value: Any) -> Any:
+        return list(value.state) if isinstance(value, Later) else plain(value)
+
+    text = json.dumps(finite(facts), sort_keys=True, default=told)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

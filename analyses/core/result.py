@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,14 @@ class Result:
             raise self._broken or UsageError(f"the rows are in the table of this result; {AGAIN}")
         self._broken = UsageError(f"the rows of this result were passed on; {AGAIN}")
         return (record_batch(schema, columns) for columns in self.steps if columns)
+
+    def reach_rows(self) -> None:
+        """Take steps up to the first that has rows, which is still to be taken."""
+        steps = self.steps
+        for columns in steps:
+            if columns:
+                self.steps = chain((columns,), steps)
+                return
 
     def finish(self) -> Summary:
         """Take every step that is left without keeping rows, and return the headline numbers."""

@@ -7,13 +7,14 @@ batch, and the original's footer with their new places.
 Source: Apache Arrow, format/File.fbs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from struct import Struct, unpack_from
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 
-from birkhoff_cli.tables._messages import Message, entries, follow, message
+from birkhoff_cli.tables._messages import Message, buffers, entries, follow, message
 
 if TYPE_CHECKING:
     from birkhoff_cli.content import Content
@@ -42,6 +43,7 @@ class Blocks:
         Raises:
             ValueError, struct.error or IndexError: something is damaged.
         """
+        self._size = content.size
         with content.open() as file:
             self._footer = _read_footer(file)
             table = follow(self._footer, 0)
@@ -66,19 +68,57 @@ class Blocks:
     ) -> Iterator[pa.RecordBatch]:
         """Every batch from a number on, with the columns that the options include."""
         for place in self._places[BATCHES][first:]:
-            footer, parts, start = bytearray(self._footer), [START], len(START)
+            footer, start = bytearray(self._footer), len(START)
+            parts: list[bytes | bytearray] = [START]
             chosen = (*self._places[DICTIONARIES], place)
             for source, target in zip(chosen, self._targets(), strict=True):
                 offset, header, body = BLOCK.unpack_from(self._footer, source)
-                file.seek(offset)
-                part = file.read(header + body)
+                fields = options.included_fields if source == place else ()
+                part = self._read(file, (offset, header, body), fields)
                 BLOCK.pack_into(footer, target, start, header, body)
-                padding = -len(part) % 8
-                parts += [part, bytes(padding)]  # added up they would be copied once more
-                start += len(part) + padding
+                length = sum(map(len, part))
+                padding = -length % 8
+                parts += [*part, bytes(padding)]  # added up they would be copied once more
+                start += length + padding
             reader = _open(parts, bytes(footer), options)
             parts.clear()  # the reader has its own
             yield reader.get_batch(0)
+
+    def _read(
+        self, file: BinaryIO, place: tuple[int, int, int], fields: Sequence[int]
+    ) -> tuple[bytes, bytes | bytearray]:
+        """A message and its body: zeros in place of what only other columns need, if that is much.
+
+        Args:
+            file: the original.
+            place: offset of the message, bytes of it and of its body.
+            fields: numbers of the columns that will be read; none: all of them.
+        """
+        offset, header, body = place
+        file.seek(offset)
+        message = file.read(header)
+        spans = self._spans(message, fields) if fields else []
+        size = sum(stop - start for start, stop in spans)
+        if not spans or 2 * size > body or max(stop for _, stop in spans) > body:
+            return message, file.read(body)
+        if offset + header + body > self._size:
+            raise ValueError("length of a body")
+        data = bytearray(body)
+        for start, stop in spans:
+            file.seek(offset + header + start)
+            part = file.read(stop - start)
+            data[start : start + len(part)] = part
+        return message, data
+
+    def _spans(self, message: bytes, fields: Sequence[int]) -> list[tuple[int, int]]:
+        """Where the buffers of some columns are in a body; nothing where that is not known."""
+        counts = [_count_buffers(field.type) for field in self.schema]
+        every = buffers(message)
+        if None in counts or sum(filter(None, counts)) != len(every):
+            return []
+        firsts = [0, *accumulate(count or 0 for count in counts)]
+        own = [every[k] for n in fields for k in range(firsts[n], firsts[n + 1])]
+        return [(offset, offset + length) for offset, length in own]
 
     def _targets(self) -> tuple[int, ...]:
         """Where the small file's blocks are listed: all dictionaries, and the first batch."""
@@ -92,8 +132,23 @@ class Blocks:
         return next_message
 
 
+def _count_buffers(type_: pa.DataType) -> int | None:
+    """Buffers of a column in a batch; None for types that no table of ours has.
+
+    Source: Apache Arrow, Columnar.rst, "Buffer listing for each layout".
+    """
+    t = pa.types
+    if t.is_fixed_size_list(type_):
+        inner = _count_buffers(type_.value_type)
+        return None if inner is None else 1 + inner
+    if t.is_string(type_) or t.is_large_string(type_):
+        return 3
+    plain = t.is_integer(type_) or t.is_floating(type_) or t.is_dictionary(type_)
+    return 2 if plain else None
+
+
 def _open(
-    parts: list[bytes], footer: bytes, options: "pa.ipc.IpcReadOptions"
+    parts: list[bytes | bytearray], footer: bytes, options: "pa.ipc.IpcReadOptions"
 ) -> "pa.ipc.RecordBatchFileReader":
     data = b"".join([*parts, footer, len(footer).to_bytes(4, "little"), END])
     return pa.ipc.open_file(pa.BufferReader(data), options=options)

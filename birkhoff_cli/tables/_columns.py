@@ -121,9 +121,11 @@ def decode(column: pa.DictionaryArray, type_: pa.DataType) -> pa.Array:
     return pa.array(words[np.asarray(column.indices)], type_)
 
 
-def count_bytes(column: pa.DictionaryArray) -> int:
-    """How many `decode` makes of a column."""
+def count_bytes(column: pa.DictionaryArray, enough: int) -> int:
+    """How many `decode` makes of a column, or a bound on it that is at most ``enough``."""
     words, indices = column.dictionary, column.indices
+    if words.nbytes * len(column) <= enough:
+        return int(words.nbytes * len(column))
     if words.null_count or max(len(column), len(words)) > MAX_PLAIN:
         import pyarrow.compute as pc
 

@@ -95,6 +95,19 @@ def _header(file: BinaryIO, start: int) -> tuple[bytes, int] | None:
     return file.read(length), file.tell()
 
 
+def buffers(message: bytes) -> list[tuple[int, int]]:
+    """Where the buffers of a batch of rows are in its body: offset and length of each.
+
+    Args:
+        message: all that is before the body.
+    """
+    header = message[8 if message.startswith(CONTINUATION) else 4 :]
+    batch = follow(header, field(header, follow(header, 0), HEADER))
+    places = entries(header, batch, BUFFERS, BUFFER_BYTES)
+    found = [unpack_from("<qq", header, place) for place in places]
+    return [(_positive(offset), _positive(length)) for offset, length in found]
+
+
 def _buffer_sizes(file: BinaryIO, body: int, header: bytes, batch: int) -> Iterator[int]:
     compressed = field(header, batch, COMPRESSION) != 0
     for entry in entries(header, batch, BUFFERS, BUFFER_BYTES):

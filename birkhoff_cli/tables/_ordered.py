@@ -27,6 +27,9 @@ from birkhoff_cli.tables._format import Stored
 ROWS = 1 << 16
 """Rows of the small columns that are looked at together."""
 
+FIRST_ROWS = 1 << 12
+"""Rows that are looked at together for the first sample: few, of which the text is read sooner."""
+
 NOWHERE = pa.table({"site": [0]})
 """The first sample of a table that says nothing but matrices."""
 
@@ -88,7 +91,7 @@ def _reader(
 def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:
     """Where the matrices of the first sample belong."""
     batches = []
-    for piece in _pieces(label, table, places):
+    for piece in _pieces(label, table, places, FIRST_ROWS):
         batches.append(piece)
         first_rows = pa.Table.from_batches(batches)
         if (count := _length(label, first_rows)) < len(first_rows):
@@ -153,11 +156,13 @@ def _in_turn(
     return bool(((sample > before) == rises).all() and (sample >= before).all())
 
 
-def _pieces(label: Path, table: Stored, names: list[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of at most `ROWS` rows; words as words, however they are stored."""
-    for batch in table.batches(names, ROWS):
-        for start in range(0, len(batch), ROWS):
-            piece = batch.slice(start, ROWS)
+def _pieces(
+    label: Path, table: Stored, names: list[str], most: int = ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Batches of at most so many rows; words as words, however they are stored."""
+    for batch in table.batches(names, most):
+        for start in range(0, len(batch), most):
+            piece = batch.slice(start, most)
             if "branch" in names:
                 at = names.index("branch")
                 piece = piece.set_column(at, "branch", rows.words(label, piece["branch"]))

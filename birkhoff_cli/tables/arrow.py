@@ -49,7 +49,7 @@ class Arrow(TableFormat):
         """Whether its digest says that it is as it was written; of a part, that it has no end."""
         if _is_part(content):
             return ("the recording did not end; its last complete pass is the last that is read",)
-        return content.digest.assumptions
+        return content.assumptions
 
     def has_steps(self, content: Content) -> bool:
         """By the schema."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from birkhoff_cli import digest
-from birkhoff_cli.content import Content
+from birkhoff_cli.content import FREE_GROWTH, Content
 from birkhoff_cli.tables._format import Footer, Stored, TableFormat
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Parquet(TableFormat):
 
     def assumptions(self, content: Content) -> tuple[str, ...]:
         """Whether its digest says that it is as it was written."""
-        return content.digest.assumptions
+        return content.assumptions
 
     def has_steps(self, content: Content) -> bool:
         """By the footer."""
@@ -143,7 +143,7 @@ def _decoded(content: Content, batch: "pa.RecordBatch", schema: "pa.Schema") -> 
     for k, column in enumerate(batch.columns):
         name = batch.schema.names[k]
         if pa.types.is_dictionary(column.type) and name in _texts(schema):
-            size = count_bytes(column)
+            size = count_bytes(column, FREE_GROWTH)
             content.require_growth(size)
             content.require_room(size)
             text = decode(column, schema.field(name).type)

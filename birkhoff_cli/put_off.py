@@ -1,0 +1,108 @@
+"""Digests of large files, which are found out while their rows are read.
+
+A file of a hundred gigabytes is not to be read twice. So a command that goes over its rows puts
+the digest off: whoever reads bytes in order hands them to `digest.Running`, and `settle` reads what
+is left. A command settles before anything that it made appears, so that a file which is not as
+birkhoff wrote it is refused as one that was looked at before.
+"""
+
+from collections import UserString
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any, Literal, Protocol, TypeVar
+
+Mode = Literal["here", "elsewhere"]
+"""Who finds the digests out: this process, or the one that it works for."""
+
+
+class PutOff(Protocol):
+    """A file whose digest is put off."""
+
+    def settle(self) -> None:
+        """Find it out, and hold the file to it."""
+
+
+File = TypeVar("File", bound=PutOff)
+
+_mode: list[Mode] = []
+_files: dict[Hashable, Any] = {}
+"""Files whose digests are put off, by what tells each, in the order in which they were met."""
+
+
+class Later(UserString):
+    """The sha256 of a file, found out when somebody looks at it.
+
+    Attributes:
+        state: what tells the file, and this state of it, from others on this machine.
+    """
+
+    def __init__(self, find: Callable[[], str], state: tuple[int, ...]) -> None:
+        self._find, self.state = find, state
+
+    @property
+    def data(self) -> str:  # type: ignore[override]
+        """The digits."""
+        return self._find()
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """Another process gets the digits."""
+        return str, (self.data,)
+
+
+@contextmanager
+def putting_off(mode: Mode = "here") -> Iterator[None]:
+    """Put off digests of the files that are met inside."""
+    _mode.append(mode)
+    try:
+        yield
+    finally:
+        _mode.pop()
+        if not _mode:
+            _files.clear()
+
+
+def mode() -> Mode | None:
+    """Who finds out the digest of a file that is met now; None: it is not put off."""
+    return _mode[-1] if _mode else None
+
+
+def only(key: Hashable, make: Callable[[], File]) -> File:
+    """The one file of a key: its bytes are taken once, however often it is opened."""
+    if key not in _files:
+        _files[key] = make()
+    file: File = _files[key]
+    return file
+
+
+def settle() -> None:
+    """Find out every digest that was put off.
+
+    Raises:
+        BadInput: a file is not what its own digest says, or has changed.
+    """
+    for file in [*_files.values()]:
+        file.settle()
+
+
+@contextmanager
+def meanwhile() -> Iterator[None]:
+    """Settle in a thread, while other processes go over the rows inside.
+
+    Raises:
+        BadInput: as `settle`.
+    """
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            settle()
+        except Exception as error:  # raised again in the thread that waits
+            errors.append(error)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    for error in errors:
+        raise error
