@@ -11,7 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs, process, progress, put_off
+from birkhoff_cli import methods, outputs, process, progress, put_off, unread
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
@@ -173,6 +173,10 @@ class Subcommand(PlainFlags, TyperCommand):
         process.keep_freed_memory()
         request = self.request(ctx)
         own = request.on(self.binding.options)
+        with unread.reading(own.paths):
+            self._deliver(request, own)
+
+    def _deliver(self, request: Request, own: Request) -> None:
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
         rest = self.options.keys() - self.binding.options.keys() - grid.options.keys() - {"debug"}
         outcome = {name: request[name] for name in rest}

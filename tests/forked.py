@@ -46,11 +46,12 @@ class Inline(Executor):
 
 def warm_up() -> None:
     """Import what any command imports."""
+    import psutil  # noqa: F401
     import torch._dynamo  # noqa: F401
 
     from birkhoff_cli import engines, files, members, outputs, preview, sweeps, tables  # noqa: F401
 
-    for name in members.names():
+    for name in members.names():  # which also finds what other packages bring
         members.module_of(name)
 
 

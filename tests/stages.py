@@ -1,47 +1,40 @@
-"""A signal, a full disk or a lack of memory at every stage of a command, in turn.
+"""A signal, a full disk, no memory or another input at every stage of a command, in turn.
 
-    python tests/stages.py --command report --signal TERM --count 200
+    python tests/stages.py --command report --signal TERM --places 1
 
-What is called is seen by Python's profiler, in the process itself, so that nothing depends on
-time: the n-th open, write, rename, removal, lock or start of a process raises the signal just
-before it happens, or just after it has happened and before the caller knows what came of it.
+What may happen, and what a stage of it is, is in `happenings`: just before a call, or just after it
+and before the caller knows what came of it. ``--places K`` takes of every place in the code, told
+by the calls that lead to it, K stages: others of the same place do the same once more.
 """
 
 import argparse
-import errno
 import mmap
 import os
 import shutil
-import signal
 import struct
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import forked
+import happenings
 import option_pairs
+from birkhoff_cli.commands import report
+from conftest import ROOT
+from fake_hub import FakeHub, Repository
+from happenings import EVENTS, SIGNALS, Event
 
-CALLS = {
-    *("open", "write", "writelines", "close", "flush", "fsync", "replace", "rename", "unlink"),
-    *("remove", "mkdir", "rmdir", "flock", "chmod", "fork_exec", "spawnv_passfds", "fork", "dup2"),
-    *("write_batch", "write_table", "print", "next"),
-}
-"""Names of functions of C that change what others see, or hand over what has to be put away."""
-
-CALLERS = {"birkhoff_cli", "contextlib", "pathlib", "shutil", "tempfile", "zipfile", "typer"}
-"""Packages whose calls are counted."""
-
-SIGNALS = ("INT", "TERM", "HUP", "PIPE", "KILL")
-WRITES = {"open", "write", "writelines", "flush", "fsync", "replace", "rename", "mkdir"}
-WRITES |= {"write_batch", "write_table"}
-"""Calls that a full disk fails."""
+MAX_STAGES = 1 << 17
+"""Stages whose places are told."""
 
 
 class Command(NamedTuple):
@@ -50,152 +43,147 @@ class Command(NamedTuple):
     Attributes:
         words: as they are typed.
         old: what is there before, by the names of what it writes; of a folder its files.
+        reads: names of inputs of which there is another version.
         resumes: whether it goes on with what a stopped one has left.
         inline: whether cells of a sweep run in the process itself.
+        varies: whether a run after it writes other numbers: measured times.
+        before: makes it smaller, in the process.
     """
 
     words: str
     old: Mapping[str, Any]
+    reads: tuple[str, ...] = ()
     resumes: bool = False
     inline: bool = True
+    varies: bool = False
+    before: Callable[[], None] = lambda: None
 
 
+def two_analyses() -> None:
+    """A report with two of its figures: each of the others is written in the same way."""
+    real = report._analyses
+    report._analyses = lambda request: [*real(request)][:2]
+
+
+SWEEP = "region --kind karpelevic --points 5 --sweep d=3,4 -o out.parquet"
+CELLS = {"out.parquet": b"old", "out.parquet.cells": None}
+PART = "depth-drift trace.parquet --part {}/2 -o {}"
 COMMANDS: Mapping[str, Command] = {
     "drawn": Command(
         "spectrum --method go-mhc --d 3 -n 4 --resolution 8 -o out.parquet --plot out.svg",
         {"out.parquet": b"old", "out.svg": b"old"},
     ),
-    "checkpoint": Command("depth-drift ckpt.pt -o out.csv", {"out.csv": b"old"}),
-    "sweep": Command(
-        "region --kind karpelevic --points 5 --sweep d=3,4 -o out.parquet",
-        {"out.parquet": b"old", "out.parquet.cells": None},
-        resumes=True,
+    "checkpoint": Command("depth-drift ckpt.pt -o out.csv", {"out.csv": b"old"}, ("ckpt.pt",)),
+    "series": Command(
+        "degeneration series -o out.arrow", {"out.arrow": b"old"}, ("series/ckpt_000600.pt",)
     ),
-    "workers": Command(
-        "region --kind karpelevic --points 5 --sweep d=3,4 --engine 2 -o out.parquet",
-        {"out.parquet": b"old", "out.parquet.cells": None},
-        resumes=True,
+    "tokens": Command(
+        "similarity ckpt.pt --inputs tokens=val.bin --sequences 1 --length 8 -o out.ndjson",
+        {"out.ndjson": b"old"},
+        ("ckpt.pt", "val.bin"),
+    ),
+    "sweep": Command(SWEEP, CELLS, resumes=True),
+    "read-sweep": Command(
+        "depth-drift ckpt.pt --sweep seed=0,1 -o out.parquet", CELLS, ("ckpt.pt",), resumes=True
+    ),
+    "workers": Command(f"{SWEEP} --engine 2", CELLS, resumes=True, inline=False),
+    "shared": Command(
+        "sample --method go-mhc --d 2 -n 9000 --engine 2 -o out.arrow",
+        {"out.arrow": b"old"},
         inline=False,
     ),
     "report": Command(
-        "report g.npy -o out.html", {"out.html": b"old", "out_files": {"check.png": b"old"}}
+        "report g.npy -o out.html",
+        {"out.html": b"old", "out_files": {"check.png": b"old"}},
+        ("g.npy",),
+        before=two_analyses,
     ),
-    "trace": Command("trace ckpt.pt -o out.arrow", {"out.arrow": b"old"}),
+    "whole-report": Command("report g.npy -o out.html", {"out.html": b"old", "out_files": None}),
+    "trace": Command("trace ckpt.pt -o out.arrow", {"out.arrow": b"old"}, ("ckpt.pt",)),
     "train": Command(
         "train --method mhc --d 2 -o out --text text.txt --updates 2 --every 1 --layers 1 "
         "--width 8 --heads 1 --length 8 --batch 2",
         {"out": None},
+        ("text.txt",),
         resumes=True,
     ),
-    "plot": Command("plot drift.parquet --plot out.png", {"out.png": b"old"}),
-    "merge": Command("merge shard.parquet -o out.parquet", {"out.parquet": b"old"}),
+    "plot": Command("plot drift.parquet --plot out.png", {"out.png": b"old"}, ("drift.parquet",)),
+    "merge": Command(
+        "merge shard.parquet -o out.parquet", {"out.parquet": b"old"}, ("shard.parquet",)
+    ),
+    "part": Command(PART.format(1, "out.part"), {"out.part": b"old"}, ("trace.parquet",)),
+    "parts": Command(
+        "merge 1.part 2.part -o out.parquet", {"out.parquet": b"old"}, ("1.part", "trace.parquet")
+    ),
+    "compare": Command(
+        "compare --method go-mhc --d 3 -n 4 --resolution 8 -o out.csv --plot out.pdf",
+        {"out.csv": b"old", "out.pdf": b"old"},
+    ),
+    "complexity": Command(
+        "complexity --method go-mhc --d 2 --measure -o out.csv", {"out.csv": b"old"}, varies=True
+    ),
+    "watch": Command("watch hc.ndjson -o out.csv", {"out.csv": b"old"}, ("hc.ndjson",)),
+    "remote": Command("depth-drift hf://org/model/ckpt.pt -o out.csv", {"out.csv": b"old"}),
 }
 
 
-READERS = {"read_bytes", "read_text"}
-"""Functions of pathlib that open a file and change nothing."""
+@cache
+def inputs() -> Path:
+    """A folder of everything that commands read, and in a folder of it another version of each."""
+    folder, rng = option_pairs.inputs(), np.random.default_rng(1)
+    other, start = folder / happenings.OTHER, folder / "series" / "ckpt_000000.pt"
+    (other / "series").mkdir(parents=True)
+    trace = "sample --method go-mhc --d 2 -n 9000 -o {}trace.parquet --seed {}"
+    made = [trace.format("", 0), trace.format("other/", 1)]
+    made += [PART.format(k, f"{k}.part") for k in (1, 2)]
+    made += ["depth-drift h.npy -o other/drift.parquet"]
+    made += ["region --sweep d=3,4 -o other/shard.parquet --kind karpelevic --points 7"]
+    for words in made:
+        assert forked.call(words.split(), folder).code == 0, words
+    shutil.rmtree(other / "shard.parquet.cells")
+    shutil.rmtree(folder / "tmp")
+    np.save(other / "g.npy", rng.dirichlet(np.ones(3), (2, 3)))
+    shutil.copy(start, other / "ckpt.pt")
+    shutil.copy(ROOT / "examples" / "mhc" / "ckpt_000150.pt", other / "series" / "ckpt_000600.pt")
+    shutil.copy(folder / "2.part", other / "1.part")
+    tokens = (folder / "val.bin").read_bytes()
+    (other / "val.bin").write_bytes(tokens[1000:] + tokens[:1000])
+    (other / "text.txt").write_text("Another text, of a few words more. " * 50)
+    lines = (folder / "hc.ndjson").read_text().splitlines(keepends=True)
+    (other / "hc.ndjson").write_text("".join(lines[:-1]))
+    return folder
 
 
-def _counts(frame: FrameType, function: Any) -> bool:
-    """Whether a call is a stage: ours, and no call of the same name that only computes."""
-    if function.__name__ not in CALLS or isinstance(function.__self__, str):  # str.replace
-        return False
-    if function.__name__ == "next":  # a context of contextlib is entered or left
-        if frame.f_globals["__name__"] != "contextlib" or frame.f_back is None:
-            return False
-        frame = frame.f_back
-    above = frame.f_back.f_code.co_name if frame.f_back else ""
-    ours = frame.f_globals.get("__name__", "").partition(".")[0] in CALLERS
-    return ours and above not in READERS
+@cache
+def hub() -> FakeHub:
+    """A hub that has the checkpoint, for as long as this process lives."""
+    (folder := Path(tempfile.mkdtemp(prefix="hub-"))).joinpath("ckpt.pt").write_bytes(
+        (ROOT / "examples" / "go-mhc-s2.pt").read_bytes()
+    )
+    return FakeHub({"org/model": Repository(folder)}).__enter__()
 
 
-def _is_stage(frame: FrameType, event: str, function: Any) -> bool:
-    return event in ("c_call", "c_return") and _counts(frame, function)
-
-
-def _is_write(frame: FrameType, event: str, function: Any) -> bool:
-    return event == "c_call" and function.__name__ in WRITES and _counts(frame, function)
-
-
-BEGINNING = {"birkhoff_cli.__main__", "birkhoff_cli.process"}
-"""Modules whose first functions run before anything can be said."""
-
-
-def _allocates(frame: FrameType, event: str, function: Any) -> bool:
-    """Whether a function of ours is called, or one of NumPy or Arrow that is written in C."""
-    if event == "call":
-        name = frame.f_globals.get("__name__", "")
-        return name.startswith("birkhoff_cli.") and name not in BEGINNING
-    module = getattr(function, "__module__", None) if event == "c_call" else None
-    return (module or "").startswith(("numpy", "pyarrow"))
-
-
-def _raise(error: Exception) -> None:
-    raise error
-
-
-def _send(signum: int) -> None:
-    if signum == signal.SIGPIPE:
-        _lose_reader()
-    os.kill(os.getpid(), signum)
-
-
-class Event(NamedTuple):
-    """What happens at a stage.
-
-    Attributes:
-        counts: whether a call, as Python's profiler tells of it, is a stage.
-        happen: lets it happen.
-        codes: with which a command may end.
-        lines: what it then prints, if it does not end well.
-    """
-
-    counts: Callable[[FrameType, str, Any], bool]
-    happen: Callable[[], None]
-    codes: tuple[int, ...]
-    lines: int
-
-
-def _signal(name: str) -> Event:
-    number = getattr(signal, f"SIG{name}")
-    return Event(_is_stage, lambda: _send(number), (0, 128 + number), 0)
-
-
-FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-LACKS: Mapping[str, Event] = {
-    "DISK": Event(_is_write, lambda: _raise(FULL), (0, 5), 1),
-    "MEMORY": Event(_allocates, lambda: _raise(MemoryError()), (0, 6), 1),
-}
-EVENTS: Mapping[str, Event] = {name: _signal(name) for name in SIGNALS} | LACKS
-
-
-def hook(number: int, happening: Event, count: mmap.mmap) -> Callable[[], None]:
+def hook(number: int, happening: Event, found: mmap.mmap, folder: Path) -> Callable[[], None]:
     """What is to be called in the process: it lets an event happen at the stage of that number.
 
     Args:
         number: of the stage; beyond the last one nothing happens.
         happening: the event.
-        count: how many stages there were, as a number of eight bytes that is shared.
+        found: how many stages there were, and a number for the place of each; it is shared.
+        folder: of the command.
     """
 
-    def profile(frame: FrameType, event: str, function: Any) -> None:
-        if not happening.counts(frame, event, function):
-            return
-        (stages,) = struct.unpack("q", count[:8])
-        count[:8] = struct.pack("q", stages + 1)
+    def reach(place: str) -> None:
+        (stages,) = struct.unpack("q", found[:8])
+        found[:8] = struct.pack("q", stages + 1)
+        if stages < MAX_STAGES:
+            at = 8 + 4 * stages
+            found[at : at + 4] = struct.pack("I", zlib.crc32(place.encode()))
         if stages == number:
-            sys.setprofile(None)
-            happening.happen()
+            happenings.forget()
+            happening.happen(folder)
 
-    return lambda: sys.setprofile(profile)
-
-
-def _lose_reader() -> None:
-    """Let standard output be a pipe that nobody reads."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    os.dup2(writer, 1)
-    os.close(writer)
+    return lambda: happening.count(reach, folder)
 
 
 def content(path: Path) -> Any:
@@ -219,41 +207,75 @@ class Stages:
     def __init__(self, name: str) -> None:
         """Run it once."""
         self.command = COMMANDS[name]
+        self.new = self._made(EVENTS["TERM"])
+
+    def _made(self, event: Event) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as place:
-            ended, _ = self._run(Path(place), -1, EVENTS["TERM"])
+            ended, _ = self._run(Path(place), -1, event, already=event.changes)
             assert ended.code == 0, ended
-            self.new = self._outputs(Path(place))
+            return self._outputs(Path(place))
 
     @cache  # noqa: B019 (there are as many as commands)
-    def total(self, word: str) -> int:
-        """How many stages it has for an event."""
+    def _of_changed(self, word: str) -> dict[str, Any] | None:
+        """What its outputs hold if its inputs were changed before; None if it then refuses."""
+        try:
+            return self._made(EVENTS[word])
+        except AssertionError:
+            return None
+
+    @cache  # noqa: B019
+    def places(self, word: str) -> tuple[int, ...]:
+        """A number for the place of every stage that it has for an event."""
         with tempfile.TemporaryDirectory() as place:
             return self._run(Path(place), -1, EVENTS[word])[1]
 
     def _outputs(self, folder: Path) -> dict[str, Any]:
-        return {name: content(folder / name) for name in self.command.old}
+        found = {name: content(folder / name) for name in self.command.old}
+        if self.command.varies:
+            return {n: c if c == self.command.old[n] else c.count(b",") for n, c in found.items()}
+        return found
 
-    def _run(self, folder: Path, number: int, event: Event) -> tuple[forked.Ended, int]:
-        """How it ended, and how many stages there were until then."""
-        for path in option_pairs.inputs().iterdir():
+    def _fill(self, folder: Path, copies: bool) -> None:
+        """Everything that it reads, and its old outputs."""
+        if copies:
+            shutil.copytree(inputs(), folder, dirs_exist_ok=True)
+        for path in () if copies else inputs().iterdir():
             (folder / path.name).symlink_to(path)
+        other = folder / happenings.OTHER
+        for path in [*other.rglob("*")] if copies else ():
+            if path.is_file() and path.relative_to(other).as_posix() not in self.command.reads:
+                path.unlink()
         for name, old in self.command.old.items():
             if isinstance(old, bytes):
                 (folder / name).write_bytes(old)
             for inner, data in old.items() if isinstance(old, dict) else ():
                 (folder / name).mkdir(exist_ok=True)
                 (folder / name / inner).write_bytes(data)
-        count = mmap.mmap(-1, 8)
+
+    def _run(
+        self, folder: Path, number: int, event: Event, already: bool = False
+    ) -> tuple[forked.Ended, tuple[int, ...]]:
+        """How it ended, and the places of the stages until then."""
+        (folder / "tmp").mkdir()
+        self._fill(folder, event.changes)
+        if already:
+            event.happen(folder)
+        if "hf://" in self.command.words:
+            os.environ |= hub().environment
+        found = mmap.mmap(-1, 8 + 4 * MAX_STAGES)
+        own = hook(number, event, found, folder)
         words, inline = self.command.words.split(), self.command.inline
-        ended = forked.call(words, folder, hook(number, event, count), inline)
-        return ended, *struct.unpack("q", count[:8])
+        ended = forked.call(words, folder, lambda: (self.command.before(), own())[1], inline)
+        (stages,) = struct.unpack("q", found[:8])
+        stages = min(stages, MAX_STAGES)
+        return ended, struct.unpack(f"{stages}I", found[8 : 8 + 4 * stages])
 
     def fault(self, number: int, word: str) -> str | None:
         """What is wrong after an event at one stage; None if nothing is."""
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            ended, count = self._run(folder, number, EVENTS[word])
-            if count <= number:
+            ended, found = self._run(folder, number, EVENTS[word])
+            if len(found) <= number:
                 return f"ends before that stage: {ended}"
             return self._judged(folder, ended, word)
 
@@ -261,13 +283,14 @@ class Stages:
         """What is wrong after a signal that nobody can handle: the next command puts it right."""
         found = self._outputs(folder)
         for name, now in {} if self.command.resumes else found.items():
-            if isinstance(now, bytes) and now not in (self.command.old[name], self.new[name]):
+            # a folder can be away between two renames
+            if not isinstance(now, dict) and now not in (self.command.old[name], self.new[name]):
                 return f"{name} is neither the old nor the new one"
         return self._resumed(folder) or self._stray(folder)
 
     def _stray(self, folder: Path) -> str | None:
         found = self._outputs(folder)
-        known = {p.name for p in option_pairs.inputs().iterdir()} | {*found, "tmp"}
+        known = {p.name for p in inputs().iterdir()} | {*found, "tmp"}
         stray = [p.name for p in folder.iterdir() if p.name not in known]
         stray += [p.name for p in (folder / "tmp").iterdir() if "torchinductor" not in p.name]
         inner = [name for now in found.values() if isinstance(now, dict) for name in now]
@@ -275,19 +298,25 @@ class Stages:
         return f"leaves {stray}" if stray else None
 
     def _judged(self, folder: Path, ended: forked.Ended, word: str) -> str | None:
+        event = EVENTS[word]
         if word == "KILL":
             return self._killed(folder)
-        if ended.code not in EVENTS[word].codes:
+        if ended.code not in event.codes:
             return f"exit {ended.code}: {ended.err[-300:]}"
         lines = ended.err.splitlines()
         ours = all(line.startswith("birkhoff: ") for line in lines)
-        if ended.code and not (len(lines) == EVENTS[word].lines and ours):
+        if ended.code and not (len(lines) == event.lines and ours):
             return f"says {ended.err[-300:]}"
         found = self._outputs(folder)
         if stray := self._stray(folder):
             return stray
-        if ended.code == 0 and found != self.new:
+        before = self._of_changed(word) if event.changes and found != self.new else self.new
+        if ended.code == 0 and found != before:
             return "exit 0 and not all is written"
+        if event.changes:
+            if ended.code and not self.command.resumes and found != {**self.command.old}:
+                return "is refused and has written"
+            return None
         return self._resumed(folder) if self.command.resumes else self._mixed(found)
 
     def _mixed(self, found: Mapping[str, Any]) -> str | None:
@@ -299,7 +328,8 @@ class Stages:
         return None
 
     def _resumed(self, folder: Path) -> str | None:
-        again = forked.call(self.command.words.split(), folder, inline=self.command.inline)
+        words, inline = self.command.words.split(), self.command.inline
+        again = forked.call(words, folder, self.command.before, inline)
         if again.code:
             return f"cannot be run again: {again.err}"
         return None if self._outputs(folder) == self.new else "goes on to something else"
@@ -311,33 +341,59 @@ def stages(name: str) -> Stages:
     return Stages(name)
 
 
+def numbers(name: str, word: str, count: int = 0, places: int = 0) -> Iterator[int]:
+    """Stages of a command for an event, in order.
+
+    Args:
+        name: of the command.
+        word: the event.
+        count: about how many, spread over all of them; 0: all.
+        places: at most so many of every place in the code, the first and the last among them.
+    """
+    every = stages(name).places(word)
+    chosen = list(range(len(every)))
+    if places:
+        of_place: dict[int, list[int]] = {}
+        for number, place in enumerate(every):
+            of_place.setdefault(place, []).append(number)
+        chosen = sorted({k for own in of_place.values() for k in _spread(own, places)})
+    yield from chosen[:: max(1, len(chosen) // count) if count else 1]
+
+
+def _spread(own: list[int], count: int) -> Iterator[int]:
+    """At most so many, the first and the last among them."""
+    for k in range(min(count, len(own))):
+        yield own[k * (len(own) - 1) // max(1, min(count, len(own)) - 1)]
+
+
 def main() -> int:
-    """Every stage of the commands that are named, by each event; prints each fault."""
+    """Stages of the commands that are named, by each event; prints each fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--command", choices=[*COMMANDS], action="append")
     parser.add_argument("--signal", choices=[*EVENTS], action="append")
     parser.add_argument("--count", type=int, default=0, help="stages of a command; all are 0")
+    parser.add_argument("--places", type=int, default=0, help="stages of a place in the code")
+    parser.add_argument("--part", default="1/1", help="I/N: every N-th stage")
     asked = parser.parse_args()
+    part, parts = map(int, asked.part.split("/"))
     forked.warm_up()
     faults = 0
     for name in asked.command or COMMANDS:
         for word in asked.signal or SIGNALS:
+            if EVENTS[word].changes and not COMMANDS[name].reads:
+                continue
             tried = 0
-            for number in numbers(name, word, asked.count):
+            for number in [*numbers(name, word, asked.count, asked.places)][part - 1 :: parts]:
                 tried += 1
                 if wrong := stages(name).fault(number, word):
                     faults += 1
                     print(f"{name} {number} {word}: {wrong}", flush=True)
-            print(f"{name:12}{word:6}{tried:6} stages", flush=True)
-    shutil.rmtree(option_pairs.inputs())
+            every = len(stages(name).places(word))
+            print(f"{name:12}{word:9}{tried:6} of {every} stages", flush=True)
+    shutil.rmtree(inputs())
     return 1 if faults else 0
 
 
-def numbers(name: str, word: str, count: int) -> Iterator[int]:
-    """Stages of a command for an event, spread over all of them."""
-    total = stages(name).total(word)
-    yield from range(0, total, max(1, total // count) if count else 1)
-
-
 if __name__ == "__main__":
+    os.environ["COLUMNS"] = "100"
     raise SystemExit(main())

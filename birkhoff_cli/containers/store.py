@@ -1,6 +1,5 @@
 """What a container holds, as data: named tensors that are read one by one, and the rest."""
 
-import errno
 import hashlib
 import re
 from abc import ABC, abstractmethod
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.text import escape as printable
+from birkhoff_cli.unread import require_room
 
 DTYPES = (
     *("float64", "float32", "float16", "bfloat16"),
@@ -67,7 +67,13 @@ def where(path: Path) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> BadInput:
-    """The sentence about a path that the system does not open."""
+    """The sentence about a path that the system does not open.
+
+    Raises:
+        MemoryError: for want of memory.
+        TooLarge: more files are open than may be.
+    """
+    require_room(error, path)
     if isinstance(error, FileNotFoundError):
         part = path.with_name(f"{path.stem}.part.arrow")
         if part.is_file():
@@ -90,8 +96,7 @@ def refusing(path: Path) -> Iterator[None]:
     except (BirkhoffError, MemoryError, ImportError, SystemError):
         raise  # a lack of memory or of a library says nothing of the file
     except OSError as error:
-        if error.errno == errno.ENOMEM:
-            raise MemoryError from error
+        require_room(error, path)
         reason = escape(error.strerror or "read error")
         raise BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}") from error
     except Exception as error:

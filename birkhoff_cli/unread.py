@@ -1,0 +1,70 @@
+"""What the system says against reading, where no reader has made a sentence of it.
+
+Whatever is written is written inside of `files.writing`; so an error of the system that comes out
+of a command is about what it reads: a file that went away after it was looked at, or a disk that
+fails.
+"""
+
+import errno
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.text import either, escape
+
+TOO_MANY = {errno.EMFILE, errno.ENFILE}
+"""What the system says where a process, or all together, have as many open files as they may."""
+
+
+def require_room(error: OSError, path: Path) -> None:
+    """Hold that a file was not opened for a reason of the file's.
+
+    Args:
+        error: of the system.
+        path: what was opened.
+
+    Raises:
+        MemoryError: there is no memory for it.
+        TooLarge: more files are open than may be.
+    """
+    if error.errno == errno.ENOMEM:
+        raise MemoryError from error
+    if error.errno in TOO_MANY:
+        raise TooLarge(
+            f"{escape(path)}: cannot be opened ({error.strerror}); "
+            f"allow more, such as by ulimit -n 4096"
+        ) from error
+
+
+@contextmanager
+def reading(paths: Callable[[], Iterable[Path]]) -> Iterator[None]:
+    """Turn an error of the system into a sentence about what was read.
+
+    Args:
+        paths: gives what a command reads.
+
+    Raises:
+        BirkhoffError: an input cannot be read.
+        OSError: as it was, where none of them is meant.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from birkhoff_cli.containers.store import unreadable
+
+        if path := _meant(error, [*paths()]):
+            raise unreadable(path, error) from error
+        raise
+
+
+def _meant(error: OSError, paths: list[Path]) -> Path | None:
+    """The path that an error is about: what it names, or else whatever is read."""
+    if not isinstance(error.filename, str):
+        names = dict.fromkeys(map(str, paths))
+        return Path(either([*names])) if names else None
+    path = Path(error.filename)
+    inside = {path, *path.parents, path.absolute(), *path.absolute().parents}
+    return path if inside & {*paths} or inside & {p.absolute() for p in paths} else None
