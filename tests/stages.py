@@ -15,7 +15,7 @@ import struct
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -373,25 +373,34 @@ def main() -> int:
     parser.add_argument("--signal", choices=[*EVENTS], action="append")
     parser.add_argument("--count", type=int, default=0, help="stages of a command; all are 0")
     parser.add_argument("--places", type=int, default=0, help="stages of a place in the code")
+    parser.add_argument("--turns", action="store_true", help="events take turns over the stages")
     parser.add_argument("--part", default="1/1", help="I/N: every N-th stage")
     asked = parser.parse_args()
-    part, parts = map(int, asked.part.split("/"))
+    words = asked.signal or SIGNALS
     forked.warm_up()
     faults = 0
     for name in asked.command or COMMANDS:
-        for word in asked.signal or SIGNALS:
-            if EVENTS[word].changes and not COMMANDS[name].reads:
+        for several in [words] if asked.turns else [[word] for word in words]:
+            if EVENTS[several[0]].changes and not COMMANDS[name].reads:
                 continue
-            tried = 0
-            for number in [*numbers(name, word, asked.count, asked.places)][part - 1 :: parts]:
-                tried += 1
-                if wrong := stages(name).fault(number, word):
-                    faults += 1
-                    print(f"{name} {number} {word}: {wrong}", flush=True)
-            every = len(stages(name).places(word))
-            print(f"{name:12}{word:9}{tried:6} of {every} stages", flush=True)
+            faults += _try_all(name, several, asked)
     shutil.rmtree(inputs())
     return 1 if faults else 0
+
+
+def _try_all(name: str, words: Sequence[str], asked: argparse.Namespace) -> int:
+    """How many stages of a command are wrong, of those that were asked for."""
+    part, parts = map(int, asked.part.split("/"))
+    chosen = [*numbers(name, words[0], asked.count, asked.places)][part - 1 :: parts]
+    faults = 0
+    for turn, number in enumerate(chosen):
+        word = words[turn % len(words)]
+        if wrong := stages(name).fault(number, word):
+            faults += 1
+            print(f"{name} {number} {word}: {wrong}", flush=True)
+    every = len(stages(name).places(words[0]))
+    print(f"{name:13}{'/'.join(words):9}{len(chosen):6} of {every} stages", flush=True)
+    return faults
 
 
 if __name__ == "__main__":
