@@ -1,10 +1,11 @@
 """One call of a command: its request, and where its results go."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import files
 from birkhoff_cli.analyses.core.errors import UsageError
@@ -35,6 +36,7 @@ class Invocation:
         quiet: no summary, no progress.
         verbose: every number is explained.
         shorter: what makes the run shorter, for work that takes minutes.
+        facts: what else the table says of itself.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Invocation:
     quiet: bool = False
     verbose: bool = False
     shorter: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_looked_at(self) -> bool:

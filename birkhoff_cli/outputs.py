@@ -94,6 +94,7 @@ def stamp(invocation: Invocation, result: Result) -> dict[bytes, bytes]:
         result.meta,
         command=[invocation.name, *invocation.request.arguments()],
         options=invocation.request.facts(),
+        **invocation.facts,
     )
 
 

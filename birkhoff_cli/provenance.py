@@ -29,6 +29,9 @@ SCHEMA_VERSION = 1
 PART = "part"
 """Of a stamp, in the file of a part of a command's work."""
 
+CELL = "cell"
+"""Of a stamp, in the file of a cell of a sweep: its name there."""
+
 SUMMARY = "birkhoff.summary"
 """Key of the headline numbers, which are known after the last row."""
 

@@ -15,7 +15,7 @@ from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
-from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder
+from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder, with_husks
 from birkhoff_cli.matrices import list_steps
 from birkhoff_cli.steps import step_in_name, training_step
 
@@ -54,7 +54,7 @@ def _in_folder(path: Path) -> list[Path]:
 
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
     places.fetch_heads(entries, HEAD)
-    members = first_parts(entry for entry in entries if _is_member(entry))
+    members = first_parts(with_husks(entries, filter(_is_member, entries)))
     members = members or [entry for entry in entries if _is_array_of_a_step(entry)]
     whole = any(entry.name.endswith(".index.json") for entry in entries)
     if members or whole:
@@ -70,7 +70,7 @@ def _steps_of(path: Path) -> list[Path]:
 
 def _is_array_of_a_step(entry: Path) -> bool:
     """A file of an array whose name says a training step."""
-    return entry.suffix == ".npy" and step_in_name(entry.stem) is not None and entry.is_file()
+    return entry.suffix == ".npy" and step_in_name(entry.stem) is not None and not entry.is_dir()
 
 
 def _is_member(entry: Path) -> bool:

@@ -89,9 +89,7 @@ def _entries(content: Content, stack: ExitStack) -> Mapping[str, Entry]:
     if head.startswith(npy_format.MAGIC_PREFIX):
         return {"": _npy(content)}
     if _arrays.is_archive(head):
-        return _npz(
-            content, stack.enter_context(zipfile.ZipFile(stack.enter_context(content.open())))
-        )
+        return _npz(content, stack.enter_context(_arrays.opened_archive(content)))
     if head.startswith(ZIP):
         from birkhoff_cli.containers.torch_values import open_values
 

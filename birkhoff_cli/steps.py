@@ -7,10 +7,14 @@ import json
 import re
 from pathlib import Path
 
+from birkhoff_cli import places
 from birkhoff_cli.values import path_of
 
 MAX_NOTE_BYTES = 64 << 20
 """A trainer's state grows with the length of its log; a larger file is none."""
+
+STATE = "trainer_state.json"
+"""What a trainer of Hugging Face notes beside a checkpoint."""
 
 NAME = re.compile(
     r"(?:^|[^A-Za-z])(?:checkpoint-|ckpt[_-]|step[-_=]|iter_|global_step)([0-9]{1,15})"
@@ -56,14 +60,40 @@ def step_in_name(name: str) -> int | None:
 
 def _in_notes(folder: Path) -> int | None:
     """The step in a Hugging Face trainer's state, or in the note that DeepSpeed calls latest."""
-    if (text := _text(folder / "trainer_state.json")) is not None:
-        try:
-            step = json.loads(text)["global_step"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            step = None
-        if type(step) is int:
-            return step
+    step = _in_state(folder / STATE)
+    if step is not None:
+        return step
     return step_in_name(_text(folder / "latest") or _text(folder / "latest_universal") or "")
+
+
+def _in_state(path: Path) -> int | None:
+    """The step in a trainer's state; None if it is not there, or says none."""
+    if (text := _text(path)) is None:
+        return None
+    try:
+        step = json.loads(text)["global_step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return step if type(step) is int and step >= 0 else None
+
+
+def damaged_state(path: Path, stored: int | None) -> tuple[str, ...]:
+    """The sentence that a trainer's state beside a checkpoint says no step; none if it does.
+
+    Args:
+        path: as `training_step`.
+        stored: what the file itself says.
+    """
+    folder = path if _is_folder(path) else path.parent
+    own = None if folder == path else step_in_name(path.stem)
+    state = folder / STATE
+    if stored is not None or own is not None or not places.is_there(state):
+        return ()
+    if _in_state(state) is not None:
+        return ()
+    step = step_in_name(folder.name)
+    known = "not known" if step is None else f"{step}, as the folder is called"
+    return (f"{STATE} is damaged and says no training step, which is {known}",)
 
 
 def _text(path: Path) -> str | None:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from birkhoff_cli import (
+    cells,
     engines,
     files,
     folding,
@@ -21,7 +22,6 @@ from birkhoff_cli import (
     outputs,
     places,
     provenance,
-    tables,
     values,
 )
 from birkhoff_cli.analyses.core import titles
@@ -33,9 +33,6 @@ from birkhoff_cli.files import STDOUT
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Text, dashes
 from birkhoff_cli.request import Request
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Cell = Mapping[str, str]
 """The texts of the options that vary, in the order of the axes."""
@@ -138,11 +135,11 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
     Raises:
         UsageError: a cell that no run can be, or tables that cannot stand below one another.
     """
-    cells = sweep.cells
-    if not cells:
+    part = sweep.cells
+    if not part:
         raise UsageError(f"--part {'/'.join(map(str, sweep.part))} has no cells; use fewer parts")
     planned, schemas = [], set()
-    for number, cell in cells:
+    for number, cell in part:
         request = sweep.request_of(cell)
         result = binding.prepare(binding.narrow(request))()
         digests = (
@@ -206,32 +203,10 @@ def _steps(
     for _ in finished:
         yield {}
     for number, cell, path, _ in planned:
-        table, _ = tables.read(path)
+        table = cells.read(path)
         front = {"cell": number, **{names[a]: sweep.value(a, text) for a, text in cell.items()}}
-        results.append({**front, **_numbers(provenance.summary(table, path))})
-        yield from _rows(table, front)
-
-
-def _rows(table: "pa.Table", values: Mapping[str, Any]) -> Iterator[Any]:
-    """A cell's rows as record batches, what was varied in front."""
-    import pyarrow as pa
-
-    for batch in table.combine_chunks().to_batches():
-        front = [pa.array([value] * len(batch)) for value in values.values()]
-        names = [*values, *batch.schema.names]
-        yield pa.RecordBatch.from_arrays([*front, *batch.columns], names=names)
-
-
-def _numbers(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Headline numbers of a cell in one row; of rows for several methods, each with its place."""
-    flat: dict[str, Any] = {}
-    for key, value in summary.items():
-        if isinstance(value, list) and all(isinstance(row, Mapping) for row in value):
-            for k, row in enumerate(value):
-                flat |= {f"{key}_{k}_{name}": entry for name, entry in row.items()}
-        else:
-            flat[key] = value
-    return flat
+        results.append({**front, **cells.numbers(provenance.summary(table, path))})
+        yield from cells.rows(table, front)
 
 
 def _finish(sweep: Sweep, missing: Sequence[Planned], engine: str | None) -> Iterator[None]:
@@ -287,5 +262,6 @@ def finish(name: str, texts: Mapping[str, Text], path: Path, digests: tuple[str,
     if provenance.digest_of(result.meta) != facts:
         places.forget()  # a worker of dask is there for the next command, too
         raise BadInput("an input was changed while the sweep ran; run it again")
-    invocation = Invocation(name, binding.module, request, output=path, format="parquet")
+    own = {provenance.CELL: path.stem}
+    invocation = Invocation(name, binding.module, request, path, format="parquet", facts=own)
     outputs.write(result, invocation)

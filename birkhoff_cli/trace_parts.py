@@ -1,6 +1,7 @@
 """Which files are parts of one trace: those of the same training step, ordered by their numbers."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice, pairwise
 from pathlib import Path
@@ -70,16 +71,37 @@ def _joined(group: list[tuple[Path, Any]]) -> tuple[Path, Any]:
     if len(group) == 1:
         return group[0]
     group = sorted(group, key=lambda pair: by_numbers(pair[0]))
+    paths, traces = [path for path, _ in group], [trace for _, trace in group]
+    _refuse_twice(paths)
+    _refuse_layers(paths, traces)
+    return paths[0], join(traces, [*_gap(paths), *_copies(paths, traces)])
+
+
+def _refuse_twice(paths: Sequence[Path]) -> None:
+    """Refuse a part that is there under its own name once more: its samples would be twice.
+
+    Raises:
+        BadInput: naming it.
+    """
     seen: set[Path] = set()
-    for path, _ in group:
+    for path in paths:
         if (whole := path.resolve()) in seen:
             raise BadInput(
                 f"{where(path)}: is there twice; give every part of a trace once; {ASIDE}"
             )
         seen.add(whole)
-    paths, traces = [path for path, _ in group], [trace for _, trace in group]
-    _refuse_layers(paths, traces)
-    return paths[0], join(traces, _gap(paths))
+
+
+def _copies(paths: Sequence[Path], traces: Sequence[MixingTrace]) -> list[str]:
+    """The sentence about files of the same bytes, whose samples all count."""
+    first: dict[Any, Path] = {}
+    for path, trace in zip(paths, traces, strict=True):
+        files = trace.meta.get("inputs") or [{}]
+        other = first.setdefault(files[0].get("sha256", path), path)
+        if other is not path:
+            names = f"{escape(path.name)} is a copy of {escape(other.name)}"
+            return [f"{names}, and its samples count as well"]
+    return []
 
 
 LAYERS = re.compile(r"(layer|site|block|depth)s?[-_. ]?[0-9]", re.IGNORECASE)
@@ -107,12 +129,31 @@ def _gap(paths: Sequence[Path]) -> list[str]:
     index = next((k for k, p in enumerate(zip(*names, strict=False)) if len({*p}) > 1), None)
     if index is None or not index % 2:  # it is no number in which they differ first
         return []
-    numbers = sorted({int(name[index][1]) for name in names})
-    steps = {after - before for before, after in pairwise(numbers)}
-    if len(numbers) < len(paths) or len(steps) < 2:  # equally far apart: every eighth rank
+    counts = Counter(int(name[index][1]) for name in names)
+    numbers = sorted(counts)
+    lacking = _absent([counts[number] for number in numbers], numbers)
+    if lacking is None:
         return []
+    before, missing = lacking
+    at = next(k for k, name in enumerate(names) if name[index][1] == before)
+    pieces = re.split(r"([0-9]{1,18})", paths[at].name)
+    stem = "".join([*pieces[:index], str(missing).zfill(len(pieces[index]))])
+    what = f"{escape(stem)}{escape(''.join(pieces[index + 1 :]))} is not among them"
+    if missing == before:
+        what = f"{escape(stem)} has fewer than others"
+    return [f"the {len(paths)} parts are all there are, though {what}"]
+
+
+def _absent(counts: Sequence[int], numbers: Sequence[int]) -> tuple[int, int] | None:
+    """A number that is there and the one behind it that is not; twice one that lacks files.
+
+    Numbers equally far apart are as they should be: every eighth rank.
+    """
+    if len({*counts}) > 1:
+        short = numbers[counts.index(min(counts))]
+        return short, short
+    steps = [after - before for before, after in pairwise(numbers)]
+    if len({*steps}) < 2:
+        return None
     before = next(a for a, b in pairwise(numbers) if b - a > min(steps))
-    pieces = re.split(r"([0-9]{1,18})", paths[numbers.index(before)].name)
-    missing = str(before + min(steps)).zfill(len(pieces[index]))
-    absent = "".join([*pieces[:index], missing, *pieces[index + 1 :]])
-    return [f"the {len(paths)} parts are all there are, though {escape(absent)} is not among them"]
+    return before, before + min(steps)

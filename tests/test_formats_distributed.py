@@ -268,8 +268,19 @@ def harmful_arguments(folder):
     torch.save({"args": Harmful()}, folder / "common.pt")
 
 
+def huge_chunk(folder):
+    stored(length=1 << 40)(folder)
+    os.truncate(folder / DATA, 2 << 40)
+
+
 def cut(folder):
     os.truncate(folder / DATA, 100)
+
+
+def cut_at_the_end(folder):
+    """What lies there is no mixing tensor, and was not missed."""
+    path = folder / "__0_0.distcp"
+    path.write_bytes(path.read_bytes()[:-1])
 
 
 def pipe(folder):
@@ -287,9 +298,9 @@ HOSTILE = {
     "absolute": (stored(relative_path="/etc/passwd"), "no plain file name"),
     "no text": (stored(relative_path=7), "no plain file name"),
     "a missing file": (stored(relative_path="gone"), "gone: no such file"),
-    "beyond the end": (stored(offset=1 << 40), "ends inside a chunk"),
+    "beyond the end": (stored(offset=1 << 40), "and should have"),
     "a negative offset": (stored(offset=-1), "cannot be understood"),
-    "a huge chunk": (stored(length=1 << 40), "a chunk is larger than its tensor"),
+    "a huge chunk": (huge_chunk, "a chunk is larger than its tensor"),
     "a short chunk": (stored(length=7), "does not end as a zip archive"),
     "another place": (stored(offset=3), "does not end as a zip archive"),
     "transforms": (stored(transform_descriptors=["zstd"]), "chunks are compressed"),
@@ -297,7 +308,8 @@ HOSTILE = {
     "a huge tensor": (pickled(wide), "bias' is not made of its chunks"),
     "code": (pickled(harmful), "holds the Python object 'posix.system'"),
     "code in the arguments": (harmful_arguments, "holds the Python object 'posix.system'"),
-    "a file cut short": (cut, "ends inside a chunk"),
+    "a file cut short": (cut, "and should have"),
+    "a file without its last byte": (cut_at_the_end, "and should have"),
     "a pipe": (pipe, "is a device, pipe or socket"),
     "a device": (device, "is a device, pipe or socket"),
     "no pickle": (lambda f: (f / ".metadata").write_bytes(b"{}"), "cannot be understood"),

@@ -246,6 +246,23 @@ def measured():
         tracemalloc.stop()
 
 
+def test_a_file_that_is_cut_behind_its_mixers_is_refused_and_padding_is_not_missed(path):
+    """A tensor of a type that is not read had no size, so that a download cut in it was whole."""
+    tensors = model_tensors()
+    blocks = np.zeros(2 * 144 // 4, np.float32)
+    whole = gguf(model_keys(), tensors | {"output.weight": (blocks, F32)})
+    head = struct.pack("<IQI", 1, len(blocks), F32)
+    assert whole.count(head) == 1
+    data = whole.replace(head, struct.pack("<IQI", 1, 512, 12))  # 12: q4_k, 256 numbers in 144
+    path.write_bytes(data)
+    right = read(path).theta
+    path.write_bytes(data[:-1])
+    with pytest.raises(BadInput, match="'output.weight' lies outside the file"):
+        read(path)
+    path.write_bytes(data + bytes(31))
+    assert np.array_equal(read(path).theta, right)
+
+
 def test_only_descriptions_and_mixing_tensors_of_a_large_file_are_read(path):
     tensors = model_tensors()
     tensors["blk.0.ffn_down.weight"] = (np.zeros((0,)), F32)

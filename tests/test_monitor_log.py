@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import birkhoff_cli
+import forked
 from birkhoff_cli import degeneration, load
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError
+from birkhoff_cli.tables import _monitor
+from files import monitor_log
 
 torch = pytest.importorskip("torch")
 
@@ -60,14 +63,72 @@ def test_a_line_that_is_cut_is_left_out_and_a_later_run_replaces_what_follows(lo
     lines = log.read_text().splitlines(keepends=True)
     path = tmp_path / "f.ndjson"
     path.write_text("".join([*lines[:4], *lines[1:3], lines[4][:50]]))
-    steps = [step.step for step in load(path).measured.steps]
-    assert steps == [1, 2, 3]
+    trace = load(path)
+    assert [step.step for step in trace.measured.steps] == [1, 2, 3]
+    assert trace.meta["assumptions"] == [
+        "the log goes back, at first to step 2 in line 5, as of a run that was taken up again: the "
+        "lines before it from that step on are left out (3 in all)",
+        "the last line of the log is cut, and is left out",
+    ]
     path.write_text("".join([lines[0], lines[1][:50] + "\n", lines[2]]))
     with pytest.raises(BadInput, match="line 2 is none of a monitor"):
         load(path)
     path.write_text(lines[0][:60])
     with pytest.raises(BadInput, match="no complete line"):
         load(path)
+
+
+def changed(**words):
+    """A log whose third line has other values."""
+    lines = monitor_log(4, 2).splitlines(keepends=True)
+    lines[2] = json.dumps(json.loads(lines[2]) | words) + "\n"
+    return "".join(lines)
+
+
+WRONG = (
+    *({"step": step} for step in ("3", 3.5, -3, True, 10**30)),
+    *({"d": d} for d in (0, "4", 10**20, None)),
+    *({"verdict": verdict} for verdict in (5, "splendid", ["mixing"])),
+    *({"alarm": ["x"]}, {"composite": "x"}, {"composite": [1]}, {"layers.1.attn": "x"}),
+    *({"layers.1.attn": {"row_max_p50": "NaN"}}, {"row_max_p50": "0.5"}),
+)
+
+
+@pytest.mark.parametrize("words", WRONG, ids=repr)
+def test_a_line_that_is_none_is_refused_by_its_number(words, tmp_path):
+    """Steps of 3.5 were 3, a string was no number, and a verdict of nobody a bug of ours."""
+    (tmp_path / "f.ndjson").write_text(changed(**words))
+    with pytest.raises(BadInput, match="line 3 is none of a monitor"):
+        load(tmp_path / "f.ndjson")
+
+
+def test_a_log_is_of_one_run_and_has_sites(tmp_path):
+    path = tmp_path / "f.ndjson"
+    path.write_text(changed(d=8))
+    with pytest.raises(BadInput, match="line 3 is of 8 streams and the line before of 4"):
+        load(path)
+    path.write_text(monitor_log(2, 0))
+    with pytest.raises(BadInput, match="has no site in any line"):
+        load(path)
+
+
+def test_watch_and_plot_say_what_was_left_out(tmp_path):
+    (tmp_path / "f.ndjson").write_text(monitor_log(3) + monitor_log(2)[:-30])
+    for words in (["watch", "f.ndjson"], ["plot", "f.ndjson"], ["degeneration", "f.ndjson"]):
+        done = forked.call([*words, "-q"], tmp_path)
+        assert (done.code, done.err) == (0, "")
+        done = forked.call([*words, "--json"], tmp_path)
+        assert done.code == 0 and "assumed: the last line of the log is cut" in done.err
+
+
+def test_a_long_log_is_read_in_time_that_grows_with_it(tmp_path, monkeypatch):
+    """Every line went over all before it."""
+    (tmp_path / "f.ndjson").write_text(monitor_log(3000, 1))
+    calls = []
+    again = _monitor._again
+    monkeypatch.setattr(_monitor, "_again", lambda *words: calls.append(1) or again(*words))
+    assert len(load(tmp_path / "f.ndjson").measured.steps) == 3000
+    assert len(calls) <= 2 * 3000
 
 
 OF_MATRICES = (

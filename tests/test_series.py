@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from birkhoff_cli import checkpoints, load
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.series import order_by_step
 from birkhoff_cli.steps import training_step
+from files import torch_file
 
 
 def trace(step, **meta):
@@ -53,6 +55,72 @@ def test_a_trainer_s_note_is_asked_before_the_name_of_the_folder(tmp_path):
     (tmp_path / "latest").write_text("global_step9\n")
     assert training_step(tmp_path) == 9
     assert training_step(tmp_path / "ckpt_3.pt") == 3  # the note is not about this one of several
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"global_step": -5}', '{"global_step": true}'])
+def test_a_damaged_note_of_a_trainer_is_said(text, tmp_path):
+    """The step was that of the folder's name, and nothing said so."""
+    folder = tmp_path / "checkpoint-500"
+    folder.mkdir()
+    torch_file(folder / "model.pt")
+    (folder / "trainer_state.json").write_text('{"global_step": 700}')
+    assert not any("trainer_state" in text for text in checkpoints.read(folder).assumptions)
+    (folder / "trainer_state.json").write_text(text)
+    assert training_step(folder) == 500
+    said = "trainer_state.json is damaged and says no training step, which is 500, as the folder"
+    for path in (folder, folder / "model.pt"):
+        assert any(text.startswith(said) for text in checkpoints.read(path).assumptions)
+    torch_file(folder / "ckpt_9.pt")
+    found = checkpoints.read(folder / "ckpt_9.pt")
+    assert not any("trainer_state" in text for text in found.assumptions)
+
+
+HOLLOW = {
+    "empty": b"",
+    "zeros": bytes(4000),
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
+    "page": b"<!DOCTYPE html><html>",
+    "link": None,
+}
+
+
+def hollow(path, content):
+    path.unlink()
+    path.symlink_to("gone") if content is None else path.write_bytes(content)
+
+
+@pytest.mark.parametrize("content", HOLLOW.values(), ids=HOLLOW)
+@pytest.mark.parametrize("suffix", ["pt", "npy"])
+def test_a_member_of_a_folder_that_holds_nothing_is_refused_by_name(content, suffix, tmp_path):
+    """It was left out of the series in silence."""
+    for step in (1, 2, 30):
+        path = tmp_path / f"ckpt_{step}.{suffix}"
+        torch_file(path) if suffix == "pt" else np.save(path, np.full((1, 2, 2), 1 / step))
+    assert len(load(tmp_path)) == 3
+    hollow(tmp_path / f"ckpt_2.{suffix}", content)
+    with pytest.raises(BadInput, match=f"ckpt_2.{suffix}: is "):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("content", HOLLOW.values(), ids=HOLLOW)
+def test_a_model_that_holds_nothing_does_not_give_way_to_what_lies_beside_it(content, tmp_path):
+    np.savez(tmp_path / "truth.npz", H=np.eye(2))
+    torch_file(tmp_path / "model.pt")
+    assert load(tmp_path).d == 2
+    hollow(tmp_path / "model.pt", content)
+    with pytest.raises(BadInput, match="model.pt: is "):
+        load(tmp_path)
+    torch_file(tmp_path / "ema.pt")
+    with pytest.raises(BadInput, match=r"model.pt: is "):
+        load(tmp_path)
+
+
+def test_what_is_no_model_by_its_name_is_no_member(tmp_path):
+    for step in (1, 2):
+        torch_file(tmp_path / f"ckpt_{step}.pt")
+    for name in ("notes.txt", "val.bin", "optimizer.pt", "rng_state_0.pth", "log_3.csv"):
+        (tmp_path / name).write_bytes(b"")
+    assert len(load(tmp_path)) == 2
 
 
 def test_models_are_ordered_by_their_steps():

@@ -9,9 +9,11 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import forked
 from birkhoff_cli import members, provenance, sweeps
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
 from birkhoff_cli.binding import bind
@@ -61,6 +63,41 @@ def test_a_finished_cell_is_never_run_again(birkhoff, tmp_path):
     assert (tmp_path / "grid.parquet").read_bytes() == first
     assert birkhoff(*GRID, "--seed", "1", "-o", "grid.parquet").returncode == 0
     assert len(list(cells.iterdir())) == 8  # another word, other cells
+
+
+def written_again(cell):
+    table = pq.read_table(cell)
+    pq.write_table(table.set_column(2, table.schema.field(2), [[0.5] * len(table)]), cell)
+
+
+def of_another_command(cell):
+    folder = cell.parents[1]
+    forked.call(["sample", "--method", "mhc", "--d", "3", "-o", "s.parquet", "-q"], folder)
+    cell.write_bytes((folder / "s.parquet").read_bytes())
+
+
+CHANGES = {
+    "exchanged": lambda cell: cell.write_bytes(max(cell.parent.iterdir()).read_bytes()),
+    "written again": written_again,
+    "of another command": of_another_command,
+    "of another hand": lambda cell: pq.write_table(pa.table({"a": [1]}), cell),
+}
+
+
+def test_a_cell_that_is_another_table_is_refused_by_name(tmp_path):
+    """The first two gave wrong numbers, the others were a bug of ours."""
+    words = [*GRID, "-o", "grid.parquet", "-q"]
+    assert forked.call(words, tmp_path).code == 0
+    one = min((tmp_path / "grid.parquet.cells").iterdir())
+    data, whole = one.read_bytes(), (tmp_path / "grid.parquet").read_bytes()
+    for what, change in CHANGES.items():
+        change(one)
+        done = forked.call(words, tmp_path)
+        assert (done.code, done.err.count("\n")) == (3, 1), what
+        assert f"{one.name}: is not the cell that the sweep wrote there" in done.err, what
+        one.write_bytes(data)
+    assert forked.call(words, tmp_path).code == 0
+    assert (tmp_path / "grid.parquet").read_bytes() == whole
 
 
 def test_a_cell_of_another_file_at_the_same_path_is_run_again(birkhoff, tmp_path):

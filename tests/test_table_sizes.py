@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli import matrices, tables
+from birkhoff_cli import matrices, stacks, tables
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
 from birkhoff_cli.analyses.core.result import at_once
 from birkhoff_cli.analyses.core.table import arrow_schema, column
@@ -168,6 +168,35 @@ def test_an_archive_that_unfolds_is_refused(tmp_path):
     assert path.stat().st_size < 20_000
     with pytest.raises(TooLarge, match="would become 0.1 GiB"):
         matrices.read(path)
+
+
+@pytest.mark.parametrize("order", [("H", "half"), ("half", "H")])
+def test_two_archives_in_one_file_are_refused(order, tmp_path):
+    """The second one was read, and nothing said so."""
+    path, parts = tmp_path / "t.npz", {}
+    for name, factor in (("H", 1.0), ("half", 0.5)):
+        parts[name] = io.BytesIO()
+        np.savez(parts[name], H=factor * np.eye(3))
+    path.write_bytes(b"".join(parts[name].getvalue() for name in order))
+    for read in (matrices.read, stacks.read):
+        with pytest.raises(BadInput, match="has something before its archive"):
+            read(path)
+    path.write_bytes(parts["H"].getvalue() + b"more")
+    for read in (matrices.read, stacks.read):
+        with pytest.raises(BadInput, match="does not end as a zip archive does"):
+            read(path)
+
+
+def test_a_column_that_only_later_rows_have_is_named(tmp_path):
+    """The layers of all but the first row were left out."""
+    rows = [{"site": k, "matrix": [[1.0]]} | ({"layer": 7} if k else {}) for k in range(3)]
+    path = tmp_path / "t.ndjson"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(BadInput, match="a column 'layer' in a later row and not in the first"):
+        matrices.read(path)
+    rows = [{"site": k, "matrix": [[1.0]], "branch": "layer"} for k in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(matrices.read(path).sites) == 3
 
 
 class OneThread(io.BytesIO):

@@ -145,6 +145,21 @@ def test_a_part_that_is_left_out_is_said(numbers, said, tmp_path):
     assert len(found) == (said is not None) and all(said in text for text in found)
 
 
+def test_ranks_of_which_one_has_fewer_parts_are_said(tmp_path):
+    for k, name in enumerate(("0_part0", "0_part1", "1_part0")):
+        np.save(tmp_path / f"rank{name}.npy", draw(4, k))
+    assumed = birkhoff.load(tmp_path).meta["assumptions"]
+    assert "the 3 parts are all there are, though rank1 has fewer than others" in assumed
+
+
+def test_a_copy_of_a_part_is_said(tmp_path):
+    for name, seed in (("rank0", 0), ("rank1", 1), ("rank1 (1)", 1)):
+        np.save(tmp_path / f"{name}.npy", draw(4, seed))
+    trace = birkhoff.load(tmp_path)
+    said = "rank1.npy is a copy of rank1 (1).npy, and its samples count as well"
+    assert trace.samples == 12 and said in trace.meta["assumptions"]
+
+
 @pytest.mark.parametrize("name", ["layer{}", "h_layer_{}", "Site{}", "model.layers.{}.H"])
 def test_arrays_of_layers_are_no_samples(name, tmp_path):
     """They were read as samples of one site, with a line that said so."""

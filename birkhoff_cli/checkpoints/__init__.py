@@ -30,6 +30,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.checkpoints._one import claims_of, read_with
+from birkhoff_cli.steps import damaged_state
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
@@ -164,7 +165,10 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
 
     typed_path = places.path_of(str(path))
     with open_store(typed_path) as store:
-        return replace(interpret(store, settings or {}), typed_path=typed_path)
+        checkpoint = interpret(store, settings or {})
+    damaged = damaged_state(typed_path, checkpoint.step)
+    assumptions = (*checkpoint.assumptions, *damaged)
+    return replace(checkpoint, typed_path=typed_path, assumptions=assumptions)
 
 
 def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:

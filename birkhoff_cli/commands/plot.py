@@ -80,7 +80,8 @@ def _draw_monitored(path: Path, target: Path) -> Result:
     degeneration = members.module_of("degeneration")
     result: Result = degeneration.run((matrices.read(path),))
     outputs.draw(result.table, degeneration, target, result.summary)
-    return at_once(SCHEMA, {}, {"figure": str(target), "rows": len(result.table)})
+    summary = {"figure": str(target), "rows": len(result.table)}
+    return at_once(SCHEMA, {}, summary, assumptions=result.meta["assumptions"])
 
 
 def answer(summary: Summary) -> str:

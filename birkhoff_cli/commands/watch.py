@@ -22,6 +22,7 @@ from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SITES, STEP, D, qu
 from birkhoff_cli.analyses.core.result import Result, Summary, at_once
 from birkhoff_cli.analyses.core.sentences import count, short
 from birkhoff_cli.analyses.core.table import column
+from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.analyses.sites.verdict import JUDGED, NEAR
 from birkhoff_cli.analyses.statistics.composites import COMPOSITE
 from birkhoff_cli.containers import where
@@ -98,8 +99,10 @@ def run(
     """
     del once  # is of `follow`
     check_regular(log)
-    steps = _steps(log)
-    return at_once(SCHEMA, _columns(steps), summarise(steps[-1], len(steps), _alarms(steps)))
+    trace = _read(log)
+    steps = trace.measured.steps
+    summary = summarise(steps[-1], len(steps), _alarms(steps))
+    return at_once(SCHEMA, _columns(steps), summary, assumptions=trace.meta["assumptions"])
 
 
 def follow(log: Path, once: bool) -> None:
@@ -110,13 +113,12 @@ def follow(log: Path, once: bool) -> None:
         following.show(log, _alarms, summarise, lines)
 
 
-def _steps(log: Path) -> tuple[Step, ...]:
+def _read(log: Path) -> MixingTrace:
     if log.stat().st_size == 0:
         raise BadInput(f"{where(log)}: has no complete line; wait for the first step")
     if not matrices.is_monitor_log(log):
         raise BadInput(f"{where(log)}: is no log of a monitor; give what monitor(to=...) writes")
-    steps: tuple[Step, ...] = matrices.read(log).measured.steps
-    return steps
+    return matrices.read(log)
 
 
 def _columns(steps: tuple[Step, ...]) -> dict[str, Any]:

@@ -40,6 +40,17 @@ QUANTISED |= {18: "iq3_xxs", 19: "iq1_s", 20: "iq4_nl", 21: "iq3_s", 22: "iq2_s"
 QUANTISED |= {29: "iq1_m", 34: "tq1_0", 35: "tq2_0", 39: "mxfp4"}
 """Types that have a name and are not read here."""
 
+BLOCKS = {"q4_0": (32, 18), "q4_1": (32, 20), "q5_0": (32, 22), "q5_1": (32, 24), "q8_1": (32, 36)}
+BLOCKS |= {"q2_k": (256, 84), "q3_k": (256, 110), "q4_k": (256, 144), "q5_k": (256, 176)}
+BLOCKS |= {"q6_k": (256, 210), "q8_k": (256, 292), "iq4_nl": (32, 18), "iq4_xs": (256, 136)}
+BLOCKS |= {"iq2_xxs": (256, 66), "iq2_xs": (256, 74), "iq2_s": (256, 82), "iq3_xxs": (256, 98)}
+BLOCKS |= {"iq3_s": (256, 110), "iq1_s": (256, 50), "iq1_m": (256, 56), "tq1_0": (256, 54)}
+BLOCKS |= {"tq2_0": (256, 66), "mxfp4": (32, 17)}
+"""Numbers and bytes of a block of these types, of which only the room they take is known here.
+
+Source: ggml, ggml-common.h.
+"""
+
 Q8_BLOCK, Q8_BYTES = 32, 34
 """Numbers that share a scale in q8_0, and the bytes that they take: a float16 and 32 of int8."""
 
@@ -106,7 +117,7 @@ def describe(part: Part, magic: bytes) -> None:
     for name, info, offset in tensors_read:
         if name in part.tensors:
             raise BadInput(f"{where(part.path)}: '{escape(name)}' is there twice; {DAMAGED}")
-        if offset % alignment or start + offset + (bytes_of(info) or 0) > part.size:
+        if offset % alignment or start + offset + bytes_of(info) > part.size:
             raise BadInput(
                 f"{where(part.path)}: '{escape(name)}' lies outside the file; {INCOMPLETE}"
             )
@@ -139,9 +150,12 @@ def _tensor(part: Part, cursor: "Cursor") -> tuple[str, TensorInfo, int]:
 
 
 def bytes_of(info: TensorInfo) -> int:
-    """Bytes of a tensor that can be read; 0 for those that cannot."""
+    """Bytes of a tensor; 0 of a type that is not known."""
     if info.dtype == "q8_0":
         return info.size // Q8_BLOCK * Q8_BYTES
+    if info.dtype in BLOCKS:
+        numbers, size = BLOCKS[info.dtype]
+        return -(-info.size // numbers) * size
     return info.nbytes if info.dtype in DTYPES.values() else 0
 
 

@@ -7,7 +7,7 @@ every chunk is a small file of torch.save. Both are read as descriptions, withou
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,12 +169,27 @@ def _open(folder: Path) -> Distributed:
     store.tensors = {name: info for name, (info, _) in tensors.items()}
     store.chunks = {name: chunks for name, (_, chunks) in tensors.items()}
     files = {chunk.span.file for chunks in store.chunks.values() for chunk in chunks}
-    for file_name in sorted(files):
-        check_regular(folder / file_name)
-        store.size += (folder / file_name).stat().st_size
-    store.size += len(data)
+    store.size = len(data) + _size_of_files(folder, files, spans.values())
     store.config = _common(store, spans)
     return store
+
+
+def _size_of_files(folder: Path, files: Iterable[str], spans: Iterable[Span]) -> int:
+    """Bytes of the files that hold tensors, each as long as all that lies in it needs."""
+    ends: dict[str, int] = {}
+    for span in spans:
+        ends[span.file] = max(ends.get(span.file, 0), span.start + span.length)
+    total = 0
+    for path in (folder / name for name in sorted(files)):
+        check_regular(path)
+        size = path.stat().st_size
+        if size < ends[path.name]:
+            raise BadInput(
+                f"{where(path)}: has {size:,} bytes and should have {ends[path.name]:,}; "
+                f"{INCOMPLETE}"
+            )
+        total += size
+    return total
 
 
 def _check_backend(store: Distributed) -> None:

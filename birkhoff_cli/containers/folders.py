@@ -15,6 +15,7 @@ from birkhoff_cli.containers.kinds import (
     is_checkpoint,
     not_read,
     opener,
+    with_husks,
 )
 from birkhoff_cli.containers.notes import latest_of, snapshot_of
 from birkhoff_cli.containers.parts import open_index
@@ -80,7 +81,7 @@ def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     if ranks := rank_files(entries):
         return open_ranks(folder, ranks)
     indices = [entry for entry in entries if entry.name.endswith(INDEX)]
-    files = first_parts(entry for entry in entries if is_checkpoint(entry))
+    files = first_parts(with_husks(entries, filter(is_checkpoint, entries)))
     if len(indices) > 1 or (indices and not files):
         return open_index(_only(folder, indices, "indices of shards"))
     by_convention = [e for name in MODELS for e in files if e.name == name]

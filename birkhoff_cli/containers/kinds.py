@@ -2,7 +2,7 @@
 
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -31,7 +31,10 @@ BESIDE = re.compile(
 )
 """Names of what trainers and converters write beside a model, and what is none."""
 
-AGAIN = "download the file again"
+WEIGHTS = (".pt", ".pth", ".ckpt", ".safetensors", ".gguf")
+"""Suffixes that say weights and nothing else."""
+
+AGAIN, PULL = "download the file again", "run 'git lfs pull'"
 NOT_IT = "give a .pt or .safetensors checkpoint"
 
 ELSEWHERE = {
@@ -42,7 +45,7 @@ ELSEWHERE = {
 """Suffixes of other programs' files, asked when the content is of no known kind."""
 
 FOREIGN = {
-    b"version https://git-lfs": ("a git-lfs pointer, not the file itself", "run 'git lfs pull'"),
+    b"version https://git-lfs": ("a git-lfs pointer, not the file itself", PULL),
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "save the tensors as safetensors"),
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it first"),
     b"\x1f\x8b": ("a gzip archive", "unpack it first"),
@@ -183,6 +186,44 @@ def is_checkpoint(path: Path) -> bool:
     except (BirkhoffError, OSError, RuntimeError):  # the last one for a loop of links
         return False
     return zips.first_name(head).endswith(b"/data.pkl")
+
+
+def with_husks(entries: Sequence[Path], checkpoints: Iterable[Path]) -> list[Path]:
+    """The checkpoints among entries, with those that are called like one and are none.
+
+    Whoever reads such a file says what is wrong with it; without it a model or a step would be
+    missing, and nothing would say so. It is called like one if it differs from one in numbers
+    only, or by its suffix, where nothing but a name is there: a file that is empty or zeros, a
+    pointer, an error page, a link to nothing.
+    """
+    own = {*checkpoints}
+    kinds = {_digitless(path.name) for path in own}
+
+    def is_husk(path: Path) -> bool:
+        if BESIDE.fullmatch(path.name):
+            return False
+        alike = _digitless(path.name) in kinds
+        return alike or (path.suffix.lower() in WEIGHTS and _is_hollow(path))
+
+    return [entry for entry in entries if entry in own or is_husk(entry)]
+
+
+def _digitless(name: str) -> str:
+    return re.sub("[0-9]+", "0", name)
+
+
+def _is_hollow(path: Path) -> bool:
+    """Whether nothing but a name is there."""
+    try:
+        if path.is_dir():
+            return False
+        if not is_regular(path):
+            return True
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except (OSError, RuntimeError):  # the last one for a loop of links
+        return True
+    return not any(head) or _foreign(head)[1] in (AGAIN, PULL)
 
 
 def first_entries(folder: Path, limit: int) -> list[Path]:

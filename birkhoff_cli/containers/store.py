@@ -1,6 +1,7 @@
 """What a container holds, as data: named tensors that are read one by one, and the rest."""
 
 import hashlib
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,6 +76,10 @@ def unreadable(path: Path, error: OSError) -> BadInput:
     """
     require_room(error, path)
     if isinstance(error, FileNotFoundError):
+        if not places.is_remote(path) and os.path.islink(path):  # noqa: PTH114, a name may be odd
+            return BadInput(
+                f"{where(path)}: is a link to what is not there; fetch that, or remove it"
+            )
         part = path.with_name(f"{path.stem}.part.arrow")
         if part.is_file():
             return BadInput(f"{where(path)}: its recording has not ended; give {where(part)}")

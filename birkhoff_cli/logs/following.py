@@ -73,7 +73,9 @@ class Tail:
             step = _monitor.step_of(line)
         except _monitor.NO_STEP:
             return
-        self._steps = [s for s in self._steps if s < step.step] + [step.step]
+        while self._steps and self._steps[-1] >= step.step:
+            self._steps.pop()
+        self._steps.append(step.step)
         kept = [row for row in self.alarms if row["alarm_step"] < step.step]
         self.last, self.alarms = step, kept + self._alarms_of([step])
 

@@ -6,7 +6,9 @@ Source: the .npy format, numpy.lib.format.
 """
 
 import warnings
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -40,6 +42,23 @@ def only_name(names: Sequence[str]) -> str | None:
 def is_archive(head: bytes) -> bool:
     """Whether a file that begins like this is a zip archive of arrays."""
     return zips.first_name(head).endswith(b".npy")
+
+
+@contextmanager
+def opened_archive(content: Content) -> Iterator[zipfile.ZipFile]:
+    """A zip archive that is the whole file: of two in one file the second would be read alone.
+
+    Raises:
+        BadInput: something stands before or behind it.
+    """
+    with content.open() as file:
+        zips.check_end(content.label, file, content.size)
+        with zipfile.ZipFile(file) as archive:
+            if min((entry.header_offset for entry in archive.infolist()), default=0):
+                raise BadInput(
+                    f"{where(content.label)}: has something before its archive; {DAMAGED}"
+                )
+            yield archive
 
 
 class Header(NamedTuple):

@@ -1,17 +1,18 @@
 """The log of `birkhoff_cli.monitor`: numbers of every site at every step, in place of matrices.
 
-A line that is cut ends the log. Where steps go back, as after a run was taken up again, what the
-log had from that step on is replaced.
+A last line that is cut is left out. Where steps go back, as after a run was taken up again, what
+the log had from that step on is replaced. Both are said.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.measured import Measured, Step
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
+from birkhoff_cli.analyses.sites.verdict import WORDS
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.content import Content
 
@@ -22,6 +23,15 @@ ASIDE = "composite"
 
 NO_STEP = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What a line that is none of a monitor raises."""
+
+NUMBERS = (int, float, type(None))
+"""Types of a number, which may not be known."""
+
+FLAGS = ("finite", "finished")
+"""False where a number of the step is not finite, and where the run ended in the step."""
+
+MAX_STEP, MAX_D = 1 << 62, 1 << 20
+CUT = "the last line of the log is cut, and is left out"
 
 
 def is_log(head: bytes) -> bool:
@@ -35,31 +45,59 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
     Raises:
         BadInput: no complete line, or one that is none of a monitor.
     """
-    lines = content.whole().splitlines(keepends=True)
-    steps: dict[int, Step] = {}
-    for number, line in enumerate(lines, 1):
-        found = _step(content, number, line, last=number == len(lines))
-        if found is None:
-            break
-        steps = {step: held for step, held in steps.items() if step < found.step}
-        steps[found.step] = found
+    steps, assumptions = _steps(content)
     if not steps:
         raise BadInput(f"{where(content.label)}: has no complete line; wait for the first step")
-    names = _names(steps.values())
-    every = tuple(s._replace(sites={n: s.sites.get(n, {}) for n in names}) for s in steps.values())
-    last = every[-1]
+    names = _names(steps)
+    if not names:
+        raise BadInput(f"{where(content.label)}: has no site in any line; did the model run?")
+    every = tuple(s._replace(sites={n: s.sites.get(n, {}) for n in names}) for s in steps)
     return MixingTrace(
-        d=last.d,
+        d=steps[-1].d,
         samples=1,  # whoever asks for its matrices is told that there are none
-        sites=tuple(_site(k, name) for k, name in enumerate(last.sites)),
+        sites=tuple(_site(k, name) for k, name in enumerate(names)),
         source=where(content.label),
         reader=lambda *_: _no_matrices(content),
-        meta={**facts, "format": "monitor"},
+        meta={**facts, "format": "monitor", "assumptions": assumptions},
         measured=Measured(every),
     )
 
 
-def _names(steps: Iterable[Step]) -> list[str]:
+def _steps(content: Content) -> tuple[list[Step], list[str]]:
+    """The steps that hold, rising, and what is to be said of lines that are left out."""
+    lines = content.whole().splitlines(keepends=True)
+    steps: list[Step] = []
+    replaced, first, cut = 0, "", False
+    for number, line in enumerate(lines, 1):
+        found = _step(content, number, line, last=number == len(lines))
+        if cut := found is None:
+            break
+        first = first or (f"step {found.step:,} in line {number:,}" if _again(steps, found) else "")
+        while _again(steps, found):
+            steps.pop()
+            replaced += 1
+        if steps and steps[-1].d != found.d:
+            raise BadInput(
+                f"{where(content.label)}: line {number:,} is of {found.d} streams and the line "
+                f"before of {steps[-1].d}; give the log of one run"
+            )
+        steps.append(found)
+    said = [CUT] if cut else []
+    if replaced:
+        said.insert(
+            0,
+            f"the log goes back, at first to {first}, as of a run that was taken up again: the "
+            f"lines before it from that step on are left out ({replaced:,} in all)",
+        )
+    return steps, said
+
+
+def _again(steps: list[Step], found: Step) -> bool:
+    """Whether the last step is not before this one."""
+    return bool(steps) and steps[-1].step >= found.step
+
+
+def _names(steps: Sequence[Step]) -> list[str]:
     """All sites in order; a step may lack some, as where layers are left out at random."""
     most = max(steps, key=lambda step: len(step.sites))
     return [*dict.fromkeys(name for step in (most, *steps) for name in step.sites)]
@@ -75,9 +113,20 @@ def _no_matrices(content: Content) -> Iterator[Any]:
 def step_of(line: bytes) -> Step:
     """The numbers of a complete line; raises one of `NO_STEP` of what is none."""
     held = json.loads(line)
-    sites = {n: v for n, v in held.items() if isinstance(v, dict) and n != ASIDE}
+    step, d = held["step"], held["d"]
+    if not (type(step) is int and 0 <= step < MAX_STEP and type(d) is int and 0 < d < MAX_D):
+        raise ValueError("a step")
     own = {n: v for n, v in held.items() if not isinstance(v, dict)}
-    return Step(int(held["step"]), int(held["d"]), own, sites, dict(held.get(ASIDE) or {}))
+    sites = {n: v for n, v in held.items() if isinstance(v, dict) and n != ASIDE}
+    composite = held.get(ASIDE) or {}
+    for word in (own.pop("verdict", None), own.pop("alarm", None)):
+        if word is not None and word not in WORDS:
+            raise ValueError("a verdict")
+    for numbers in (own, composite, *sites.values()):
+        if not all(type(v) in NUMBERS for name, v in numbers.items() if name not in FLAGS):
+            raise ValueError("a number")
+    words = {n: held[n] for n in ("verdict", "alarm") if n in held}
+    return Step(step, d, own | words, sites, composite)
 
 
 def _step(content: Content, number: int, line: bytes, last: bool) -> Step | None:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace
+from birkhoff_cli.containers import where
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _monitor
 from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
@@ -67,6 +69,7 @@ class Ndjson(TableFormat):
         names = _keys(data)
         schema = None if types is None else {n: types[n] for n in names if n in types}
         refuse_repeats(label, [n for n in names if schema is not None and n in schema])
+        _refuse_late(label, data, [n for n in types or () if n not in names])
         table = pa.json.read_json(
             pa.BufferReader(data),
             read_options=pa.json.ReadOptions(
@@ -91,6 +94,22 @@ class Ndjson(TableFormat):
         for batch in batches:
             for row in batch.to_pylist():
                 sink.write(json.dumps(finite(row), ensure_ascii=False).encode() + b"\n")
+
+
+def _refuse_late(label: Path, data: bytes, absent: list[str]) -> None:
+    """Hold that no later row has one of the columns that the first row does not have.
+
+    Raises:
+        BadInput: one has: it would be left out in silence.
+    """
+    rest = data.find(b"\n")
+    for name in absent:
+        key = f'"{name}"'.encode()
+        if data.find(key, rest) >= 0 and re.search(key + rb"\s*:", data[rest:]):
+            raise BadInput(
+                f"{where(label)}: has a column '{name}' in a later row and not in the first; "
+                f"write the table again"
+            )
 
 
 def _keys(data: bytes) -> list[str]:

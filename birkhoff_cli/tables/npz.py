@@ -33,7 +33,7 @@ class Npz(TableFormat):
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """The one array, or the one of several that has a name of matrices."""
         label = content.label
-        with content.open() as whole, zipfile.ZipFile(whole) as archive:
+        with _arrays.opened_archive(content) as archive:
             entry, arrays = _entry(label, archive), len(archive.infolist())
             with archive.open(entry) as file:
                 header = _arrays.read_header(label, file, entry.file_size)
