@@ -174,9 +174,10 @@ class Subcommand(PlainFlags, TyperCommand):
         request = self.request(ctx)
         own = request.on(self.binding.options)
         with unread.reading(own.paths):
-            self._deliver(request, own)
+            self._dispatch(request, own)
 
-    def _deliver(self, request: Request, own: Request) -> None:
+    def _dispatch(self, request: Request, own: Request) -> None:
+        """Run a sweep, a part or the whole command."""
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
         rest = self.options.keys() - self.binding.options.keys() - grid.options.keys() - {"debug"}
         outcome = {name: request[name] for name in rest}
