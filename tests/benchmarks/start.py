@@ -34,7 +34,9 @@ def run(root, words):
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     alone.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling would count
     command = [sys.executable, "-m", "birkhoff_cli", *words]
-    process = subprocess.Popen(command, env={**alone, "PYTHONPATH": str(root)}, cwd=root, stdout=-3, stderr=-3)
+    process = subprocess.Popen(
+        command, env={**alone, "PYTHONPATH": str(root)}, cwd=root, stdout=-3, stderr=-3
+    )
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command
