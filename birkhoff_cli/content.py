@@ -38,27 +38,27 @@ Compressed traces become 10 times as large; a few hundred bytes can be made to b
 """
 
 
-Found = tuple[tuple[int, ...], str]
+Fact = tuple[tuple[int, ...], str]
 """The state of a file, and what was found out about its bytes."""
 
-_found: dict[Found, Any] = {}
+_own_facts: dict[Fact, Any] = {}
 """What this process found out about files, for others of the same command."""
 
-_told: dict[Found, Any] = {}
+_trusted: dict[Fact, Any] = {}
 """What another process found out about files; this one need not read them for it."""
 
 
-def found() -> dict[Found, Any]:
+def facts() -> dict[Fact, Any]:
     """What was found out about files so far, see `trust`."""
-    return {**_found}
+    return {**_own_facts}
 
 
-def trust(others: Mapping[Found, Any]) -> None:
+def trust(others: Mapping[Fact, Any]) -> None:
     """Take over what another process of the same command found out about files.
 
     It holds as long as device, inode, size and time of a file are those that it saw.
     """
-    _told.update(others)
+    _trusted.update(others)
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class Content:
     def once(self, what: str, find: Callable[[], T]) -> T:
         """What there is to find out by reading all of it, unless another process has told it."""
         key = self.state, what
-        if self.state and key in _told:
-            answer: T = _told[key]
+        if self.state and key in _trusted:
+            answer: T = _trusted[key]
             return answer
         answer = find()
         if self.state:
-            _found[key] = answer
+            _own_facts[key] = answer
         return answer
 
     def head(self) -> bytes:

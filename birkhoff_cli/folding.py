@@ -35,14 +35,14 @@ class Job:
         texts: of its options, as pairs, with whole paths.
         facts: digest of what the run says of its inputs, where it was planned.
         code: digest of the code there; None for processes of this machine.
-        found: what was found out about files there, see `content.trust`.
+        file_facts: what was found out about files there, see `content.trust`.
     """
 
     name: str
     texts: tuple[tuple[str, Text], ...] = field(repr=False)  # a worker of dask logs what it runs
     facts: str
     code: str | None = None
-    found: tuple[tuple[content.Found, Any], ...] = ()
+    file_facts: tuple[tuple[content.Fact, Any], ...] = ()
 
 
 def code_digest(name: str, texts: Mapping[str, Text]) -> str:
@@ -64,7 +64,7 @@ def _prepared(job: Job) -> tuple[Fold[Any, Any], Blocks[Any]]:
         raise Unsupported(
             "a worker has other code than the command that uses it; install the same on both"
         )
-    content.trust(dict(job.found))
+    content.trust(dict(job.file_facts))
     try:
         with _digests_of(job):
             binding, request = bind(members.module_of(job.name), texts)
@@ -164,18 +164,18 @@ def sharer(
     def job() -> Job:
         texts = request.absolute()
         code = code_digest(name, texts) if remote else None
-        facts, found = _facts_of(result, code), tuple(content.found().items())
-        return Job(name, tuple(texts.items()), facts, code, found)
+        facts, file_facts = _facts_of(result, code), tuple(content.facts().items())
+        return Job(name, tuple(texts.items()), facts, code, file_facts)
 
     def share(fold: Fold[Any, Any], source: Blocks[Any], blocks: range, state: Any) -> Walk:
         others = engine if remote else str(engines.processes(engine, len(blocks)) - 1)
         if not blocks or others == "0" or on_device or why_whole(result, request):
             yield from fold_range(fold, source, blocks, state)
             return state
-        told = job()
+        task = job()
 
         def submit(pool: Executor, first: int, last: int) -> "Future[sharing.Done]":
-            return pool.submit(work, told, first, last, rows)
+            return pool.submit(work, task, first, last, rows)
 
         def pool() -> AbstractContextManager[Executor]:
             return engines.executor(others, len(blocks))

@@ -73,10 +73,10 @@ def deliver(
         _write(sink, result, invocation, facts, range(first, stop))
     progress.end()
     summary = {"part": f"{part[0]}/{part[1]}", "blocks": stop - first, "blocks_in_all": every}
-    report.show(summary, at_once((), {}, summary), _told(invocation))
+    report.show(summary, at_once((), {}, summary), _of_part(invocation))
 
 
-def _told(invocation: Invocation) -> Invocation:
+def _of_part(invocation: Invocation) -> Invocation:
     """The same call, its summary that of a part."""
     return replace(invocation, module=sys.modules[__name__])
 

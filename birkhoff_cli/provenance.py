@@ -71,10 +71,10 @@ def digest_of(facts: Any) -> str:
 def fingerprint_of(facts: Any) -> str:
     """As `digest_of`, where files whose digests are put off are told by their state."""
 
-    def told(value: Any) -> Any:
+    def known_by(value: Any) -> Any:
         return list(value.state) if isinstance(value, Later) else plain(value)
 
-    text = json.dumps(finite(facts), sort_keys=True, default=told)
+    text = json.dumps(finite(facts), sort_keys=True, default=known_by)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -55,12 +55,12 @@ def reading(paths: Callable[[], Iterable[Path]]) -> Iterator[None]:
     except OSError as error:
         from birkhoff_cli.containers.store import unreadable
 
-        if path := _meant(error, [*paths()]):
+        if path := _path_of(error, [*paths()]):
             raise unreadable(path, error) from error
         raise
 
 
-def _meant(error: OSError, paths: list[Path]) -> Path | None:
+def _path_of(error: OSError, paths: list[Path]) -> Path | None:
     """The path that an error is about: what it names, or else whatever is read."""
     if not isinstance(error.filename, str):
         names = dict.fromkeys(map(str, paths))

@@ -130,9 +130,9 @@ def test_no_sign_in_a_secret_ends_it_for_a_message(user, query):
 def test_the_commit_of_a_file_is_that_of_its_model_and_another_commit_is_another_place():
     first, second = (f"hf://org/pinned/a.pt?commit={c * 40}" for c in "ab")
     place = places.path_of(first).place
-    assert place.asked == "a" * 40 and places.path_of(first).place is place
+    assert place.requested == "a" * 40 and places.path_of(first).place is place
     other = places.path_of(second).place
-    assert other.asked == "b" * 40 and other.root == place.root == "hf://org/pinned"
+    assert other.requested == "b" * 40 and other.root == place.root == "hf://org/pinned"
 
 
 def test_a_path_elsewhere_is_never_given_to_the_system():

@@ -46,9 +46,9 @@ def converters_of(
 
 
 def _take(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
-    from birkhoff_cli.converters._given import given  # of use in Python only
+    from birkhoff_cli.converters._given import converter_of  # of use in Python only
 
-    return given(parameter, methods, value)
+    return converter_of(parameter, methods, value)
 
 
 def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:

@@ -81,7 +81,7 @@ class GivenModels(Given):
         return models_of(self.value, draws, seed(request))
 
 
-def given(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
+def converter_of(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
     """The converter of a value that is there."""
     if parameter.kind == tuple[Model, ...]:
         return GivenModels(parameter, methods, value)

@@ -43,15 +43,15 @@ class Kept:
 
     def put(self, data: bytes) -> int:
         """Keep bytes; returns where they are."""
-        place = self._size
-        self._file.seek(place)
+        offset = self._size
+        self._file.seek(offset)
         self._file.write(data)
         self._size += len(data)
-        return place
+        return offset
 
-    def get(self, place: int, count: int) -> bytes:
+    def get(self, offset: int, count: int) -> bytes:
         """Bytes that were kept there."""
-        self._file.seek(place)
+        self._file.seek(offset)
         return self._file.read(count)
 
 
@@ -159,8 +159,8 @@ class Blob:
     def get(self, position: int, count: int) -> bytes:
         """Bytes from a position on that are known together: at most ``count``, perhaps none."""
         with _lock:
-            found = self.known.find(position)
-            return b"" if found is None else self._kept.get(found[0], min(count, found[1]))
+            span = self.known.find(position)
+            return b"" if span is None else self._kept.get(span[0], min(count, span[1]))
 
     def put(self, start: int, data: bytes) -> None:
         """Keep what came; what was known already is not kept twice."""
@@ -180,7 +180,7 @@ def blob(place: Place, name: str, size: int) -> Blob:
     return Blob(place, name, size)
 
 
-def fetch(wanted: Iterable[tuple[Blob, int, int]]) -> None:
+def fetch(ranges: Iterable[tuple[Blob, int, int]]) -> None:
     """Read spans of files, as few requests as that takes, several at a time.
 
     Raises:
@@ -188,7 +188,7 @@ def fetch(wanted: Iterable[tuple[Blob, int, int]]) -> None:
         BadInput: one cannot be had.
     """
     by_blob: dict[int, tuple[Blob, list[tuple[int, int]]]] = {}
-    for blob, start, stop in wanted:
+    for blob, start, stop in ranges:
         by_blob.setdefault(id(blob), (blob, []))[1].extend(blob.missing(start, stop))
     jobs = [
         (blob, piece)

@@ -47,15 +47,15 @@ class Known:
         index = bisect_right(self._spans, position, key=lambda span: span[0]) - 1
         if index < 0 or self._spans[index][1] <= position:
             return None
-        start, stop, place = self._spans[index]
-        return place + position - start, stop - position
+        start, stop, offset = self._spans[index]
+        return offset + position - start, stop - position
 
     def missing(self, start: int, stop: int) -> list[Span]:
         """What is not known of a span, in order."""
         gaps = []
         while start < stop:
-            if found := self.find(start):
-                start += found[1]
+            if known := self.find(start):
+                start += known[1]
                 continue
             index = bisect_right(self._spans, start, key=lambda span: span[0])
             end = min(stop, self._spans[index][0]) if index < len(self._spans) else stop
@@ -63,6 +63,6 @@ class Known:
             start = end
         return gaps
 
-    def add(self, start: int, stop: int, place: int) -> None:
+    def add(self, start: int, stop: int, offset: int) -> None:
         """Take in a span of which nothing was known."""
-        insort(self._spans, (start, stop, place))
+        insort(self._spans, (start, stop, offset))

@@ -51,7 +51,7 @@ class Hub(Place):
         self.repository = match["repository"]
         self.revision = unquote(match["revision"]) if match["revision"] else None
         url = typed(root)
-        self.asked = (url and url.query.partition("=")[2]) or self.revision
+        self.requested = (url and url.query.partition("=")[2]) or self.revision
         self._refused: BirkhoffError | None = None
         self._lock = Lock()
 
@@ -98,7 +98,10 @@ class Hub(Place):
             try:
                 info = self._ask(
                     lambda api: api.model_info(
-                        self.repository, revision=self.asked, files_metadata=True, timeout=TIMEOUT
+                        self.repository,
+                        revision=self.requested,
+                        files_metadata=True,
+                        timeout=TIMEOUT,
                     )
                 )
                 if not info.sha:

@@ -53,9 +53,9 @@ class Web(Place):
         with self._lock:
             if name in self._entries:
                 return self._entries[name]
-        found = self._look(name)
+        entry = self._look(name)
         with self._lock:
-            return self._entries.setdefault(name, found)
+            return self._entries.setdefault(name, entry)
 
     def look(self, names: Iterable[str]) -> None:
         """Several beginnings together."""

@@ -79,10 +79,10 @@ class Bucket(Place):
     def _ask(self, name: str) -> Entry | None:
         from pyarrow.fs import FileType
 
-        found = self._info(name)
-        if found.type == FileType.NotFound:
+        info = self._info(name)
+        if info.type == FileType.NotFound:
             return None
-        return _entry(found)
+        return _entry(info)
 
     def _info(self, name: str) -> Any:
         key = self._key(name)
@@ -99,11 +99,11 @@ class Bucket(Place):
             return
         base = self._key(folder)
         try:
-            found = self._system[0].get_file_info(FileSelector(base))
+            infos = self._system[0].get_file_info(FileSelector(base))
         except _errors() as error:
             raise self._refusal(folder, error) from error
         self._listed.add(folder)
-        for one in found:
+        for one in infos:
             name = f"{folder}/{one.base_name}".lstrip("/")
             self._entries[name] = _entry(one)
 
@@ -156,9 +156,9 @@ class Bucket(Place):
         )
 
 
-def _entry(found: Any) -> Entry:
+def _entry(info: Any) -> Entry:
     """What pyarrow says of a key."""
-    return Entry(found.size, str(found.mtime_ns)) if found.is_file else Entry(None)
+    return Entry(info.size, str(info.mtime_ns)) if info.is_file else Entry(None)
 
 
 def _errors() -> tuple[type[Exception], ...]:

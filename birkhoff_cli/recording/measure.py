@@ -139,8 +139,8 @@ def _mixing(h: Array) -> dict[str, Array]:
 def _quantiles(values: Array, *shares: float) -> list[Array]:
     """The values of every row below which these shares of them lie."""
     ordered = values.sort(-1).values
-    places = [round(q * (values.shape[1] - 1)) for q in shares]
-    return [ordered[:, k] for k in places]
+    ranks = [round(q * (values.shape[1] - 1)) for q in shares]
+    return [ordered[:, k] for k in ranks]
 
 
 def _like_nan(h: Array) -> Array:
@@ -226,10 +226,10 @@ def _named(sites: Sequence[Site], values: Sequence[float], d: int) -> Numbers:
     product, band = values[len(rows) * width : -len(BAND)], values[-len(BAND) :]
     return Numbers(
         {
-            site.name: _said(dict(zip(SITE, row, strict=False)), is_finite)
+            site.name: _spell(dict(zip(SITE, row, strict=False)), is_finite)
             for site, row, is_finite in zip(sites, rows, finite, strict=True)
         },
-        _said(dict(zip(COMPOSITE, product, strict=True)), all(map(isfinite, product))),
+        _spell(dict(zip(COMPOSITE, product, strict=True)), all(map(isfinite, product))),
         _digits({**dict(zip(TOGETHER, [*band, together["diagonal_fraction"]], strict=True))}),
         str(judge(together, d).item()) if all(finite) and d > 1 else None,
         {s.name: row[-1] for s, row in zip(sites, rows, strict=True)},
@@ -238,7 +238,7 @@ def _named(sites: Sequence[Site], values: Sequence[float], d: int) -> Numbers:
     )
 
 
-def _said(numbers: Mapping[str, float], finite: bool) -> dict[str, Any]:
+def _spell(numbers: Mapping[str, float], finite: bool) -> dict[str, Any]:
     """Numbers of what may not be finite, which is then said: null alone is not known."""
     return {**({} if finite else {FINITE: False}), **_digits(numbers)}
 

@@ -106,8 +106,8 @@ class Monitor:
             return
         if site in self._seen:
             self._missed = True
-            told = "is called twice in a pass: the first call is measured, and no product"
-            self._say(f"{site.name} {told}", f"{site.name} twice")
+            sentence = "is called twice in a pass: the first call is measured, and no product"
+            self._say(f"{site.name} {sentence}", f"{site.name} twice")
             return
         try:
             seen = look(self._pick)
@@ -117,8 +117,8 @@ class Monitor:
             return
         except Exception as error:
             self._missed = True
-            told = f"{site.name} is not measured: {_said(error)}"
-            self._say(told, f"{site.name} {type(error).__name__}")
+            sentence = f"{site.name} is not measured: {_one_line(error)}"
+            self._say(sentence, f"{site.name} {type(error).__name__}")
 
     def _done(self, step: int) -> None:
         if self._seen and self._whole:
@@ -140,8 +140,8 @@ class Monitor:
         try:
             numbers = self._measured(step, finished)
         except Exception as error:
-            told = f"step {step} is not measured: {_said(error)}"
-            self._say(told, f"step {type(error).__name__}")
+            sentence = f"step {step} is not measured: {_one_line(error)}"
+            self._say(sentence, f"step {type(error).__name__}")
             return
         self.numbers = numbers
         call = self._alarm.hear(numbers) if self._alarm is not None else None
@@ -149,8 +149,8 @@ class Monitor:
             try:
                 sink(numbers, step)
             except Exception as error:
-                told = f"{_name(sink)} failed: {type(error).__name__}: {error}"
-                self._say(told, f"sink {id(sink)}")
+                sentence = f"{_name(sink)} failed: {type(error).__name__}: {error}"
+                self._say(sentence, f"sink {id(sink)}")
 
     def _measured(self, step: int, finished: bool) -> dict[str, Any]:
         from birkhoff_cli.recording.measure import COMPOSITE, FINITE, SITE, measure
@@ -275,7 +275,7 @@ def import_compiler() -> None:
     import torch._dynamo  # noqa: F401
 
 
-def _said(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """An error of ours is a sentence; of another one the kind is said."""
     ours = isinstance(error, BirkhoffError)
     return str(error) if ours else f"{type(error).__name__}: {error}"

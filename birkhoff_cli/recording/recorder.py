@@ -144,7 +144,7 @@ class Recorder:
         for before, other in self._pass.items():
             if other.shape != values.shape:
                 raise BadInput(
-                    f"{site.name} mixed {_words(values)}, {before.name} {_words(other)}; every "
+                    f"{site.name} mixed {_size(values)}, {before.name} {_size(other)}; every "
                     f"site of a pass must see the same tokens"
                 )
             break
@@ -289,7 +289,7 @@ class Recorder:
             yield np.frombuffer(data, self._dtype).reshape(-1, *shape)
 
 
-def _words(matrices: NDArray[Any]) -> str:
+def _size(matrices: NDArray[Any]) -> str:
     return f"{len(matrices)} tokens with d = {matrices.shape[-1]}"
 
 

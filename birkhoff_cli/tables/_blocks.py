@@ -47,16 +47,16 @@ class Blocks:
         with content.open() as file:
             self._footer = _read_footer(file)
             table = follow(self._footer, 0)
-            self._places = {
+            self._offsets = {
                 number: list(entries(self._footer, table, number, BLOCK.size))
                 for number in (DICTIONARIES, BATCHES)
             }
-            self.messages = [self._message(file, p) for ps in self._places.values() for p in ps]
+            self.messages = [self._message(file, p) for ps in self._offsets.values() for p in ps]
         self.schema = _open([START], self._footer, pa.ipc.IpcReadOptions()).schema
 
     def number_of(self, row: int) -> tuple[int, int]:
         """The number of the batch that holds a row, and the rows before that batch."""
-        before, every = 0, self.messages[len(self._places[DICTIONARIES]) :]
+        before, every = 0, self.messages[len(self._offsets[DICTIONARIES]) :]
         for number, each in enumerate(every):
             if row < before + each.rows:
                 return number, before
@@ -67,13 +67,13 @@ class Blocks:
         self, file: BinaryIO, options: "pa.ipc.IpcReadOptions", first: int = 0
     ) -> Iterator[pa.RecordBatch]:
         """Every batch from a number on, with the columns that the options include."""
-        for place in self._places[BATCHES][first:]:
+        for position in self._offsets[BATCHES][first:]:
             footer, start = bytearray(self._footer), len(START)
             parts: list[bytes | bytearray] = [START]
-            chosen = (*self._places[DICTIONARIES], place)
+            chosen = (*self._offsets[DICTIONARIES], position)
             for source, target in zip(chosen, self._targets(), strict=True):
                 offset, header, body = BLOCK.unpack_from(self._footer, source)
-                fields = options.included_fields if source == place else ()
+                fields = options.included_fields if source == position else ()
                 part = self._read(file, (offset, header, body), fields)
                 BLOCK.pack_into(footer, target, start, header, body)
                 length = sum(map(len, part))
@@ -85,16 +85,16 @@ class Blocks:
             yield reader.get_batch(0)
 
     def _read(
-        self, file: BinaryIO, place: tuple[int, int, int], fields: Sequence[int]
+        self, file: BinaryIO, block: tuple[int, int, int], fields: Sequence[int]
     ) -> tuple[bytes, bytes | bytearray]:
         """A message and its body: zeros in place of what only other columns need, if that is much.
 
         Args:
             file: the original.
-            place: offset of the message, bytes of it and of its body.
+            block: offset of the message, bytes of it and of its body.
             fields: numbers of the columns that will be read; none: all of them.
         """
-        offset, header, body = place
+        offset, header, body = block
         file.seek(offset)
         message = file.read(header)
         spans = self._spans(message, fields) if fields else []
@@ -122,10 +122,10 @@ class Blocks:
 
     def _targets(self) -> tuple[int, ...]:
         """Where the small file's blocks are listed: all dictionaries, and the first batch."""
-        return (*self._places[DICTIONARIES], self._places[BATCHES][0])
+        return (*self._offsets[DICTIONARIES], self._offsets[BATCHES][0])
 
-    def _message(self, file: BinaryIO, place: int) -> Message:
-        offset, header, body = BLOCK.unpack_from(self._footer, place)
+    def _message(self, file: BinaryIO, start: int) -> Message:
+        offset, header, body = BLOCK.unpack_from(self._footer, start)
         next_message = message(file, offset) if min(offset, header, body) >= 0 else None
         if next_message is None:
             raise ValueError("a block without a message")

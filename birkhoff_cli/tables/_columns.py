@@ -117,21 +117,21 @@ def decode(column: pa.DictionaryArray, type_: pa.DataType) -> pa.Array:
     nulls = column.null_count or column.dictionary.null_count
     if nulls or max(len(column), len(column.dictionary)) > MAX_PLAIN:
         return column.cast(type_)
-    words = np.array([*column.dictionary.to_pylist(), ""], object)
-    return pa.array(words[np.asarray(column.indices)], type_)
+    texts = np.array([*column.dictionary.to_pylist(), ""], object)
+    return pa.array(texts[np.asarray(column.indices)], type_)
 
 
 def count_bytes(column: pa.DictionaryArray, enough: int) -> int:
     """How many `decode` makes of a column, or a bound on it that is at most ``enough``."""
-    words, indices = column.dictionary, column.indices
-    if words.nbytes * len(column) <= enough:
-        return int(words.nbytes * len(column))
-    if words.null_count or max(len(column), len(words)) > MAX_PLAIN:
+    texts, indices = column.dictionary, column.indices
+    if texts.nbytes * len(column) <= enough:
+        return int(texts.nbytes * len(column))
+    if texts.null_count or max(len(column), len(texts)) > MAX_PLAIN:
         import pyarrow.compute as pc
 
-        lengths = pc.binary_length(words).take(indices)
+        lengths = pc.binary_length(texts).take(indices)
         return pc.sum(lengths.cast(pa.int64())).as_py() or 0
-    lengths = np.array([*(len(word.encode()) for word in words.to_pylist()), 0])
+    lengths = np.array([*(len(word.encode()) for word in texts.to_pylist()), 0])
     known = indices.drop_null() if indices.null_count else indices
     return int(lengths[np.asarray(known)].sum())
 

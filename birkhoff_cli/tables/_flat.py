@@ -37,8 +37,8 @@ def spelled(table: pa.Table) -> pa.Table:
 
     for k, field in enumerate(table.schema):
         if list_depth(field.type) and not list_sizes(field.type):
-            words = table.column(k).cast(pa.list_(pa.string()))
-            table = table.set_column(k, field.name, pyarrow.compute.binary_join(words, " "))
+            texts = table.column(k).cast(pa.list_(pa.string()))
+            table = table.set_column(k, field.name, pyarrow.compute.binary_join(texts, " "))
     return table
 
 

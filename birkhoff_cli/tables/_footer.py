@@ -107,7 +107,7 @@ class _Reader:
     """Values of the compact protocol, one after another."""
 
     def __init__(self, data: bytes) -> None:
-        self.data, self.place = data, 0
+        self.data, self.position = data, 0
 
     def fields(self) -> Iterator[tuple[int, int]]:
         """Number and type of every field of a struct; its value is to be read or skipped."""
@@ -157,7 +157,7 @@ class _Reader:
     def _list_head(self) -> tuple[int, int]:
         count, type_ = divmod(self._byte(), 16)
         count = self._varint() if count == 15 else count
-        if count > len(self.data) - self.place:
+        if count > len(self.data) - self.position:
             raise ValueError("length of a list")
         return count, type_
 
@@ -174,8 +174,8 @@ class _Reader:
         raise ValueError("a number")
 
     def _take(self, count: int) -> bytes:
-        part = self.data[self.place : self.place + count]
+        part = self.data[self.position : self.position + count]
         if len(part) < count:
             raise ValueError("the end")
-        self.place += count
+        self.position += count
         return part

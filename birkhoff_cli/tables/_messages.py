@@ -103,9 +103,9 @@ def buffers(message: bytes) -> list[tuple[int, int]]:
     """
     header = message[8 if message.startswith(CONTINUATION) else 4 :]
     batch = follow(header, field(header, follow(header, 0), HEADER))
-    places = entries(header, batch, BUFFERS, BUFFER_BYTES)
-    found = [unpack_from("<qq", header, place) for place in places]
-    return [(_positive(offset), _positive(length)) for offset, length in found]
+    positions = entries(header, batch, BUFFERS, BUFFER_BYTES)
+    spans = [unpack_from("<qq", header, position) for position in positions]
+    return [(_positive(offset), _positive(length)) for offset, length in spans]
 
 
 def _buffer_sizes(file: BinaryIO, body: int, header: bytes, batch: int) -> Iterator[int]:
@@ -120,8 +120,8 @@ def _buffer_sizes(file: BinaryIO, body: int, header: bytes, batch: int) -> Itera
 
 
 def _metadata(header: bytes, table: int) -> Iterator[tuple[bytes, bytes]]:
-    for place in entries(header, table, METADATA, 4):
-        entry = follow(header, place)
+    for position in entries(header, table, METADATA, 4):
+        entry = follow(header, position)
         yield _text(header, entry, KEY), _text(header, entry, VALUE)
 
 
@@ -129,23 +129,23 @@ def field(header: bytes, table: int, number: int) -> int:
     """Where a field of a flatbuffer's table is; 0 if it has its default."""
     (back,) = unpack_from("<i", header, table)
     (size,) = unpack_from("<H", header, table - back)
-    place = 4 + 2 * number
-    if place >= size:
+    position = 4 + 2 * number
+    if position >= size:
         return 0
-    (offset,) = unpack_from("<H", header, table - back + place)
+    (offset,) = unpack_from("<H", header, table - back + position)
     return table + int(offset) if offset else 0
 
 
-def follow(header: bytes, place: int) -> int:
+def follow(header: bytes, position: int) -> int:
     """Where a relative offset leads."""
-    (offset,) = unpack_from("<I", header, place)
-    return place + int(offset)
+    (offset,) = unpack_from("<I", header, position)
+    return position + int(offset)
 
 
 def entries(header: bytes, table: int, number: int, width: int) -> Iterator[int]:
     """Where the entries of a list are, each of so many bytes."""
-    if place := field(header, table, number):
-        start = follow(header, place)
+    if position := field(header, table, number):
+        start = follow(header, position)
         (count,) = unpack_from("<I", header, start)
         yield from range(start + 4, start + 4 + width * count, width)
 
@@ -157,8 +157,8 @@ def _text(header: bytes, table: int, number: int) -> bytes:
 
 
 def _long(header: bytes, table: int, number: int) -> int:
-    place = field(header, table, number)
-    (value,) = unpack_from("<q", header, place) if place else (0,)
+    position = field(header, table, number)
+    (value,) = unpack_from("<q", header, position) if position else (0,)
     return _positive(value)
 
 

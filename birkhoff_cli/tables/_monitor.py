@@ -69,32 +69,32 @@ def _steps(content: Content) -> tuple[list[Step], list[str]]:
     steps: list[Step] = []
     replaced, first, cut = 0, "", False
     for number, line in enumerate(lines, 1):
-        found = _step(content, number, line, last=number == len(lines))
-        if cut := found is None:
+        step = _step(content, number, line, last=number == len(lines))
+        if cut := step is None:
             break
-        first = first or (f"step {found.step:,} in line {number:,}" if _again(steps, found) else "")
-        while _again(steps, found):
+        first = first or (f"step {step.step:,} in line {number:,}" if _again(steps, step) else "")
+        while _again(steps, step):
             steps.pop()
             replaced += 1
-        if steps and steps[-1].d != found.d:
+        if steps and steps[-1].d != step.d:
             raise BadInput(
-                f"{where(content.label)}: line {number:,} is of {found.d} streams and the line "
+                f"{where(content.label)}: line {number:,} is of {step.d} streams and the line "
                 f"before of {steps[-1].d}; give the log of one run"
             )
-        steps.append(found)
-    said = [CUT] if cut else []
+        steps.append(step)
+    notes = [CUT] if cut else []
     if replaced:
-        said.insert(
+        notes.insert(
             0,
             f"the log goes back, at first to {first}, as of a run that was taken up again: the "
             f"lines before it from that step on are left out ({replaced:,} in all)",
         )
-    return steps, said
+    return steps, notes
 
 
-def _again(steps: list[Step], found: Step) -> bool:
+def _again(steps: list[Step], step: Step) -> bool:
     """Whether the last step is not before this one."""
-    return bool(steps) and steps[-1].step >= found.step
+    return bool(steps) and steps[-1].step >= step.step
 
 
 def _names(steps: Sequence[Step]) -> list[str]:
@@ -112,21 +112,21 @@ def _no_matrices(content: Content) -> Iterator[Any]:
 
 def step_of(line: bytes) -> Step:
     """The numbers of a complete line; raises one of `NO_STEP` of what is none."""
-    held = json.loads(line)
-    step, d = held["step"], held["d"]
+    entries = json.loads(line)
+    step, d = entries["step"], entries["d"]
     if not (type(step) is int and 0 <= step < MAX_STEP and type(d) is int and 0 < d < MAX_D):
         raise ValueError("a step")
-    own = {n: v for n, v in held.items() if not isinstance(v, dict)}
-    sites = {n: v for n, v in held.items() if isinstance(v, dict) and n != ASIDE}
-    composite = held.get(ASIDE) or {}
+    own = {n: v for n, v in entries.items() if not isinstance(v, dict)}
+    sites = {n: v for n, v in entries.items() if isinstance(v, dict) and n != ASIDE}
+    composite = entries.get(ASIDE) or {}
     for word in (own.pop("verdict", None), own.pop("alarm", None)):
         if word is not None and word not in WORDS:
             raise ValueError("a verdict")
     for numbers in (own, composite, *sites.values()):
         if not all(type(v) in NUMBERS for name, v in numbers.items() if name not in FLAGS):
             raise ValueError("a number")
-    words = {n: held[n] for n in ("verdict", "alarm") if n in held}
-    return Step(step, d, own | words, sites, composite)
+    labels = {n: entries[n] for n in ("verdict", "alarm") if n in entries}
+    return Step(step, d, own | labels, sites, composite)
 
 
 def _step(content: Content, number: int, line: bytes, last: bool) -> Step | None:

@@ -50,15 +50,15 @@ def trace(
         TooLarge: not in order, and too large to be sorted in memory.
     """
     label = content.label
-    *places, matrix = trace_columns(label, table)
+    *columns, matrix = trace_columns(label, table)
     rows.refuse_empty(label, table.rows)
-    if "step" in places:
-        places.remove("step")
+    if "step" in columns:
+        columns.remove("step")
         rows.refuse_steps(label, table.batches(["step"], ROWS))
-    first = _first_sample(label, table, places) if places else NOWHERE
-    row = content.once(what, lambda: _misplaced(label, table, places, first)) if places else None
+    first = _first_sample(label, table, columns) if columns else NOWHERE
+    row = content.once(what, lambda: _misplaced(label, table, columns, first)) if columns else None
     if row is not None:
-        return rows.trace(label, _whole(content, table, [*places, matrix], row), facts)
+        return rows.trace(label, _whole(content, table, [*columns, matrix], row), facts)
     sites = rows.sites(label, first, np.arange(len(first))[None])
     head = real(rows.matrices(label, next(table.batches([matrix], len(sites)))[matrix]))
     return MixingTrace(
@@ -88,10 +88,10 @@ def _reader(
     return read
 
 
-def _first_sample(label: Path, table: Stored, places: list[str]) -> pa.Table:
+def _first_sample(label: Path, table: Stored, columns: list[str]) -> pa.Table:
     """Where the matrices of the first sample belong."""
     batches = []
-    for piece in _pieces(label, table, places, FIRST_ROWS):
+    for piece in _pieces(label, table, columns, FIRST_ROWS):
         batches.append(piece)
         first_rows = pa.Table.from_batches(batches)
         if (count := _length(label, first_rows)) < len(first_rows):
@@ -110,26 +110,26 @@ def _length(label: Path, table: pa.Table) -> int:
     return int(others[0]) if len(others) else len(table)
 
 
-def _misplaced(label: Path, table: Stored, places: list[str], first: pa.Table) -> int | None:
+def _misplaced(label: Path, table: Stored, columns: list[str], first: pa.Table) -> int | None:
     """Roughly the first row that is not the next in order; None if all of them are.
 
     Raises:
         BadInput: in order, but the last sample is not complete.
     """
-    if "site" in places and not _rises(rows.integers(label, first["site"], "site")):
+    if "site" in columns and not _rises(rows.integers(label, first["site"], "site")):
         return 0
     count, start, last = len(first), 0, None
-    alike = [name for name in places if name != "sample"]
+    alike = [name for name in columns if name != "sample"]
     longest = min(ROWS, table.rows) + count
     cycle = first
     while len(cycle) < longest:  # `take` would import pyarrow.compute, which costs 0.1 s
         cycle = pa.concat_tables([cycle, cycle]).combine_chunks()
-    for piece in _pieces(label, table, places):
+    for piece in _pieces(label, table, columns):
         turn = start % count
         for name in alike:
             if not cycle[name].chunk(0).slice(turn, len(piece)).equals(piece[name]):
                 return start
-        if "sample" in places:
+        if "sample" in columns:
             sample = rows.integers(label, piece["sample"], "sample")
             if not _in_turn(sample, last, turn, count):
                 return start
@@ -165,7 +165,7 @@ def _pieces(
             piece = batch.slice(start, most)
             if "branch" in names:
                 at = names.index("branch")
-                piece = piece.set_column(at, "branch", rows.words(label, piece["branch"]))
+                piece = piece.set_column(at, "branch", rows.texts_of(label, piece["branch"]))
             yield piece
 
 

@@ -39,9 +39,9 @@ def trace(label: Path, table: pa.Table, facts: dict[str, Any]) -> MixingTrace:
     alone = np.zeros(n, np.int64) if "site" in names else np.arange(n)
     sample = integers(label, table["sample"], "sample") if "sample" in names else alone
     order, shape = _grid(label, sample, site)
-    places = sites(label, table, order.reshape(shape))
+    positions = sites(label, table, order.reshape(shape))
     d = values.shape[-1]
-    return in_memory(values[order].reshape(*shape, d, d), places, where(label), meta=facts)
+    return in_memory(values[order].reshape(*shape, d, d), positions, where(label), meta=facts)
 
 
 def refuse_empty(label: Path, count: int) -> None:
@@ -133,7 +133,7 @@ def _grid(
     return order, shape
 
 
-def words(label: Path, column: pa.Array) -> pa.Array:
+def texts_of(label: Path, column: pa.Array) -> pa.Array:
     """Text as text; polars writes categories, whose words pyarrow does not take by itself."""
     if _longest(column.dictionary if pa.types.is_dictionary(column.type) else column) > MAX_WORD:
         raise BadInput(
@@ -172,7 +172,7 @@ def sites(label: Path, table: pa.Table, order: NDArray[np.int64]) -> tuple[Site,
     if "branch" in names:
         _refuse_nulls(label, table["branch"], "'branch'")
         branches = [
-            word for part in table["branch"].chunks for word in words(label, part).to_pylist()
+            word for part in table["branch"].chunks for word in texts_of(label, part).to_pylist()
         ]
         branch = _alike(label, np.asarray(branches, dtype=object)[order], "branch")
     return tuple(

@@ -32,9 +32,9 @@ def of_step(table: Stored, step: int) -> Stored:
 
     def own(names: list[str], count: int) -> Iterator[pa.RecordBatch]:
         for batch in table.batches([*names, "step"], count):
-            found = batch.filter(pc.equal(batch["step"], step))
-            if len(found):
-                yield found.select(names)
+            rows = batch.filter(pc.equal(batch["step"], step))
+            if len(rows):
+                yield rows.select(names)
 
     def batches(names: list[str], count: int, first: int = 0) -> Iterator[pa.RecordBatch]:
         return from_row(own(names, count), first)

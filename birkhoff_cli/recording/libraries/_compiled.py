@@ -56,8 +56,8 @@ def run_as_it_is(code: CodeType) -> None:
 def _ask(context: Any) -> None:
     """Note whether a break is an error; the compiler calls this while it reads the code."""
     reader = context._i_will_not_complain_if_bc_breaks_InstructionTranslator()
-    words = ("one_graph", "error_on_graph_break")
-    before, WHOLE[0] = WHOLE[0], any(getattr(reader, word, False) for word in words)
+    attributes = ("one_graph", "error_on_graph_break")
+    before, WHOLE[0] = WHOLE[0], any(getattr(reader, word, False) for word in attributes)
     if WHOLE[0] and not before:
         warn(NOT_MEASURED)
 

@@ -22,10 +22,10 @@ NO_LENGTH = 1e-30
 
 def tensors(module: Module, names: Iterable[str]) -> Mapping[str, Any] | None:
     """Parameters by their paths in a module, float32; None if one is in parts, as a DTensor."""
-    found = {name: module.get_parameter(name).detach() for name in names}
-    if any(hasattr(value, "device_mesh") for value in found.values()):
+    values = {name: module.get_parameter(name).detach() for name in names}
+    if any(hasattr(value, "device_mesh") for value in values.values()):
         return None
-    return {name: value.float() for name, value in found.items()}
+    return {name: value.float() for name, value in values.items()}
 
 
 def logits_of(site: Connection, z: Array | None) -> Array | None:

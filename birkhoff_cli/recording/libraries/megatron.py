@@ -89,9 +89,9 @@ def _applied(module: Module, streams: Array, output: Any, pick: Pick, *, turned:
     pre, logits = None, None
     if (known := gates.tensors(module, TENSORS)) is not None:  # a single pass reads by other gates
         site = connection(known, "dev" if turned else "main")
-        given = pick(streams.detach().reshape(count, n, -1)).float()
+        picked = pick(streams.detach().reshape(count, n, -1)).float()
         read = pick(output[0].detach().reshape(count, -1))
-        pre, logits = gates.reading(site, given, read)
+        pre, logits = gates.reading(site, picked, read)
     h = h_res.mT if turned else h_res
     return Seen(h, pre, post, logits, off, lambda off: _other(module, off * allowed))
 

@@ -58,6 +58,6 @@ def _applied(module: Module, streams: Array, output: Any, pick: Pick) -> Seen:
     pre = None
     if known is not None:
         site = connection(known, n, module.hc_norm.eps)
-        given = pick(streams.detach().flatten(0, -2)).float().unflatten(-1, (n, -1))
-        pre, _ = site.gates(site.logits(given))
+        picked = pick(streams.detach().flatten(0, -2)).float().unflatten(-1, (n, -1))
+        pre, _ = site.gates(site.logits(picked))
     return Seen(eye.expand(len(post), -1, -1), pre, post)
