@@ -5,12 +5,14 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from birkhoff_cli import process
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.process import PipeClosed
-from birkhoff_cli.temporaries import NewFile, NewFolder
+
+if TYPE_CHECKING:
+    from birkhoff_cli.temporaries import NewFile, NewFolder
 
 STDOUT = Path("-")
 
@@ -74,6 +76,8 @@ class Together:
             with writing(label), _straight(path) as file:
                 yield file
             return
+        from birkhoff_cli.temporaries import NewFile  # small commands write none
+
         with writing(str(path)):
             new = NewFile(path)
             self._new.append(new)  # before it is made: a signal may come in between
@@ -87,6 +91,8 @@ class Together:
         Raises:
             CannotWrite: with the system's reason.
         """
+        from birkhoff_cli.temporaries import NewFolder
+
         with writing(str(path)):
             new = NewFolder(path)
             self._new.append(new)
