@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -226,9 +227,9 @@ def test_a_compiled_model_trains_as_without(tmp_path, backend, whole, before):
     assert path.read_text() == ""
 
 
-def test_lightning(tmp_path):
+def lightning_module(broken=None):
+    """A module of Lightning, which raises an error in its training step of that number."""
     lightning = pytest.importorskip("lightning.pytorch")
-    from birkhoff_cli.recording.lightning import MonitorCallback
 
     class Module(lightning.LightningModule):
         def __init__(self):
@@ -238,6 +239,7 @@ def test_lightning(tmp_path):
         def training_step(self, batch, _):
             loss = self.net(batch).square().mean()
             self.losses.append(loss.item())
+            assert len(self.losses) != broken
             return loss
 
         def validation_step(self, batch, _):
@@ -246,26 +248,46 @@ def test_lightning(tmp_path):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), 1e-3)
 
-    def train(callbacks):
-        lightning.seed_everything(0, verbose=False)
-        data = torch.utils.data.DataLoader(torch.randn(8, 5, 4, 8), batch_size=2)
-        module = Module()
-        trainer = lightning.Trainer(
-            max_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            accelerator="cpu",
-            val_check_interval=2,
-            callbacks=callbacks,
-        )
+    return Module()
+
+
+def lightning_trained(callbacks, broken=None):
+    """A trainer, and the function that trains a module of the same start."""
+    lightning = pytest.importorskip("lightning.pytorch")
+    lightning.seed_everything(0, verbose=False)
+    data = torch.utils.data.DataLoader(torch.randn(8, 5, 4, 8), batch_size=2)
+    module = lightning_module(broken)
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        val_check_interval=2,
+        callbacks=callbacks,
+    )
+    if broken:
+        with pytest.raises(AssertionError):
+            trainer.fit(module, data, data)
+    else:
         trainer.fit(module, data, data)
-        return module.losses
+    return module
+
+
+@pytest.mark.parametrize("broken", [None, 3])
+def test_lightning(tmp_path, broken):
+    from birkhoff_cli.recording.lightning import MonitorCallback
 
     path = tmp_path / "hc.ndjson"
-    assert train([]) == train([MonitorCallback(every=1, to=path)])
-    assert [line["step"] for line in lines(path)] == [1, 2, 3, 4]
+    plain = lightning_trained([], broken)
+    callback = pickle.loads(pickle.dumps(MonitorCallback(every=1, to=path)))
+    watched = lightning_trained([callback], broken)
+    assert plain.losses == watched.losses
+    found = [(line["step"], line.get("finished", True)) for line in lines(path)]
+    whole = [(1, True), (2, True), (3, True), (4, True)]
+    assert found == (whole if not broken else [*whole[:2], (3, False)])
+    assert not own_hooks(watched)
 
 
 RANKS = """

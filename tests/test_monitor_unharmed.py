@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 nn = torch.nn
 
 from birkhoff_cli import load, monitor, record  # noqa: E402
+from birkhoff_cli.analyses.core.errors import BirkhoffError  # noqa: E402
 from birkhoff_cli.recording.running import Running  # noqa: E402
 from birkhoff_cli.recording.sinks import LogFile  # noqa: E402
 from test_monitor import steps, train  # noqa: E402
@@ -363,3 +364,62 @@ def test_a_call_that_has_ended_is_known_by_its_frame():
     assert ended == [1, 1]
     nothing = Running("no_such_package", lambda: ended.append(1))
     assert not nothing.has_ended() and ended == [1, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_optimizer_steps_as_without(model):
+    """Nothing of ours is compiled into it."""
+    torch.compiler.reset()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    step = torch.compile(optimizer.step, backend="eager")
+
+    def run():
+        torch.manual_seed(1)
+        for _ in range(3):
+            model(torch.randn(2, 5, 4, 8)).square().mean().backward()
+            step()
+            optimizer.zero_grad()
+        return [p.detach().clone() for p in model.parameters()]
+
+    start = copy.deepcopy(model.state_dict())
+    plain = run()
+    model.load_state_dict(start)
+    result = []
+    numbers, said = measured(model, lambda: result.extend(run()))
+    assert all(torch.equal(a, b) for a, b in zip(plain, result, strict=True))
+    assert [n["step"] for n in numbers] == [1, 2, 3] and not said
+
+
+def test_a_run_that_breaks_off_in_its_first_step_is_told_nothing_that_is_not_so(model):
+    def work():
+        with pytest.raises(RuntimeError):
+            model(torch.randn(2, 5, 4, 7))
+
+    numbers, said = measured(model, work)
+    assert not numbers
+    assert said == [] or "no optimizer of the model's own parameters took one" in said[0]
+
+
+REFUSED = {
+    "every = 0; give a whole number, 1 or more": {"every": 0},
+    "every = 1.5; give a whole number": {"every": 1.5},
+    "tokens = None; give a whole number": {"tokens": None},
+    "first = -1; give a whole number, 0 or more": {"first": -1},
+    "after and alarm have no effect without on": {"after": 3},
+    "alarm have no effect without on": {"alarm": print},
+    "to = int: give a path, a function": {"to": 3},
+    "call it run/hc.ndjson": {"to": "run/hc.parquet"},
+    "s3://bucket/hc.ndjson: is a URL": {"to": "s3://bucket/hc.ndjson"},
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_would_have_no_effect_or_another_is_refused_at_once(
+    model, tmp_path, monkeypatch, sentence
+):
+    """Lines of JSON stood in a file .parquet, a URL was a folder here, an alarm never rang."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BirkhoffError, match=sentence), monitor(model, **REFUSED[sentence]):
+        raise AssertionError
+    assert not [*tmp_path.iterdir()]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

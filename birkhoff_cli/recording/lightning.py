@@ -29,6 +29,7 @@ def MonitorCallback(**options: Any) -> Any:  # noqa: N802 (it makes an object of
             self._stack = ExitStack()
 
         def on_train_start(self, trainer: Any, module: Any) -> None:
+            self._stack.close()
             settings = {"first": trainer.global_step, **options}
             self._stack.enter_context(monitor(_called(module), **settings))
 
@@ -40,4 +41,12 @@ def MonitorCallback(**options: Any) -> Any:  # noqa: N802 (it makes an object of
             del trainer, module, exception
             self._stack.close()
 
+        def __reduce__(self) -> Any:
+            """Processes that are spawned are given one of their own."""
+            return _made, (options,)
+
     return Watch()
+
+
+def _made(options: dict[str, Any]) -> Any:
+    return MonitorCallback(**options)

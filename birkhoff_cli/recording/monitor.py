@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core.errors import BirkhoffError, UsageError
@@ -19,7 +19,7 @@ from birkhoff_cli.recording.alarm import Alarm
 from birkhoff_cli.recording.libraries._module import Look, Module, Seen, is_whole, recompile
 from birkhoff_cli.recording.passes import Passes, in_backward
 from birkhoff_cli.recording.record import Place, find, places_of
-from birkhoff_cli.recording.sinks import LogFile, Sink
+from birkhoff_cli.recording.sinks import Sink, Target, opened
 from birkhoff_cli.recording.steps import Steps
 from birkhoff_cli.recording.tokens import NoTokens, spread
 from birkhoff_cli.recording.warning import warn
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 
     from birkhoff_cli.recording.measure import Numbers
 
-Target = str | Path | Sink
 NO_STEP = (
-    "no step is counted, for no optimizer holds the model's own parameters; call step() of the "
-    "monitor after every step"
+    "no step is counted, for no optimizer of the model's own parameters took one; call step() of "
+    "the monitor after every step"
 )
 NO_PASS = (
     "no complete pass of the model was seen in it; those in evaluation mode, without gradients or "
@@ -149,8 +148,7 @@ class Monitor:
             try:
                 sink(numbers, step)
             except Exception as error:
-                sentence = f"{_name(sink)} failed: {type(error).__name__}: {error}"
-                self._say(sentence, f"sink {id(sink)}")
+                self._say(f"{_name(sink)} failed: {_one_line(error)}", f"sink {id(sink)}")
 
     def _measured(self, step: int, finished: bool) -> dict[str, Any]:
         from birkhoff_cli.recording.measure import COMPOSITE, FINITE, SITE, measure
@@ -233,16 +231,19 @@ def monitor(
 
     Raises:
         Unsupported: no known hyper-connection in the model, or a variant that is not known.
-        UsageError: numbers below 1, or no such verdict.
+        UsageError: numbers below 1, no such verdict, no target, or a name of another format.
         CannotWrite: the file cannot be opened.
     """
-    for name, number in (("every", every), ("tokens", tokens), ("after", after)):
-        if number < 1:
-            raise UsageError(f"{name} = {number}; give 1 or more")
+    whole_numbers = {"every": (every, 1), "tokens": (tokens, 1), "after": (after, 1)}
+    for name, (number, least) in {**whole_numbers, "first": (first, 0)}.items():
+        if not isinstance(number, Integral) or number < least:
+            raise UsageError(f"{name} = {number!r}; give a whole number, {least} or more")
+    if on is None and (after != 1 or alarm is not None):
+        raise UsageError("after and alarm have no effect without on; give the verdict to wait for")
     places = places_of(model)
     heard = None if on is None else Alarm(on, after, alarm)
     with ExitStack() as attached:
-        sinks = [*_sinks(to, attached)]
+        sinks = [*opened(to, attached)]
         import_compiler()
         mine = Monitor(
             model, places, every, tokens, sinks, heard, evaluation=evaluation, first=first
@@ -259,26 +260,15 @@ def monitor(
             mine.finish()
 
 
-def _sinks(to: Target | Sequence[Target] | None, attached: ExitStack) -> Iterator[Sink]:
-    targets: Any = [] if to is None else to if isinstance(to, list | tuple) else [to]
-    for target in targets:
-        if callable(target):
-            yield target
-        else:
-            file = LogFile(target)
-            attached.callback(file.close)
-            yield file
-
-
 def import_compiler() -> None:
     """A hook escapes the compiler only if this is there when it is made; optimizers import it."""
     import torch._dynamo  # noqa: F401
 
 
 def _one_line(error: Exception) -> str:
-    """An error of ours is a sentence; of another one the kind is said."""
-    ours = isinstance(error, BirkhoffError)
-    return str(error) if ours else f"{type(error).__name__}: {error}"
+    """One line of an error; of one that is not ours the kind is said too."""
+    line = " ".join(str(error).split())
+    return line if isinstance(error, BirkhoffError) else f"{type(error).__name__}: {line}"
 
 
 def _ids(model: Module) -> frozenset[int]:

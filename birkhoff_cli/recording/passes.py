@@ -18,14 +18,25 @@ def in_backward() -> bool:
 
 
 def is_traced() -> bool:
-    """Whether torch only takes down what a model does, or transforms it: its numbers are none."""
+    """Whether torch only takes down what a model does, or transforms it: its numbers are none.
+
+    A trace, an export, a function of functorch, or a graph of CUDA's that is captured.
+    """
     import torch
 
     return bool(
         torch._C._get_tracing_state() is not None
         or torch.compiler.is_exporting()
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or _is_captured()
     )
+
+
+def _is_captured() -> bool:
+    import torch
+
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return bool(begun and torch.cuda.is_current_stream_capturing())
 
 
 def is_training(model: Module) -> bool:

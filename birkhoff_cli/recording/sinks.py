@@ -3,17 +3,58 @@
 import contextlib
 import json
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from birkhoff_cli import files
+from birkhoff_cli import files, tables
+from birkhoff_cli.analyses.core.errors import CannotWrite, UsageError
 from birkhoff_cli.recording.ranks import of_this_rank
 from birkhoff_cli.recording.warning import warn
 
 Sink: TypeAlias = Callable[[dict[str, Any], int], object]
 """Takes the numbers of a step, and the step."""
+
+Target: TypeAlias = str | Path | Sink
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+LOG = "ndjson"
+
+
+def opened(to: Target | Sequence[Target] | None, attached: ExitStack) -> Iterator[Sink]:
+    """What takes the numbers; files are closed with ``attached``.
+
+    Raises:
+        UsageError: no path and no function, or a path with the suffix of another format.
+        CannotWrite: a URL, or a file that cannot be opened.
+    """
+    targets: Any = [] if to is None else to if isinstance(to, list | tuple) else [to]
+    for target in targets:
+        if callable(target):
+            yield target
+        elif isinstance(target, str | os.PathLike):
+            _refuse(str(target))
+            file = LogFile(Path(target))
+            attached.callback(file.close)
+            yield file
+        else:
+            raise UsageError(
+                f"to = {type(target).__name__}: give a path, a function of the numbers and the "
+                f"step, or a list of these; of a SummaryWriter recording.sinks.tensorboard(writer)"
+            )
+
+
+def _refuse(path: str) -> None:
+    if URL.match(path):
+        raise CannotWrite(f"{path}: is a URL, which is read and not written; give a file name")
+    suffix = Path(path).suffix.lower()
+    if any(suffix in f.suffixes for f in tables.writable() if f.name != LOG):
+        better = Path(path).with_suffix(f".{LOG}")
+        raise UsageError(f"{path}: a monitor writes a JSON object per line; call it {better}")
 
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | files.BINARY

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-from birkhoff_cli.recording.libraries._module import Detach, Module
+from birkhoff_cli.recording.libraries._module import Detach, Module, do_nothing, uncompiled
 from birkhoff_cli.recording.warning import warn
 
 STRANGE, WITHOUT = 3, 1000
@@ -49,7 +49,7 @@ class Steps:
         """Watch all optimizers."""
         from torch.optim.optimizer import register_optimizer_step_post_hook as register
 
-        remove: Detach = register(self._guarded).remove
+        remove: Detach = register(uncompiled(self._guarded, do_nothing)).remove
         return remove
 
     def passed(self) -> None:

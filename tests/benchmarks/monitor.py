@@ -1,20 +1,20 @@
-"""What the monitor costs of a training step, in CPU time of one thread, inside a real loop.
+"""What the monitor costs of a training step, in CPU time of one thread.
 
     python tests/benchmarks/monitor.py [LAYERS] [WIDTH] [STEPS] [PAIRS]
 
 6 layers of two sites and width 384 on 8 x 256 tokens if nothing is said; the branches are those of
-a transformer's attention and mlp in size.
+a transformer's attention and mlp in size. The share at every=100 is 99 steps that are not measured
+and one that is. Intervals are those of 95 %, by drawing steps or pairs again.
 
-Inside: a loop of STEPS (40) steps with a monitor of every second one. A clock runs in whatever
+Inside: a loop of STEPS (10) steps with a monitor of every second one. A clock runs in whatever
 torch calls of ours, at modules and behind the optimizer, and so in every step's measuring and
 writing. What torch itself takes longer for a module that has hooks is measured on one that does
-nothing else, and added. The share at every=100 is 99 steps that are not measured and one that is.
+nothing else, and added.
 
-Paired: PAIRS (0) times four steps, without, with, with, without a monitor, whose median ratio is
-told for steps that are and are not measured. It sees what a clock inside cannot, such as memory
-that is moved, and has the noise of two whole steps.
-
-Intervals are those of 95 %, by drawing steps or pairs again.
+Paired: PAIRS (0) times a step without, two with and one without a monitor, for steps that are not
+measured and for those that are. It sees what a clock inside cannot, such as memory that is moved,
+and has the noise of whole steps: so they are of 1 x 256 tokens, of which as many are looked at, and
+what is added to them is told as a share of a step of 8 x 256.
 """
 
 import random
@@ -22,7 +22,6 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -62,13 +61,17 @@ class Loop:
         self.optimizer = torch.optim.SGD(self.model.parameters(), 1e-5)
         self.x = torch.randn(BATCH, TOKENS, D, width)
 
+    def shorten(self):
+        """Go on with the first sequence alone."""
+        self.x = self.x[:1].clone()
+
     def step(self):
         """CPU seconds of one."""
-        begun = time.process_time()
+        begun = time.thread_time()
         self.optimizer.zero_grad()
         self.model(self.x).square().mean().backward()
         self.optimizer.step()
-        return time.process_time() - begun
+        return time.thread_time() - begun
 
 
 class Clock:
@@ -76,16 +79,20 @@ class Clock:
 
     def __init__(self):
         self.seconds = 0.0
-        Hook.__call__ = self.around(Hook.__call__)
-        Steps._guarded = self.around(Steps._guarded)
+        self.original = Hook.__call__, Steps._guarded
+        Hook.__call__, Steps._guarded = map(self.around, self.original)
+
+    def end(self):
+        """Run no more."""
+        Hook.__call__, Steps._guarded = self.original
 
     def around(self, function):
         def call(*args, **kwargs):
-            begun = time.process_time()
+            begun = time.thread_time()
             try:
                 return function(*args, **kwargs)
             finally:
-                self.seconds += time.process_time() - begun
+                self.seconds += time.thread_time() - begun
 
         return call
 
@@ -104,10 +111,10 @@ def detour(calls=20_000, rounds=9):
     for _ in range(rounds):
         times = []
         for module in (plain, hooked):
-            begun = time.process_time()
+            begun = time.thread_time()
             for _ in range(calls):
                 module(x)
-            times.append(time.process_time() - begun)
+            times.append(time.thread_time() - begun)
         found.append((times[1] - times[0]) / calls)
     return statistics.median(found)
 
@@ -120,77 +127,73 @@ def interval(samples, estimate):
     return f"{100 * estimate(*samples):.3g} % ({100 * low:.3g} to {100 * high:.3g})"
 
 
+def shares(idle, measured, whole, mean):
+    """Print what is added to a step, as shares of one."""
+    print("  not measured:", interval((idle, whole), lambda i, w: mean(i) / mean(w)))
+    print("  measured:", interval((measured, whole), lambda m, w: mean(m) / mean(w)))
+    print(
+        "  at every=100:",
+        interval(
+            (idle, measured, whole), lambda i, m, w: (99 * mean(i) + mean(m)) / (100 * mean(w))
+        ),
+        flush=True,
+    )
+
+
 def inside(loop, steps, path):
-    """Shares of a loop's time that are spent in the monitor."""
-    sites = len(loop.model)
-    extra = detour() * (sites + 1)
+    """Print the shares of a loop's time that are spent in the monitor; the seconds of all steps."""
+    extra = detour() * (len(loop.model) + 1)
     clock, idle, measured, whole = Clock(), [], [], []
     with monitor(loop.model, every=2, to=path) as mine:
-        for _ in range(2):
-            loop.step()
-        for _ in range(steps):
+        for number in range(-2, steps):
             clock.taken()
             seconds = loop.step()
             ours = clock.taken() + extra
-            (idle if mine.steps.taken % 2 else measured).append(ours)
-            whole.append(seconds - ours)
-    step = statistics.median(whole)
+            if number >= 0:
+                (idle if mine.steps.taken % 2 else measured).append(ours)
+                whole.append(seconds - ours)
+    clock.end()
     rest, one = statistics.median(idle), statistics.median(measured)
     print(
-        f"a step takes {step:.3g} CPU seconds; of ours, median: {1e6 * rest:.0f} us if it is not "
-        f"measured ({1e6 * extra:.0f} of them torch's detours), {1e3 * one:.3g} ms if it is"
+        f"inside, of {statistics.median(whole):.3g} CPU seconds a step: {1e6 * rest:.0f} us if it "
+        f"is not measured ({1e6 * extra:.0f} of them torch's detours), {1e3 * one:.3g} ms if it is"
     )
-    mean = statistics.fmean
-    print("inside, not measured:", interval((idle, whole), lambda i, w: mean(i) / mean(w)))
-    print("inside, measured:", interval((measured, whole), lambda m, w: mean(m) / mean(w)))
-    print(
-        "inside, at every=100:",
-        interval(
-            (idle, measured, whole),
-            lambda i, m, w: (99 * mean(i) + mean(m)) / (100 * mean(w)),
-        ),
-    )
+    shares(idle, measured, whole, statistics.fmean)
+    return whole
 
 
-def paired(loop, pairs, path):
-    """Ratios of steps with and without a monitor, in turn."""
-    found = {}
-    for name, every in (("not measured", 10**6), ("measured", 1)):
-        ratios = []
-        for _ in range(pairs):
-            times = [0.0, 0.0]
-            for watched in (0, 1, 1, 0):
-                with monitor(loop.model, every=every, to=path) if watched else nullcontext():
-                    times[watched] += loop.step()
-            ratios.append(times[1] / times[0] - 1)
-        print(f"paired, {name}:", interval((ratios,), statistics.median))
-        found[name] = ratios
-    print(
-        "paired, at every=100:",
-        interval(
-            tuple(found.values()),
-            lambda i, m: 0.99 * statistics.median(i) + 0.01 * statistics.median(m),
-        ),
-    )
+def paired(loop, pairs, path, whole):
+    """Print what steps take longer with a monitor, in turn, as shares of whole steps."""
+    loop.shorten()
+    loop.step()
+    added, plain = {10**6: [], 1: []}, []
+    for _ in range(pairs):
+        for every, seconds in added.items():
+            before = loop.step()
+            with monitor(loop.model, every=every, to=path):
+                loop.step()  # the first meets the optimizer
+                watched = loop.step() + loop.step()
+            both = before + loop.step()
+            seconds.append((watched - both) / 2)
+            plain.append(both / 2)
+    print(f"{pairs} pairs of steps of {statistics.median(plain):.3g} CPU seconds:")
+    shares(added[10**6], added[1], whole, statistics.median)
 
 
 def main():
     """Print both."""
     given = [int(word) for word in sys.argv[1:]]
-    layers, width, steps, pairs = [*given, *(6, 384, 40, 0)[len(given) :]]
+    layers, width, steps, pairs = [*given, *(6, 384, 10, 0)[len(given) :]]
     torch.manual_seed(0)
     torch.set_num_threads(1)
     loop = Loop(layers, width)
-    print(f"{2 * layers} sites of width {width}, {BATCH} x {TOKENS} tokens")
+    print(f"{2 * layers} sites of width {width}, {BATCH} x {TOKENS} tokens", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hc.ndjson"
-        loop.step()
+        whole = inside(loop, steps, path)
+        print(f"{max(map(len, path.read_bytes().splitlines())):,} bytes a line", flush=True)
         if pairs:
-            paired(loop, pairs, path)
-        if steps:
-            inside(loop, steps, path)
-        size = max(map(len, path.read_bytes().splitlines()))
-        print(f"{size:,} bytes a line")
+            paired(loop, pairs, path, whole)
 
 
 if __name__ == "__main__":
