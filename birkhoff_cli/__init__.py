@@ -8,9 +8,14 @@
 Every analysis is a function here. `record` records what a torch model in your own process does.
 """
 
+from __future__ import annotations
+
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False
+"""True to a type checker. To import typing takes ten times as long as all else of a command, until
+signals are handled."""
 
 if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # noqa: PTH112, PTH118, PTH120
     # pathlib would take a tenth of the time that --help has
@@ -20,6 +25,8 @@ if not os.path.isdir(os.path.join(os.path.dirname(__file__), "analyses")):  # no
     )
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from birkhoff_cli.front_door import load as load
     from birkhoff_cli.front_door import method as method
     from birkhoff_cli.recording.callback import MonitorCallback as MonitorCallback

@@ -68,7 +68,7 @@ class CommandPerFile(PlainFlags, TyperGroup):
         """Import the one module that is about to run."""
         if ctx.resilient_parsing and members.package_of(args[0]) is None:  # a shell completes
             return None, None, args
-        process.require_address_space()
+        process.require_memory_to_start()
         if not ctx.resilient_parsing:
             from birkhoff_cli import progress  # the help of all commands has none
 
@@ -144,8 +144,8 @@ def _run() -> int:
     except ImportError as error:
         from birkhoff_cli import extras
 
-        lack = extras.explain(error)
-        return _say(lack.exit_code, str(lack))
+        missing = extras.explain(error)
+        return _say(missing.exit_code, str(missing))
     except SystemExit as leave:
         if isinstance(leave.__context__, BrokenPipeError):  # click makes it a 1
             return process.PipeClosed.exit_code
@@ -197,7 +197,11 @@ def _bug(error: Exception) -> int:
     import tempfile
     import traceback
 
-    from birkhoff_cli import packages
+    from birkhoff_cli import extras
+
+    if lack := extras.of_import(error):
+        return _say(lack.exit_code, str(lack))
+    from birkhoff_cli import packages  # which import what may be broken
     from birkhoff_cli.analyses.core.entry_points import one_line
 
     if location := packages.place_of(error):

@@ -11,7 +11,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import methods, outputs, process, progress, put_off, unread
+from birkhoff_cli import files, methods, outputs, process, progress, put_off, unread
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
@@ -181,6 +181,8 @@ class Subcommand(PlainFlags, TyperCommand):
         grid = request.on({option.name: option for option in SWEEP if option.name in self.options})
         rest = self.options.keys() - self.binding.options.keys() - grid.options.keys() - {"debug"}
         outcome = {name: request[name] for name in rest}
+        if "output" in outcome:
+            outcome["output"] = files.named(outcome["output"])
         outcome.setdefault("table", self._shows_rows(own, outcome))
         if grid.get("sweep"):
             from birkhoff_cli import sweeps

@@ -1,5 +1,6 @@
 """Libraries that a few commands need, and the extra of an installation that brings each."""
 
+from birkhoff_cli.analyses.core.entry_points import library_of
 from birkhoff_cli.analyses.core.errors import BirkhoffError, TooLarge, Unsupported
 
 EXTRAS = {"torch": "torch", "distributed": "dask", "huggingface_hub": "hub", "httpx2": "hub"}
@@ -9,13 +10,29 @@ NO_MEMORY = ("cannot allocate memory", "failed to map segment")
 """What the loader of shared libraries says where a process may not have more memory."""
 
 
+def of_import(error: BaseException) -> BirkhoffError | None:
+    """What an error that is no ImportError means if it came while a library was imported.
+
+    One that was built for another version of NumPy raises ValueError, one whose own libraries are
+    gone raises OSError, and others whatever they like.
+
+    Args:
+        error: as it was raised.
+
+    Returns:
+        The error to report; None if no library was being imported.
+    """
+    package = library_of(error)
+    return None if package is None else explain(ImportError(str(error), name=package))
+
+
 def explain(error: ImportError) -> BirkhoffError:
     """What a library that could not be imported means for the user.
 
     Args:
         error: as Python raised it.
     """
-    module = (error.name or "a library").partition(".")[0]
+    module = (error.name or library_of(error) or "a library").partition(".")[0]
     if any(phrase in str(error).lower() for phrase in NO_MEMORY):
         return TooLarge(f"out of memory while {module} was loaded; allow more")
     if not isinstance(error, ModuleNotFoundError) or module == __package__:

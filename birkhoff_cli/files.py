@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from birkhoff_cli import process
+from birkhoff_cli import extras, process
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.process import PipeClosed
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from birkhoff_cli.temporaries import NewFile, NewFolder
 
 STDOUT = Path("-")
+NAMES_OF_STDOUT = {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 BINARY = getattr(os, "O_BINARY", 0)
 """On Windows a descriptor would turn line ends around without it."""
@@ -54,6 +55,11 @@ def _without_entry(path: Path) -> Path:
     """The file of ``FILE#entry``; a file of exactly that name is one file."""
     file = str(path).rpartition("#")[0]
     return Path(file) if file and not path.exists() else path
+
+
+def named(path: Path | None) -> Path | None:
+    """The output that is meant: of a name of the system's for standard output that itself."""
+    return STDOUT if str(path) in NAMES_OF_STDOUT else path
 
 
 class Together:
@@ -163,6 +169,8 @@ def writing(where: str) -> Iterator[None]:
     except BrokenPipeError as error:
         raise PipeClosed from error
     except OSError as error:
+        if lack := extras.of_import(error):
+            raise lack from error
         reason = error.strerror or str(error)
         raise CannotWrite(f"{where}: {reason}; the output is not complete") from error
 

@@ -4,10 +4,11 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.memory import container_rooms
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that numerical libraries read when they are loaded."""
@@ -21,6 +22,9 @@ FREED = 30 << 20
 
 ADDRESS_SPACE = 600 << 20
 """Bytes that Python, NumPy, Arrow and Matplotlib reserve, most of which they never touch."""
+
+RESIDENT = 32 << 20
+"""Bytes that Python and NumPy touch in the smallest command, beside those touched before."""
 
 
 class Stopped(BaseException):
@@ -70,6 +74,7 @@ def unstopped() -> Iterator[None]:
 def prepare() -> None:
     """Set up the process of the command before anything large is imported."""
     gc.set_threshold(100_000)  # importing makes many objects and no garbage
+    occupy_closed_streams()
     for name in THREADS:
         os.environ.setdefault(name, "1")  # our matrices are too small to share out: torch is up to
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
@@ -78,15 +83,34 @@ def prepare() -> None:
             signal.signal(getattr(signal, name), _stop)
 
 
-def require_address_space() -> None:
+STREAMS = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
+"""How closed descriptors of standard streams are opened: onto 1 nothing can be written."""
+
+
+def occupy_closed_streams() -> None:
+    """Let no file be standard output or error by its number: libraries of C write to them."""
+    for number, mode in STREAMS.items():
+        try:
+            os.fstat(number)
+        except OSError:  # those below are open: it becomes the lowest number that is free
+            with suppress(OSError):
+                os.open(os.devnull, mode)
+
+
+def require_memory_to_start() -> None:
     """Refuse to import numerical libraries where they cannot be.
 
-    Below the bound their loaders end the process in ways of their own: by abort, by a signal, by
-    an exception inside an exception.
+    Below a bound on the address space their loaders end the process in ways of their own: by abort,
+    by a signal, by an exception inside an exception. In a container the system kills it.
 
     Raises:
         TooLarge: the limit is below the bound.
     """
+    if (room := min(container_rooms(), default=RESIDENT)) < RESIDENT:
+        raise TooLarge(
+            f"the container leaves {room >> 20} MB of memory and a command needs at least "
+            f"{RESIDENT >> 20}; allow it more"
+        )
     try:
         import resource
     except ImportError:  # Windows has none

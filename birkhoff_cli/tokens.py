@@ -7,8 +7,11 @@ of whole numbers says itself what it holds; its rows are read one after another.
 
 import codecs
 import hashlib
+import io
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import is_folder, is_regular
-from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.containers.store import INCOMPLETE, refusing
 
 NPY = b"\x93NUMPY"
 HEAD = 4096
@@ -51,38 +54,58 @@ def read(
         TooLarge: more than fits in memory.
     """
     require_memory(8 * sequences * length, f"{sequences:,} sequences of {length:,} tokens")
-    with refusing(path):
-        tokens = _opened(path, vocabulary)
-        if tokens.size < (needed := length if rng is not None else sequences * length):
+    with refusing(path), _opened(path) as file:
+        stored = _stored(path, file, vocabulary)
+        if stored.count < (needed := length if rng is not None else sequences * length):
             raise BadInput(
-                f"{where(path)}: holds {tokens.size:,} tokens, and {needed:,} are needed for "
+                f"{where(path)}: holds {stored.count:,} tokens, and {needed:,} are needed for "
                 f"{sequences:,} sequences of {length:,}; lower --sequences or --length"
             )
         starts = np.arange(sequences) * length
         if rng is not None:
-            starts = rng.integers(tokens.size - length, size=sequences, endpoint=True)
-        rows = np.stack([tokens[k : k + length] for k in starts])
+            starts = rng.integers(stored.count - length, size=sequences, endpoint=True)
+        rows = np.stack([_sequence(path, stored, int(k), length) for k in starts])
+        size = places.status_of(file).st_size
     _check(path, rows, starts, vocabulary)
     facts = {
         "name": escape(places.label(path)),
-        "size": path.stat().st_size,
+        "size": size,
         "sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
         "dtype": rows.dtype.name,
     }
     return rows.astype(np.int64), facts
 
 
-def _opened(path: Path, vocabulary: int) -> Tokens:
-    """All tokens of the file, one axis, mapped and not yet read."""
+@dataclass(frozen=True)
+class Stored:
+    """Where a file has its tokens, one behind another.
+
+    Attributes:
+        file: it.
+        dtype: of a token.
+        first: byte at which they begin.
+        count: how many.
+    """
+
+    file: BinaryIO
+    dtype: np.dtype[Any]
+    first: int
+    count: int
+
+
+def _opened(path: Path) -> BinaryIO:
     if is_folder(path) or not is_regular(path):
         raise BadInput(f"{where(path)}: is no regular file; {IT}")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(HEAD)
+    return path.open("rb")
+
+
+def _stored(path: Path, file: BinaryIO, vocabulary: int) -> Stored:
+    """What its beginning and its size say of the tokens."""
+    size, head = places.status_of(file).st_size, file.read(HEAD)
     if not head:
         raise BadInput(f"{where(path)}: is empty; {IT}")
     if head.startswith(NPY):
-        return _npy(path)
+        return _of_npy(path, file, size)
     if _is_text(head):
         raise BadInput(f"{where(path)}: is text, not tokens; encode it as the model was trained")
     wide = vocabulary > 1 << 16 or _is_wide(head, 2)
@@ -93,22 +116,41 @@ def _opened(path: Path, vocabulary: int) -> Tokens:
         raise BadInput(
             f"{where(path)}: has {size:,} bytes, no whole number of {dtype.name} tokens; {IT}"
         )
-    if places.is_remote(path):
-        return np.frombuffer(path.read_bytes(), dtype)
-    return np.memmap(path, dtype, mode="r")
+    return Stored(file, dtype, 0, size // dtype.itemsize)
 
 
-def _npy(path: Path) -> Tokens:
-    if places.is_remote(path):
-        with path.open("rb") as file:
-            ids = np.load(file, allow_pickle=False)
-    else:
-        ids = np.load(path, mmap_mode="r", allow_pickle=False)
-    if ids.dtype.kind not in "iu":
+def _of_npy(path: Path, file: BinaryIO, size: int) -> Stored:
+    """What the header of an array says."""
+    file.seek(0)
+    header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    major, _ = np.lib.format.read_magic(file)
+    if major not in header:
+        raise ValueError(f"version {major}")
+    shape, is_fortran, dtype = header[major](file)
+    if dtype.hasobject:
+        raise ValueError("objects")
+    if dtype.kind not in "iu":
         raise BadInput(
-            f"{where(path)}: has dtype {escape(ids.dtype, 40)}, and tokens are whole numbers; {IT}"
+            f"{where(path)}: has dtype {escape(dtype, 40)}, and tokens are whole numbers; {IT}"
         )
-    return np.asarray(ids).reshape(-1)
+    first, count = file.tell(), prod(shape)
+    if size < first + count * dtype.itemsize:
+        raise BadInput(f"{where(path)}: is shorter than its header says; {INCOMPLETE}")
+    if not is_fortran or len(shape) < 2:
+        return Stored(file, dtype, first, count)
+    require_memory(2 * size, where(path))
+    file.seek(0)
+    rows = np.load(file, allow_pickle=False)  # of which columns lie one after another
+    return Stored(io.BytesIO(rows.tobytes()), dtype, 0, count)
+
+
+def _sequence(path: Path, stored: Stored, start: int, length: int) -> Tokens:
+    """So many tokens from one of them on. A mapped file that is cut then would be a SIGBUS."""
+    stored.file.seek(stored.first + start * stored.dtype.itemsize)
+    data = stored.file.read(length * stored.dtype.itemsize)
+    if len(data) < length * stored.dtype.itemsize:
+        raise BadInput(f"{where(path)}: was cut while it was read; {INCOMPLETE}")
+    return np.frombuffer(data, stored.dtype)
 
 
 def _is_text(head: bytes) -> bool:

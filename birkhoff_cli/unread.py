@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from birkhoff_cli import extras
 from birkhoff_cli.analyses.core.errors import TooLarge
 from birkhoff_cli.text import either, escape
 
@@ -55,6 +56,8 @@ def reading(paths: Callable[[], Iterable[Path]]) -> Iterator[None]:
     except OSError as error:
         from birkhoff_cli.containers.store import unreadable
 
+        if lack := extras.of_import(error):
+            raise lack from error
         if path := _path_of(error, [*paths()]):
             raise unreadable(path, error) from error
         raise
@@ -62,6 +65,8 @@ def reading(paths: Callable[[], Iterable[Path]]) -> Iterator[None]:
 
 def _path_of(error: OSError, paths: list[Path]) -> Path | None:
     """The path that an error is about: what it names, or else whatever is read."""
+    if error.errno is None:  # no error of the system, but what some library calls one
+        return None
     if not isinstance(error.filename, str):
         names = dict.fromkeys(map(str, paths))
         return Path(either([*names])) if names else None

@@ -61,7 +61,10 @@ def _is_stage(frame: FrameType, event: str, function: Any) -> bool:
 
 
 def _is_write(frame: FrameType, event: str, function: Any) -> bool:
-    return event == "c_call" and function.__name__ in WRITES and _counts(frame, function)
+    if event != "c_call" or function.__name__ not in WRITES:
+        return False
+    reads = function.__name__ == "open" and function.__module__ == "posix"  # of folders, to sync
+    return not reads and _counts(frame, function)
 
 
 def _allocates(frame: FrameType, event: str, function: Any) -> bool:

@@ -11,6 +11,7 @@ import argparse
 import mmap
 import os
 import shutil
+import signal
 import struct
 import sys
 import tempfile
@@ -377,6 +378,7 @@ def main() -> int:
     parser.add_argument("--part", default="1/1", help="I/N: every N-th stage")
     asked = parser.parse_args()
     words = asked.signal or SIGNALS
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     forked.warm_up()
     faults = 0
     for name in asked.command or COMMANDS:
@@ -392,14 +394,18 @@ def _try_all(name: str, words: Sequence[str], asked: argparse.Namespace) -> int:
     """How many stages of a command are wrong, of those that were asked for."""
     part, parts = map(int, asked.part.split("/"))
     chosen = [*numbers(name, words[0], asked.count, asked.places)][part - 1 :: parts]
-    faults = 0
-    for turn, number in enumerate(chosen):
-        word = words[turn % len(words)]
-        if wrong := stages(name).fault(number, word):
-            faults += 1
-            print(f"{name} {number} {word}: {wrong}", flush=True)
-    every = len(stages(name).places(words[0]))
-    print(f"{name:13}{'/'.join(words):9}{len(chosen):6} of {every} stages", flush=True)
+    tried = faults = 0
+    try:
+        for tried, number in enumerate(chosen):
+            word = words[tried % len(words)]
+            if wrong := stages(name).fault(number, word):
+                faults += 1
+                print(f"{name} {number} {word}: {wrong}", flush=True)
+        tried = len(chosen)
+    finally:  # also where the time for it is over
+        every = len(stages(name).places(words[0]))
+        said = f"{tried} of {len(chosen)} chosen of {every} stages"
+        print(f"{name:13}{'/'.join(words)}: {said}, {faults} faults", flush=True)
     return faults
 
 

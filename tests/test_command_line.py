@@ -243,6 +243,16 @@ def test_a_fifo_and_a_device_are_written_straight(birkhoff, tmp_path):
     assert fifo.is_fifo()
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="has no such name")
+def test_names_of_standard_output_are_standard_output(birkhoff, tmp_path):
+    """The summary stood behind the table, and a file behind it was replaced without the summary."""
+    done = birkhoff(*SMALL, "-o", "/dev/stdout", "--format", "csv")
+    (tmp_path / "out").write_bytes(b"old")
+    with (tmp_path / "out").open("r+b") as out:
+        birkhoff(*SMALL, "-o", "-", "--format", "csv", stdout=out)
+    assert done.stdout == (tmp_path / "out").read_text() and done.stderr
+
+
 def test_a_link_is_followed(birkhoff, tmp_path):
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")

@@ -1,8 +1,10 @@
 """Commands where torch is not installed, and libraries that cannot be loaded."""
 
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from birkhoff_cli import extras
@@ -64,3 +66,67 @@ def test_what_a_failed_import_means():
     assert ours.exit_code == 4 and "install it again" in str(ours)
     broken = extras.explain(ImportError("cannot import name 'x'", name="numpy"))
     assert broken.exit_code == 4 and "numpy is installed, and part of it" in str(broken)
+
+
+BROKEN = {
+    "ValueError('numpy.dtype size changed, may indicate binary incompatibility')": 4,
+    "OSError('libany.so: cannot open shared object file: No such file or directory')": 4,
+    "SystemError('initialization failed without raising an exception')": 4,
+    "ImportError('undefined symbol')": 4,
+    "ImportError('libany.so: failed to map segment from shared object')": 6,
+    "MemoryError": 6,
+}
+NEEDS = {
+    "numpy": ("sample", "--method", "mhc"),
+    "scipy": ("decompose", "h.npy", "--method", "mhc-lite", "--starts", "1"),
+    "pyarrow": ("depth-drift", "t.parquet"),
+    "matplotlib": ("spectrum", "--method", "go-mhc", "-n", "9", "--plot", "a.png"),
+    "torch": ("train", "--method", "mhc", "-o", "out", "--updates", "1"),
+    "huggingface_hub": ("inspect", "hf://org/model"),
+    "distributed": ("sample", "--method", "mhc", "--engine", "dask=tcp://127.0.0.1:1"),
+    "jinja2": ("report", "h.npy", "-o", "r.html"),
+    "typer": ("--version",),
+}
+
+
+def library_that_says(name, fault, folder):
+    """A folder with a library that cannot be imported."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(f"def load():\n    raise {fault}\nload()\n")
+    return folder
+
+
+def refused(name, fault, birkhoff, tmp_path):
+    np.save(tmp_path / "h.npy", np.full((2, 3, 3), 1 / 3))
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+    before = {path.name for path in tmp_path.iterdir()}
+    library = library_that_says(name, fault, tmp_path / "libraries")
+    where = os.pathsep.join(map(str, (library, ROOT)))
+    done = birkhoff(*NEEDS[name], env={"PYTHONPATH": where, "TMPDIR": str(tmp_path)})
+    assert {path.name for path in tmp_path.iterdir()} == before | {"libraries"}
+    return done
+
+
+def check_refused(name, fault, birkhoff, tmp_path):
+    done = refused(name, fault, birkhoff, tmp_path)
+    assert (done.returncode, done.stdout) == (BROKEN[fault], ""), done.stderr
+    assert done.stderr.startswith("birkhoff: ") and done.stderr.count("\n") == 1
+    assert BROKEN[fault] == 6 or f"{name} is installed, and part of it cannot be" in done.stderr
+
+
+TURNS = [*BROKEN, *BROKEN]
+
+
+@pytest.mark.parametrize("name, fault", [*zip(NEEDS, TURNS, strict=False)])
+def test_a_library_that_cannot_be_imported_is_not_the_fault_of_a_file(
+    name, fault, birkhoff, tmp_path
+):
+    """A Parquet file was damaged where Arrow was built for another version of NumPy."""
+    check_refused(name, fault, birkhoff, tmp_path)
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("fault", BROKEN)
+@pytest.mark.parametrize("name", NEEDS)
+def test_every_library_and_all_that_it_may_say(name, fault, birkhoff, tmp_path):
+    check_refused(name, fault, birkhoff, tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from birkhoff_cli import process
 from birkhoff_cli.analyses.core import memory
 from birkhoff_cli.analyses.core.errors import TooLarge
 from conftest import ROOT
@@ -72,6 +73,24 @@ def test_version_1_has_a_folder_and_names_of_its_own(machine):
     group(machine, "memory", 9223372036854771712 // MIB, 900, version=1)  # no limit
     group(machine, "memory/job", 400, 150, cached=25, version=1)
     assert memory.available() == 300 * MIB
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("depth", range(3))
+def test_a_container_without_room_for_a_command_is_said_before_libraries_are_loaded(
+    version, depth, machine
+):
+    """The system ended it by SIGKILL."""
+    groups = ["", "pod", "pod/worker"]
+    (machine / "own").write_text("4:memory:/pod/worker\n" if version == 1 else "0::/pod/worker\n")
+    for k, path in enumerate(groups):
+        at = f"memory/{path}".rstrip("/") if version == 1 else path
+        group(machine, at, 60 if k == depth else 500, 40, version=version)
+    with pytest.raises(TooLarge, match="the container leaves 20 MB of memory and .* at least 32"):
+        process.require_memory_to_start()
+    at = f"memory/{groups[depth]}".rstrip("/") if version == 1 else groups[depth]
+    group(machine, at, 60, 40, cached=10, version=version)
+    process.require_memory_to_start()
 
 
 def test_a_limit_of_the_process_counts(monkeypatch):

@@ -202,6 +202,56 @@ def test_text_onto_a_full_disk_is_5_and_no_bug(words, birkhoff):
         assert birkhoff(*words.split(), stderr=full).returncode == 0
 
 
+FIRST = """
+import os, signal, sys
+awaited, signum = sys.argv.pop(1), sys.argv.pop(1)
+class Finder:
+    def find_spec(self, name, *more):
+        if name == awaited:
+            os.kill(os.getpid(), int(signum))
+sys.meta_path.insert(0, Finder())
+from birkhoff_cli.__main__ import main
+assert 'typing' not in sys.modules
+sys.argv.append('--version')
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "name, signum",
+    [("birkhoff_cli.process", signal.SIGTERM), ("birkhoff_cli.app", 2), ("typing", signal.SIGINT)],
+)
+def test_a_signal_at_the_first_import_is_no_traceback(name, signum):
+    """Handlers stood when a hundredth of a second was over."""
+    command = [sys.executable, "-S", "-c", FIRST, name, str(int(signum))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signum, "", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other descriptors")
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_closed_streams_are_survived_and_no_file_takes_their_numbers(closed, birkhoff, tmp_path):
+    """A file that is written had the number of standard error, to which libraries of C write."""
+    words = ("sample", "--method", "mhc", "--d", "2", "-n", "1")
+
+    def close():
+        for number in closed:
+            os.close(number)
+
+    def run(*more):
+        return birkhoff(*words, *more, stdout=None, stderr=None, preexec_fn=close).returncode
+
+    assert (run(), run("-o", "a.csv"), run("--s", "2")) == (0, 0, 2)
+    assert (tmp_path / "a.csv").read_text().startswith('"sample"')
+    assert run("-o", "-", "--format", "csv") == (5 if 1 in closed else 0)
+    code = (
+        f"import os\nfor k in {closed}: os.close(k)\nfrom birkhoff_cli import process\n"
+        "process.prepare()\nos._exit(os.open('/dev/null', os.O_RDONLY))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode > 2
+
+
 IMPORTS = """
 import builtins, os, signal, sys
 real, left, signum = builtins.__import__, int(sys.argv.pop(1)), int(sys.argv.pop(1))

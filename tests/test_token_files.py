@@ -132,6 +132,32 @@ def test_arrays_that_hold_no_tokens_are_refused(tmp_path):
             trace(tmp_path / "ckpt.pt", tmp_path / "val.npy")
 
 
+@pytest.mark.parametrize("suffix", ["bin", "npy"])
+def test_a_file_that_is_cut_while_it_is_read_is_refused(suffix, tmp_path, monkeypatch):
+    """It was mapped, and the process ended by SIGBUS."""
+    file = written(tmp_path / f"val.{suffix}", np.arange(50_000, dtype=np.uint16))
+    real = tokens._stored
+
+    def cut(path, *more):
+        stored = real(path, *more)
+        os.truncate(path, 5000)
+        return stored
+
+    monkeypatch.setattr(tokens, "_stored", cut)
+    with pytest.raises(BadInput, match="was cut while it was read"):
+        tokens.read(file, 5, 10_000, 1 << 16)
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="holds|is shorter than its header says"):
+        tokens.read(file, 5, 10_000, 1 << 16)
+
+
+def test_rows_of_an_array_are_read_one_after_another_however_they_lie(tmp_path):
+    values = np.arange(60, dtype=np.uint16).reshape(4, 15)
+    for array in (values, np.asfortranarray(values)):
+        file = written(tmp_path / "val.npy", array)
+        assert tokens.read(file, 3, 20, 60)[0].tolist() == values.reshape(3, 20).tolist()
+
+
 def test_what_is_no_regular_file_is_refused(tmp_path):
     saved(tmp_path / "ckpt.pt")
     os.mkfifo(tmp_path / "pipe")

@@ -122,7 +122,22 @@ def _is_of_installation(error: BaseException) -> bool:
         return str(error.name).partition(".")[0] != "birkhoff_cli"
     if isinstance(error, ImportError):
         return not str(error).startswith("cannot import name")
-    return isinstance(error, BirkhoffError | MemoryError)
+    return isinstance(error, BirkhoffError | MemoryError) or library_of(error) is not None
+
+
+OURS = {"__main__", "__mp_main__", "birkhoff_cli"}
+"""Packages whose modules are no library."""
+
+
+def library_of(error: BaseException) -> str | None:
+    """The library whose module was being executed when an error came; None if none was."""
+    trace = error.__traceback__
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        if trace.tb_frame.f_code.co_name == "<module>" and package not in OURS:
+            return package
+        trace = trace.tb_next
+    return None
 
 
 def require_module(entry: Entry, member: Any, names: Collection[str]) -> None:

@@ -27,7 +27,7 @@ def available() -> int:
     import psutil
 
     machine = int(psutil.virtual_memory().available)
-    return max(0, min([machine, *_container_rooms(), *_own_rooms()]))
+    return max(0, min([machine, *container_rooms(), *_own_rooms()]))
 
 
 def require_memory(size: float, what: str) -> None:
@@ -60,7 +60,7 @@ def magnitude(number: int) -> str:
     return f"more than 1e{int((number.bit_length() - 1) * LOG10_OF_2)}"
 
 
-def _container_rooms() -> Iterator[int]:
+def container_rooms() -> Iterator[int]:
     """What is left of the limits of the process's control groups and of those around them.
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from birkhoff_cli import places
+from birkhoff_cli import extras, places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.text import escape as printable
 from birkhoff_cli.unread import require_room
@@ -100,13 +100,17 @@ def refusing(path: Path) -> Iterator[None]:
         yield
     except (BirkhoffError, MemoryError, ImportError, SystemError):
         raise  # a lack of memory or of a library says nothing of the file
-    except OSError as error:
+    except Exception as error:
+        raise extras.of_import(error) or _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: Exception) -> BadInput:
+    """The sentence about a file whose reading ended so."""
+    if isinstance(error, OSError):
         require_room(error, path)
         reason = escape(error.strerror or "read error")
-        raise BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}") from error
-    except Exception as error:
-        kind = type(error).__name__
-        raise BadInput(f"{where(path)}: cannot be understood ({kind}); {DAMAGED}") from error
+        return BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}")
+    return BadInput(f"{where(path)}: cannot be understood ({type(error).__name__}); {DAMAGED}")
 
 
 @dataclass(frozen=True, slots=True)
