@@ -26,7 +26,7 @@ from birkhoff_cli.analyses.core.lettering import label
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.binding import bind
 from birkhoff_cli.commands import report
-from birkhoff_cli.pages import figures, render, sites
+from birkhoff_cli.pages import figures, render, sections, sites
 from birkhoff_cli.pages.glossary import Glossary
 from birkhoff_cli.summaries import explain
 from birkhoff_cli.text import is_rows, word
@@ -466,6 +466,15 @@ def test_what_an_analysis_cannot_say_stands_there_in_a_line(birkhoff, tmp_path):
     assert done.returncode == 0
     assert "slice" in {row["analysis"] for row in json.loads(done.stdout)["refused"]}
     assert "Not for this model" in (tmp_path / "report.html").read_text()
+
+
+def test_a_sentence_names_no_folder(tmp_path):
+    """A page said in which folder its model was, and was another page elsewhere."""
+    (tmp_path / "secret").mkdir()
+    np.save(tmp_path / "secret" / "h.npy", np.full((2, 3, 3), 1 / 3))
+    request = bind(report, {"path": (str(tmp_path / "secret" / "h.npy"),)})[1]
+    section = sections.run("gates", members.module_of("gates"), request, tmp_path)
+    assert section.refused.startswith("h.npy: holds mixing matrices")
 
 
 def test_the_tables_of_a_report_do_not_overwrite_its_input(birkhoff, tmp_path):

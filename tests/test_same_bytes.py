@@ -1,14 +1,18 @@
 """The same seed and the same inputs are the same bytes, wherever a table is made and written."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli import Recorder
+import forked
+import option_pairs
+from birkhoff_cli import Recorder, members
 from conftest import ROOT
+from stages import content
 
 EXAMPLES = ROOT / "examples"
 WORDS = {
@@ -59,3 +63,57 @@ def test_a_recording_does_not_tell_where_it_was_made(tmp_path):
             recorder.add(0, "attn", np.eye(2)[None])
         made.append((tmp_path / folder / "t.parquet").read_bytes())
     assert made[0] == made[1]
+
+
+def has_output(command):
+    return "output" in option_pairs.options_of(command, option_pairs.bases(command)[0])
+
+
+def paths_of(words, move):
+    """Words of a command, those that are files of the inputs moved."""
+    return [str(move(word)) if (option_pairs.inputs() / word).exists() else word for word in words]
+
+
+def written(words, output, folder, target, stream=None):
+    """What a command writes to a target, run in a folder."""
+
+    def to_stream():
+        os.dup2(os.open(stream, os.O_CREAT | os.O_WRONLY), 1)
+
+    form = ("-o", str(output), "-q", *(("--format", "parquet") if stream else ()))
+    ended = forked.call([*words, *form], folder, to_stream if stream else None)
+    assert ended.code == 0, ended
+    shutil.rmtree(folder / "tmp")
+    return content(stream or target)
+
+
+def everywhere(command, tmp_path):
+    """What a command writes: beside its inputs, far away, through links, to standard output."""
+    base = {k: v for k, v in option_pairs.bases(command)[0].items() if k != "output"}
+    words = [command, *option_pairs.typed(option_pairs.options_of(command, base), base)]
+    name = option_pairs.OUTPUTS.get(command, "out.parquet")
+    near, far = tmp_path / "near", tmp_path / "far" / "deep"
+    shutil.copytree(option_pairs.inputs(), near)
+    far.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(near)
+    (tmp_path / "to far").symlink_to(far)
+    yield written(words, name, near, near / name)
+    yield written(paths_of(words, near.joinpath), far / name, tmp_path, far / name)
+    moved = paths_of(words, lambda word: f"../../link/{word}")
+    (far / "cwd").mkdir()
+    yield written(
+        paths_of(words, lambda word: f"../link/{word}"),
+        f"../to far/cwd/{name}",
+        tmp_path / "far",
+        far / "cwd" / name,
+    )
+    if command not in option_pairs.OUTPUTS:
+        yield written(moved, "-", far, None, tmp_path / "stream")
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("command", [c for c in members.names() if has_output(c)])
+def test_every_command_writes_the_same_bytes_wherever(command, tmp_path):
+    forked.warm_up()
+    first, *others = everywhere(command, tmp_path)
+    assert first and len(others) > 1 and all(other == first for other in others)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import files, outputs, summaries
+from birkhoff_cli import files, outputs, places, summaries
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import BirkhoffError, CannotWrite
 from birkhoff_cli.analyses.core.questions import Question
@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.core.table import Column
 from birkhoff_cli.binding import bind
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.request import Request
-from birkhoff_cli.text import finite
+from birkhoff_cli.text import escape, finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +91,15 @@ def run(name: str, module: ModuleType, request: Request, folder: Path) -> Sectio
     except CannotWrite:
         raise
     except BirkhoffError as error:
-        return Section(name, headline, module, refused=str(error))
+        return Section(name, headline, module, refused=_without_folders(str(error), request))
+
+
+def _without_folders(sentence: str, request: Request) -> str:
+    """A sentence that names inputs as metadata do: a page does not tell where it was made."""
+    for path in request.paths():
+        if path.name:
+            sentence = sentence.replace(escape(path), escape(places.word(path)))
+    return sentence
 
 
 def _run(name: str, module: ModuleType, request: Request, folder: Path, headline: str) -> Section:
