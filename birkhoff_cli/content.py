@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from birkhoff_cli import places, put_off
-from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unreadable
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED
@@ -193,7 +193,7 @@ def of_file(path: Path) -> Content:
 
     def hold(file: BinaryIO) -> None:
         if _state(places.status_of(file)) != _state(first):
-            raise BadInput(
+            raise Unreadable(
                 f"{where(path)}: was changed while it was read; "
                 f"wait until it is complete and run again"
             )

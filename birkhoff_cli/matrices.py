@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from birkhoff_cli import places, tables
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import (
+    BadInput,
+    BirkhoffError,
+    Unreadable,
+    Unsupported,
+    UsageError,
+)
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
@@ -22,6 +28,7 @@ from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.steps import split_step
 from birkhoff_cli.tables import HEAD
 from birkhoff_cli.text import either
+from birkhoff_cli.unread import require_sound
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.core.array_trace import Axis
@@ -46,6 +53,8 @@ def list_steps(path: Path) -> tuple[int, ...]:
         with refusing(path):
             content = of_file(path)
             return _known_format(content, path).steps(content)
+    except Unreadable:
+        raise
     except BirkhoffError:
         return ()
 
@@ -60,7 +69,8 @@ def recognises(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             head = file.read(HEAD)
-    except OSError:
+    except OSError as error:
+        require_sound(error, path)
         return False
     return _format(head, path) is not None
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from birkhoff_cli import places
+from birkhoff_cli.unread import require_sound
 from birkhoff_cli.values import path_of
 
 MAX_NOTE_BYTES = 64 << 20
@@ -101,7 +102,10 @@ def _text(path: Path) -> str | None:
         if not path.is_file() or path.stat().st_size > MAX_NOTE_BYTES:
             return None
         return path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
+    except OSError as error:
+        require_sound(error, path)
+        return None
+    except ValueError:
         return None
 
 

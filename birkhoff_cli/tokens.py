@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from birkhoff_cli import places
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, Unreadable
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import is_folder, is_regular
@@ -149,7 +149,7 @@ def _sequence(path: Path, stored: Stored, start: int, length: int) -> Tokens:
     stored.file.seek(stored.first + start * stored.dtype.itemsize)
     data = stored.file.read(length * stored.dtype.itemsize)
     if len(data) < length * stored.dtype.itemsize:
-        raise BadInput(f"{where(path)}: was cut while it was read; {INCOMPLETE}")
+        raise Unreadable(f"{where(path)}: was cut while it was read; {INCOMPLETE}")
     return np.frombuffer(data, stored.dtype)
 
 

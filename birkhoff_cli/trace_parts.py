@@ -14,6 +14,7 @@ from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.steps import training_step
+from birkhoff_cli.unread import require_sound
 
 MAX_PARTS = 100_000
 """Entries of a folder that are looked at to find parts of a trace."""
@@ -34,7 +35,8 @@ def files_in(folder: Path) -> list[Path]:
     """
     try:
         entries = list(islice(folder.iterdir(), MAX_PARTS + 1))
-    except OSError:
+    except OSError as error:
+        require_sound(error, folder)
         return []
     if len(entries) > MAX_PARTS:
         raise BadInput(f"{where(folder)}: holds more than {MAX_PARTS:,} entries; give fewer parts")

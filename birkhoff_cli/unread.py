@@ -11,23 +11,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from birkhoff_cli import extras
-from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.errors import TooLarge, Unreadable
 from birkhoff_cli.text import either, escape
 
 TOO_MANY = {errno.EMFILE, errno.ENFILE}
 """What the system says where a process, or all together, have as many open files as they may."""
 
+FAILING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+"""What it says of a disk, or of a server of files, that fails."""
 
-def require_room(error: OSError, path: Path) -> None:
-    """Hold that a file was not opened for a reason of the file's.
+
+def require_sound(error: OSError, path: Path) -> None:
+    """Hold that a file was not read for a reason of its own.
 
     Args:
         error: of the system.
-        path: what was opened.
+        path: what was read.
 
     Raises:
         MemoryError: there is no memory for it.
         TooLarge: more files are open than may be.
+        Unreadable: a disk fails.
     """
     if error.errno == errno.ENOMEM:
         raise MemoryError from error
@@ -35,6 +39,10 @@ def require_room(error: OSError, path: Path) -> None:
         raise TooLarge(
             f"{escape(path)}: cannot be opened ({error.strerror}); "
             f"allow more, such as by ulimit -n 4096"
+        ) from error
+    if error.errno in FAILING:
+        raise Unreadable(
+            f"{escape(path)}: cannot be read ({error.strerror}); check the disk that it is on"
         ) from error
 
 

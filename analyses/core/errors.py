@@ -29,6 +29,10 @@ class BadInput(BirkhoffError):
     exit_code = 3
 
 
+class Unreadable(BadInput):
+    """A file that the machine cannot read now, or that changed meanwhile: it may be sound."""
+
+
 class Unsupported(BirkhoffError):
     """Something that is recognised, and that this version cannot do."""
 

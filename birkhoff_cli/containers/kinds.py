@@ -7,9 +7,16 @@ from itertools import islice
 from pathlib import Path
 
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import (
+    BadInput,
+    BirkhoffError,
+    TooLarge,
+    Unreadable,
+    Unsupported,
+)
 from birkhoff_cli.containers import zips
 from birkhoff_cli.containers.store import INCOMPLETE, Store, unreadable, where
+from birkhoff_cli.unread import require_sound
 
 PACKAGE = "birkhoff_cli.containers"
 """A file there with a ``MAGIC`` is one kind of file, which begins so, and has ``open_file``."""
@@ -183,7 +190,8 @@ def is_checkpoint(path: Path) -> bool:
             return True
         with path.open("rb") as file:
             head = file.read(HEAD)
-    except (BirkhoffError, OSError, RuntimeError):  # the last one for a loop of links
+    except (BirkhoffError, OSError, RuntimeError) as error:  # the last one for a loop of links
+        _require_sound(error, path)
         return False
     return zips.first_name(head).endswith(b"/data.pkl")
 
@@ -224,6 +232,14 @@ def _is_hollow(path: Path) -> bool:
     except (OSError, RuntimeError):  # the last one for a loop of links
         return True
     return not any(head) or _foreign(head)[1] in (AGAIN, PULL)
+
+
+def _require_sound(error: Exception, path: Path) -> None:
+    """Hold that the machine could look at a file: one that it cannot read may well be a part."""
+    if isinstance(error, Unreadable | TooLarge):
+        raise error
+    if isinstance(error, OSError):
+        require_sound(error, path)
 
 
 def first_entries(folder: Path, limit: int) -> list[Path]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from birkhoff_cli import places
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, Unreadable, Unsupported
 from birkhoff_cli.containers.kinds import check_regular, opener
 from birkhoff_cli.containers.sidecars import is_file_name, read_json
 from birkhoff_cli.containers.store import (
@@ -85,7 +85,7 @@ class Parts(Store):
         else:
             state = self._states[home]
         if state != _state_of(path.stat()):
-            raise BadInput(f"{where(path)}: changed while it was read; read it again")
+            raise Unreadable(f"{where(path)}: changed while it was read; read it again")
         return part
 
     def _take(self, home: str, part: Store) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from birkhoff_cli import extras, places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
 from birkhoff_cli.text import escape as printable
-from birkhoff_cli.unread import require_room
+from birkhoff_cli.unread import require_sound
 
 DTYPES = (
     *("float64", "float32", "float16", "bfloat16"),
@@ -73,8 +73,9 @@ def unreadable(path: Path, error: OSError) -> BadInput:
     Raises:
         MemoryError: for want of memory.
         TooLarge: more files are open than may be.
+        Unreadable: a disk fails.
     """
-    require_room(error, path)
+    require_sound(error, path)
     if isinstance(error, FileNotFoundError):
         if not places.is_remote(path) and os.path.islink(path):  # noqa: PTH114, a name may be odd
             return BadInput(
@@ -107,7 +108,7 @@ def refusing(path: Path) -> Iterator[None]:
 def _refusal(path: Path, error: Exception) -> BadInput:
     """The sentence about a file whose reading ended so."""
     if isinstance(error, OSError):
-        require_room(error, path)
+        require_sound(error, path)
         reason = escape(error.strerror or "read error")
         return BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}")
     return BadInput(f"{where(path)}: cannot be understood ({type(error).__name__}); {DAMAGED}")

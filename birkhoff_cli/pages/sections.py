@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import files, outputs, places, summaries
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BirkhoffError, CannotWrite
+from birkhoff_cli.analyses.core.errors import BirkhoffError, CannotWrite, Unreadable
 from birkhoff_cli.analyses.core.questions import Question
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Column
@@ -84,11 +84,12 @@ def run(name: str, module: ModuleType, request: Request, folder: Path) -> Sectio
 
     Raises:
         CannotWrite: a file, for which the model cannot answer.
+        Unreadable: a file that is read, which says nothing of the model.
     """
     headline = discover.headline("birkhoff_cli.analyses", name)
     try:
         return _run(name, module, request, folder, headline)
-    except CannotWrite:
+    except (CannotWrite, Unreadable):
         raise
     except BirkhoffError as error:
         return Section(name, headline, module, refused=_without_folders(str(error), request))
