@@ -219,16 +219,17 @@ def _unwritten(error: OSError) -> int:
 
 
 def _flush(code: int) -> int:
-    """Errors of the last flush count; afterwards the interpreter must not try again."""
-    try:
-        for stream in (sys.stdout, sys.stderr):
+    """Errors of the last flush count, but for those of standard error.
+
+    The interpreter must not try again: it would end with a code of its own.
+    """
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
             if stream is not None:
                 stream.flush()
-    except BrokenPipeError:
-        code = process.PipeClosed.exit_code
-    except OSError as error:
-        code = _unwritten(error)
-    else:
-        return code
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        except OSError as error:
+            if number == 1:
+                is_pipe = isinstance(error, BrokenPipeError)
+                code = process.PipeClosed.exit_code if is_pipe else _unwritten(error)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     return code
