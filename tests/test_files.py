@@ -127,6 +127,35 @@ def test_the_mode_of_the_old_file_is_kept(tmp_path):
     assert path.read_bytes() == b"new" and path.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize("make", ["symlink_to", "hardlink_to"])
+def test_what_a_link_points_to_is_replaced_with_its_mode(make, tmp_path):
+    """Of two names of one file the other one keeps the old file: it is never written into."""
+    path, link = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("old")
+    path.chmod(0o604)
+    getattr(link, make)(path)
+    with files.opened(link) as file:
+        file.write(b"new")
+    assert link.read_bytes() == b"new" and link.stat().st_mode & 0o777 == 0o604
+    assert path.read_bytes() == (b"new" if link.is_symlink() else b"old")
+    assert link.is_symlink() == (make == "symlink_to")
+    assert sorted(tmp_path.iterdir()) == [path, link]
+
+
+def test_a_link_to_nothing_is_a_name_of_the_new_file(tmp_path):
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    with files.opened(tmp_path / "b.csv") as file:
+        file.write(b"new")
+    assert (tmp_path / "b.csv").is_symlink() and (tmp_path / "a.csv").read_bytes() == b"new"
+
+
+def test_temporary_names_are_random(tmp_path):
+    """They held the process id, which in a container is the same every time."""
+    names = {temporary_path(tmp_path / "a").name for _ in range(100)}
+    assert len(names) == 100
+
+
 def test_a_name_as_long_as_names_may_be(tmp_path):
     path = tmp_path / ("ü" * 120 + ".parquet")
     with files.opened(path) as file:
