@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -75,6 +76,8 @@ def prepare() -> None:
     """Set up the process of the command before anything large is imported."""
     gc.set_threshold(100_000)  # importing makes many objects and no garbage
     occupy_closed_streams()
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without a letter gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     for name in THREADS:
         os.environ.setdefault(name, "1")  # our matrices are too small to share out: torch is up to
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts

@@ -31,7 +31,8 @@ def show(
     with heard if stream is sys.stderr else writing("standard output"):
         if invocation.json:
             numbers = summaries.with_answer(summary, invocation.module)
-            print(json.dumps(finite(numbers), ensure_ascii=False, default=plain))
+            in_ascii = not (stream.encoding or "").lower().startswith("utf")
+            print(json.dumps(finite(numbers), ensure_ascii=in_ascii, default=plain))
         else:
             for line in _page(summary, invocation, layout.columns_of(stream), rows):
                 print(line, file=stream)

@@ -165,7 +165,10 @@ def _temporaries(final: Path) -> Iterator[Path]:
 
 def _mark(final: Path) -> str:
     """How the temporary names of a file begin; a long name is cut, for names have a limit."""
-    return f".{final.name.encode()[:MAX_MARK].decode(errors='ignore')}."
+    name = final.name
+    while len(os.fsencode(name)) > MAX_MARK:
+        name = name[:-1]
+    return f".{name}."
 
 
 def _created(path: Path) -> BinaryIO:

@@ -1,6 +1,7 @@
 """What the command sets in its process, what importing leaves alone, and what systems lack."""
 
 import errno
+import json
 import os
 import platform
 import signal
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+import files as files_of_tests
 from birkhoff_cli import files, process
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from conftest import ROOT
@@ -296,3 +298,29 @@ def test_a_signal_at_every_import_ends_quietly(name, tmp_path):
         assert not list(tmp_path.iterdir()), number
         number += 1
     assert number > 100
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+
+
+@pytest.mark.parametrize(
+    "words, shown",
+    [
+        (("watch", "hc.ndjson"), "\\u2581\\u2583"),
+        (("watch", "hc.ndjson", "--json"), "\\u2581\\u2583"),
+        (("watch", "hc.ndjson", "-o", "\xe4.csv"), ""),
+        (("report", "\xfc.npy", "-o", "\xf6.html"), ""),
+    ],
+)
+def test_an_ascii_terminal_gets_escapes(words, shown, birkhoff, tmp_path):
+    """Letters of a curve and names of outputs were called a bug of ours."""
+    (tmp_path / "hc.ndjson").write_text(files_of_tests.monitor_log())
+    np.save(tmp_path / "\xfc.npy", np.full((2, 3, 3), 1 / 3))
+    done = birkhoff(*words, env=ASCII)
+    assert done.returncode == 0 and shown in done.stdout and done.stdout.isascii(), done.stderr
+    if "--json" in words:
+        assert json.loads(done.stdout)["curves"][0]["depth"].startswith("\u2581")
+    if "-o" in words:
+        assert (tmp_path / words[-1]).exists()
+    if "report" in words:
+        assert 'href="%C3%B6_files/' in (tmp_path / words[-1]).read_text("utf-8")

@@ -7,6 +7,7 @@ or to go on with, and the figures as SVG. What an analysis cannot say about this
 in one line. Page and files appear together.
 """
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -155,8 +156,8 @@ def _steps(
             facts=list(_facts(request)),
             sections=page_sections,
             model=model,
-            file=f"{output.stem}.json",
-            folder=quote(_folder(output).name),
+            file=f"{os.fsencode(output.stem).decode(errors='replace')}.json",
+            folder=quote(os.fsencode(_folder(output).name)),
             steps=[t.step for t in traces if t.step is not None] if traces[1:] else [],
         )
         content = render.render(done["page"])
