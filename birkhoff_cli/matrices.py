@@ -39,6 +39,9 @@ STDIN = Path("-")
 LABEL = Path("standard input")
 """What messages call it."""
 
+MAX_LINE = 64 << 20
+"""Bytes of a row that is piped: a matrix of 1,500 x 1,500 as text."""
+
 
 def list_steps(path: Path) -> tuple[int, ...]:
     """Training steps of the models whose matrices a table holds; none if it is of one model.
@@ -139,11 +142,17 @@ def _standard_input() -> "Content":
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- is standard input, and nothing is piped into it; give a file")
     head = sys.stdin.buffer.read(HEAD)
-    _known_format(of_bytes(LABEL, head), None)
-    parts, size = [head], len(head)
+    format = _known_format(of_bytes(LABEL, head), None)
+    whole = format.stated_size(head)
+    parts, size, line = [head], len(head), 0
     while part := sys.stdin.buffer.read(STEP):
         parts.append(part)
         size += len(part)
+        line = line + len(part) if part.find(b"\n") < 0 else 0
+        if whole is not None and size > whole:
+            raise BadInput(f"{LABEL}: goes on behind the {whole:,} bytes that it says it has")
+        if line > MAX_LINE and not format.binary:
+            raise BadInput(f"{LABEL}: has a line of over {MAX_LINE >> 20} MB, which is no row")
         require_memory(4 * size, str(LABEL))
     return of_bytes(LABEL, b"".join(parts))
 

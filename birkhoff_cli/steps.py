@@ -11,8 +11,8 @@ from birkhoff_cli import places
 from birkhoff_cli.unread import require_sound
 from birkhoff_cli.values import path_of
 
-MAX_NOTE_BYTES = 64 << 20
-"""A trainer's state grows with the length of its log; a larger file is none."""
+MAX_NOTE_BYTES = 8 << 20
+"""Of a trainer's state, which grows with its log; 20 times as many in memory. More is not read."""
 
 STATE = "trainer_state.json"
 """What a trainer of Hugging Face notes beside a checkpoint."""
@@ -94,7 +94,8 @@ def damaged_state(path: Path, stored: int | None) -> tuple[str, ...]:
         return ()
     step = step_in_name(folder.name)
     known = "not known" if step is None else f"{step}, as the folder is called"
-    return (f"{STATE} is damaged and says no training step, which is {known}",)
+    why = f"is damaged, or larger than {MAX_NOTE_BYTES >> 20} MB"
+    return (f"{STATE} {why}, and its training step is not read; the step is {known}",)
 
 
 def _text(path: Path) -> str | None:

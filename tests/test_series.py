@@ -1,6 +1,7 @@
 """Several checkpoints of one run, wherever a path is; what a checkpoint's streams carry."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_a_trainer_s_note_is_asked_before_the_name_of_the_folder(tmp_path):
     assert training_step(tmp_path / "ckpt_3.pt") == 3  # the note is not about this one of several
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"global_step": -5}', '{"global_step": true}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"global_step": -5}', " " * (9 << 20)])
 def test_a_damaged_note_of_a_trainer_is_said(text, tmp_path):
     """The step was that of the folder's name, and nothing said so."""
     folder = tmp_path / "checkpoint-500"
@@ -67,7 +68,7 @@ def test_a_damaged_note_of_a_trainer_is_said(text, tmp_path):
     assert not any("trainer_state" in text for text in checkpoints.read(folder).assumptions)
     (folder / "trainer_state.json").write_text(text)
     assert training_step(folder) == 500
-    said = "trainer_state.json is damaged and says no training step, which is 500, as the folder"
+    said = "trainer_state.json is damaged, or larger than 8 MB, and its training step is not read"
     for path in (folder, folder / "model.pt"):
         assert any(text.startswith(said) for text in checkpoints.read(path).assumptions)
     torch_file(folder / "ckpt_9.pt")
@@ -80,13 +81,15 @@ HOLLOW = {
     "zeros": bytes(4000),
     "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
     "page": b"<!DOCTYPE html><html>",
-    "link": None,
+    "link": lambda path: path.symlink_to("gone"),
+    "loop": lambda path: path.symlink_to(path.name),
+    "pipe": os.mkfifo,
 }
 
 
 def hollow(path, content):
     path.unlink()
-    path.symlink_to("gone") if content is None else path.write_bytes(content)
+    content(path) if callable(content) else path.write_bytes(content)
 
 
 @pytest.mark.parametrize("content", HOLLOW.values(), ids=HOLLOW)
@@ -98,7 +101,7 @@ def test_a_member_of_a_folder_that_holds_nothing_is_refused_by_name(content, suf
         torch_file(path) if suffix == "pt" else np.save(path, np.full((1, 2, 2), 1 / step))
     assert len(load(tmp_path)) == 3
     hollow(tmp_path / f"ckpt_2.{suffix}", content)
-    with pytest.raises(BadInput, match=f"ckpt_2.{suffix}: is "):
+    with pytest.raises(BadInput, match=rf"ckpt_2.{suffix}: (is|cannot be opened)"):
         load(tmp_path)
 
 
@@ -108,10 +111,10 @@ def test_a_model_that_holds_nothing_does_not_give_way_to_what_lies_beside_it(con
     torch_file(tmp_path / "model.pt")
     assert load(tmp_path).d == 2
     hollow(tmp_path / "model.pt", content)
-    with pytest.raises(BadInput, match="model.pt: is "):
+    with pytest.raises(BadInput, match="model.pt: (is|cannot be opened)"):
         load(tmp_path)
     torch_file(tmp_path / "ema.pt")
-    with pytest.raises(BadInput, match=r"model.pt: is "):
+    with pytest.raises(BadInput, match="model.pt: (is|cannot be opened)"):
         load(tmp_path)
 
 

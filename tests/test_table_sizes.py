@@ -111,6 +111,57 @@ def test_standard_input_is_judged_by_its_beginning():
         assert done.returncode == 3 and said in done.stderr.decode()
 
 
+class Endless(io.RawIOBase):
+    """A pipe that begins as a table and goes on without end, or one that is never a row."""
+
+    def __init__(self, head, more):
+        self.head, self.more, self.sent = head, more, 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        data = self.head or self.more * (len(buffer) // len(self.more))
+        self.head, size = data[len(buffer) :], min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self.sent += size
+        return size
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "head, more, said",
+    [
+        (npy(np.eye(3)), bytes(1024), "goes on behind the 200 bytes that it says it has"),
+        (b"matrix_0_0,b\n", b"1,", "has a line of over 64 MB"),
+        (b'{"matrix": [[', b"1,", "has a line of over 64 MB"),
+    ],
+    ids=["npy", "csv", "ndjson"],
+)
+def test_a_pipe_that_never_ends_is_refused_before_it_fills_memory(head, more, said, monkeypatch):
+    """It was read until a quarter of memory was full."""
+    pipe = Endless(head, more)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(pipe)))
+    with pytest.raises(BadInput, match=said):
+        matrices.read(matrices.STDIN)
+    assert pipe.sent < 80 << 20
+
+
+def test_a_long_array_and_long_lines_are_read_from_a_pipe(monkeypatch):
+    h = np.random.default_rng(0).random((3, 1, 500, 500))
+    rows = "".join(
+        json.dumps({"sample": k, "matrix": m[0].tolist()}) + "\n" for k, m in enumerate(h)
+    )
+    for data in (npy(h), rows.encode()):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert np.array_equal(matrices.read(matrices.STDIN).matrices, h)
+
+
 def test_many_columns_of_text_are_read_and_written_in_their_number():
     """Four times the columns take no more than about four times the work."""
 

@@ -14,13 +14,12 @@ from birkhoff_cli.containers.kinds import (
     first_entries,
     is_checkpoint,
     not_read,
-    opener,
     with_husks,
 )
 from birkhoff_cli.containers.notes import latest_of, snapshot_of
 from birkhoff_cli.containers.parts import open_index
 from birkhoff_cli.containers.ranks import open_ranks, rank_files
-from birkhoff_cli.containers.single import DISTRIBUTED, INDEX, PART, open_file
+from birkhoff_cli.containers.single import DISTRIBUTED, INDEX, PART, open_alone, open_file
 from birkhoff_cli.containers.store import Store, escape, unreadable, where
 from birkhoff_cli.containers.universal import open_universal, root_of
 from birkhoff_cli.steps import step_in_name
@@ -88,7 +87,7 @@ def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     if by_convention and len(by_convention) == len(files):
         steps = [e for e in entries if step_in_name(e.name) is not None and e.is_dir()]
         others = by_convention[1:] + indices + steps
-        return _noting(opener(by_convention[0])(by_convention[0]), others)
+        return _noting(open_alone(by_convention[0]), others)
     if len(files) == 1:
         return open_file(files[0])
     if not files and depth and (folders := _folders(entries)):

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from birkhoff_cli import places
-from birkhoff_cli.containers.kinds import opener
+from birkhoff_cli.containers.kinds import check_regular, opener
 from birkhoff_cli.containers.store import Store
 
 INDEX, DISTRIBUTED = ".index.json", ".metadata"
@@ -27,7 +27,13 @@ def open_file(path: Path) -> Store:
         return open_folder(path.parent)
     match = PART.fullmatch(path.name)
     if match is None or match["suffix"] == ".gguf":
-        return opener(path)(path)
+        return open_alone(path)
     from birkhoff_cli.containers.parts import open_numbered
 
     return open_numbered(path, match)
+
+
+def open_alone(path: Path) -> Store:
+    """Open one file, which may be none: opening a pipe would wait for ever."""
+    check_regular(path)
+    return opener(path)(path)

@@ -106,6 +106,11 @@ class TableFormat(ABC):
         del head, path
         return True
 
+    def stated_size(self, head: bytes) -> int | None:
+        """Bytes of the whole file, where its first bytes say it: a pipe may never end."""
+        del head
+        return None
+
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """The columns of a table.
 

@@ -6,7 +6,7 @@ the log had from that step on is replaced. Both are said.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
@@ -24,7 +24,7 @@ ASIDE = "composite"
 NO_STEP = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What a line that is none of a monitor raises."""
 
-NUMBERS = (int, float, type(None))
+NUMBERS = {int, float, type(None)}
 """Types of a number, which may not be known."""
 
 FLAGS = ("finite", "finished")
@@ -123,10 +123,16 @@ def step_of(line: bytes) -> Step:
         if word is not None and word not in WORDS:
             raise ValueError("a verdict")
     for numbers in (own, composite, *sites.values()):
-        if not all(type(v) in NUMBERS for name, v in numbers.items() if name not in FLAGS):
-            raise ValueError("a number")
+        if not NUMBERS.issuperset(map(type, numbers.values())):
+            _check_flags(numbers)
     labels = {n: entries[n] for n in ("verdict", "alarm") if n in entries}
     return Step(step, d, own | labels, sites, composite)
+
+
+def _check_flags(numbers: Mapping[str, Any]) -> None:
+    """Raises ValueError where something is no number, and none of `FLAGS`."""
+    if any(type(v) not in NUMBERS for name, v in numbers.items() if name not in FLAGS):
+        raise ValueError("a number")
 
 
 def _step(content: Content, number: int, line: bytes, last: bool) -> Step | None:

@@ -28,6 +28,11 @@ BEGINS = rb"ARROW1\0\0|\xff\xff\xff\xff"
 PART = ".part.arrow"
 """How a recording that has not ended is called."""
 
+UNFINISHED = (
+    "the recording did not end, and holds no digest; its last complete pass is the last that is "
+    "read"
+)
+
 _Rest: TypeAlias = "tuple[Iterable[pa.RecordBatch], int]"
 """Batches from the one that holds some row on, and the rows before that batch."""
 
@@ -48,7 +53,7 @@ class Arrow(TableFormat):
     def assumptions(self, content: Content) -> tuple[str, ...]:
         """Whether its digest says that it is as it was written; of a part, that it has no end."""
         if _is_part(content):
-            return ("the recording did not end; its last complete pass is the last that is read",)
+            return (UNFINISHED,)
         return content.assumptions
 
     def has_steps(self, content: Content) -> bool:

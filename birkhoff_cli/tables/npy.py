@@ -3,8 +3,11 @@
 Source: the .npy format, numpy.lib.format.
 """
 
+import io
 from collections.abc import Iterator
+from contextlib import suppress
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +33,14 @@ class Npy(TableFormat):
     def recognises(self, head: bytes) -> bool:
         """By the magic bytes."""
         return head.startswith(MAGIC)
+
+    def stated_size(self, head: bytes) -> int | None:
+        """As the header says."""
+        file = io.BytesIO(head)
+        with suppress(ValueError):  # a header that is longer than that, or none
+            header = _arrays.parse_header(Path(), file)
+            return file.tell() + prod(header.shape) * header.dtype.itemsize
+        return None
 
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """One sample, samples of one site, or samples of sites, by the number of axes."""
