@@ -232,8 +232,44 @@ def test_this_process_works_while_it_would_only_wait(rows):
     assert state == list(range(40)) and len(walk) == 40
     theirs = [k for each in sent for k in each]
     assert theirs == sorted({*theirs}) and 0 not in theirs and 0 < len(theirs) < 30
-    lengths = [len(each) for each in sharing.cut(range(1000), 2, 1000)]
-    assert lengths == sorted(lengths, reverse=True) and (lengths[0], lengths[-1]) == (250, 1)
+    assert [sharing.share_of(left, 2) for left in (1000, 100, 3, 1)] == [250, 25, 1, 1]
+
+
+@pytest.mark.parametrize("helps", [False, True])
+@pytest.mark.parametrize("width", [1, 1000, 100_000])
+def test_what_waits_for_its_turn_is_bounded_by_its_bytes(width, helps, monkeypatch):
+    """Of narrow rows many ranges wait; of wide ones as few as there is room for."""
+    waiting, most, limit = 0, 0, 1 << 20
+    monkeypatch.setattr(sharing, "MAX_WAITING", limit)
+
+    class Wide(Sum):
+        def add(self, state, number, block):
+            super().add(state, number, block)
+            return {"block": np.full(width, block, np.int64)}
+
+    def submit(_, first, last):
+        nonlocal waiting, most
+        waiting += 8 * width * (last - first)
+        most = max(most, waiting)
+        return Slow(sharing.work(Wide(), Counted(), range(first, last), True))
+
+    class Slow(Late):
+        def __init__(self, result):
+            Future.__init__(self)
+            self.own = result
+
+        def result(self, timeout=None):
+            nonlocal waiting
+            del timeout
+            waiting -= 8 * width * len(self.own[0])
+            return self.own
+
+    opened = lambda: Entered(SimpleNamespace(workers=4))  # noqa: E731
+    shared = sharing.Shared(Wide(), Counted(), opened, submit, True, helps)
+    rows, state = list_and_state(shared.walk(range(40), []))
+    assert state == list(range(40)) and [r["block"][0] for r in rows] == list(range(40))
+    one = 8 * width  # before anything is known of rows, each worker has two ranges of one block
+    assert most <= max(limit + one, 8 * one) and (most > 4 * one or width > 1000)
 
 
 class Pool:
