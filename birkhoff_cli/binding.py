@@ -61,7 +61,14 @@ class Binding:
 
         Raises:
             UsageError: an option that was typed has no effect.
+            BadInput: one place as two users.
         """
+        texts = request.texts.values()
+        words = [w for t in texts for w in (t if isinstance(t, tuple) else [t]) if type(w) is str]
+        if any("://" in word for word in words):
+            from birkhoff_cli import places  # where nothing is far a command starts sooner
+
+            places.refuse_conflicts(words)
         paths = request.get("path")
         if paths and not any(c.names_models for c in self.converters):
             from birkhoff_cli import series  # where nothing is read a command starts sooner

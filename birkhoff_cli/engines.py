@@ -5,20 +5,17 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import process
+from birkhoff_cli import places, process
+from birkhoff_cli.analyses.core import cgroups
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, UsageError
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux says how much time of processors a container may use in a period."""
 
 
 def check(engine: str) -> None:
@@ -35,10 +32,8 @@ def cores() -> int:
     """Processors that this process may use: of those it is bound to, what its container allows."""
     known = hasattr(os, "sched_getaffinity")
     bound = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        quota, period = QUOTA.read_text().split()
-        return max(1, min(bound, -(-int(quota) // int(period))))
-    return bound
+    allowed = cgroups.processors()
+    return bound if allowed >= bound else max(1, ceil(allowed))
 
 
 def processes(engine: str | None, blocks: int) -> int:
@@ -53,7 +48,8 @@ def processes(engine: str | None, blocks: int) -> int:
     from birkhoff_cli.analyses.core.memory import available
 
     room = available() // (2 * psutil.Process().memory_info().rss)
-    return max(1, min(cores(), blocks, 1 + int(room)))
+    most = max(1, min(cores(), blocks, 1 + int(room)))
+    return 1 + places.readers(most - 1)
 
 
 def workers_of(pool: "Executor") -> int:
@@ -142,7 +138,9 @@ def _processes(workers: int) -> "Executor":
     try:
         spawn = multiprocessing.get_context("spawn")  # a fork would copy the state of threads
         most = MAX_ON_WINDOWS if sys.platform == "win32" else workers
-        return Processes(min(workers, most), mp_context=spawn, initializer=_start_worker)
+        count = min(workers, most)
+        shares = (places.divide(count),)
+        return Processes(count, mp_context=spawn, initializer=_start_worker, initargs=shares)
     except CANNOT_START as error:
         raise BrokenExecutor("no process can be started") from error
 
@@ -160,8 +158,12 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker() -> None:
-    """Let SIGINT kill workers silently; the parent reports it, and none outlives the parent."""
+def _start_worker(share: Any) -> None:
+    """Let SIGINT kill workers silently; the parent reports it, and none outlives the parent.
+
+    Args:
+        share: what the process may read over a network.
+    """
     import threading
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -169,6 +171,7 @@ def _start_worker() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     process.keep_freed_memory()
+    places.take(share)
 
 
 def _end_with_parent() -> None:

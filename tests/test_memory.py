@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birkhoff_cli import process
-from birkhoff_cli.analyses.core import memory
+from birkhoff_cli import engines, process
+from birkhoff_cli.analyses.core import cgroups, memory
 from birkhoff_cli.analyses.core.errors import TooLarge
 from conftest import ROOT
 
@@ -22,8 +22,8 @@ MIB = 1 << 20
 def machine(monkeypatch, tmp_path):
     """A machine of 1,000 MiB without limits; returns where its control groups are."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 1000 * MIB}))
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "OWN_CGROUPS", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(cgroups, "OWN_CGROUPS", tmp_path / "own")
     monkeypatch.setattr(memory, "_own_rooms", lambda: iter(()))
     return tmp_path
 
@@ -66,6 +66,35 @@ def test_a_container_that_sees_its_group_as_the_root(machine):
     (machine / "own").write_text("0::/docker/0123abcd\n")  # no such folder inside
     group(machine, "", 256, 56)
     assert memory.available() == 200 * MIB
+
+
+@pytest.mark.parametrize(
+    "own, files, cores",
+    [
+        ("", {}, 8),
+        ("0::/pod/worker", {"cpu.max": "max 100000"}, 8),
+        ("0::/pod/worker", {"cpu.max": "400000 100000", "pod/cpu.max": "250000 100000"}, 3),
+        ("0::/pod/worker", {"pod/worker/cpu.max": "50000 100000", "pod/cpu.max": "max 100000"}, 1),
+        ("0::/pod/worker", {"pod/worker/cpu.max": "9000000 100000"}, 8),
+        ("0::/docker/0123abcd", {"cpu.max": "200000 100000"}, 2),  # it sees its own as the root
+        ("4:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "200000"}, 2),
+        ("4:cpu,cpuacct:/job", {"cpu,cpuacct/job/cpu.cfs_quota_us": "300000"}, 3),
+        ("4:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "-1"}, 8),
+        ("3:memory:/job\n1:name=systemd:/", {"memory/job/cpu.cfs_quota_us": "100000"}, 8),
+    ],
+)
+def test_processors_are_those_that_the_control_groups_allow(
+    own, files, cores, machine, monkeypatch
+):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8))
+    (machine / "own").write_text(f"{own}\n" if own else "")
+    for name, text in files.items():
+        file = machine / "cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n")
+        if name.endswith("quota_us"):
+            file.with_name("cpu.cfs_period_us").write_text("100000\n")
+    assert engines.cores() == cores
 
 
 def test_version_1_has_a_folder_and_names_of_its_own(machine):

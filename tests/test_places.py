@@ -19,7 +19,13 @@ from pyarrow.fs import LocalFileSystem
 import test_gguf
 from birkhoff_cli import checkpoints, content, logs, matrices, places, series, values
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import (
+    BadInput,
+    BirkhoffError,
+    TooLarge,
+    Unsupported,
+    UsageError,
+)
 from birkhoff_cli.analyses.core.trace import name_of
 from birkhoff_cli.binding import Binding
 from birkhoff_cli.command import SWEEP
@@ -385,6 +391,113 @@ def test_what_is_kept_of_a_command_line_has_no_secret_and_what_a_worker_gets_has
     job = Job("compare", tuple(texts.items()), "facts")
     assert "pass" not in repr(texts) + repr(job) and "path" in repr(texts)
     assert [str(path) for path in request.paths()] == ["https://host/run/a.pt"] * 2
+
+
+@pytest.mark.parametrize(
+    "urls, said",
+    [
+        (("https://a:b@host/x.pt", "https://host/y.pt", "https://a:b@host/z.pt?s=1"), ""),
+        (("https://host/x.pt?s=1", "https://host/y.pt?s=2", "https://host/x.pt?s=1#e"), ""),
+        (("s3://bucket/x.pt?region=a", "s3://other/x.pt?region=b", "s3://bucket/y"), ""),
+        (("one=https://a:SECRET@host/x.pt", "https://c:d@host/y.pt"), "host: is given with two u"),
+        (("https://host/x.pt?SECRET=1", "https://host/x.pt?s=2"), "host/x.pt: is given with two q"),
+        (("s3://bucket/x.pt?region=SECRET", "s3://bucket/y.pt?region=b"), "two queries"),
+    ],
+)
+def test_a_place_that_is_given_as_two_users_is_refused(urls, said):
+    binding = Binding(discover.member("birkhoff_cli.analyses", "compare"))
+    request = Request(binding.options, {"path": urls}, {})
+    if not said:
+        places.refuse_conflicts(urls)
+        return
+    with pytest.raises(BadInput, match=said) as refusal:
+        binding.narrow(request)
+    assert "SECRET" not in str(refusal.value) and refusal.value.exit_code == 3
+
+
+def test_a_command_has_the_commit_of_its_own_time(serve, hub):
+    """Of a Python session the first command resolves a branch, and the next one does anew."""
+    from birkhoff_cli import load
+
+    def label():
+        return load("hf://org/moves").meta["inputs"][0]["name"]
+
+    serve("org/moves", "kromhc_n4")
+    first = label()
+    hub.forget()
+    assert label() == first
+    asked = [k.path for k in hub.asked]
+    assert len(asked) == 1 and asked[0].startswith("/api/models/org/moves")  # no byte again
+    serve("org/moves", "mhclite_hc_n4")
+    second = label()
+    commit = hub.repositories["org/moves"].revisions["main"].commit
+    assert first != second == f"org/moves@{commit}/ckpt.pt"
+    trace = load("hf://org/moves")
+    serve("org/moves", "kromhc_n4")
+    hub.forget()
+    assert trace.meta["inputs"][0]["name"] == second and not hub.asked
+
+
+def test_the_processes_of_a_command_share_what_it_may_read(monkeypatch):
+    monkeypatch.setenv("BIRKHOFF_MAX_DOWNLOAD", "1000")
+    traffic = _fetch.Traffic()
+    assert traffic.readers(3) == 3
+    traffic.plan(300, "a")
+    assert traffic.readers(3) == 2  # 700 are left: enough for two who read as much
+    share = traffic.divide(2)
+    assert (share.size, share.processes, share.before) == (350, 2, 300)
+    other = _fetch.Traffic()
+    other.share = share
+    other.plan(350, "a")
+    with pytest.raises(TooLarge, match="each of 2 more processes reads 0.0 MB.*=2e\\+03"):
+        other.plan(1, "a")
+    assert other.planned == 350
+    other.begin()
+    other.plan(1000, "a")
+
+
+def test_a_page_in_place_of_a_file_is_no_file(tmp_path, shared):
+    """As a server of one page answers, whatever is asked for."""
+    data = (shared / "checkpoints" / "kromhc_n4" / "ckpt.pt").read_bytes()
+
+    class Pages(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            is_file = self.path.startswith("/run/ckpt.pt")
+            body = data if is_file else b"\n <!DOCTYPE html><html><body>welcome</body></html>"
+            start, _, last = self.headers.get("Range", "bytes=0-").partition("=")[2].partition("-")
+            part = body[int(start) : int(last) + 1 if last else None]
+            self.send_response(206 if is_file else 200)
+            if is_file:
+                end = int(start) + len(part) - 1
+                self.send_header("Content-Range", f"bytes {start}-{end}/{len(body)}")
+            self.send_header("Content-Length", str(len(part)))
+            self.end_headers()
+            self.wfile.write(part)
+
+        def log_message(self, *words):
+            del words
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        root = f"http://127.0.0.1:{server.server_port}"
+        far = checkpoints_of(places.path_of(f"{root}/run/ckpt.pt"))
+        near = checkpoints_of(tmp_path / "run" / "ckpt.pt", data)
+        assert np.array_equal(far.theta, near.theta)
+        said = "there is no config.json beside the file: the server sends a page"
+        assert said in far.assumptions and said not in near.assumptions
+        with pytest.raises(BirkhoffError):
+            checkpoints.read(places.path_of(f"{root}/typed.json"))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def checkpoints_of(path, data=None):
+    if data is not None:
+        path.parent.mkdir()
+        path.write_bytes(data)
+    return checkpoints.read(path)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from birkhoff_cli.analyses.core.cgroups import own_groups
 from birkhoff_cli.analyses.core.errors import TooLarge
 
 UNASKED = 1 << 20
@@ -13,10 +14,6 @@ LARGEST_SAID = 10**21
 
 LOG10_OF_2 = 0.30102999566398114
 """Rounded down."""
-
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")
-"""Where Linux says in which groups of processes this one is, and what they may use."""
 
 
 def available() -> int:
@@ -65,22 +62,12 @@ def container_rooms() -> Iterator[int]:
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
     """
-    try:
-        lines = OWN_CGROUPS.read_text().splitlines()
-    except OSError:  # no Linux
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:  # version 2
-            names, base = ("memory.max", "memory.current", ""), CGROUPS
-        elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
-            base = CGROUPS / "memory"
+    for group in own_groups("memory"):
+        if group.version == 2:
+            names = ("memory.max", "memory.current", "")
         else:
-            continue
-        parts = [part for part in path.split("/") if part not in ("", "..")]
-        for depth in range(len(parts) + 1):  # a container sees its own group as the root
-            yield from _room(base.joinpath(*parts[:depth]), *names)
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+        yield from _room(group.path, *names)
 
 
 def _room(group: Path, limit: str, usage: str, prefix: str) -> Iterator[int]:

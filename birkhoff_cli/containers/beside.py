@@ -34,6 +34,7 @@ def add_configuration(store: Store, typed_path: Path) -> None:
         else:
             store.path = folder if typed_path.is_dir() else store.path
     else:
+        store.notes += filter(None, [places.beside(folder / CONFIG)])
         for above in _above(folder.absolute(), typed_path.absolute()):
             if _add_from_above(store, above):
                 return

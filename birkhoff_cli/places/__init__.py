@@ -12,12 +12,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from birkhoff_cli.places._path import RemotePath, forget, path_of, schemes
-from birkhoff_cli.places._url import cut_secrets, typed
+from birkhoff_cli.places import _path
+from birkhoff_cli.places._path import (
+    RemotePath,
+    forget,
+    path_of,
+    refuse_conflicts,
+    schemes,
+)
+from birkhoff_cli.places._url import cut_secrets, has_typed, typed
 
 __all__ = [
     "begin",
+    "beside",
     "cut_secrets",
+    "divide",
     "fetch",
     "fetch_heads",
     "forget",
@@ -27,8 +36,11 @@ __all__ = [
     "is_there",
     "label",
     "path_of",
+    "readers",
+    "refuse_conflicts",
     "schemes",
     "status_of",
+    "take",
     "word",
 ]
 
@@ -108,7 +120,39 @@ def fetch_heads(paths: Iterable[Path], size: int | None = None) -> None:
         fetch((path, 0, size or _fetch.HEAD) for path in remote if path.is_file())
 
 
+def beside(path: Path) -> str:
+    """What is to be said of a file that may lie beside another one, and that is not there."""
+    return path.place.beside(path.in_place) if isinstance(path, RemotePath) else ""
+
+
+def divide(processes: int) -> Any:
+    """What each of so many processes may read of far files; None where nothing is far."""
+    if not has_typed():
+        return None
+    from birkhoff_cli.places import _fetch
+
+    return _fetch.traffic.divide(processes)
+
+
+def readers(most: int) -> int:
+    """How many more processes, at most so many, may each read as much as this one has."""
+    if not has_typed():
+        return most
+    from birkhoff_cli.places import _fetch
+
+    return _fetch.traffic.readers(most)
+
+
+def take(share: Any) -> None:
+    """Read no more than a share of what the command may."""
+    if share is not None:
+        from birkhoff_cli.places import _fetch
+
+        _fetch.traffic.share = share
+
+
 def begin() -> None:
-    """A new command: bytes that it may read are counted from here."""
+    """A new command: bytes are counted from here, and branches of models may have moved."""
+    _path.begin()
     if fetching := sys.modules.get(f"{__name__}._fetch"):
         fetching.traffic.begin()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
 
 from birkhoff_cli import progress
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, UsageError
@@ -55,6 +55,20 @@ class Kept:
         return self._file.read(count)
 
 
+class Share(NamedTuple):
+    """What one of several processes of a command may read.
+
+    Attributes:
+        size: in bytes.
+        processes: how many there are.
+        before: bytes that the command had read before it started them.
+    """
+
+    size: int
+    processes: int
+    before: int
+
+
 class Traffic:
     """How many bytes this command has read and is about to read."""
 
@@ -66,6 +80,7 @@ class Traffic:
     def begin(self) -> None:
         """A new command."""
         self.planned = self.done = 0
+        self.share: Share | None = None
 
     def plan(self, size: int, label: str) -> None:
         """Count what is about to be read.
@@ -73,18 +88,34 @@ class Traffic:
         Raises:
             TooLarge: with it, the command would read more than it may.
         """
-        limit = max_bytes()
+        limit = max_bytes() if self.share is None else self.share.size
         with self.lock:  # the first bytes of several files are counted by several threads
             planned = self.planned + size
             if planned <= limit:
                 self.planned = planned
         if planned > limit:
-            raise TooLarge(
-                f"{label}: {megabytes(planned)} would be read over the network, and "
-                f"one command reads {megabytes(limit)}; set {VARIABLE}="
-                f"{_rounded_up(planned):.0e}, or download it"
-            )
+            raise self._refusal(planned, limit, label)
         self.show()
+
+    def _refusal(self, planned: int, limit: int, label: str) -> TooLarge:
+        """The sentence about more than may be read, by the command or by one of its processes."""
+        reader, whole = "one command reads", planned
+        if self.share is not None:
+            reader = f"each of {self.share.processes} more processes reads"
+            whole = self.share.before + planned * self.share.processes
+        return TooLarge(
+            f"{label}: {megabytes(planned)} would be read over the network, and {reader} "
+            f"{megabytes(limit)}; set {VARIABLE}={_rounded_up(whole):.0e}, or download it"
+        )
+
+    def readers(self, most: int) -> int:
+        """How many more processes, at most so many, may each read as much as this one has."""
+        return min(most, (max_bytes() - self.planned) // self.planned) if self.planned else most
+
+    def divide(self, processes: int) -> "Share":
+        """What each of so many processes may still read, so that all of them keep the bound."""
+        left = max_bytes() if self.share is None else self.share.size
+        return Share((left - self.planned) // processes, processes, self.planned)
 
     def add(self, size: int) -> None:
         """Count what has come."""

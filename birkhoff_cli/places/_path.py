@@ -8,15 +8,16 @@ nothing looks for a URL among local files.
 import hashlib
 import io
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
 from birkhoff_cli.places import _url
 from birkhoff_cli.places._place import Place
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from birkhoff_cli.places._fetch import Blob
 
 PACKAGE = "birkhoff_cli.places"
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""Where a URL begins in a word such as ``name=https://host/file``."""
 
 
 @cache
@@ -50,9 +53,30 @@ def _place_at(cls: type[Place], root: str, secrets: str) -> Place:
     return cls(root)
 
 
+_held: set[int] = set()
+"""Places, by `id`, that this command knows to be as they are now."""
+
+
+def begin() -> None:
+    """A new command: what is known of places need not hold any more."""
+    _held.clear()
+
+
+def _current(cls: type[Place], root: str, secrets: str) -> Place:
+    """The place, made anew if it has changed since another command looked at it."""
+    place = _place_at(cls, root, secrets)
+    if id(place) not in _held:
+        if not place.is_current():
+            forget()
+            place = _place_at(cls, root, secrets)
+        _held.add(id(place))
+    return place
+
+
 def forget() -> None:
     """What is where is asked anew: something was changed since."""
     _place_at.cache_clear()
+    _held.clear()
 
 
 @cache
@@ -69,7 +93,7 @@ def _located(text: str) -> tuple[Place, str]:
     """The place and the name there of a URL without secrets."""
     cls, root, name = _split(text)
     url = _url.typed(root)
-    return _place_at(cls, root, "" if url is None else f"{url.user}?{url.query}"), name
+    return _current(cls, root, "" if url is None else f"{url.user}?{url.query}"), name
 
 
 class RemotePath(PosixPath):
@@ -200,6 +224,31 @@ class RemotePath(PosixPath):
 def _number(text: str) -> int:
     """A number of a text, by which processes tell one file, or one state of it, from another."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:7])
+
+
+def refuse_conflicts(words: Iterable[str]) -> None:
+    """Hold that no place is given with two users, and none, or no file of it, with two queries.
+
+    Requests are made by the last that was typed: files would be read as somebody else.
+
+    Raises:
+        BadInput: naming the place or the file.
+    """
+    known: dict[tuple[str, str], str] = {}
+    for word in words:
+        start = SCHEME.search(word)
+        url = _url.split(word[start.start() :]) if start else None
+        if url is None or (cls := _member(url.scheme)) is None:
+            continue
+        root = cls.split(url)[0]
+        of_query = root if cls.shares_query else url.clean.partition("#")[0]
+        given = ((root, "users or passwords", url.user), (of_query, "queries", url.query))
+        for of, what, secret in given:
+            if secret and known.setdefault((of, what), secret) != secret:
+                raise BadInput(
+                    f"{of}: is given with two {what}, and one command reads it by one; run a "
+                    f"command for each"
+                )
 
 
 def path_of(text: str) -> Path:

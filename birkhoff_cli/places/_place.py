@@ -80,6 +80,15 @@ class Place(ABC):
         """What metadata show of it in a command line."""
         return self.label(name)
 
+    def is_current(self) -> bool:
+        """Whether what is known of the place holds for a new command, too."""
+        return True
+
+    def beside(self, name: str) -> str:
+        """What is to be said of a file that may lie beside another one, and that is not there."""
+        del name
+        return ""
+
     def pinned(self, name: str) -> str | None:
         """The URL by which another process reads the same bytes; None for the one typed."""
         del name

@@ -90,6 +90,11 @@ def remember(url: Url, key: str, root: str, shared: bool) -> None:
         _typed[known] = replace(url, user=url.user or old.user, query=query or old.query)
 
 
+def has_typed() -> bool:
+    """Whether any URL was typed."""
+    return bool(_typed)
+
+
 def typed(key: str) -> Url | None:
     """The URL that was typed for a path or a root."""
     return _typed.get(key)

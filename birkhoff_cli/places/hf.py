@@ -33,6 +33,7 @@ ROOT = re.compile(
     r"(?P<root>hf://(?P<repository>[^/@]+/[^/@]+)"
     r"(?:@(?P<revision>refs/(?:convert|pr)/[^/]+|[^/]+))?)(?:/(?P<name>.*))?"
 )
+COMMIT_NAME = re.compile("[0-9a-f]{40}")
 COMMIT = re.compile("|commit=[0-9a-f]{40}")
 """The query of a URL that another process was given: what its revision was to that."""
 
@@ -96,20 +97,29 @@ class Hub(Place):
         """
         if self._refused is None:
             try:
-                info = self._ask(
-                    lambda api: api.model_info(
-                        self.repository,
-                        revision=self.requested,
-                        files_metadata=True,
-                        timeout=TIMEOUT,
-                    )
-                )
-                if not info.sha:
-                    raise self._no_hub()
-                return info
+                return self._now()
             except BirkhoffError as error:
                 self._refused = error
         raise self._refused
+
+    def _now(self) -> Any:
+        """What the hub says of the revision now."""
+        info = self._ask(
+            lambda api: api.model_info(
+                self.repository, revision=self.requested, files_metadata=True, timeout=TIMEOUT
+            )
+        )
+        if not info.sha:
+            raise self._no_hub()
+        return info
+
+    def is_current(self) -> bool:
+        """Whether the revision is still the commit that it was resolved to."""
+        if COMMIT_NAME.fullmatch(self.requested or ""):
+            return True
+        if self._refused is not None:
+            return False
+        return "_info" not in vars(self) or self._now().sha == self.commit
 
     def _no_hub(self) -> BadInput:
         return BadInput(

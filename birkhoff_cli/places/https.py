@@ -21,6 +21,9 @@ SCHEMES = ("https", "http")
 HOST = re.compile(r"(?:[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """A name or an address, and a port."""
 
+PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+)?html\b", re.IGNORECASE)
+"""How a page begins that a server sends, with success, in place of a file that it does not have."""
+
 
 class Web(Place):
     """A host."""
@@ -32,6 +35,7 @@ class Web(Place):
         self._reader = Reader(root, self._headers)
         self._entries: dict[str, Entry | None] = {}
         self._versions: dict[str, str] = {}
+        self._pages: set[str] = set()
         self._lock = Lock()
 
     @classmethod
@@ -71,6 +75,9 @@ class Web(Place):
             if status.code in GONE and (status.code in (404, 410) or not self._is_typed(name)):
                 return None  # a store that lists nothing answers 403 for what is not there
             raise self._refusal(name, status) from status
+        if not self._is_typed(name) and PAGE.match(answer.data):
+            self._pages.add(name)  # the page of a site that has one for every name
+            return None
         _fetch.traffic.plan(len(answer.data), self.root)
         _fetch.traffic.add(len(answer.data))
         _fetch.blob(self, name, answer.size).put(0, answer.data)
@@ -79,6 +86,12 @@ class Web(Place):
     def _known(self) -> list[tuple[str, Entry | None]]:
         with self._lock:
             return [*self._entries.items()]
+
+    def beside(self, name: str) -> str:
+        """That a page came in place of a file."""
+        if name not in self._pages:
+            return ""
+        return f"there is no {name.rpartition('/')[2]} beside the file: the server sends a page"
 
     def children(self, name: str) -> list[str]:
         """None is known."""
