@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -201,8 +202,17 @@ class Subcommand(PlainFlags, TyperCommand):
 
     def _deliver(self, own: Request, outcome: Mapping[str, Any], grid: Request) -> None:
         """Run the whole command."""
-        narrowed, run, invocation = self._prepared(own, outcome)
-        outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
+        with self._started_early(own, grid):
+            narrowed, run, invocation = self._prepared(own, outcome)
+            outputs.deliver(invocation, lambda: self._spread(run(), narrowed, invocation, grid))
+
+    def _started_early(self, own: Request, grid: Request) -> AbstractContextManager[None]:
+        """Where the processes that were asked for start while the inputs are read."""
+        if grid.get("engine") is None or "path" not in own.typed:
+            return nullcontext()
+        from birkhoff_cli import engines
+
+        return engines.started_early(grid.get("engine"), self.name or "")
 
     def _deliver_part(
         self, own: Request, outcome: Mapping[str, Any], grid: Request, text: str

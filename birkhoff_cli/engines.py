@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
         return
     import multiprocessing  # only here: not every platform has its semaphores
 
-    pool = _processes(workers)
+    pool = _early.pop() if _early else _processes(workers)
     try:
         yield pool
         pool.shutdown()
@@ -102,6 +102,48 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
         for child in multiprocessing.active_children():
             child.terminate()
         raise
+
+
+_early: list["Executor"] = []
+"""Processes that were started before anybody knew what they will do."""
+
+MAX_EARLY = 8
+"""Processes that are started so: more than one block is all that is known of the work."""
+
+
+@contextmanager
+def started_early(engine: str | None, name: str) -> Iterator[None]:
+    """Let the processes of an engine start, and import, while this one reads its inputs.
+
+    Args:
+        engine: that was asked for; dask's workers run already, and others begin if it takes long.
+        name: of the command.
+    """
+    from concurrent.futures import BrokenExecutor
+
+    count = int(engine) - 1 if engine is not None and engine.isdecimal() else 0
+    if not 0 < count < min(cores(), MAX_EARLY) or places.has_typed():
+        yield
+        return
+    with suppress(BrokenExecutor):
+        pool = _processes(count)
+        for _ in range(count):
+            pool.submit(_get_ready, name)
+        _early.append(pool)
+    try:
+        yield
+    finally:
+        while _early:  # nothing was to be shared out
+            _early.pop().shutdown(wait=False, cancel_futures=True)
+
+
+def _get_ready(name: str) -> None:
+    """Import what a worker needs for a command."""
+    from birkhoff_cli import folding, members, tables
+
+    del folding
+    members.module_of(name)
+    tables.formats()
 
 
 CANNOT_START = (OSError, ImportError, NotImplementedError, AssertionError, RuntimeError)

@@ -108,6 +108,7 @@ def _run(
     sys.argv = ["birkhoff", *words]
     if inline:
         engines.executor = _in_this_process
+        engines.started_early = lambda *_: contextlib.nullcontext()
     if hook is not None:
         hook()
     try:

@@ -31,6 +31,7 @@ __all__ = [
     "fetch_heads",
     "forget",
     "full",
+    "has_typed",
     "is_far",
     "is_remote",
     "is_there",
