@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from birkhoff_cli.analyses.core.errors import TooLarge
-from birkhoff_cli.analyses.geometry.lanes import average, kron, matmul, powers, vectors
+from birkhoff_cli.analyses.geometry.elimination import divide, leading_inverse
+from birkhoff_cli.analyses.geometry.lanes import average, contract, kron, matmul, powers, vectors
+from birkhoff_cli.analyses.geometry.orthogonal import orthonormal_rows
 from birkhoff_cli.analyses.geometry.permutations import (
     all_permutations,
     inverse_order,
@@ -101,3 +103,40 @@ def test_powers_are_at_most_one_and_lanes_are_contiguous(rng):
     assert (found.max(0) == 1).all()
     with np.errstate(under="ignore"):
         assert np.allclose(found, np.exp(theta - theta.max(1, keepdims=True)).T, rtol=1e-14)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17, 500])
+def test_a_sum_of_products_is_added_in_order_whatever_the_batch(batch, rng):
+    """So the numbers of a matrix do not depend on how many stand beside it."""
+    a, b = rng.normal(size=(2, 5, 5, 500))
+    whole = contract("ikn,kjn->ijn", a, b)
+    expected = sum(a[:, k, None] * b[k] for k in range(5))
+    np.testing.assert_allclose(whole, expected, atol=1e-13)
+    some = contract("ikn,kjn->ijn", a[..., :batch], b[..., :batch])
+    assert (some == whole[..., :batch]).all()
+    apart = np.ascontiguousarray(np.moveaxis(a[..., :batch], -1, 0))
+    assert (contract("ikn,kjn->ijn", np.moveaxis(apart, 0, -1), b[..., :batch]) == some).all()
+
+
+@pytest.mark.parametrize("field", ["real", "complex"])
+@pytest.mark.parametrize("n", [1, 2, 5, 8])
+def test_matrices_are_divided_as_by_lapack(field, n, rng):
+    a, q = rng.normal(size=(2, n, n, 30)), rng.normal(size=(n + 1, n, 30))
+    a = a[0] + 1j * a[1] if field == "complex" else a[0]
+    m = a - a.swapaxes(0, 1).conj() + np.eye(n)[..., None]
+    inverse = np.moveaxis(np.linalg.inv(np.moveaxis(m, -1, 0)), 0, -1)
+    found = divide(q, m)
+    np.testing.assert_allclose(found, np.einsum("ikn,kjn->ijn", q, inverse), atol=1e-12)
+    leading = leading_inverse(np.moveaxis(m, -1, 0).copy(), n)
+    np.testing.assert_allclose(np.moveaxis(leading, 0, -1), inverse, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.complex64])
+def test_nearly_orthonormal_rows_become_orthonormal(kind, rng):
+    q, _ = np.linalg.qr(rng.normal(size=(40, 8, 8)) + 1j * rng.normal(size=(40, 8, 8)))
+    q = q if kind is np.complex64 else np.linalg.qr(rng.normal(size=(40, 8, 8)))[0]
+    near = np.moveaxis(q, 0, -1).astype(kind)
+    rows = np.moveaxis(orthonormal_rows(near), -1, 0)
+    products = rows @ rows.conj().swapaxes(1, 2)
+    np.testing.assert_allclose(products, np.broadcast_to(np.eye(8), products.shape), atol=2e-15)
+    np.testing.assert_allclose(np.moveaxis(rows, 0, -1), near, atol=1e-5)

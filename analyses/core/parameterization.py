@@ -21,6 +21,9 @@ ROWS, COLUMNS, NONNEGATIVE, NORM = "rows", "columns", "nonnegative", "spectral n
 DOUBLY_STOCHASTIC = frozenset((ROWS, COLUMNS, NONNEGATIVE, NORM))
 """Exactly doubly stochastic, and so of spectral norm 1."""
 
+OF_PARAMETERS = ("gaussian", "uniform", "init")
+"""Distributions that every method has: `Parameterization.theta` draws them."""
+
 
 @dataclass(frozen=True)
 class Parameterization(Facts):
@@ -85,7 +88,7 @@ class Parameterization(Facts):
     @property
     def distributions(self) -> tuple[str, ...]:
         """Every word ``--draw`` accepts here, the default first."""
-        names = ("gaussian", "uniform", "init", *self.samplers())
+        names = (*OF_PARAMETERS, *self.samplers())
         return (self.default_draw, *(n for n in names if n != self.default_draw))
 
     def theta(
@@ -143,16 +146,14 @@ class Parameterization(Facts):
             drawn = Drawn(self, Draws(samples=n, draw=how, scale=scale), seed)
             return np.concatenate([block[:, 0] for block in drawn])
         how = how or self.default_draw
-        if how not in self.distributions:
+        if how in OF_PARAMETERS:
+            theta = self.theta(n, rng, how, scale)
+            return evaluate(self, theta) if evaluate else self(theta)
+        if (sampler := self.samplers().get(how)) is None:
             raise UsageError(f"--draw {unknown(how, self.distributions, 'distributions here')}")
-        if sampler := self.samplers().get(how):
-            if scale is not None:
-                raise UsageError(
-                    f"--draw {how} has no --scale; leave it out, or use --draw gaussian"
-                )
-            return sampler(n, rng)
-        theta = self.theta(n, rng, how, scale)
-        return evaluate(self, theta) if evaluate else self(theta)
+        if scale is not None:
+            raise UsageError(f"--draw {how} has no --scale; leave it out, or use --draw gaussian")
+        return sampler(n, rng)
 
     @property
     def lanes(self) -> int:

@@ -231,7 +231,8 @@ class Drawn:
 
     def sizes(self, numbers: range) -> Iterator[tuple[int, int]]:
         """Numbers of blocks, and the samples in each."""
-        return ((k, min(self.block, self.samples - k * self.block)) for k in numbers)
+        block = self.block
+        return ((k, min(block, self.samples - k * block)) for k in numbers)
 
     def read(self, numbers: range) -> Iterator[Array]:
         """Blocks ``(samples, layers, d, d)`` in the dtype of ``draws``.
@@ -272,12 +273,9 @@ class Drawn:
         self, numbers: range, draw: Callable[[int, np.random.Generator], Array]
     ) -> Iterator[Array]:
         """What is drawn for the matrices of each block, as many at a time as the method says."""
+        lanes = self.method.lanes
         for number, n in self.sizes(numbers):
-            rng, total, lanes = (
-                block_generator(self.seed, number),
-                n * self.layers,
-                self.method.lanes,
-            )
+            rng, total = block_generator(self.seed, number), n * self.layers
             parts = [draw(min(lanes, total - i), rng) for i in range(0, total, lanes)]
             yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -14,6 +14,9 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.geometry.lanes import matmul
 
+NEAR, COARSELY_NEAR = 1e-6, 1e-3
+"""Distance from 1 of sums that are 1 by construction, in double and in single precision."""
+
 MAX_SIDE = 11
 """Side up to which the coefficients of the polynomial are computed, beyond, LAPACK is faster."""
 
@@ -33,23 +36,24 @@ def residual(h: Array, z: Array) -> tuple[Array, Array]:
     g, spread = _deflated(h)
     determinant, adjugate = _determinant(g, z)
     norm = np.sqrt((adjugate.real**2 + adjugate.imag**2).sum((0, 1)))
-    norm += np.finfo(float).tiny
+    norm += np.finfo(norm.dtype).tiny
     adjugate /= -norm
     return determinant / norm, spread(adjugate.swapaxes(0, 1))
 
 
 def _deflated(h: Array) -> tuple[Array, Any]:
     """The matrix without its eigenvalue 1, and how a gradient in it is one in H."""
-    if np.abs(h.sum(1) - 1).max(initial=0) < 1e-6:
+    near = NEAR if h.dtype == float else COARSELY_NEAR
+    if np.abs(h.sum(1) - 1).max(initial=0) < near:
         return h[:-1, :-1] - h[-1:, :-1], _rows_down
-    if np.abs(h.sum(0) - 1).max(initial=0) < 1e-6:
+    if np.abs(h.sum(0) - 1).max(initial=0) < near:
         return h[:-1, :-1] - h[:-1, -1:], _columns_right
     return h, lambda gradient: gradient
 
 
 def _rows_down(gradient: Array) -> Array:
     d = len(gradient) + 1
-    full = np.zeros((d, d, *gradient.shape[2:]), dtype=complex)
+    full = np.zeros((d, d, *gradient.shape[2:]), dtype=gradient.dtype)
     full[:-1, :-1] = gradient
     full[-1, :-1] = -gradient.sum(0)
     return full
@@ -61,7 +65,7 @@ def _columns_right(gradient: Array) -> Array:
 
 def _determinant(g: Array, z: Array) -> tuple[Array, Array]:
     """det(z I - G) and adj(z I - G), lanes."""
-    m = -g.astype(complex)
+    m = -g.astype(np.result_type(g, np.complex64))
     diagonal = np.einsum("ii...->i...", m)
     diagonal += z
     if len(m) == 1:
@@ -90,8 +94,9 @@ def _by_coefficients(g: Array, z: Array) -> tuple[Array, Array]:
     ``M_0 = I``, and ``M_k = G M_(k-1) + c_k I`` with the k-th coefficient of the polynomial.
     """
     n = len(g)
-    m = np.repeat(np.eye(n)[..., None], g.shape[-1], -1)
-    determinant, adjugate = np.ones(len(z), complex), m.astype(complex)
+    m = np.repeat(np.eye(n, dtype=g.dtype)[..., None], g.shape[-1], -1)
+    kind = np.result_type(g, np.complex64)
+    determinant, adjugate = np.ones(len(z), kind), m.astype(kind)
     for k in range(1, n + 1):
         m = matmul(g, m)
         diagonal = np.einsum("ii...->i...", m)  # a view

@@ -17,6 +17,9 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.pullback import Differentiable
 
+DAMPING = 1e-9
+"""Share of their squares that is added to two slopes, which may be parallel."""
+
 ROUNDS = 8
 """Solutions of a step, each without the directions that the last one found barred."""
 
@@ -56,6 +59,14 @@ class Chart(ABC):
     @abstractmethod
     def moved(self, state: Array, step: Array) -> Array:
         """The state after a step ``(directions, batch)``."""
+
+    def coarse(self, state: Array) -> Array:
+        """The state in a lower precision, where moves are as good in it; else as it is."""
+        return state
+
+    def exact(self, state: Array) -> Array:
+        """The state that a `coarse` one stands for, to rounding in double precision."""
+        return state
 
     def blend(self, first: Array, second: Array, share: Array) -> Array:  # noqa: ARG002
         """States between two, of which ``share`` is the first; any, where there are none."""
@@ -209,13 +220,14 @@ def _shortest(slopes: Array, r: Array, longest: float) -> Array:
     """
     re, im = slopes
     a, b, c = _dot(re, re), _dot(re, im), _dot(im, im)
-    damping = 1e-9 * (a + c) + np.finfo(float).tiny
+    limits = np.finfo(a.dtype)
+    damping = max(DAMPING, float(limits.eps)) * (a + c) + limits.tiny
     a += damping
     c += damping
     determinant = a * c - b * b
     movable = determinant > 0  # a map without parameters has nowhere to go
     x, y = (
-        np.divide(numerator, determinant, out=np.zeros(len(r)), where=movable)
+        np.divide(numerator, determinant, out=np.zeros_like(a), where=movable)
         for numerator in (b * r.imag - c * r.real, b * r.real - a * r.imag)
     )
     step: Array = re * x

@@ -1,5 +1,6 @@
 """Arithmetic of many small matrices at once, batch axes last (see `core.arrays`)."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -10,6 +11,10 @@ from birkhoff_cli.analyses.geometry.frobenius import NARROW, frobenius_norm
 
 Where: TypeAlias = slice | Array
 """Some lanes: all of them, which costs no copy, or their indices."""
+
+
+FEW = 16
+"""Lanes below which ``einsum`` might take another axis than the batch for its inner loop."""
 
 
 def cases(*flags: Array) -> Iterator[tuple[Where, tuple[bool, ...]]]:
@@ -43,15 +48,30 @@ def powers(logits: Array) -> Array:
     return xp.exp(logits - xp.max(logits, axis=0))
 
 
+def contract(subscripts: str, a: Array, b: Array) -> Array:
+    """Sums of products of numpy lanes ``(..., batch)``, as ``einsum`` writes them.
+
+    One pass for a term, where a product and its sum are two. The terms of a sum are added in
+    order, whatever the batch: ``einsum`` does so while the batch is its inner loop, for which few
+    lanes are too few and strides too far.
+    """
+    batch = a.shape[-1]
+    if 0 < batch < FEW:
+        again = np.arange(FEW) % batch
+        return contract(subscripts, a[..., again], b[..., again])[..., :batch]
+    a, b = (x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x) for x in (a, b))
+    return np.einsum(subscripts, a, b)
+
+
 def matmul(a: Array, b: Array) -> Array:
     """Products ``(p, r, ...)`` of lanes ``(p, q, ...)`` and ``(q, r, ...)``."""
+    batch = a.shape[2:]
+    if isinstance(a, np.ndarray) and batch == b.shape[2:]:
+        a, b = (x.reshape(*x.shape[:2], math.prod(batch)) for x in (a, b))
+        return contract("ikn,kjn->ijn", a, b).reshape(a.shape[0], b.shape[1], *batch)
     product = a[:, 0, None] * b[None, 0]
-    term = aligned(product.shape, product.dtype) if isinstance(a, np.ndarray) else None
     for k in range(1, a.shape[1]):
-        if term is None:
-            product = product + a[:, k, None] * b[None, k]
-        else:
-            product += np.multiply(a[:, k, None], b[None, k], out=term)
+        product = product + a[:, k, None] * b[None, k]
     return product
 
 

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
 from birkhoff_cli.analyses.core.shapes import Shaped
+from birkhoff_cli.analyses.geometry.elimination import leading_inverse
+from birkhoff_cli.analyses.geometry.lanes import contract
 
 Field = Literal["real", "complex"]
 
@@ -140,39 +142,6 @@ def _block_sums(squares: Array, s: int, plus: Callable[[Array, Array], Array] = 
     return full / s if s > 1 else full
 
 
-def leading_inverse(matrix: Array, m: int) -> Array:
-    """The leading ``m x m`` block of ``M^-1``, numpy only, by elimination without pivots.
-
-    Stable where the symmetric part of M is positive definite and the entries are moderate, as
-    for ``I + A`` with a skew A of entries up to `GENTLE`.
-
-    Args:
-        matrix: ``(..., n, n)``; overwritten if m = n.
-        m: size of the block that is wanted, at most n.
-
-    Returns:
-        ``(..., m, m)``.
-    """
-    x = lanes(matrix, 2)
-    batch = x.shape[2:]
-    for k in range(len(x) - 1, m - 1, -1):  # the Schur complement of the rows not wanted
-        rest = aligned((k, k, *batch), x.dtype)
-        np.multiply(x[:k, k, None], (x[k, :k] * (-1 / x[k, k]))[None], out=rest)
-        rest += x[:k, :k]
-        x = rest
-    column, row = aligned((m, *batch), x.dtype), aligned((m, *batch), x.dtype)
-    update = aligned((m, m, *batch), x.dtype)
-    for k in range(m):  # Gauss-Jordan: each pivot is one rank-one update of the whole block
-        factor = -1 / x[k, k]
-        np.copyto(column, x[:, k])
-        column[k] -= 1
-        np.multiply(x[k], factor, out=row)
-        row[k] += factor
-        np.multiply(column[:, None], row[None], out=update)
-        x += update
-    return batch_first(x, 2)
-
-
 def haar(
     n: int, side: int, rng: np.random.Generator, field: Field = "real"
 ) -> Shaped[Array, "n side side"]:
@@ -207,6 +176,19 @@ def haar(
         wide -= v[:, None] * across[None]
         q = wide
     return batch_first(q[:side, :side], 2)
+
+
+def orthonormal_rows(q: Array) -> Array:
+    """Lanes ``(m, n, batch)`` of nearly orthonormal rows in double precision, orthonormal.
+
+    By Gram and Schmidt, one after the other: from 1e-6 to rounding.
+    """
+    rows = q.astype(np.result_type(q, float))
+    for k, row in enumerate(rows):
+        row /= np.sqrt(_squares(row, np).sum(0))
+        along = contract("ijn,jn->in", rows[k + 1 :], row.conj())
+        rows[k + 1 :] -= along[:, None] * row
+    return rows
 
 
 def _gentle(entries: Array, n: int, xp: Any) -> bool:

@@ -13,8 +13,8 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.geometry.characteristic import residual
 from birkhoff_cli.analyses.geometry.charts import Chart
 
-WIDTH = 1400
-"""Targets pursued at a time: what they need fits a cache, and calls are few."""
+WIDTH = 2800
+"""Targets pursued at a time: what they need is near a cache in size, and calls are few."""
 
 PATIENCE = 2
 """Steps in a row without progress after which a target is given up."""
@@ -32,7 +32,7 @@ class Pursuit(NamedTuple):
     which: Array
     """``(batch,)`` the target that each lane pursues."""
     state: Array
-    """State of the chart, the batch axis last."""
+    """State of the chart, the batch axis last, as its `coarse` makes it."""
     age: Array
     """``(batch,)`` steps taken so far."""
     ended: Array
@@ -57,8 +57,9 @@ def pursue(
         After every step, where all lanes stand; every target ends exactly once.
     """
     begun = min(WIDTH, len(targets))
-    which, state = np.arange(begun), chart.start(begun, rng)
+    which, state = np.arange(begun), chart.coarse(chart.start(begun, rng))
     stock = state[..., :0]
+    targets = targets.astype(np.result_type(state, np.complex64))
     best, idle, age = np.full(begun, np.inf), np.zeros(begun, int), np.zeros(begun, int)
     while len(which):
         r, gradient = residual(chart.matrices(state), targets[which])
@@ -71,7 +72,8 @@ def pursue(
         fresh = ended[: len(targets) - begun]
         if len(fresh):
             if stock.shape[-1] < len(fresh):  # drawn in full batches: small ones cost as much
-                stock = chart.start(WIDTH, rng)
+                more = min(WIDTH, len(targets) - begun - stock.shape[-1])
+                stock = np.concatenate([stock, chart.coarse(chart.start(more, rng))], -1)
             state[..., fresh], stock = stock[..., : len(fresh)], stock[..., len(fresh) :]
             which[fresh] = np.arange(begun, begun + len(fresh))
             begun += len(fresh)

@@ -71,7 +71,7 @@ class Sampled(Fold[Coverage, Parts]):
 
     def __init__(self, source: Source, resolution: int) -> None:
         """Count on so many cells a side, against the regions of a source."""
-        self.source, self.resolution = source, resolution
+        self.source, self.resolution, self.block = source, resolution, source.block
         self.where: dict[str, Any] = {}
         if source.drawn is None:
             columns = site_columns(source.sites)
@@ -90,7 +90,7 @@ class Sampled(Fold[Coverage, Parts]):
         """Count the eigenvalues of a block; they are its rows."""
         re, im = block
         state.add(number, lanes(re, 1), lanes(im, 1))
-        sample = number * self.source.block + np.arange(len(re))[:, None, None]
+        sample = number * self.block + np.arange(len(re))[:, None, None]
         index = np.arange(self.source.d)
         return {"sample": sample, "index": index, "re": re, "im": im, **self.where}
 

@@ -88,7 +88,7 @@ class _Hunt:
         return rows
 
     def _measured(self, which: Any, age: Any, state: Any) -> Columns:
-        h = batch_first(self.chart.matrices(state), 2)
+        h = batch_first(self.chart.matrices(self.chart.exact(state)), 2)
         re, im = eigenvalue_parts(h)
         self.count.add(0, lanes(re, 1), lanes(im, 1))
         rows, columns = (float(np.abs(h.sum(axis) - 1).max(initial=0)) for axis in (-1, -2))
