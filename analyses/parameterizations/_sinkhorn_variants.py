@@ -1,8 +1,8 @@
 """What every paper and code base fixes of mHC's Sinkhorn, in our orientation."""
 
 import math
-from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -57,6 +57,37 @@ VARIANTS: Mapping[str, Settings] = {name: _settings(CODE_BASES[name]) for name i
 UNIFORM_START = ("deepseek-v4", "megatron-main", "megatron-dev", "xing", "motif")
 EPS: Mapping[str, float] = {"log": 0.0, "floor": 1e-12, "add": 1e-6}
 """For a guard that the variant does not have."""
+
+
+MAX_VARIED_ITERS = 61
+VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+"""Settings that a port may have in place of its model's."""
+
+
+def varied(s: Settings) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Other numbers of iterations, sizes of the guard, and the other side last, in words."""
+    for iters in range(1, MAX_VARIED_ITERS):
+        if iters != s.iters:
+            yield f"{iters} iterations", {"iters": iters}
+    for eps in VARIED_EPS if s.guard != "log" else ():
+        if eps != s.eps:
+            yield f"eps {eps:g}", {"eps": eps}
+    yield f"{OTHER[s.last]} normalised last", {"last": OTHER[s.last]}
+
+
+def scale_of_fixed(s: Settings, d: int) -> float:
+    """What becomes of a doubly stochastic matrix, as a multiple of it.
+
+    With guard ``add`` all sums of such a matrix are alike, 1 + d eps after the softmax, and
+    every later step divides by the sum + eps.
+    """
+    scale = 1.0
+    if s.guard == "add":
+        total = 1 + d * s.eps
+        for _ in range(max(2 * s.iters - 1, 1)):
+            scale /= total + s.eps
+            total /= total + s.eps
+    return scale
 
 
 def effective(s: Settings, d: int, theta: Array) -> Settings:

@@ -56,16 +56,14 @@ from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import (
     VARIANTS,
     Settings,
     effective,
+    scale_of_fixed,
+    varied,
 )
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
     from birkhoff_cli.analyses.geometry.hypocycloids import Support
     from birkhoff_cli.analyses.regions._known_reach import Reach
-
-MAX_VARIED_ITERS = 61
-VARIED_EPS = (0.0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
-"""Settings that a port may have in place of its model's."""
 
 
 @dataclass(frozen=True)
@@ -174,26 +172,16 @@ class MHC(Parameterization):
         return Balanced(self.d, self._axes * s.iters, s.guard, s.eps, soft, largest, least)
 
     def known_reach(self) -> "Reach | None":
-        """Doubly stochastic matrices are fixed points of every sweep, up to a guard.
-
-        With guard ``add`` all sums of such a matrix are alike, 1 + d eps after the softmax, and
-        every later step divides by the sum + eps.
-        """
+        """Doubly stochastic matrices are fixed points of every sweep, up to a guard."""
         from birkhoff_cli.analyses.regions import _known_reach as known_reach
 
         s = self.settings
-        scale = 1.0
-        if s.guard == "add":
-            total = 1 + self.d * s.eps
-            for _ in range(max(2 * s.iters - 1, 1)):
-                scale /= total + s.eps
-                total /= total + s.eps
         if s.clip < math.inf or (s.guard == "floor" and (s.eps > 1 or not s.iters)):
             return None
         if s.guard == "add" and s.start != "usual":  # the first sums are not all alike
             return None
         because = "doubly stochastic matrices are fixed, up to the guards of their sums"
-        return known_reach.doubly_stochastic(self.d, because, scale)
+        return known_reach.doubly_stochastic(self.d, because, scale_of_fixed(s, self.d))
 
     def nearest(self, h: Array) -> Array | None:
         """A doubly stochastic matrix is a fixed point of every sweep, or a limit of such."""
@@ -272,15 +260,8 @@ class MHC(Parameterization):
 
     def variations(self) -> Iterator[tuple[str, Parameterization]]:
         """Other numbers of iterations, sizes of the guard, and sides that come last."""
-        s = self.settings
-        for iters in range(1, MAX_VARIED_ITERS):
-            if iters != s.iters:
-                yield f"{iters} iterations", replace(self, iters=iters)
-        for eps in VARIED_EPS if s.guard != "log" else ():
-            if eps != s.eps:
-                yield f"eps {eps:g}", replace(self, eps=eps)
-        other: Side = "columns" if s.last == "rows" else "rows"
-        yield f"{other} normalised last", replace(self, last=other)
+        for text, options in varied(self.settings):
+            yield text, replace(self, **options)
 
     def allocated(self, width: int) -> int:
         """All that is learned, and the gain of the norm."""
