@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,7 +31,6 @@ MAX_BRACKETS = 1000
 
 KEYS = {"dtype", "shape", "data_offsets"}
 MAX_NUMBER = 1 << 48
-MAX_DIGITS = 15
 MAX_AXES = 64
 
 DTYPES = {
@@ -96,12 +95,27 @@ def _open(path: Path, file: BinaryIO) -> Safetensors:
     store._note("header", hashlib.sha256(data).digest(), len(data))
     header = _parse(path, data)
     store.config = _metadata(path, header.pop("__metadata__", {}))
-    entries = {name: _entry(path, name, entry) for name, entry in header.items()}
-    store.tensors = {name: info for name, (info, _, _) in entries.items()}
     base = 8 + length
-    store.offsets = {name: (base + a, base + b) for name, (_, a, b) in entries.items()}
+    _add(store, header, base)
     _check_spans(store, base)
     return store
+
+
+def _add(store: Safetensors, header: Mapping[str, Any], base: int) -> None:
+    """Take in every tensor, whose shape, dtype and offsets agree."""
+    path = store.path
+    alike: dict[tuple[str, tuple[int, ...]], TensorInfo] = {}
+    store.tensors, store.offsets = {}, {}
+    for name, entry in header.items():
+        dtype, shape, (start, stop) = _described(path, name, entry)
+        if (info := alike.get((dtype, shape))) is None:
+            info = alike[dtype, shape] = _info(path, name, dtype, shape)
+        if (stop - start) * 8 != (bits := info.size * BITS[info.dtype]):
+            raise BadInput(
+                f"{where(path)}: tensor '{escape(name)}' has a shape of {bits // 8} bytes but "
+                f"other offsets; {DAMAGED}"
+            )
+        store.tensors[name], store.offsets[name] = info, (base + start, base + stop)
 
 
 def _parse(path: Path, data: bytes) -> dict[str, Any]:
@@ -111,16 +125,13 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
             raise BadInput(f"{where(path)}: its header names something twice; {DAMAGED}")
         return values
 
-    def number(text: str) -> int:
-        if len(text) > MAX_DIGITS or not (text.isascii() and text.isdecimal()):
-            raise ValueError("a number")
-        return int(text)
+    def refuse(text: str) -> None:
+        raise ValueError(f"{text} is no number")
 
     if data.count(b"[") + data.count(b"{") > MAX_BRACKETS + len(data) // 8:
         raise ValueError("more lists than tensors have")  # each costs 20 times its text
-    header = json.loads(
-        data.decode("utf-8"), object_pairs_hook=unique, parse_int=number, parse_constant=number
-    )
+    text = data.decode("utf-8")
+    header = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     if not isinstance(header, dict):
         raise ValueError("no object")
     return header
@@ -132,25 +143,21 @@ def _metadata(path: Path, stored: Any) -> dict[str, str]:
     raise BadInput(f"{where(path)}: its __metadata__ is not text by name; {DAMAGED}")
 
 
-def _entry(path: Path, name: str, entry: Any) -> tuple[TensorInfo, int, int]:
-    """Shape, dtype and offsets of one tensor, which agree."""
+def _described(path: Path, name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    """Dtype, shape and offsets of one tensor, as the header has them."""
     try:
-        dtype, shape, offsets = _checked(name, entry)
+        return _checked(name, entry)
     except ValueError as error:
         raise BadInput(f"{where(path)}: tensor '{escape(name)}' {error}; {DAMAGED}") from error
+
+
+def _info(path: Path, name: str, dtype: str, shape: tuple[int, ...]) -> TensorInfo:
     if dtype not in DTYPES:
         raise Unsupported(
             f"{where(path)}: tensor '{escape(name)}' has the unknown dtype '{escape(dtype, 20)}'; "
             f"convert it to float32"
         )
-    info = TensorInfo(shape, DTYPES[dtype])
-    bits = info.size * BITS[info.dtype]
-    if (offsets[1] - offsets[0]) * 8 != bits:
-        raise BadInput(
-            f"{where(path)}: tensor '{escape(name)}' has a shape of {bits // 8} bytes but other "
-            f"offsets; {DAMAGED}"
-        )
-    return info, offsets[0], offsets[1]
+    return TensorInfo(shape, DTYPES[dtype])
 
 
 def _checked(name: str, entry: Any) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
@@ -168,7 +175,7 @@ def _numbers(values: Any) -> tuple[int, ...]:
     if type(values) is not list or len(values) > MAX_AXES:
         raise ValueError("has a shape or offsets that cannot be")
     for value in values:  # twice per tensor: a loop over two numbers is faster than any set
-        if type(value) is not int or value >= MAX_NUMBER:
+        if type(value) is not int or not 0 <= value < MAX_NUMBER:
             raise ValueError("has a shape or offsets that cannot be")
     return tuple(values)
 

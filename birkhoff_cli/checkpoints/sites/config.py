@@ -41,7 +41,8 @@ DRAFTS = (
 
 SETTING = re.compile(r"(?:^|_)(?:m?hc|hyper_?connections?|sinkhorn)(?:_|$)|residual_streams")
 SWITCHES = re.compile(r"(?:use_|enable_)?(?:m?hc|hyper_connections)(?:_enabled?|_connections)?")
-DRAFT_TENSOR = re.compile(r"(?:eh_proj|enorm|hnorm|shared_head)(?:\..*)?")
+DRAFT_WORDS = ("eh_proj", "enorm", "hnorm", "shared_head")
+DRAFT_TENSOR = re.compile(rf"(?:{'|'.join(DRAFT_WORDS)})(?:\..*)?")
 """What only a layer of multi-token prediction has."""
 
 
@@ -121,7 +122,9 @@ def trunk(
     """
     stems = {name[: m.start("layer")] for name, m in in_one_model(store, pattern).items()}
     layer = re.compile(rf"(?:{'|'.join(map(re.escape, stems))})([0-9]{{1,6}})\.(.*)")
-    matches = (layer.fullmatch(name) for name in store.tensors) if stems else iter(())
+    every = "\n".join(store.tensors)  # of 100,000 names usually none has such a word
+    some = stems and any(word in every for word in DRAFT_WORDS)
+    matches = (layer.fullmatch(name) for name in store.tensors) if some else iter(())
     marked = [int(m[1]) for m in matches if m and DRAFT_TENSOR.fullmatch(m[2])]
     counted = drafts or any(type(config.get(key)) is int and config[key] > 0 for key in DRAFTS)
     layers = next((config[key] for key in LAYERS if type(config.get(key)) is int), 0)
