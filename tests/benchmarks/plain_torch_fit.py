@@ -44,17 +44,20 @@ def kromhc(theta, vertices):
     return torch.einsum("bij,bkl->bikjl", first, second).reshape(-1, 4, 4)
 
 
-of_two, of_four = permutations(2), permutations(4)
-MAPS = {
-    "go-mhc:s=2": lambda theta: go_mhc(theta, 4, 2),
-    "go-mhc:s=3": lambda theta: go_mhc(theta, 4, 3),
-    "mhc-lite": lambda theta: mhc_lite(theta, of_four),
-    "kromhc": lambda theta: kromhc(theta, of_two),
-}
 given = np.load(FILE)
 x, y = torch.from_numpy(given["x"]), torch.from_numpy(given["y"])
+d = y.shape[-1]
+of_two, of_all = permutations(2), permutations(d)
+MAPS = {
+    "go-mhc:s=2": lambda theta: go_mhc(theta, d, 2),
+    "go-mhc:s=3": lambda theta: go_mhc(theta, d, 3),
+    "mhc-lite": lambda theta: mhc_lite(theta, of_all),
+    "kromhc": lambda theta: kromhc(theta, of_two),
+}
 curves, seconds = {}, {}
 for name, matrices in MAPS.items():
+    if name not in given:
+        continue
     started = process_time()
     theta = torch.from_numpy(given[name]).clone().requires_grad_()
     adam = torch.optim.Adam([theta], lr=RATE)

@@ -8,7 +8,8 @@ import json
 import sys
 from time import process_time
 
-SAMPLES, D, S, BATCH, CELLS = int(sys.argv[1]), 4, 2, 10_000, 200
+SAMPLES, D, S = (*map(int, sys.argv[1:]), *(1_000_000, 4, 2)[len(sys.argv) - 1 :])
+BATCH, CELLS = 10_000, 200
 
 started = process_time()
 import numpy as np  # noqa: E402

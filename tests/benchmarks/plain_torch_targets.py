@@ -9,7 +9,8 @@ import json
 import sys
 from time import process_time
 
-TARGETS, D, S, BATCH, STEPS, CELLS = int(sys.argv[1]), 4, 2, 100, 100, 200
+TARGETS, D, S = (*map(int, sys.argv[1:]), *(10_000, 4, 2)[len(sys.argv) - 1 :])
+BATCH, STEPS, CELLS = 100, 100, 200
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

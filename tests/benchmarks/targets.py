@@ -1,10 +1,11 @@
-"""Reach of go-mHC by targets, d = 4, s = 2: ours against plain torch.
+"""Reach of go-mHC by targets: ours against plain torch, and how both grow.
 
     python tests/benchmarks/targets.py [targets] [rounds]
 
 CPU seconds (user and system) of whole processes, medians over rounds in which both ways run in
-turn; then what each reached: the share of targets hit within 1e-3, and the cells of a 200 x 200
-grid that hold an eigenvalue of the matrices it ends with.
+turn, at d = 4, s = 2; then what each reached: the share of targets hit within 1e-3, and the cells
+of a 200 x 200 grid that hold an eigenvalue of the matrices it ends with. Then one round each of
+fewer targets and of other d and s.
 """
 
 import json
@@ -28,11 +29,25 @@ def run(command):
     return seconds, json.loads(done.stdout)
 
 
+def pair(n, d, s):
+    """One round of both ways."""
+    numbers = [str(number) for number in (n, d, s)]
+    plain = [sys.executable, str(HERE / "plain_torch_targets.py"), *numbers]
+    ours = [sys.executable, "-m", "birkhoff_cli", "spectrum", "--method", f"go-mhc:d={d},s={s}"]
+    ours += ["--probe", "targets", "-n", str(n), "--json", "-q"]
+    return run(plain), run(ours)
+
+
+def growth():
+    print(f"\n{'targets':>9}{'d':>4}{'s':>4}{'plain torch':>13}{'birkhoff':>10}{'ratio':>8}")
+    tenth = max(100, TARGETS // 10)
+    for n, d, s in ((tenth, 4, 2), (tenth, 3, 2), (tenth, 4, 1), (tenth, 4, 3), (tenth, 8, 2)):
+        (theirs, _), (mine, _) = pair(n, d, s)
+        print(f"{n:9,}{d:4}{s:4}{theirs:13.2f}{mine:10.2f}{theirs / mine:8.1f}", flush=True)
+
+
 def main():
-    plain = [sys.executable, str(HERE / "plain_torch_targets.py"), str(TARGETS)]
-    ours = [str(Path(sys.executable).with_name("birkhoff")), "spectrum", "--method", "go-mhc"]
-    ours += ["--d", "4", "--s", "2", "--probe", "targets", "-n", str(TARGETS), "--json"]
-    rounds = [(run(plain), run(ours)) for _ in range(ROUNDS)]
+    rounds = [pair(TARGETS, 4, 2) for _ in range(ROUNDS)]
     theirs, mine = (statistics.median(r[k][0] for r in rounds) for k in (0, 1))
     (_, torch_reached), (_, summary) = rounds[-1]
     cells = round(summary["area_reached"] / (2 / summary["resolution"]) ** 2)
@@ -41,6 +56,7 @@ def main():
     print(f"{'CPU seconds':14}{theirs:12.2f}{mine:10.2f}{theirs / mine:8.1f}")
     print(f"{'targets hit':14}{torch_reached['hits']:12.3f}{summary['hits']:10.3f}")
     print(f"{'cells reached':14}{torch_reached['cells']:12}{cells:10}")
+    growth()
 
 
 if __name__ == "__main__":
