@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses.core.arrays import lanes
-from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues, largest_modulus
+from birkhoff_cli.analyses.geometry.eigenvalues import eigenvalues
+from birkhoff_cli.analyses.geometry.spectral_radius import largest_modulus
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 
 

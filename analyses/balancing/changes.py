@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from birkhoff_cli.analyses.balancing.stage import Stage, sum_error
+from birkhoff_cli.analyses.balancing.stage import Stage, parameters
 from birkhoff_cli.analyses.balancing.tally import Key, Values
-from birkhoff_cli.analyses.core.arrays import Array, lanes
+from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.geometry.dominant import second_modulus
-from birkhoff_cli.analyses.geometry.rounding import FORMATS
+from birkhoff_cli.analyses.geometry.lanes import matmul
+from birkhoff_cli.analyses.geometry.rounding import FORMATS, stored
 from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
 
 EPS = float(np.finfo(float).eps)
@@ -19,7 +20,7 @@ def measure_changes(stage: Stage) -> tuple[Values, Values]:
     """Variants and roundings against the matrices that are applied, and their composites."""
     treated = list(_treated(stage))
     maps = list({id(h): h for _, _, h in treated}.values())  # those that are one share an array
-    second = second_modulus(stage.h)
+    second = _second(stage.h)
     of_sites = {id(h): _of_sites(h, stage.h, second) for h in maps}
     of_products = dict(zip(map(id, maps), _of_products(maps, stage.h), strict=True))
     sites, products = (
@@ -36,44 +37,73 @@ def measure_changes(stage: Stage) -> tuple[Values, Values]:
 def _of_sites(h: Array, applied: Array, second: Array) -> dict[str, Array]:
     """Numbers of every site, ``(n, sites)``, by metric."""
     changes = _changes(h, applied)
-    changes["lambda_2_change"] = np.abs(second_modulus(h) - second)
-    return changes
+    changes["lambda_2_change"] = np.abs(_second(h) - second)
+    return {metric: values.T for metric, values in changes.items()}
+
+
+def _second(h: Array) -> Array:
+    """Second moduli ``(sites, n)`` of lanes."""
+    d = len(h)
+    return second_modulus(batch_first(h.reshape(d, d, -1), 2)).reshape(h.shape[2:])
 
 
 def _of_products(maps: Sequence[Array], applied: Array) -> Iterator[dict[str, Array]]:
     """The same of the composites of all maps, ``(n, 1)``."""
-    products = composite(np.stack([applied, *maps]))
-    d = products.shape[-1]
-    norms = largest_singular_value(np.ascontiguousarray(lanes(products, 2)).reshape(d, d, -1), EPS)
-    norms = norms.reshape(len(products), -1, 1)
-    for product, norm in zip(products[1:, :, None], norms[1:], strict=True):
-        yield {**_changes(product, products[0, :, None]), "spectral_norm": norm}
+    products = _composites([applied, *maps])
+    d = len(products)
+    norms = largest_singular_value(products.reshape(d, d, -1), EPS).reshape(products.shape[2:])
+    for k in range(1, len(maps) + 1):
+        changes = _changes(products[:, :, k], products[:, :, 0])
+        changes["spectral_norm"] = norms[k]
+        yield {metric: values[:, None] for metric, values in changes.items()}
 
 
 def _changes(h: Array, applied: Array) -> dict[str, Array]:
+    """Of lanes ``(d, d, ...)``."""
     return {
-        "entry_change": np.abs(h - applied).max((-2, -1)),
-        "row_error": sum_error(h, -1),
-        "column_error": sum_error(h, -2),
+        "entry_change": np.abs(h - applied).max((0, 1)),
+        "row_error": np.abs(h.sum(1) - 1).max(0),
+        "column_error": np.abs(h.sum(0) - 1).max(0),
     }
 
 
 def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
-    method, logits = stage.method, stage.logits
+    method, logits, shape = stage.method, stage.logits, stage.h.shape
+
+    def as_lanes(h: Array) -> Array:
+        return lanes(h, 2).reshape(shape)
+
     if method and logits is not None and (balancing := stage.balancing):
-        theta = logits.reshape(*logits.shape[:-2], -1)
+        theta = parameters(logits)
         known = {balancing.effective(theta): stage.h}
         for name, variant in balancing.variants.items():
             own = variant.balancing()
             settings = own.effective(theta) if own else variant
             if settings not in known:
-                known[settings] = own.quick(theta) if own else variant(theta)
+                known[settings] = as_lanes(own.quick(theta) if own else variant(theta))
             yield "variant", name, known[settings]
-        for name, store in FORMATS.items():
-            rounded = store(logits).reshape(*logits.shape[:-2], -1)
-            yield "rounding", f"{name} logits", balancing.quick(rounded)
-    for name, store in FORMATS.items():
-        yield "rounding", f"{name} matrix", store(stage.h)
+        for name in FORMATS:
+            rounded = stored(logits, name, (0, 1))
+            yield "rounding", f"{name} logits", as_lanes(balancing.quick(parameters(rounded)))
+    for name in FORMATS:
+        yield "rounding", f"{name} matrix", stored(stage.h, name, (0, 1))
+
+
+def _composites(maps: Sequence[Array]) -> Array:
+    """Products over the sites of lanes ``(d, d, sites, n)``, the last leftmost.
+
+    Returns:
+        ``(d, d, len(maps), n)``.
+    """
+    sites, n = maps[0].shape[2:]
+    product = np.stack([h[:, :, 0] for h in maps], 2)
+    flat = product.reshape(*product.shape[:2], -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for site in range(1, sites):
+            factor = np.stack([h[:, :, site] for h in maps], 2)
+            flat = matmul(factor.reshape(flat.shape), flat)
+    _refuse_infinite(flat, sites)
+    return flat.reshape(product.shape)
 
 
 def composite(h: Array) -> Array:
@@ -82,6 +112,10 @@ def composite(h: Array) -> Array:
     with np.errstate(over="ignore", invalid="ignore"):
         for site in range(1, h.shape[-3]):
             product = h[..., site, :, :] @ product
-    if not np.isfinite(product).all():
-        raise BadInput(f"the product of {h.shape[-3]} sites exceeds the largest number; take fewer")
+    _refuse_infinite(product, h.shape[-3])
     return product
+
+
+def _refuse_infinite(product: Array, sites: int) -> None:
+    if not np.isfinite(product).all():
+        raise BadInput(f"the product of {sites} sites exceeds the largest number; take fewer")

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from birkhoff_cli.analyses.balancing.stage import Stage, sum_error
+from birkhoff_cli.analyses.balancing.stage import Stage
 from birkhoff_cli.analyses.balancing.tally import Key, Values
-from birkhoff_cli.analyses.core.arrays import Array, lanes
-from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
+from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, spread
 
 SWEEPS = (1, 2, 3, 5, 10, 20, 50, 100)
 """Numbers of sweeps at which residuals are recorded."""
@@ -21,10 +21,11 @@ def key_of(tolerance: str) -> str:
 
 def measure_convergence(stage: Stage) -> Values:
     """What goes in, what is applied, and what more sweeps would do."""
-    z, h = (lanes(x.reshape(-1, *x.shape[2:]), 2) for x in (stage.z, stage.h))
-    z = np.ascontiguousarray(z)
-    now = residual(h)
-    after, needed = _convergence(z, _rows_last(stage).ravel())
+    z, h = (x.reshape(*x.shape[:2], -1) for x in (stage.z, stage.h))
+    rows, columns = (np.abs(h.sum(axis) - 1).max(0) for axis in (1, 0))
+    now = np.maximum(rows, columns)
+    last = stage.balancing.last == "rows" if stage.balancing else rows < columns
+    after, needed = _convergence(z, np.broadcast_to(last, now.shape))
     columns = {
         Key("input", None, None, "spread"): spread(z),
         Key("input", None, None, "diameter"): diameter(z),
@@ -37,24 +38,18 @@ def measure_convergence(stage: Stage) -> Values:
         columns[Key("sweeps", None, k, "residual")] = values
     for word, values in zip(TOLERANCES, needed, strict=True):
         columns[Key("needed", None, None, f"sweeps_{word}")] = np.minimum(values, MAX_SWEEPS + 1)
-    return {key: values.reshape(stage.h.shape[:2]) for key, values in columns.items()}
+    return {key: values.reshape(stage.h.shape[2:]).T for key, values in columns.items()}
 
 
 def _convergence(z: Array, rows_last: Array) -> tuple[Array, Array]:
-    """Residuals after `SWEEPS` sweeps and sweeps that `TOLERANCES` need, ``(..., n)`` each."""
+    """Residuals after `SWEEPS` sweeps and sweeps that `TOLERANCES` need, ``(..., n)`` each.
+
+    A sweep normalises the rows last, or those that are nearer to 1.
+    """
     after, needed = np.empty((len(SWEEPS), z.shape[2])), np.empty((len(TOLERANCES), z.shape[2]))
     for lanes_, axes in ((rows_last, (0, 1)), (~rows_last, (1, 0))):
         if lanes_.any():
-            result = convergence(
-                z[..., lanes_], axes, SWEEPS, tuple(TOLERANCES.values()), MAX_SWEEPS
-            )
+            part = z if lanes_.all() else z[..., lanes_]
+            result = convergence(part, axes, SWEEPS, tuple(TOLERANCES.values()), MAX_SWEEPS)
             after[:, lanes_], needed[:, lanes_] = result
     return after, needed
-
-
-def _rows_last(stage: Stage) -> Array:
-    """Whether a sweep normalises the rows last, ``(n, sites)``, or those are nearer to 1."""
-    if balancing := stage.balancing:
-        return np.full(stage.h.shape[:2], balancing.last == "rows")
-    rows_are_exact: Array = sum_error(stage.h, -1) < sum_error(stage.h, -2)
-    return rows_are_exact

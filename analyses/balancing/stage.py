@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array
+from birkhoff_cli.analyses.core.arrays import Array, aligned, lanes
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks
 from birkhoff_cli.analyses.core.parameterization import Parameterization
@@ -21,13 +21,13 @@ PARAMETERS = ("gaussian", "uniform", "init")
 
 
 class Stage(NamedTuple):
-    """Some samples of all sites.
+    """Some samples of all sites, as lanes ``(d, d, sites, n)``: a site's samples side by side.
 
     Attributes:
-        z: ``(n, sites, d, d)``, what is exponentiated and normalised: logits over the
-            temperature, or the logarithm of matrices.
+        z: what is exponentiated and normalised: logits over the temperature, or the logarithm of
+            matrices.
         h: the matrices that are applied.
-        logits: ``(n, sites, d, d)``, where they are known.
+        logits: where they are known.
         method: the map that made ``h`` of them.
     """
 
@@ -40,6 +40,11 @@ class Stage(NamedTuple):
     def balancing(self) -> Balancing | None:
         """How the method balances the logits, where both are known."""
         return None if self.method is None else self.method.balancing()
+
+
+def parameters(logits: Array) -> Array:
+    """Lanes ``(d, d, ...)`` as parameters ``(..., d * d)`` of a method, flat; a view."""
+    return logits.reshape(len(logits) ** 2, -1).T
 
 
 def open_stages(source: Source) -> Blocks[Stage]:
@@ -114,7 +119,7 @@ class _Matrices:
 
     def read(self, numbers: range) -> Iterator[Stage]:
         for block in self.source.read(numbers):
-            h = block.astype(np.float64, copy=False)
+            h = _in_lanes(block)
             _refuse_block(h, self.source)
             with np.errstate(divide="ignore"):
                 yield Stage(np.log(h), h)
@@ -122,20 +127,33 @@ class _Matrices:
 
 def _stage(method: Parameterization, theta: Array) -> Stage:
     """Of parameters ``(n, sites, d * d)`` of a method that balances logits."""
-    logits = theta.reshape(*theta.shape[:-1], method.d, method.d)
+    logits = _in_lanes(theta.reshape(*theta.shape[:-1], method.d, method.d))
     balancing = method.balancing()
     z = logits / balancing.tau if balancing else logits
-    return Stage(z, method(theta), logits, method)
+    h = lanes(method(parameters(logits)), 2).reshape(logits.shape)
+    return Stage(z, h, logits, method)
+
+
+def _in_lanes(block: Array) -> Array:
+    """``(n, sites, d, d)`` as contiguous lanes ``(d, d, sites, n)`` in float64."""
+    n, sites, d = block.shape[:3]
+    out = aligned((d, d, sites, n), float)
+    for site in range(sites):
+        out[:, :, site] = lanes(block[:, site], 2)
+    return out
 
 
 def _refuse_block(h: Array, source: Source) -> None:
     """Only what is at least 0 and has no empty row or column can be normalised."""
+    if h.min() > 0:
+        return
+    empty = [(h.max(axis) == 0).any(0) for axis in (0, 1)]
     for bad, what in (
-        (h.min((-2, -1)) < 0, "a negative entry"),
-        ((h.max(-1) == 0).any(-1) | (h.max(-2) == 0).any(-1), "a row or column of zeros"),
+        (h.min((0, 1)) < 0, "a negative entry"),
+        (empty[0] | empty[1], "a row or column of zeros"),
     ):
         if bad.any():
-            site = source.sites[int(np.argwhere(bad)[0, 1])]
+            site = source.sites[int(np.argwhere(bad.T)[0, 1])]
             raise BadInput(
                 f"{source.title}: the matrix of layer {site.layer}, {site.branch} has {what}, "
                 f"which Sinkhorn cannot normalise; use a model with nonnegative mixing"

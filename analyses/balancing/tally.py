@@ -26,7 +26,10 @@ Numbers = dict[Key, dict[str, Any]]
 """Statistics by what they are of."""
 
 Values = dict[Key, Array]
-"""Numbers of some samples by what they are, ``(n, sites)``; of the composite ``(n, 1)``."""
+"""Numbers of some samples by what they are, ``(n, sites)``; of the composite ``(n, 1)``.
+
+They are kept by site: quickest as transposes of ``(sites, n)``.
+"""
 
 
 @data()
@@ -41,12 +44,12 @@ class Tally:
 
     def add(self, number: int, values: Values) -> None:
         """The same numbers of more samples."""
-        flat = np.concatenate(list(values.values()), axis=1)
+        flat = np.concatenate([numbers.T for numbers in values.values()])
         if not self.keys:
             self.keys = list(values)
-            what = f"{flat.shape[1]:,} numbers of {self.samples:,} samples"
-            self.distributions = Distributions(flat.shape[1], self.samples, what, MAX_EXACT_BYTES)
-        self.distributions.add(number, flat.T)
+            what = f"{len(flat):,} numbers of {self.samples:,} samples"
+            self.distributions = Distributions(len(flat), self.samples, what, MAX_EXACT_BYTES)
+        self.distributions.add(number, flat)
 
     def merge(self, other: "Tally") -> None:
         """Add the numbers of another."""

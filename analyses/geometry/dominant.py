@@ -22,11 +22,11 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.geometry.eigenvalues import (
     eigenvalue_parts,
-    largest_modulus,
     sums_to_one,
 )
 from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, reciprocal, select
 from birkhoff_cli.analyses.geometry.near_stochastic import second_modulus_near_stochastic
+from birkhoff_cli.analyses.geometry.spectral_radius import largest_modulus
 
 EPS = float(np.finfo(float).eps)
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.geometry.dominant import SMALL, conditions, two_largest_moduli
-from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
 from birkhoff_cli.analyses.geometry.lanes import cases, dot, norm, reciprocal, select
 from birkhoff_cli.analyses.geometry.products import EPS, Blocks, reflected
 from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
+from birkhoff_cli.analyses.geometry.spectral_radius import largest_modulus
 from birkhoff_cli.analyses.geometry.triangular_norms import (
     accurate_singular_values,
     triangular_singular_values,
@@ -97,8 +97,13 @@ def _of_sided(x: Blocks, precision: float) -> Numbers:
         "barycenter_distance": bary,
         "identity_distance": np.sqrt(border + _squares_from_identity(full[1:, 1:])),
         "log_lambda_2": log_lambda_2,
-        "log_barycenter_distance": np.where(noise < 1, log_bary, np.nan),
+        "log_barycenter_distance": _known(log_bary, noise < 1),
     }
+
+
+def _known(values: Array, known: Array) -> Array:
+    """Values that are known; others are NaN."""
+    return values if known.all() else np.where(known, values, np.nan)
 
 
 def _of_any(x: Blocks, precision: float) -> Numbers:
@@ -249,11 +254,12 @@ def _moduli(
         return np.ones_like(size), np.full_like(size, np.nan), np.full_like(size, np.nan)
     modulus = largest_modulus(unit)
     largest, log_largest = modulus * size, np.log(modulus) + log_size
-    log_largest[modulus <= noise * conditions(unit, modulus)] = np.nan
+    log_largest = _known(log_largest, ~(modulus <= noise * conditions(unit, modulus)))
     beyond = largest > 1 + ROUNDED * (len(unit) + 1) * precision
-    radius = np.where(beyond, largest, 1)
+    radius = np.ones_like(largest)
     second, log_second = np.minimum(largest, 1), np.minimum(log_largest, 0)
     if len(where := np.flatnonzero(beyond)):
+        radius[where] = largest[where]
         following = two_largest_moduli(select(unit, where)).second * size[where]
         second[where] = np.fmax(following, 1)
         log_second[where] = np.log(second[where])

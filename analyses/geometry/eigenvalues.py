@@ -16,6 +16,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
 from birkhoff_cli.analyses.core.shapes import Shaped
+from birkhoff_cli.analyses.geometry.cubics import depressed, outer_root
 
 ACCURACY = 1e-12
 """Largest error of an eigenvalue that is not itself ill-conditioned."""
@@ -23,9 +24,6 @@ ACCURACY = 1e-12
 EPS = float(np.finfo(float).eps)
 SMALLEST = float(np.finfo(float).tiny)
 """The smallest number with all its digits; its reciprocal is finite."""
-
-TINY = 1e-300
-"""Keeps a quotient finite whose terms vanish together."""
 
 COEFFICIENT_ERROR = {1: 2, 2: 8}
 """Rounding of a characteristic polynomial in eps, by degree of its derivative.
@@ -79,34 +77,6 @@ def eigenvalue_parts(
     return batch_first(re.reshape(d, *batch), 1), batch_first(im.reshape(d, *batch), 1)
 
 
-def largest_modulus(m: Array) -> Array:
-    """The spectral radius of lanes ``(k, k, batch)``, ``(batch,)``.
-
-    What is nearly a multiple of the identity loses no digits. A double root matters only if it
-    is the largest.
-    """
-    k, batch = m.shape[1:]
-    if k < 2:
-        return np.abs(m[0, 0]) if k else np.zeros(batch)
-    if k >= CLOSED_FORM:
-        return np.abs(_lapack(m)).max(0)
-    re, im = (aligned((k, batch), float) for _ in range(2))
-    top = np.abs(m).max((0, 1))  # the squares of moduli neither overflow nor underflow
-    *_, slope = _closed_form(re, im, m * (1 / np.maximum(top, SMALLEST)))
-    doubtful = ~(slope >= _tolerance(k - 1))  # not >= is true of NaN too
-    re *= re
-    im *= im
-    re += im  # squared moduli
-    largest = re.max(0)
-    if k == 3:  # the first root is the one apart from the other two
-        doubtful &= np.maximum(re[1], re[2]) >= 0.98 * largest
-    np.sqrt(largest, out=largest)
-    largest *= top
-    if len(where := np.flatnonzero(doubtful)):
-        largest[where] = np.abs(_lapack(m[:, :, where])).max(0)
-    return largest
-
-
 def sums_to_one(x: Array, axis: int) -> Array:
     """Whether all sums over an axis are 1 up to rounding, ``(batch,)``."""
     with np.errstate(over="ignore", invalid="ignore"):  # sums of huge entries are not 1 either
@@ -126,7 +96,7 @@ def _less_last_column(x: Array) -> Array:
 def _parts(x: Array, deflate: Callable[[Array], Array] | None) -> tuple[Array, Array]:
     """Real and imaginary parts ``(d, batch)``: 1 and those of the deflated matrices, or of all."""
     if deflate is None:
-        roots = _nearest_to_one_first(_lapack(x))
+        roots = _nearest_to_one_first(lapack(x))
         return roots.real, roots.imag
     re, im = (aligned(x.shape[1:], float) for _ in range(2))
     re[0], im[0] = 1, 0
@@ -136,20 +106,20 @@ def _parts(x: Array, deflate: Callable[[Array], Array] | None) -> tuple[Array, A
 
 def _fill(re: Array, im: Array, m: Array) -> None:
     if len(m) >= CLOSED_FORM:
-        roots = _lapack(m)
+        roots = lapack(m)
         re[:], im[:] = roots.real, roots.imag
     elif len(m) == 1:
         re[0], im[0] = m[0, 0], 0
     elif len(m) > 1:
-        middle, size, slope = _closed_form(re, im, m)
+        middle, size, slope = closed_form(re, im, m)
         # an error is scaled too: where the scale is small, more of it is harmless
-        doubtful = ~(slope >= _tolerance(len(m) - 1) * np.minimum(size, 1))
+        doubtful = ~(slope >= tolerance(len(m) - 1) * np.minimum(size, 1))
         if len(where := np.flatnonzero(doubtful)):
-            roots = _lapack(m[:, :, where]) * size[where] + middle[where]
+            roots = lapack(m[:, :, where]) * size[where] + middle[where]
             re[:, where], im[:, where] = roots.real, roots.imag
 
 
-def _closed_form(re: Array, im: Array, m: Array) -> tuple[Array, Array, Array]:
+def closed_form(re: Array, im: Array, m: Array) -> tuple[Array, Array, Array]:
     """Roots of 2 x 2 or 3 x 3 matrices.
 
     The formulas see a matrix without its mean eigenvalue and with a largest entry of 1: near a
@@ -203,19 +173,8 @@ def _cubic(re: Array, im: Array, m: Array) -> Array:
     The depressed cubic x^3 + p x + q: the real root farthest from the others by a start within
     0.5 % and three Newton steps, the other two from the quadratic that is left.
     """
-    a, b, c = m[0, 0], m[1, 1], m[2, 2]
-    bc, ac, ab = m[1, 2] * m[2, 1], m[0, 2] * m[2, 0], m[0, 1] * m[1, 0]
-    p = a * b  # the sum of the principal minors, and minus the determinant
-    q = p * c
-    p += (a + b) * c
-    for diagonal, product in ((a, bc), (b, ac), (c, ab)):
-        p -= product
-        product *= diagonal
-        q -= product
-    q += m[0, 1] * m[1, 2] * m[2, 0]
-    q += m[0, 2] * m[1, 0] * m[2, 1]
-    np.negative(q, out=q)
-    root = _outer_root(p, q)
+    p, q = depressed(m, m[0, 0], m[1, 1], m[2, 2])
+    root = outer_root(p, q)
     square = root * root
     square *= -0.75
     square -= p
@@ -227,44 +186,6 @@ def _cubic(re: Array, im: Array, m: Array) -> Array:
     return gap * (np.abs(root) + gap * is_complex)
 
 
-def _outer_root(p: Array, q: Array) -> Array:
-    """The real root of x^3 + p x + q of the sign opposite to q, the largest when all are real."""
-    half = np.abs(q)
-    half *= 0.5
-    third = p * (1 / 3)
-    discriminant = third * third
-    discriminant *= third
-    discriminant += half * half
-    radical = np.maximum(discriminant, 0)
-    np.sqrt(radical, out=radical)
-    radical += half
-    np.cbrt(radical, out=radical)
-    radical += TINY
-    x = third / radical
-    np.subtract(radical, x, out=x)
-    size = np.maximum(-third, 0)
-    np.sqrt(size, out=size)
-    ratio = size * size
-    ratio *= size
-    ratio += TINY
-    np.divide(half, ratio, out=ratio)
-    np.minimum(ratio, 1, out=ratio)
-    size *= 1.7320508 + ratio * (1 / 3 - 0.0653841 * ratio)
-    x = np.where(discriminant < 0, size, x)
-    half *= 2
-    for _ in range(3):
-        slope = x * x
-        value = slope + p
-        value *= x
-        value -= half
-        slope *= 3
-        slope += p
-        slope += TINY
-        value /= slope
-        x -= value
-    return np.copysign(x, -q)
-
-
 def _pair(re: Array, im: Array, gap: Array, is_complex: Array) -> None:
     """The two roots of x^2 = gap^2, or of x^2 = -gap^2."""
     np.multiply(gap, is_complex, out=im[0])
@@ -273,7 +194,7 @@ def _pair(re: Array, im: Array, gap: Array, is_complex: Array) -> None:
     np.negative(re[0], out=re[1])
 
 
-def _tolerance(degree: int) -> float:
+def tolerance(degree: int) -> float:
     """Smallest |f'| at a root of a scaled matrix for which rounding is harmless.
 
     No entry exceeds 1, so the coefficients carry an error of a few eps, and a root moves by that
@@ -282,8 +203,8 @@ def _tolerance(degree: int) -> float:
     return COEFFICIENT_ERROR[degree] * EPS / ACCURACY
 
 
-def _lapack(m: Array) -> Array:
-    """``(d, d, batch) -> (d, batch)``."""
+def lapack(m: Array) -> Array:
+    """Eigenvalues of lanes, ``(d, d, batch) -> (d, batch)``."""
     return np.linalg.eigvals(np.ascontiguousarray(batch_first(m, 2))).astype(complex).T
 
 

@@ -95,9 +95,11 @@ def norm(a: Array) -> Array:
     """Frobenius norms of lanes ``(..., batch)``."""
     with np.errstate(over="ignore"):
         total = dot(a, a)
+    if not total.size or NARROW[0] < total.min() <= total.max() < NARROW[1]:
+        return np.sqrt(total, out=total)
     odd = np.flatnonzero(~((total > NARROW[0]) & (total < NARROW[1])))
     np.sqrt(total, out=total)
-    if odd.size and a[..., odd].any():
+    if a[..., odd].any():
         total[odd] = frobenius_norm(a[..., odd], tuple(range(a.ndim - 1)))
     return total
 

@@ -16,8 +16,8 @@ Computations, 4th ed., 7.6 (Riccati's equation of an invariant subspace).
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry.eigenvalues import largest_modulus
 from birkhoff_cli.analyses.geometry.lanes import select
+from birkhoff_cli.analyses.geometry.spectral_radius import largest_modulus
 
 STEPS = 6
 """At most: of what has not converged then nothing is said."""

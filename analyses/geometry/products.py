@@ -186,13 +186,15 @@ def _with_a_side(left: Blocks, right: Blocks) -> tuple[Array, Array, Array | int
     """
     x, y = left.whole, right.unscaled()
     whole = np.empty_like(x)
-    whole[:1, :1] = matmul(x[:1], y[:, :1])
-    whole[:1, 1:] = matmul(x[:1], y[:, 1:])
-    whole[1:, :1] = matmul(x[1:], y[:, :1])
     error = np.zeros_like(right.error)
-    if len(x) > 1:
-        whole[1:, 1:] = matmul(x[1:, 1:], right.whole[1:, 1:])
-        error[1:] = _error(left, right)
+    if len(x) == 1:
+        return np.multiply(x, y, out=whole), error, right.exponent, whole[1:, 1:]
+    np.multiply(x[0, 0], y[0], out=whole[0])
+    np.multiply(x[1:, 0], y[0, 0], out=whole[1:, 0])
+    whole[0] += matmul(x[:1, 1:], y[1:])[0]
+    whole[1:, 0] += matmul(x[1:, 1:], y[1:, :1])[:, 0]
+    whole[1:, 1:] = matmul(x[1:, 1:], right.whole[1:, 1:])
+    error[1:] = _error(left, right)
     return whole, error, right.exponent, whole[1:, 1:]
 
 

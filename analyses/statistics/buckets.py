@@ -6,8 +6,9 @@ distance wide wherever the number lies, over the whole range of float64. Exactly
 have buckets of their own. Only the range of buckets that numbers were found in takes memory.
 """
 
-import struct
-from typing import Any
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,19 +34,22 @@ POINTS = {0: 0.0, HALF: 0.5, ONE: 1.0}
 """Buckets of one number."""
 
 
-def buckets(values: Array) -> Array:
+def buckets(values: Array, low: float = -inf, high: float = inf) -> Array:
     """The bucket of every number, int32: 0 for 0, `ONE` for 1, rising with the number.
 
     Args:
         values: ``(..., n)`` contiguous float64, none of them NaN.
+        low: none is less; what is known of the range saves work.
+        high: none is greater.
     """
+    if low > 0.5:
+        return _beside_one(values, low)
+    if high <= 0.5:
+        return _beside_zero(values, low)
     near_one = values > 0.5
-    distance = values - near_one
+    distance = values - near_one.astype(np.float64)
     distance += 0.0  # no negative zero
-    upper = distance.view(np.int64) >> 32 if _BIG_ENDIAN else distance.view(np.int32)[..., 1::2]
-    code = upper.astype(np.int32) >> SHIFT if _BIG_ENDIAN else upper >> SHIFT
-    sign = code >> 31  # 0, or -1: as a mask, x ^ sign is -1 - x
-    code &= FIELD
+    code, sign = _leading(distance)
     anchor = near_one.astype(np.int32)
     code -= anchor * LEAST
     np.maximum(code, 0, out=code)  # 1 itself
@@ -56,22 +60,85 @@ def buckets(values: Array) -> Array:
     return code
 
 
-def edges(bucket: int) -> tuple[float, float]:
-    """The smallest and the largest number that can be in a bucket."""
-    if bucket in POINTS:
-        return POINTS[bucket], POINTS[bucket]
-    anchor, least, code = (1.0, LEAST, bucket - ONE) if bucket > HALF else (0.0, 0, bucket)
-    near, far = (_number(min(abs(code) - 1 + least + k, INFINITY)) for k in (0, 1))
-    return (anchor + near, anchor + far) if code > 0 else (anchor - far, anchor - near)
+def _beside_one(values: Array, low: float) -> Array:
+    """Of numbers above 1/2, ``low`` the least."""
+    distance = values - 1.0
+    if low > 1:
+        code = _upper(distance) >> SHIFT
+        code += ONE + 1 - LEAST
+        return code
+    code, sign = _leading(distance)
+    code -= LEAST - 1
+    np.maximum(code, 0, out=code)  # 1 itself
+    code ^= sign
+    code -= sign
+    code += ONE
+    return code
 
 
-def _number(code: int) -> float:
+def _beside_zero(values: Array, low: float) -> Array:
+    """Of numbers up to 1/2, ``low`` the least."""
+    if low > 0:
+        code = _upper(values) >> SHIFT
+        code += 1
+        return code
+    distance = values + 0.0  # no negative zero
+    code, sign = _leading(distance)
+    code ^= sign
+    code += distance > 0
+    return code
+
+
+def _leading(distance: Array) -> tuple[Array, Array]:
+    """Exponent and leading bits; 0, or -1 for what is negative: as a mask, x ^ -1 is -1 - x."""
+    code = _upper(distance) >> SHIFT
+    sign = code >> 31
+    code &= FIELD
+    return code, sign
+
+
+def _upper(distance: Array) -> Array:
+    """The upper halves, int32."""
+    if _BIG_ENDIAN:
+        return (distance.view(np.int64) >> 32).astype(np.int32)
+    return distance.view(np.int32)[..., 1::2]
+
+
+def edges(bucket: Array) -> tuple[Array, Array]:
+    """The smallest and the largest number that can be in each bucket."""
+    code = np.asarray(bucket, np.int64)
+    anchor = (code > HALF).astype(np.float64)
+    least = np.where(code > HALF, LEAST, 0)
+    code = np.where(code > HALF, code - ONE, code)
+    near, far = (_numbers(np.abs(code) - 1 + least + k) for k in (0, 1))
+    low = np.where(code > 0, anchor + near, anchor - far)
+    high = np.where(code > 0, anchor + far, anchor - near)
+    for point, number in POINTS.items():
+        low, high = (np.where(bucket == point, number, edge) for edge in (low, high))
+    return low, high
+
+
+def _numbers(code: Array) -> Array:
     """The float64 with these leading bits, all others 0."""
-    number: float = struct.unpack("<d", struct.pack("<q", code << (32 + SHIFT)))[0]
-    return number
+    return (np.clip(code, 0, INFINITY) << (32 + SHIFT)).view(np.float64)
 
 
 _BIG_ENDIAN = not np.little_endian
+
+
+class Range(NamedTuple):
+    """The least and the greatest of some numbers, and their buckets."""
+
+    least: float
+    greatest: float
+    low: int
+    high: int
+
+
+def range_of(numbers: Array) -> Range:
+    """Of numbers, none of them NaN."""
+    ends = np.array([numbers.min(), numbers.max()])
+    return Range(*ends.tolist(), *buckets(ends).tolist())
 
 
 @data()
@@ -113,18 +180,31 @@ class Counts:
         self.zeros = 0
         self.below, self.above = Window(), Window()
 
-    def add(self, codes: Array, low: int, high: int) -> None:
-        """Count numbers, given their buckets and the least and the greatest of these."""
-        if low > 0 or high < 0:
-            window = self.below if high < 0 else self.above
-            window.add(low, np.bincount(codes - low))
+    def add(self, numbers: Array, ends: Range) -> None:
+        """Count numbers, contiguous float64 and none of them NaN."""
+        low, high = ends.low, ends.high
+        if low == high:
+            self._put(low, high, np.full(1, len(numbers)))
             return
+        codes = buckets(numbers, ends.least, ends.greatest)
+        if low > 0 or high < 0:
+            codes -= low
+            self._put(low, high, np.bincount(codes))
+        else:
+            self._add_around_zero(codes, low)
+
+    def _put(self, low: int, high: int, counts: Array) -> None:
+        """Counts of buckets on one side of 0, or of 0 alone."""
+        if low == high == 0:
+            self.zeros += int(counts[0])
+        else:
+            (self.below if high < 0 else self.above).add(low, counts)
+
+    def _add_around_zero(self, codes: Array, low: int) -> None:
         size = np.abs(codes)
         if not (gap := int(size.min())):
             self.zeros += len(codes) - int(np.count_nonzero(codes))
             codes, size = codes[size > 0], size[size > 0]
-            if not len(codes):
-                return
             gap = int(size.min())
         start = min(low + gap - 1, 0)  # of the 130,000 buckets nearest to 0 those in use only
         counts = np.bincount(codes - ((codes >> 31) | 1) * (gap - 1) - start)
@@ -137,10 +217,31 @@ class Counts:
         for mine, window in ((self.below, other.below), (self.above, other.above)):
             mine.add(window.first, window.counts)
 
-    def ranks(self) -> tuple[Array, Array]:
-        """The buckets that hold numbers, rising, and how many each holds."""
-        windows = [(w.first, w.counts) for w in (self.below, self.above)]
-        windows.insert(1, (0, np.array([self.zeros])))
-        filled = [(first, counts, np.flatnonzero(counts)) for first, counts in windows]
-        codes = [first + where for first, _, where in filled]
-        return np.concatenate(codes), np.concatenate([c[where] for _, c, where in filled])
+    def find(self, ranks: Sequence[int]) -> list[tuple[int, float]]:
+        """For every rank the bucket of the number, and at which share of the bucket it lies."""
+        zero = np.array([self.zeros])
+        parts = [
+            (first, counts, counts.cumsum())
+            for first, counts in (
+                (self.below.first, self.below.counts),
+                (0, zero),
+                (self.above.first, self.above.counts),
+            )
+            if len(counts)
+        ]
+        return [_find(parts, rank) for rank in ranks]
+
+    @property
+    def total(self) -> int:
+        """How many numbers there are."""
+        return self.zeros + int(self.below.counts.sum()) + int(self.above.counts.sum())
+
+
+def _find(parts: Sequence[tuple[int, Array, Array]], rank: int) -> tuple[int, float]:
+    for first, counts, ends in parts:
+        if rank < ends[-1]:
+            at = int(ends.searchsorted(rank, side="right"))
+            count = int(counts[at])
+            return first + at, (rank - (int(ends[at]) - count) + 0.5) / count
+        rank -= int(ends[-1])
+    raise ValueError("a rank beyond the numbers")

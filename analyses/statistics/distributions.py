@@ -7,7 +7,6 @@ sample: it is left out of every statistic, and counted.
 """
 
 from functools import lru_cache
-from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.core.table import column
-from birkhoff_cli.analyses.statistics.buckets import Counts, buckets, edges
+from birkhoff_cli.analyses.statistics.buckets import Counts, Range, buckets, edges, range_of
 from birkhoff_cli.analyses.statistics.moments import Moments
 
 COLUMNS = (
@@ -92,8 +91,8 @@ class Distributions:
         if not values.shape[1]:
             return
         self._done = None
-        rows = slice(first, first + len(values))
         whole = np.ascontiguousarray(values, np.float64)
+        rows = slice(first, first + len(whole))
         low, high = whole.min(1), whole.max(1)  # NaN where a row holds one
         self._moments.add_block(number, whole, low, high, first)
         for k in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
@@ -103,7 +102,7 @@ class Distributions:
         if self.exact:
             self._keep(number, values, first)
         else:
-            self._count(whole, first)
+            self._count(whole, low, high, first)
 
     def _unusual(self, stream: int, values: Array) -> tuple[float, float]:
         """The extremes of a row with NaN or infinity, both of which are counted."""
@@ -119,16 +118,15 @@ class Distributions:
         self._values[number][first : first + len(values)] = values
         self._added[first : first + len(values)] += values.shape[1]
 
-    def _count(self, values: Array, first: int) -> None:
-        codes = buckets(values)
-        least, greatest = codes.min(1).tolist(), codes.max(1).tolist()
-        for k, row in enumerate(codes):
+    def _count(self, values: Array, low: Array, high: Array, first: int) -> None:
+        """A row at a time, so that it and what is made of it stay in cache."""
+        ends = np.stack([low, high])
+        for k, both in enumerate(zip(*ends.tolist(), *buckets(ends).tolist(), strict=True)):
+            row = values[k]
             if self.unknown[first + k]:
-                row = row[~np.isnan(values[k])]
-                if not len(row):
-                    continue
-                least[k], greatest[k] = int(row.min()), int(row.max())
-            self._counts[first + k].add(row, least[k], greatest[k])
+                row = row[~np.isnan(row)]
+            if len(row):
+                self._counts[first + k].add(row, Range(*both))
 
     def merge(self, other: "Distributions") -> None:
         """Add the blocks of another."""
@@ -154,7 +152,10 @@ class Distributions:
             if one.exact:
                 one._values[number] = values.reshape(1, -1)
             else:
-                one._count(values.reshape(1, -1).astype(np.float64), 0)
+                numbers = values.ravel().astype(np.float64)
+                numbers = numbers[~np.isnan(numbers)]
+                if len(numbers):
+                    one._counts[0].add(numbers, range_of(numbers))
         for counts in self._counts:
             one._counts[0].merge(counts)
         return one
@@ -200,53 +201,52 @@ class Distributions:
     def _read_percentiles(self) -> tuple[Array, Array]:
         percentiles = np.full((2, len(QUANTILES), self.streams), np.nan)
         percentiles[1] = 0
-        for k in np.flatnonzero(self._min <= self._max).tolist():
-            if self.exact:
-                percentiles[0, :, k] = self._of_values(k)
-            else:
-                percentiles[..., k] = self._of_counts(k, self._counts[k])
+        streams = np.flatnonzero(self._min <= self._max)
+        if len(streams):
+            find = self._of_values if self.exact else self._of_counts
+            percentiles[..., streams] = find(streams)
         return percentiles[0], percentiles[1]
 
-    def _of_values(self, k: int) -> list[float]:
-        ordered = np.concatenate([block[k] for block in self._values.values()])
-        if len(ordered) != self._added[k]:
-            raise ValueError(f"stream {k} was not given its numbers of every block")
-        between = _ranks(len(ordered) - int(self.unknown[k]))  # NaN is last
-        ordered.partition([rank for low, high, _ in between for rank in (low, high)])
-        return [_between(ordered[low], ordered[high], share) for low, high, share in between]
+    def _of_values(self, streams: Array) -> Array:
+        """Percentiles of some streams and bounds on their errors, ``(2, 3, len(streams))``."""
+        number, share = np.empty((2, len(QUANTILES), len(streams))), np.empty((3, len(streams)))
+        for at, k in enumerate(streams.tolist()):
+            ordered = np.concatenate([block[k] for block in self._values.values()])
+            if len(ordered) != self._added[k]:
+                raise ValueError(f"stream {k} was not given its numbers of every block")
+            low, high, share[:, at] = zip(*_ranks(len(ordered) - int(self.unknown[k])), strict=True)
+            ordered.partition(low + high)  # NaN is last
+            number[0, :, at], number[1, :, at] = ordered.take(low), ordered.take(high)
+        percentiles = _between(*number, share)
+        return np.stack([percentiles, np.zeros_like(percentiles)])
 
-    def _of_counts(self, k: int, stream: Counts) -> Array:
-        codes, counts = stream.ranks()
-        ends = np.cumsum(counts)
-        between = _ranks(int(ends[-1]))
-        ranks = [rank for low, high, _ in between for rank in (low, high)]
-        bins = ends.searchsorted(ranks, side="right")
-        columns = (x[bins].tolist() for x in (codes, ends - counts, counts))
-        extremes = float(self._min[k]), float(self._max[k])
-        numbers = [
-            _in_bucket(code, (rank - before + 0.5) / count, *extremes)
-            for rank, code, before, count in zip(ranks, *columns, strict=True)
-        ]
-        percentiles = np.empty((2, len(QUANTILES)))
-        for p, (_, _, share) in enumerate(between):
-            (a, a_error), (b, b_error) = numbers[2 * p : 2 * p + 2]
-            percentiles[:, p] = _between(a, b, share), max(a_error, b_error)
-        return percentiles
+    def _of_counts(self, streams: Array) -> Array:
+        """The same of counts."""
+        code, position, share = np.empty((3, 2, len(QUANTILES), len(streams)))
+        for at, k in enumerate(streams.tolist()):
+            counts = self._counts[k]
+            low, high, share[:, :, at] = zip(*_ranks(counts.total), strict=True)
+            for side, ranks in enumerate((low, high)):
+                code[side, :, at], position[side, :, at] = zip(*counts.find(ranks), strict=True)
+        extremes = self._min[streams], self._max[streams]
+        number, error = _in_buckets(code.astype(np.int64), position, *extremes)
+        return np.stack([_between(*number, share[0]), error.max(0)])
 
 
-def _in_bucket(bucket: int, share: float, least: float, greatest: float) -> tuple[float, float]:
-    """The number at a share of the way through a bucket, and the relative width of the bucket.
+def _in_buckets(bucket: Array, share: Array, least: Array, greatest: Array) -> tuple[Array, Array]:
+    """Numbers at a share of the way through buckets, and the relative widths of the buckets.
 
     Args:
-        bucket: its code.
-        share: of the numbers in it that are less.
-        least: of all numbers.
-        greatest: of all numbers.
+        bucket: their codes.
+        share: of the numbers in each that are less.
+        least: of all numbers of the stream.
+        greatest: of all numbers of the stream.
     """
-    low, high = (min(max(edge, least), greatest) for edge in edges(bucket))
-    nearest = min(abs(low), abs(high), abs(low - 1), abs(high - 1))
-    width = high - low if high > low else 0.0
-    error = width / nearest if nearest else inf if width else 0.0
+    low, high = (np.minimum(np.maximum(edge, least), greatest) for edge in edges(bucket))
+    with np.errstate(all="ignore"):  # infinite edges
+        nearest = np.minimum.reduce([abs(low), abs(high), abs(low - 1), abs(high - 1)])
+        width = np.where(high > low, high - low, 0)
+        error = np.where(width > 0, width / nearest, 0)
     return _between(low, high, share), error
 
 
@@ -264,11 +264,10 @@ def _ranks(n: int) -> list[tuple[int, int, float]]:
     return [(int(x), min(int(x) + 1, n - 1), x - int(x)) for x in exact]
 
 
-def _between(low: float, high: float, share: float) -> float:
+def _between(low: Array, high: Array, share: Array) -> Array:
     """Linear between two numbers, which may be infinite, or farther apart than the largest."""
-    if not share or low == high:
-        return float(low)
-    step = float(high) - float(low)
-    if isfinite(step):
-        return float(low) + share * step
-    return float(low) * (1 - share) + float(high) * share
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = high - low
+        linear = np.where(np.isfinite(step), low + share * step, low * (1 - share) + high * share)
+    between: Array = np.where((share == 0) | (low == high), low, linear)
+    return between
