@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import TooLarge
-from birkhoff_cli.analyses.core.memory import container_rooms
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that numerical libraries read when they are loaded."""
@@ -109,6 +108,8 @@ def require_memory_to_start() -> None:
     Raises:
         TooLarge: the limit is below the bound.
     """
+    from birkhoff_cli.analyses.core.memory import container_rooms  # help needs no such bound
+
     if (room := min(container_rooms(), default=RESIDENT)) < RESIDENT:
         raise TooLarge(
             f"the container leaves {room >> 20} MB of memory and a command needs at least "
