@@ -20,7 +20,7 @@ Step = TypeVar("Step")
 DELAY = 0.5
 """Seconds that a command may take before the line appears."""
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds that the first step may take before something is said of it; then twice as many."""
 
 

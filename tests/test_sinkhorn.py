@@ -12,10 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses import sinkhorn
 from birkhoff_cli.analyses.balancing.convergence import MAX_SWEEPS
+from birkhoff_cli.analyses.core.arrays import lanes
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.analyses.core.random_numbers import LOGITS, block_generator
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
+from birkhoff_cli.analyses.geometry import perron_quartic
 from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.rounding import FORMATS
 from birkhoff_cli.analyses.geometry.scaling import convergence, diameter, residual, spread
@@ -131,6 +133,17 @@ def test_second_moduli_are_those_of_lapack(d, signed, rng):
     apart = np.abs(roots[:, :, None] - roots[:, None])[:, *np.triu_indices(d, 1)].min(-1)
     simple = apart > 1e-3  # near a multiple root both move by far more than rounding
     np.testing.assert_allclose(second.ravel()[simple], moduli[simple, -2], atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_the_quartic_has_the_second_modulus_of_rounded_matrices(name, scale, rng):
+    h = FORMATS[name](MHC(4).draw(500, rng, scale=scale))
+    found, sure = perron_quartic.second_modulus(np.ascontiguousarray(lanes(h, 2)))
+    expected = np.sort(np.abs(np.linalg.eigvals(h)), axis=-1)[:, -2]
+    assert sure.mean() > 0.5
+    np.testing.assert_allclose(found[sure], expected[sure], atol=1e-10)
+    assert not perron_quartic.second_modulus(np.ascontiguousarray(lanes(-h, 2)))[1].any()
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -243,3 +243,20 @@ def test_a_bucket_from_minus_infinity_on_has_a_number():
     found = of(values, kept=0, pieces=1)
     assert np.isneginf(found.statistics()[0, 2]) and np.isposinf(found.statistics()[1, 6])
     assert not np.isnan(found.statistics()[:, 3:6]).any() and found.quantile_error is None
+
+
+RANGES = (
+    st.floats(1, 9),
+    st.floats(0.5, 1),
+    st.floats(0.5, 2),
+    st.floats(-3, 0.5),
+    st.floats(0, 0.5),
+)
+
+
+@pytest.mark.parametrize("numbers", RANGES, ids=repr)
+@given(data=st.data())
+def test_what_is_known_of_the_range_changes_no_bucket(numbers, data):
+    extremes = st.sampled_from([0.0, -0.0, 0.5, 1.0, 5e-324, 1 - 2**-53, 1 + 2**-52])
+    values = np.array(data.draw(st.lists(numbers | extremes, min_size=1)))
+    np.testing.assert_array_equal(buckets(values, values.min(), values.max()), buckets(values))

@@ -18,6 +18,18 @@ EPS = float(np.finfo(float).eps)
 
 def measure_changes(stage: Stage) -> tuple[Values, Values]:
     """Variants and roundings against the matrices that are applied, and their composites."""
+    parts = [_measure(part) for part in stage.parts()]
+    if len(parts) == 1:
+        return parts[0]
+    sites, products = (
+        {key: np.concatenate([part[key].T for part in of_parts], 1).T for key in of_parts[0]}
+        for of_parts in zip(*parts, strict=True)
+    )
+    return sites, products
+
+
+def _measure(stage: Stage) -> tuple[Values, Values]:
+    """The same of so few samples that they stay in cache."""
     treated = list(_treated(stage))
     maps = list({id(h): h for _, _, h in treated}.values())  # those that are one share an array
     second = _second(stage.h)

@@ -15,7 +15,9 @@ from birkhoff_cli.analyses.core.source import Drawn, Source
 from birkhoff_cli.analyses.geometry.sinkhorn import Balancing
 
 MAX_ENTRIES = 64_000
-"""Entries of logits drawn at a time."""
+"""Entries of logits that have random numbers of their own."""
+AT_ONCE = 16_000
+"""4 x 4 matrices that are measured together, so that they stay in cache; fewer of larger ones."""
 PARAMETERS = ("gaussian", "uniform", "init")
 """Distributions that draw parameters, which are logits, not matrices."""
 
@@ -40,6 +42,16 @@ class Stage(NamedTuple):
     def balancing(self) -> Balancing | None:
         """How the method balances the logits, where both are known."""
         return None if self.method is None else self.method.balancing()
+
+    def parts(self) -> "Iterator[Stage]":
+        """The same samples, so many at a time that the matrices of all sites stay in cache."""
+        step = max(1, AT_ONCE * 16 // (len(self.h) ** 2 * self.h.shape[2]))
+        for start in range(0, self.h.shape[3], step):
+            cut = (
+                None if x is None else np.ascontiguousarray(x[..., start : start + step])
+                for x in self[:3]
+            )
+            yield Stage(*cut, self.method)
 
 
 def parameters(logits: Array) -> Array:
@@ -83,16 +95,27 @@ class _DrawnLogits:
         return max(1, MAX_ENTRIES // (self.source.layers * self.source.d**2))
 
     @property
+    def group(self) -> int:
+        """Such blocks that are measured as one."""
+        return max(1, AT_ONCE * 16 // (self.block * self.source.layers * self.source.d**2))
+
+    @property
     def blocks(self) -> int:
-        return -(-self.source.samples // self.block)
+        return -(-self.source.samples // (self.block * self.group))
 
     def read(self, numbers: range) -> Iterator[Stage]:
-        source, method = self.source, self.method
         for number in numbers:
-            n = min(self.block, source.samples - number * self.block)
-            rng = block_generator(source.seed, number, LOGITS)
-            theta = method.theta(n * source.layers, rng, source.how, source.draws.scale)
-            yield _stage(method, theta.reshape(n, source.layers, -1))
+            drawn = range(number * self.group, (number + 1) * self.group)
+            theta = [self._draw(k) for k in drawn if k * self.block < self.source.samples]
+            yield _stage(self.method, np.concatenate(theta))
+
+    def _draw(self, number: int) -> Array:
+        """Parameters of a block ``(n, layers, d * d)``."""
+        source, method = self.source, self.method
+        n = min(self.block, source.samples - number * self.block)
+        rng = block_generator(source.seed, number, LOGITS)
+        theta = method.theta(n * source.layers, rng, source.how, source.draws.scale)
+        return theta.reshape(n, source.layers, -1)
 
 
 @dataclass(frozen=True)

@@ -76,3 +76,40 @@ def outer_root(p: Array, q: Array) -> Array:
         value /= slope
         x -= value
     return np.copysign(x, -q)
+
+
+def largest_root(p: Array, q: Array, middle: Array, slope: float) -> tuple[Array, Array]:
+    """The largest modulus of ``middle`` plus a root of x^3 + p x + q, and where it is sure.
+
+    Args:
+        p: coefficients.
+        q: coefficients.
+        middle: what is added to the roots.
+        slope: least |f'| at the two roots beside the outer one, if one of them is the largest.
+    """
+    root = outer_root(p, q)
+    gap = root * root
+    gap *= -0.75
+    gap -= p
+    is_complex = gap < 0
+    square = np.abs(gap, out=gap)
+    half = np.sqrt(square)
+    least = half * is_complex
+    term = np.abs(root)
+    least += term
+    least *= half
+    beside = np.multiply(root, -0.5, out=term)
+    beside += middle
+    np.abs(beside, out=beside)
+    root += middle
+    root *= root
+    half += beside  # of two real ones the larger
+    half *= half
+    beside *= beside
+    beside += square
+    np.copyto(half, beside, where=is_complex)
+    largest: Array = np.maximum(root, half)
+    half *= 1 / 0.98  # the outer root is apart from the other two
+    sure = least >= slope
+    sure |= half < largest
+    return np.sqrt(largest, out=largest), sure

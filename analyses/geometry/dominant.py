@@ -20,6 +20,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.shapes import Shaped
+from birkhoff_cli.analyses.geometry import perron_quartic
 from birkhoff_cli.analyses.geometry.eigenvalues import (
     eigenvalue_parts,
     sums_to_one,
@@ -42,6 +43,10 @@ RESIDUAL = 64 * EPS
 SMALL = 1e-2
 """An eigenvalue above this, beside a norm of 1, is no rounding of 0: that of a defective matrix is
 up to ``eps ** (1 / k)``."""
+
+CHANGE = 8.0
+"""A change of a matrix of norm 1 by e moves no eigenvalue by more than ``CHANGE e ** (1 / k)``
+(Bhatia, Elsner & Krause)."""
 
 
 class Moduli(NamedTuple):
@@ -69,10 +74,22 @@ def second_modulus(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch"]:
     if d != LARGEST_CLOSED:
         return _second_moduli(x).reshape(h.shape[:-2])
     turned = x.swapaxes(0, 1) if sums_to_one(x, 0).all() else x
-    second = second_modulus_near_stochastic(turned)
+    second = np.empty(x.shape[2])
+    for where, (exact,) in cases(sums_to_one(turned, 1)) if x.size else ():
+        of_part = second_modulus_near_stochastic if exact else _of_quartic
+        second[where] = of_part(select(turned, where))
     if len(where := np.flatnonzero(np.isnan(second))):
         second[where] = _second_moduli(select(x, where))
     return second.reshape(h.shape[:-2])
+
+
+def _of_quartic(x: Array) -> Array:
+    """Of lanes ``(4, 4, n)`` whose sums are near 1; NaN where neither way leads."""
+    with np.errstate(all="ignore"):  # of any lanes: what is NaN is not sure
+        second, sure = perron_quartic.second_modulus(x)
+    if len(where := np.flatnonzero(~sure)):
+        second[where] = second_modulus_near_stochastic(select(x, where))
+    return second
 
 
 def _second_moduli(x: Array) -> Array:
@@ -133,13 +150,20 @@ def _by_lapack(x: Array) -> Moduli:
     return Moduli(moduli[:, -1], moduli[:, -2], conditions(x, moduli[:, -2]))
 
 
-def conditions(unit: Array, modulus: Array) -> Array:
+def conditions(unit: Array, modulus: Array, noise: Array | None = None) -> Array:
     """By how much a change of matrices of norm 1 changes eigenvalues of some modulus, at most.
 
-    It is found where they are small. Others need not be known: 1.
+    It is found where they are small: where a change of the size of ``noise`` can be all there is
+    of them, however defective the matrix is. Others need not be known: 1.
     """
     condition = np.ones_like(modulus)
-    if len(unit) > 1 and len(where := np.flatnonzero(modulus < SMALL)):
+    k = len(unit)
+    if k < 2:
+        return condition
+    least: Array | float = SMALL
+    if noise is not None:
+        least = np.minimum(CHANGE * np.power(np.maximum(noise, EPS), 1 / k), SMALL)
+    if len(where := np.flatnonzero(modulus < least)):
         _, vectors = np.linalg.eig(np.ascontiguousarray(batch_first(select(unit, where), 2)))
         with np.errstate(all="ignore"):
             numbers = np.linalg.cond(vectors)

@@ -254,7 +254,7 @@ def _moduli(
         return np.ones_like(size), np.full_like(size, np.nan), np.full_like(size, np.nan)
     modulus = largest_modulus(unit)
     largest, log_largest = modulus * size, np.log(modulus) + log_size
-    log_largest = _known(log_largest, ~(modulus <= noise * conditions(unit, modulus)))
+    log_largest = _known(log_largest, ~(modulus <= noise * conditions(unit, modulus, noise)))
     beyond = largest > 1 + ROUNDED * (len(unit) + 1) * precision
     radius = np.ones_like(largest)
     second, log_second = np.minimum(largest, 1), np.minimum(log_largest, 0)

@@ -8,6 +8,7 @@ Source: IEEE 754-2019, 4.3; Open Compute Project, 8-bit Floating Point Specifica
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,25 @@ def rounded(x: Array, dtype: str) -> Array:
 
     limits = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     largest = float(limits.max)  # a cast alone makes more than that infinite, or NaN
-    return np.clip(x, -largest, largest).astype(limits.dtype).astype(np.float64)
+    held = np.clip(x, -largest, largest)
+    if limits.bits == 8:  # a cast costs four times as much
+        return _to_even(held.astype(np.float32), limits).astype(np.float64)
+    return held.astype(limits.dtype).astype(np.float64)
+
+
+def _to_even(x: Array, limits: Any) -> Array:
+    """Float32 numbers within the largest of a format, rounded to it.
+
+    A number with the last bit of the format as its own is added and taken away. Below the smallest
+    normal number of the format all have the same last bit.
+    """
+    exponent = np.asarray(x.view(np.int32) & 0x7F80_0000)
+    np.maximum(exponent, np.float32(limits.smallest_normal).view(np.int32), out=exponent)
+    large = exponent.view(np.float32)
+    large *= np.float32(1.5 * 2 ** (23 - limits.nmant))
+    rounded = x + large
+    rounded -= large
+    return np.copysign(rounded, x)
 
 
 def symmetric(x: Array, bits: int, axes: tuple[int, ...] = MATRIX) -> Array:

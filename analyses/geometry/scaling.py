@@ -10,6 +10,7 @@ Source: Birkhoff, Trans. AMS 85 (1957) 219-227, and Franklin & Lorenz, Linear Al
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -18,8 +19,17 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.geometry.lanes import select
 from birkhoff_cli.analyses.geometry.sinkhorn import least_narrow
 
-CONVERGED = 16 * float(np.finfo(float).eps)
-"""Residual that is rounding: more sweeps leave no less."""
+CONVERGED = 1e-12
+"""Residual from which on nothing else is left than a geometric fall to `ROUNDING`."""
+
+ROUNDING = float(np.finfo(float).eps) / 2
+"""Residual that more sweeps leave."""
+
+AT_ONCE = 40_000
+"""Matrices that are swept together at first, so that those of side 4 stay in cache."""
+
+MOST_LEFT = 0.75
+"""Share of the matrices in hand that may be left to sweep before they are gathered."""
 
 SWEEPS_AT_ONCE = (5, 32)
 """Least and most sweeps between two looks at what has converged."""
@@ -69,7 +79,7 @@ def convergence(
 
     Returns:
         ``(len(at), n)``, and ``(len(tolerances), n)``: infinite where ``most`` were not enough.
-        A residual of rounding is recorded as it was when it was first seen.
+        Residuals below `CONVERGED` are continued as they fell, and right to that.
     """
     turned = z if axes[0] == 0 else z.swapaxes(0, 1)
     shifted = turned - turned.max(axis=0, keepdims=True)
@@ -86,29 +96,96 @@ def convergence(
     return after, needed
 
 
+@dataclass
+class _Record:
+    """What is recorded of all matrices while they are swept."""
+
+    at: Sequence[int]
+    tolerances: Sequence[float]
+    most: int
+    after: Array
+    needed: Array
+
+
 def _follow(
     sweeps: Sweeps, state: State, at: Sequence[int], tolerances: Sequence[float], most: int
 ) -> tuple[Array, Array]:
-    """Sweep, and let go what has converged; after the last of ``at`` what every tolerance has."""
+    """Sweep, and let go what has converged; after the last of ``at`` what every tolerance has.
+
+    At first so many matrices that they stay in cache, then together those that are left.
+    """
     n = state[0].shape[-1]
-    after, needed = np.empty((len(at), n)), np.full((len(tolerances), n), np.inf)
-    todo, done = np.arange(n), 0
+    needed = np.full((len(tolerances), n), np.inf)
+    record = _Record(at, tolerances, most, np.empty((len(at), n)), needed)
+    left = []
+    for start in range(0, n, AT_ONCE):
+        lanes = np.arange(start, min(n, start + AT_ONCE))
+        part = tuple(np.ascontiguousarray(x[..., start : start + AT_ONCE]) for x in state)
+        left.append(_sweep_on(sweeps, part, lanes, record, 0, min(at[-1], most)))
+    lanes, done = np.concatenate([todo for todo, _, _ in left]), left[0][2]
+    if lanes.size:
+        state = tuple(np.concatenate(x, -1) for x in zip(*(s for _, s, _ in left), strict=True))
+        _sweep_on(sweeps, state, lanes, record, done, most)
+    return record.after, record.needed
+
+
+def _sweep_on(
+    sweeps: Sweeps, state: State, todo: Array, record: _Record, done: int, most: int
+) -> tuple[Array, State, int]:
+    """Sweep until all has converged, or ``most`` sweeps or a few more are done.
+
+    What is let go may be swept on beside the others, which changes nothing that was recorded.
+
+    Args:
+        sweeps: how.
+        state: what sweeps go on from.
+        todo: the numbers of its matrices, rising.
+        record: of all matrices.
+        done: sweeps that are done.
+        most: sweeps to be done.
+
+    Returns:
+        What is left: numbers, state, and sweeps done.
+    """
+    here = todo  # what the state holds, of which the rest has converged
     while todo.size and done < most:
         least, largest = SWEEPS_AT_ONCE
-        count = min(max(least, done // 4), largest, most - done)
+        count = min(max(least, done // 4), largest, record.most - done)
         errors, state = sweeps(state, count)
-        for row, tolerance in zip(needed, tolerances, strict=True):
-            reached = errors <= tolerance
-            first = np.where(reached.any(0), done + 1 + reached.argmax(0), np.inf)
-            row[todo] = np.minimum(row[todo], first)
-        for row, k in zip(after, at, strict=True):
-            if done < k:  # of later ones it is what there is until now
-                row[todo] = errors[min(k - done, count) - 1]
+        for row, tolerance in zip(record.needed, record.tolerances, strict=True):
+            _record_first(row, here, errors <= tolerance, done)
+        lanes = slice(None) if len(todo) == len(here) else np.searchsorted(here, todo)
+        later = [(row, k) for row, k in zip(record.after, record.at, strict=True) if k > done]
+        for row, k in later:
+            if k <= done + count:
+                row[todo] = errors[k - done - 1, lanes]
         done += count
-        enough = CONVERGED if done < at[-1] else max(CONVERGED, min(tolerances))
-        left = np.flatnonzero(errors[-1] > enough)
-        todo, state = todo[left], tuple(select(part, left) for part in state)
-    return after, needed
+        enough = CONVERGED if done < record.at[-1] else max(CONVERGED, min(record.tolerances))
+        stays = errors[-1, lanes] > enough
+        if not stays.all():
+            gone, last = todo[~stays], errors[-2:, lanes][:, ~stays]
+            for row, k in later:
+                if k > done:
+                    row[gone] = _continued(last, k - done)
+            todo = todo[stays]
+        if len(todo) < MOST_LEFT * len(here):
+            left = np.searchsorted(here, todo)
+            here, state = todo, tuple(select(part, left) for part in state)
+    left = np.searchsorted(here, todo)
+    return todo, tuple(select(part, left) for part in state), done
+
+
+def _record_first(row: Array, lanes: Array, reached: Array, done: int) -> None:
+    """The first sweep after ``done`` that reached a tolerance, where none has before."""
+    new = np.flatnonzero(reached.any(0) & np.isinf(row[lanes]))
+    row[lanes[new]] = done + 1 + reached[:, new].argmax(0)
+
+
+def _continued(last: Array, count: int) -> Array:
+    """Residuals so many sweeps later: they fall as they did last, down to rounding."""
+    before, now = last[0], last[-1]
+    ratio = np.minimum(np.divide(now, before, out=np.zeros_like(now), where=before > 0), 1)
+    return np.maximum(now * ratio**count, np.minimum(now, ROUNDING))
 
 
 def _start_scalings(shifted: Array) -> State:
@@ -125,15 +202,16 @@ def _scale(state: State, count: int) -> tuple[Array, State]:
     a, v = state
     if lonely := a.shape[2] == 1:  # of a single lane einsum adds in another order
         a, v = (np.repeat(part, 2, axis=-1) for part in state)
-    columns = np.empty((count + 1, *v.shape))
-    columns[0] = v
-    for k in range(count):
-        rows = 1 / np.einsum("ijb,jb->ib", a, columns[k])
-        np.divide(1, np.einsum("ijb,ib->jb", a, rows), out=columns[k + 1])
-    errors = columns[:-1] / columns[1:]
-    errors -= 1
-    errors, last = np.abs(errors, out=errors).max(1), columns[-1]
-    return (errors[:, :1], (state[0], last[:, :1])) if lonely else (errors, (a, last))
+    errors, sums, v = np.empty((count, v.shape[1])), np.empty_like(v), v.copy()
+    for error in errors:
+        np.einsum("ijb,jb->ib", a, v, out=sums)
+        rows = np.divide(1, sums, out=sums)
+        columns = np.einsum("ijb,ib->jb", a, rows)
+        v *= columns
+        v -= 1
+        np.abs(v, out=v).max(0, out=error)
+        np.divide(1, columns, out=v)
+    return (errors[:, :1], (state[0], v[:, :1])) if lonely else (errors, (a, v))
 
 
 def _start_logarithms(shifted: Array) -> State:

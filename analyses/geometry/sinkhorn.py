@@ -64,6 +64,9 @@ def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0)
 SUMS = ("ijb,ib->jb", "ijb,jb->ib")
 """Sums over columns and over rows of a matrix, with the factors of the other side."""
 
+AT_ONCE = 8000
+"""4 x 4 matrices that are swept together, so that they stay in cache; fewer of larger ones."""
+
 SMALLEST = 1e-60
 """Least entry whose row or column no factor is near the end of the number range for."""
 
@@ -78,19 +81,33 @@ def sweep_by_factors(
     a = h.reshape(*h.shape[:2], -1)
     if a.shape[2] < 2 or float(a.min()) < SMALLEST:  # of one lane einsum adds in another order
         return sweep(h, axes, guard, eps)
+    n = a.shape[2]
+    out = np.empty_like(a)
+    starts = range(0, n - 1, max(2, AT_ONCE * 16 // len(a) ** 2))  # no part is a single lane
+    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+        part = np.ascontiguousarray(a[..., start:stop])
+        v, u = _factors(part, axes, guard, eps)
+        np.multiply(part, v, out=part)
+        np.multiply(part, u[:, None], out=out[..., start:stop])
+    return out.reshape(h.shape)
+
+
+def _factors(a: Array, axes: Sequence[int], guard: Guard, eps: float) -> list[Array]:
+    """Of the columns and of the rows, after all steps."""
     sides = [np.ones(a.shape[1:]), np.ones(a.shape[1:])]
+    total = np.empty(a.shape[1:])
     for axis in axes:
-        total = np.einsum(SUMS[axis], a, sides[1 - axis])
+        np.einsum(SUMS[axis], a, sides[1 - axis], out=total)
         if guard == "log":
-            sides[axis] = np.divide(1, total, out=total)
+            np.divide(1, total, out=sides[axis])
             continue
         total *= sides[axis]
-        total = _guarded(total, guard, eps)
+        if guard == "floor":
+            np.maximum(total, eps, out=total)
+        else:
+            total += eps
         sides[axis] /= total
-    v, u = sides
-    a = a * v
-    a *= u[:, None]
-    return a.reshape(h.shape)
+    return sides
 
 
 def sweep_with_pullback(

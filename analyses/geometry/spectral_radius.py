@@ -3,7 +3,7 @@
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned
-from birkhoff_cli.analyses.geometry.cubics import depressed, outer_root
+from birkhoff_cli.analyses.geometry.cubics import depressed, largest_root
 from birkhoff_cli.analyses.geometry.eigenvalues import (
     CLOSED_FORM,
     SMALLEST,
@@ -12,6 +12,13 @@ from birkhoff_cli.analyses.geometry.eigenvalues import (
     tolerance,
 )
 from birkhoff_cli.analyses.geometry.lanes import dot
+
+ALIKE = 1e-8
+"""Least square of the norm without the mean eigenvalue, beside that of the matrix."""
+
+SLOPE = tolerance(2) / 2
+"""Least |f'| at a root with a Frobenius norm of 1, which leaves coefficients a smaller error than
+a largest entry of 1 does."""
 
 
 def largest_modulus(m: Array) -> Array:
@@ -26,10 +33,12 @@ def largest_modulus(m: Array) -> Array:
     if k != 3:
         return _largest_modulus(m)
     with np.errstate(all="ignore"):  # of any size: what is NaN is doubtful
-        largest, sure = _largest_of_three(m)
+        largest, sure, usual = _largest_of_three(m)
     if np.count_nonzero(sure) < batch:
-        where = np.flatnonzero(~sure)
-        largest[where] = _largest_modulus(m[:, :, where])
+        if len(where := np.flatnonzero(usual & ~sure)):
+            largest[where] = np.abs(lapack(m[:, :, where])).max(0)
+        if len(where := np.flatnonzero(~usual)):
+            largest[where] = _largest_modulus(m[:, :, where])
     return largest
 
 
@@ -55,11 +64,11 @@ def _largest_modulus(m: Array) -> Array:
     return largest
 
 
-def _largest_of_three(m: Array) -> tuple[Array, Array]:
-    """The spectral radius of 3 x 3 lanes, and where it is sure.
+def _largest_of_three(m: Array) -> tuple[Array, Array, Array]:
+    """The spectral radius of 3 x 3 lanes, where it is sure, and where the cubic could be scaled.
 
     The cubic is scaled in place of the matrix, by the Frobenius norm s of what is left without
-    the mean eigenvalue. Where that is small beside the matrix, or far from 1, nothing is sure.
+    the mean eigenvalue. Where that is small beside the matrix, or far from 1, it is not.
     """
     size = dot(m, m)
     a, b, c = m[0, 0], m[1, 1], m[2, 2]
@@ -78,49 +87,13 @@ def _largest_of_three(m: Array) -> tuple[Array, Array]:
     squares = middle * middle
     squares *= -3
     squares += size
-    sure = squares > 0.01 * size
+    usual = squares > ALIKE * size
     np.sqrt(squares, out=size)
+    usual &= (squares > 1e-60) & (squares < 1e60)
     p /= squares
-    q /= np.multiply(squares, size, out=rest)
-    root, gap, is_complex = _roots(p, q, a, b)
-    slope = np.multiply(gap, is_complex, out=p)
-    slope += np.abs(root, out=q)
-    slope *= gap
-    root *= size
-    gap *= size
-    np.multiply(root, -0.5, out=a)
-    a += middle
-    np.abs(a, out=a)
-    root += middle
-    np.multiply(a, a, out=c)
-    pair = a + gap  # of two real ones the larger
-    pair *= pair
-    gap *= gap
-    c += gap
-    np.copyto(pair, c, where=is_complex)
-    root *= root
-    largest: Array = np.maximum(root, pair)
-    pair *= 1 / 0.98  # the first root is the one apart from the other two
-    enough = slope >= tolerance(2)
-    enough |= pair < largest
-    sure &= enough
-    sure &= (squares > 1e-60) & (squares < 1e60)
-    return np.sqrt(largest, out=largest), sure
-
-
-def _roots(p: Array, q: Array, half: Array, gap: Array) -> tuple[Array, Array, Array]:
-    """Of x^3 + p x + q the outer root, half the distance of the others, and if they are complex.
-
-    Args:
-        p: coefficients.
-        q: coefficients.
-        half: scratch.
-        gap: scratch, where the second result goes.
-    """
-    root = outer_root(p, q)
-    np.multiply(root, root, out=gap)
-    gap *= -0.75
-    gap -= p
-    is_complex = gap < 0
-    np.abs(gap, out=half)
-    return root, np.sqrt(half, out=gap), is_complex
+    squares *= size
+    q /= squares
+    middle /= size
+    largest, sure = largest_root(p, q, middle, SLOPE)
+    largest *= size
+    return largest, sure & usual, usual

@@ -8,7 +8,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, lanes
 from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, OTHER, CodeBase, EpsOn, Name
-from birkhoff_cli.analyses.geometry.sinkhorn import Guard, Side, narrow
+from birkhoff_cli.analyses.geometry.sinkhorn import Guard, Side, least_narrow
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -100,27 +100,27 @@ def effective(s: Settings, d: int, theta: Array) -> Settings:
     if s.guard != "floor" or s.start == "shifted" or not s.iters:
         return s
     first, last = (0, 1) if s.last == "rows" else (1, 0)
-    z = np.asarray(lanes(theta, 1)).reshape(d, d, -1) / s.tau
-    if max(z.max(initial=0), -z.min(initial=0)) > s.clip:
+    z = np.asarray(lanes(theta, 1)).reshape(d, d, -1)
+    largest, least = z.max(first, initial=-math.inf), z.min(first, initial=math.inf)
+    if max(largest.max(initial=0), -least.min(initial=0)) / s.tau > s.clip:
         return s
-    largest = z.max(axis=first, keepdims=True)
-    shifted = z - largest
+    deepest = float((least - largest).min(initial=0)) / s.tau  # of powers over their largest
     floor = s.eps * (1 + 4 * d * EPSILON)
-    reached = not _stays_above(floor, shifted, first, last)
+    reached = not _stays_above(floor, z, s.tau, deepest, first, last)
     if s.start == "powers":  # which are as large as their sums at most
-        reached |= math.exp(largest.min(initial=0)) <= floor
-    if reached or not narrow(shifted):
+        reached |= math.exp(largest.min(initial=0) / s.tau) <= floor
+    if reached or deepest < least_narrow(z):
         return s
     return s._replace(guard="log", eps=0.0, clip=math.inf, start="usual")
 
 
-def _stays_above(floor: float, shifted: Array, first: int, last: int) -> bool:
-    """Whether all sums do, after the first ones, of powers of at most 1."""
-    d = len(shifted)
+def _stays_above(floor: float, z: Array, tau: float, deepest: float, first: int, last: int) -> bool:
+    """Whether all sums do, after the first ones, of powers over their largest."""
+    d = len(z)
     if floor >= 1 / d:
         return False
-    if math.exp(shifted.min(initial=0)) > floor:  # d entries of at least that over d
+    if math.exp(deepest) > floor:  # d entries of at least that over d
         return True
-    h = np.exp(shifted)
+    h = np.exp((z - z.max(first, keepdims=True)) / tau)
     h /= h.sum(first, keepdims=True)
     return bool(h.sum(last).min(initial=1) > floor)

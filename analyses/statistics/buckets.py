@@ -8,7 +8,7 @@ have buckets of their own. Only the range of buckets that numbers were found in 
 
 from collections.abc import Sequence
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 

@@ -123,7 +123,7 @@ def growth(folder):
     print(f"\n{'tokens':>9}{'sites':>7}{'d':>4}{'CPU s':>9}{'ns/matrix':>11}{'peak MiB':>10}")
     for tokens, sites, d in (
         *((quarter, 48, 4), (2 * quarter, 48, 4), (quarter, 12, 4), (quarter, 96, 4)),
-        *((quarter, 48, 2), (quarter // 4, 48, 8), (quarter // 16, 48, 16)),
+        *((min(quarter, quarter * 16 // d**2), 48, d) for d in (2, 3, 5, 6, 7, 8, 16)),
     ):
         s, mib = ours(write(folder, tokens, sites, d)[1])
         print(f"{tokens:9,}{sites:7}{d:4}{s:9.2f}{s / tokens / sites * 1e9:11.0f}{mib:10.0f}")
