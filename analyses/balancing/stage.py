@@ -47,11 +47,10 @@ class Stage(NamedTuple):
         """The same samples, so many at a time that the matrices of all sites stay in cache."""
         step = max(1, AT_ONCE * 16 // (len(self.h) ** 2 * self.h.shape[2]))
         for start in range(0, self.h.shape[3], step):
-            cut = (
-                None if x is None else np.ascontiguousarray(x[..., start : start + step])
-                for x in self[:3]
-            )
-            yield Stage(*cut, self.method)
+            cut = slice(start, start + step)
+            logits = None if self.logits is None else np.ascontiguousarray(self.logits[..., cut])
+            z, h = (np.ascontiguousarray(x[..., cut]) for x in (self.z, self.h))
+            yield Stage(z, h, logits, self.method)
 
 
 def parameters(logits: Array) -> Array:

@@ -217,7 +217,7 @@ class Distributions:
             low, high, share[:, at] = zip(*_ranks(len(ordered) - int(self.unknown[k])), strict=True)
             ordered.partition(low + high)  # NaN is last
             number[0, :, at], number[1, :, at] = ordered.take(low), ordered.take(high)
-        percentiles = _between(*number, share)
+        percentiles = _between(number[0], number[1], share)
         return np.stack([percentiles, np.zeros_like(percentiles)])
 
     def _of_counts(self, streams: Array) -> Array:
@@ -230,7 +230,7 @@ class Distributions:
                 code[side, :, at], position[side, :, at] = zip(*counts.find(ranks), strict=True)
         extremes = self._min[streams], self._max[streams]
         number, error = _in_buckets(code.astype(np.int64), position, *extremes)
-        return np.stack([_between(*number, share[0]), error.max(0)])
+        return np.stack([_between(number[0], number[1], share[0]), error.max(0)])
 
 
 def _in_buckets(bucket: Array, share: Array, least: Array, greatest: Array) -> tuple[Array, Array]:
