@@ -76,7 +76,8 @@ def prepare() -> None:
     gc.set_threshold(100_000)  # importing makes many objects and no garbage
     occupy_closed_streams()
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without a letter gets its number
-        sys.stdout.reconfigure(errors="backslashreplace")
+        with suppress(OSError):  # whatever it is by now is said where something is written
+            sys.stdout.reconfigure(errors="backslashreplace")
     for name in THREADS:
         os.environ.setdefault(name, "1")  # our matrices are too small to share out: torch is up to
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
