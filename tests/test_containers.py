@@ -299,3 +299,18 @@ def test_the_narrow_dtypes_have_the_bits_of_their_library():
     for name in narrow:
         own = name if hasattr(ml_dtypes, name) else f"{name}fn"
         assert ml_dtypes.finfo(own).bits == BITS[name], name
+
+
+def test_two_old_files_in_one_are_refused(tmp_path):
+    """The first one was read, and nothing said so."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "f.pt"
+    state = {n: torch.from_numpy(a) for n, a in files.arrays(files.model_shapes()).items()}
+    torch.save({"model": state}, path, _use_new_zipfile_serialization=False)
+    with open_store(path) as store:
+        assert len(store.tensors) == len(state)
+    data = path.read_bytes()
+    for more in (data, b"x"):
+        path.write_bytes(data + more)
+        with pytest.raises(BadInput, match="goes on behind its end"):
+            open_store(path)

@@ -47,6 +47,8 @@ def open_file(path: Path) -> TorchLegacy:
         store = TorchLegacy(path, file, file.seek(0, 2))
         with refusing(path):
             root = _load(path, file)
+            if file.tell() != store.size:
+                raise BadInput(f"{where(path)}: goes on behind its end; {DAMAGED}")
             store.loaded, store.config = split(path, root, _tensor_type())
         store.tensors = {name: _info(path, name, t) for name, t in store.loaded.items()}
         file.seek(0)
