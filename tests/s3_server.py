@@ -78,14 +78,15 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         words = [command, "-H", "127.0.0.1", "-p", str(port)]
         server = subprocess.Popen(words, stdout=output, stderr=output)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield S3Server(f"http://127.0.0.1:{port}", log)
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until somebody listens on a port of the loopback."""
     end = time.monotonic() + MAX_SECONDS
     while True:
         try:

@@ -16,6 +16,7 @@ import pytest
 from benchmarks.remote import CONVERSION, ORIGINAL, cost, hub_of, models
 from conftest import ROOT
 from fake_hub import SIGNATURE, TOKEN, FakeHub, Faults, Repository
+from gs_server import gs_server
 from s3_server import s3_server
 
 pytestmark = pytest.mark.release
@@ -274,3 +275,21 @@ def test_an_object_store(model, birkhoff, tmp_path):
             assert done.returncode == 3 and done.stderr.count("\n") == 1, done.stderr
     done = birkhoff("inspect", "s3://bucket/org/model", env=env)
     assert done.returncode == 3 and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_object_store_of_google(model, birkhoff, tmp_path):
+    with gs_server(model, tmp_path / "gs.log") as query:
+        for command, name, more in SAME:
+            url = f"gs://anonymous@bucket/org/model/{name}".rstrip("/") + query
+            table, results = tmp_path / f"{command}{len(more)}.parquet", []
+            for path in (url, model / name):
+                table.unlink(missing_ok=True)
+                done = birkhoff(command, path, *more, "--json", "-o", table)
+                assert (done.returncode, done.stderr) == (0, ""), path
+                out = {k: v for k, v in json.loads(done.stdout).items() if not names(v)}
+                digests = [k["sha256"] for k in provenance(table)["meta"]["inputs"]]
+                results.append((out, digests, pq.read_table(table)))
+                assert b"retry_limit" not in table.read_bytes()
+            assert results[0] == results[1]
+        done = birkhoff("inspect", f"gs://anonymous@bucket/org/none{query}")
+        assert done.returncode == 3 and done.stderr.count("\n") == 1, done.stderr
