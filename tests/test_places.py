@@ -415,6 +415,13 @@ def test_a_place_that_is_given_as_two_users_is_refused(urls, said):
     assert "SECRET" not in str(refusal.value) and refusal.value.exit_code == 3
 
 
+@pytest.mark.parametrize("base, key", [("bucket", "bucket/a/b.pt"), ("", "a/b.pt")])
+def test_a_key_begins_with_no_slash_where_the_container_is_part_of_it(base, key):
+    place = places.path_of("abfss://account@host:1/a/b.pt").place
+    place.__dict__["_system"] = (None, base)
+    assert (place._key("a/b.pt"), place._key("")) == (key, base)
+
+
 def test_a_command_has_the_commit_of_its_own_time(serve, hub):
     """Of a Python session the first command resolves a branch, and the next one does anew."""
     from birkhoff_cli import load

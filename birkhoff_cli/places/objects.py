@@ -62,8 +62,7 @@ class Bucket(Place):
         return system, base.rstrip("/")
 
     def _key(self, name: str) -> str:
-        base = self._system[1]
-        return f"{base}/{name}" if name else base
+        return "/".join(part for part in (self._system[1], name) if part)
 
     def entry(self, name: str) -> Entry | None:
         """By the listing of its folder, if that is a folder that was named, else by asking."""
