@@ -27,6 +27,9 @@ Done = tuple[list[Columns], Any]
 AHEAD = 2
 """Ranges for every worker that are under way: none of them is to be idle."""
 
+LAST = 32
+"""Share of the work of each process that the last ranges have."""
+
 MAX_BLOCKS = 16
 """In a range whose rows travel."""
 
@@ -52,6 +55,7 @@ class Shared:
         at: the block before which all are merged.
         state: of the blocks before ``at``.
         left: blocks that nobody has begun.
+        every: how many there were.
         row_bytes: of the rows of a block, the most that was seen; None: nothing was.
         state_bytes: of a state, the same.
         room: bytes that may wait.
@@ -67,6 +71,7 @@ class Shared:
     at: int = 0
     state: Any = None
     left: range = range(0)
+    every: int = 0
     row_bytes: int | None = None
     state_bytes: int = 0
     room: int = 0
@@ -78,7 +83,7 @@ class Shared:
             blocks: their numbers.
             state: before the first of them.
         """
-        self.at, self.state, self.left = blocks.start, state, blocks
+        self.at, self.state, self.left, self.every = blocks.start, state, blocks, len(blocks)
         self.row_bytes, self.room = None if self.rows else 0, min(MAX_WAITING, available() // 4)
         try:
             with self.open() as pool:
@@ -119,7 +124,7 @@ class Shared:
 
     def _size(self, workers: int) -> int:
         """Blocks of the next range: fewer towards the end, and as many as waiting has room for."""
-        size = share_of(len(self.left), workers + self.helps)
+        size = share_of(len(self.left), workers + self.helps, self.every)
         if self.rows:
             own = self.room // (2 * AHEAD * workers * max(1, self.row_bytes or self.room))
             size = min(size, MAX_BLOCKS, max(1, own))
@@ -167,9 +172,13 @@ def work(fold: Fold[Any, Any], source: Blocks[Any], blocks: range, rows: bool) -
     return [columns if rows else {} for columns in steps], state
 
 
-def share_of(blocks: int, processes: int) -> int:
-    """How many of the blocks that are left the next range has, so that ranges become shorter."""
-    return max(1, blocks // (2 * processes))
+def share_of(blocks: int, processes: int, every: int) -> int:
+    """How many of the blocks that are left the next range has, so that ranges become shorter.
+
+    Reading begins where the file's row groups do, so a range of few blocks of many is read for
+    nothing in part.
+    """
+    return min(blocks, max(1, blocks // (2 * processes), every // (LAST * processes)))
 
 
 def _bytes(value: Any, depth: int = MAX_DEPTH) -> int:

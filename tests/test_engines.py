@@ -232,7 +232,8 @@ def test_this_process_works_while_it_would_only_wait(rows):
     assert state == list(range(40)) and len(walk) == 40
     theirs = [k for each in sent for k in each]
     assert theirs == sorted({*theirs}) and 0 not in theirs and 0 < len(theirs) < 30
-    assert [sharing.share_of(left, 2) for left in (1000, 100, 3, 1)] == [250, 25, 1, 1]
+    assert [sharing.share_of(left, 2, 64) for left in (64, 20, 3, 1)] == [16, 5, 1, 1]
+    assert [sharing.share_of(left, 2, 1000) for left in (1000, 100, 17, 3)] == [250, 25, 15, 3]
 
 
 @pytest.mark.parametrize("helps", [False, True])
