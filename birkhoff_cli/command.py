@@ -12,7 +12,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 from typer.exceptions import TyperException
 
-from birkhoff_cli import files, methods, outputs, process, progress, put_off, unread
+from birkhoff_cli import deferred, files, methods, outputs, process, progress, read_errors
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.binding import Binding
@@ -174,7 +174,7 @@ class Subcommand(PlainFlags, TyperCommand):
         process.keep_freed_memory()
         request = self.request(ctx)
         own = request.on(self.binding.options)
-        with unread.reading(own.paths):
+        with read_errors.reading(own.paths):
             self._dispatch(request, own)
 
     def _dispatch(self, request: Request, own: Request) -> None:
@@ -197,7 +197,7 @@ class Subcommand(PlainFlags, TyperCommand):
         if text := grid.get("part"):
             self._deliver_part(own, outcome, grid, text)
             return
-        with put_off.putting_off():
+        with deferred.deferring():
             self._deliver(own, outcome, grid)
 
     def _deliver(self, own: Request, outcome: Mapping[str, Any], grid: Request) -> None:

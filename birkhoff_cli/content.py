@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from birkhoff_cli import places, put_off
+from birkhoff_cli import deferred, places
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unreadable
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED
-from birkhoff_cli.put_off import Later
+from birkhoff_cli.deferred import DeferredDigest
 from birkhoff_cli.tables import HEAD
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ STEP = 1 << 20
 """Bytes that are read at a time."""
 
 LARGE = 1 << 20
-"""Bytes of a file from which on its digest is put off, where digests are: see `put_off`."""
+"""Bytes of a file from which on its digest is put off, where digests are: see `deferred`."""
 
 COPIES = 4
 """Times that what is read whole may be in memory, with all that is made of it."""
@@ -157,7 +157,7 @@ class Content:
             return read_digest(file) if self.running is None else self.running.finish(file)
 
     @property
-    def sha256(self) -> str | Later:
+    def sha256(self) -> str | DeferredDigest:
         """Of all bytes; where it is put off, found out when somebody looks at it."""
         if self.running is None:
             return self.digest.sha256
@@ -166,7 +166,7 @@ class Content:
             self.settle()
             return self.digest.sha256
 
-        return Later(find, self.state)
+        return DeferredDigest(find, self.state)
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -205,19 +205,21 @@ def of_file(path: Path) -> Content:
             yield file
             hold(file)
 
-    if first.st_size < LARGE or places.is_remote(path) or put_off.mode() is None:
+    if first.st_size < LARGE or places.is_remote(path) or deferred.mode() is None:
         return Content(path, first.st_size, opened, _state(first))
     key = (path, _state(first))
-    return put_off.only(key, lambda: _put_off(Content(path, first.st_size, opened, _state(first))))
+    return deferred.only(
+        key, lambda: _deferred(Content(path, first.st_size, opened, _state(first)))
+    )
 
 
-def _put_off(content: Content) -> Content:
+def _deferred(content: Content) -> Content:
     """The same file, whose digest is found out while its bytes are read, here or elsewhere."""
     from birkhoff_cli.digest import Running, Watched
 
     with content.open() as file:
         running = Running(file)
-    if put_off.mode() == "elsewhere":
+    if deferred.mode() == "elsewhere":
         return replace(content, running=running)
 
     @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from birkhoff_cli import content, engines, members, packages, places, provenance, put_off, sharing
+from birkhoff_cli import content, deferred, engines, members, packages, places, provenance, sharing
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported, UsageError
 from birkhoff_cli.analyses.core.fold import Blocks, Fold, fold_range
 from birkhoff_cli.analyses.core.result import Result
@@ -86,7 +86,7 @@ def _facts_of(result: Result, code: str | None) -> str:
 
 def _digests_of(job: Job) -> AbstractContextManager[None]:
     """Where digests are found out: on this machine by the process of the command."""
-    return put_off.putting_off("elsewhere") if job.code is None else nullcontext()
+    return deferred.deferring("elsewhere") if job.code is None else nullcontext()
 
 
 def work(job: Job, first: int, last: int, rows: bool) -> sharing.Done:
@@ -181,7 +181,7 @@ def sharer(
             return engines.executor(others, len(blocks))
 
         shared = sharing.Shared(fold, source, pool, submit, rows, helps=not remote)
-        with put_off.meanwhile():
+        with deferred.settling():
             return (yield from shared.walk(blocks, state))
 
     return share

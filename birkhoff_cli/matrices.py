@@ -4,7 +4,7 @@ The format is told by the first bytes, never by the name, and has one reader. Pa
 files are read block by block, so that a trace may be larger than memory; everything else is read
 whole. The digest in ``meta`` is the sha256 of the whole file, which ``sha256sum`` confirms: one
 reading of it before anything is interpreted (1.2 GB/s), or none of its own where it is put off
-(`birkhoff_cli.put_off`).
+(`birkhoff_cli.deferred`).
 """
 
 import sys
@@ -25,10 +25,10 @@ from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
 from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.steps import split_step
 from birkhoff_cli.tables import HEAD
 from birkhoff_cli.text import either
-from birkhoff_cli.unread import require_sound
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.core.array_trace import Axis

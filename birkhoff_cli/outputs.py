@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, BinaryIO
 
-from birkhoff_cli import files, progress, put_off, report
+from birkhoff_cli import deferred, files, progress, report
 from birkhoff_cli.analyses.core.errors import BirkhoffError, CheckFailed, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.invocation import STAMP, Invocation
@@ -67,9 +67,9 @@ def settling() -> Iterator[None]:
     try:
         yield
     except BirkhoffError:
-        put_off.settle()
+        deferred.settle()
         raise
-    put_off.settle()
+    deferred.settle()
 
 
 def _check_format(result: Result, invocation: Invocation) -> None:

@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.store import DAMAGED, refusing
-from birkhoff_cli.put_off import Later
+from birkhoff_cli.deferred import DeferredDigest
 from birkhoff_cli.text import finite, plain
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def fingerprint_of(facts: Any) -> str:
     """As `digest_of`, where files whose digests are put off are told by their state."""
 
     def known_by(value: Any) -> Any:
-        return list(value.state) if isinstance(value, Later) else plain(value)
+        return list(value.state) if isinstance(value, DeferredDigest) else plain(value)
 
     text = json.dumps(finite(facts), sort_keys=True, default=known_by)
     return hashlib.sha256(text.encode()).hexdigest()

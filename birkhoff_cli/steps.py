@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from birkhoff_cli import places
-from birkhoff_cli.unread import require_sound
+from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.values import path_of
 
 MAX_NOTE_BYTES = 8 << 20

@@ -13,8 +13,8 @@ from birkhoff_cli.analyses.core.joined import join
 from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
+from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.steps import training_step
-from birkhoff_cli.unread import require_sound
 
 MAX_PARTS = 100_000
 """Entries of a folder that are looked at to find parts of a trace."""

@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.core.errors import (
 )
 from birkhoff_cli.containers import zips
 from birkhoff_cli.containers.store import INCOMPLETE, Store, unreadable, where
-from birkhoff_cli.unread import require_sound
+from birkhoff_cli.read_errors import require_sound
 
 PACKAGE = "birkhoff_cli.containers"
 """A file there with a ``MAGIC`` is one kind of file, which begins so, and has ``open_file``."""

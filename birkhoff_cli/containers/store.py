@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from birkhoff_cli import extras, places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.text import escape as printable
-from birkhoff_cli.unread import require_sound
 
 DTYPES = (
     *("float64", "float32", "float16", "bfloat16"),

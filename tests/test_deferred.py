@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import forked
-from birkhoff_cli import content, digest, matrices, put_off, tables
+from birkhoff_cli import content, deferred, digest, matrices, tables
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError
 from test_table_digests import written
 
@@ -31,10 +31,10 @@ def bytes_read():
 
 def read_whole(path):
     before = bytes_read()
-    with put_off.putting_off():
+    with deferred.deferring():
         trace = matrices.read(path)
         total = sum(block.sum(dtype=float) for block in trace)
-        put_off.settle()
+        deferred.settle()
         sha256 = str(trace.meta["inputs"][0]["sha256"])
     return total, sha256, bytes_read() - before
 
@@ -95,12 +95,12 @@ def test_every_flipped_bit_is_refused_in_the_end(format, tmp_path, monkeypatch):
         path.write_bytes(flipped)
         if not matrices.recognises(path):
             continue
-        with put_off.putting_off():
+        with deferred.deferring():
             try:
                 trace = matrices.read(path)
                 for _ in trace:
                     pass
-                put_off.settle()
+                deferred.settle()
             except BirkhoffError as error:
                 assert "\n" not in str(error)
                 continue
@@ -111,11 +111,11 @@ def test_every_flipped_bit_is_refused_in_the_end(format, tmp_path, monkeypatch):
 def test_a_file_that_is_replaced_meanwhile_is_refused(path, tmp_path):
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
-    with put_off.putting_off():
+    with deferred.deferring():
         trace = matrices.read(copy)
         for _ in trace:
             pass
         (tmp_path / "other").write_bytes(path.read_bytes())
         (tmp_path / "other").replace(copy)
         with pytest.raises(BadInput, match="changed while it was read"):
-            put_off.settle()
+            deferred.settle()

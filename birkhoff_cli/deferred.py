@@ -16,21 +16,21 @@ Mode = Literal["here", "elsewhere"]
 """Who finds the digests out: this process, or the one that it works for."""
 
 
-class PutOff(Protocol):
+class Deferred(Protocol):
     """A file whose digest is put off."""
 
     def settle(self) -> None:
         """Find it out, and hold the file to it."""
 
 
-File = TypeVar("File", bound=PutOff)
+File = TypeVar("File", bound=Deferred)
 
 _mode: list[Mode] = []
 _files: dict[Hashable, Any] = {}
 """Files whose digests are put off, by what tells each, in the order in which they were met."""
 
 
-class Later(UserString):
+class DeferredDigest(UserString):
     """The sha256 of a file, found out when somebody looks at it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Later(UserString):
 
 
 @contextmanager
-def putting_off(mode: Mode = "here") -> Iterator[None]:
+def deferring(mode: Mode = "here") -> Iterator[None]:
     """Put off digests of the files that are met inside."""
     _mode.append(mode)
     try:
@@ -86,7 +86,7 @@ def settle() -> None:
 
 
 @contextmanager
-def meanwhile() -> Iterator[None]:
+def settling() -> Iterator[None]:
     """Settle in a thread, while other processes go over the rows inside.
 
     Raises:
