@@ -257,7 +257,7 @@ def _dask(address: str) -> "Iterator[Executor]":
         try:
             client.wait_for_workers(1, timeout=WAIT)
             pool = client.get_executor(pure=False)
-            pool.workers = sum(w["nthreads"] for w in client.scheduler_info(-1)["workers"].values())
+            pool.workers = sum(client.nthreads().values())
         except TimeoutError as error:
             raise BadInput(
                 f"{where}: the scheduler has no workers; start some with 'dask worker "

@@ -421,7 +421,7 @@ def test_a_process_that_is_killed_changes_no_byte(birkhoff, folder):
 def cluster():
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        2, threads_per_worker=1, processes=True, dashboard_address=None
+        2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as running:
         yield running
 
@@ -477,7 +477,7 @@ def test_a_worker_of_dask_that_is_killed_changes_no_byte(birkhoff, folder):
     words = ("spectrum", "--method", "go-mhc", "--s", "3", "--d", "8", "-n", "300000", "--json")
     whole = birkhoff(*words, "--engine", "1", cwd=folder).stdout
     with distributed.LocalCluster(
-        2, threads_per_worker=1, processes=True, dashboard_address=None
+        2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as running:
         engine = f"dask={running.scheduler_address}"
         command = [sys.executable, "-m", "birkhoff_cli", *words, "--engine", engine]

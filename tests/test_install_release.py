@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from conftest import ROOT
+from fake_hub import FakeHub, Repository
 from test_docs import commands, small
 
 pytestmark = pytest.mark.release
@@ -198,6 +199,44 @@ def test_the_lowest_versions(own_wheel, tmp_path):
     (tmp_path / "lowest.txt").write_text("\n".join(lowest(())))
     installed.pip("install", "-c", "lowest.txt", own_wheel)
     installed.check(MAIN)
+
+
+ON_DASK = """
+import subprocess, sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as running:
+        words = ["spectrum", "--method", "mhc", "-n", "50000", "--json", "--engine"]
+        for engine in ("1", f"dask={running.scheduler_address}"):
+            print(subprocess.check_output([sys.argv[1], *words, engine], text=True).strip())
+"""
+
+
+def with_extra(extra, own_wheel, folder):
+    """An installation of the lowest versions of the core and of an extra."""
+    installed = Installed(folder, python_of("3.11"))
+    (folder / "lowest.txt").write_text("\n".join(lowest((extra,))))
+    installed.pip("install", "-c", "lowest.txt", f"birkhoff-cli[{extra}] @ {own_wheel.as_uri()}")
+    return installed
+
+
+def test_the_lowest_versions_for_a_hub(own_wheel, tmp_path, monkeypatch):
+    installed = with_extra("hub", own_wheel, tmp_path)
+    (tmp_path / "model").mkdir()
+    shutil.copy(ROOT / EXAMPLE, tmp_path / "model")
+    with FakeHub({"org/model": Repository(tmp_path / "model")}) as hub:
+        for name, value in hub.environment.items():
+            monkeypatch.setenv(name, value)
+        installed.check(["check hf://org/model"])
+        assert any("resolve" in asked.path for asked in hub.asked)
+
+
+def test_the_lowest_versions_on_dask(own_wheel, tmp_path):
+    installed = with_extra("dask", own_wheel, tmp_path)
+    (tmp_path / "on_dask.py").write_text(ON_DASK)
+    words = [installed.bin / "python", "on_dask.py", installed.bin / "birkhoff"]
+    here, there = run(words, tmp_path, env=bare()).splitlines()
+    assert here == there and here.startswith("{")
 
 
 @pytest.mark.parametrize("version", INTERPRETERS)
