@@ -1,7 +1,7 @@
 """One module with ``run`` becomes one subcommand: its options, its help, and what a call does."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -73,7 +73,7 @@ class Subcommand(PlainFlags, TyperCommand):
             args: what was typed after the name.
         """
         self.args = args
-        self.binding = Binding(module, methods.named(_method_texts(args)))
+        self.binding = Binding(module, methods.named(methods.texts_in(args)))
         self.options = {**_output_options(module), **self.binding.options}
         if "sweep" in self.options:
             self.options["sweep"] = replace(self.options["sweep"], offers=self._axes)
@@ -158,7 +158,7 @@ class Subcommand(PlainFlags, TyperCommand):
         name = label.removeprefix("--").replace("-", "_")
         if not label or name in self.options:
             return
-        for text in _method_texts(args) if "method" in self.options else ():
+        for text in methods.texts_in(args) if "method" in self.options else ():
             methods.parse(text)
         owners = methods.owners(name) if "method" in self.options else []
         if owners:
@@ -290,18 +290,3 @@ def _output_options(module: ModuleType) -> dict[str, Option]:
         *(SWEEP if module.SCHEMA else ()),
     )
     return {option.name: option for option in options}
-
-
-def _method_texts(args: Sequence[str]) -> list[str]:
-    """What ``--method`` names, or a sweep over it, or else the environment."""
-    return [*_typed_methods(args)] or os.environ.get("BIRKHOFF_METHOD", "").split()
-
-
-def _typed_methods(args: Sequence[str]) -> Iterator[str]:
-    for word, following in zip(args, [*args[1:], ""], strict=False):
-        option, equals, value = word.partition("=")
-        value = value if equals else following
-        if option == "--method":
-            yield value
-        if option == "--sweep" and value.startswith("method="):
-            yield from methods.several(value.removeprefix("method="))

@@ -23,7 +23,15 @@ def of_import(error: BaseException) -> BirkhoffError | None:
         The error to report; None if no library was being imported.
     """
     package = library_of(error)
-    return None if package is None else explain(ImportError(str(error), name=package))
+    if package is None:
+        return None
+    if isinstance(error, MemoryError):
+        return _out_of_memory(package)
+    return explain(ImportError(str(error), name=package))
+
+
+def _out_of_memory(module: str) -> TooLarge:
+    return TooLarge(f"out of memory while {module} was loaded; allow more")
 
 
 def explain(error: ImportError) -> BirkhoffError:
@@ -34,7 +42,7 @@ def explain(error: ImportError) -> BirkhoffError:
     """
     module = (error.name or library_of(error) or "a library").partition(".")[0]
     if any(phrase in str(error).lower() for phrase in NO_MEMORY):
-        return TooLarge(f"out of memory while {module} was loaded; allow more")
+        return _out_of_memory(module)
     if not isinstance(error, ModuleNotFoundError) or module == __package__:
         return Unsupported(
             f"{module} is installed, and part of it cannot be imported; install it again"

@@ -8,8 +8,9 @@ in a file is looked up among the members, and is never a module.
 
 import contextlib
 import dataclasses
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from birkhoff_cli import values
@@ -238,3 +239,18 @@ def has_no(method: Method, option: str) -> str:
 def missing() -> str:
     """The sentence for a method that was not named."""
     return f"--method is missing; it is one of {', '.join(parameterizations.names())}"
+
+
+def texts_in(args: Sequence[str]) -> list[str]:
+    """What ``--method`` names, or a sweep over it, or else the environment."""
+    return [*_typed_in(args)] or os.environ.get("BIRKHOFF_METHOD", "").split()
+
+
+def _typed_in(args: Sequence[str]) -> Iterator[str]:
+    for word, following in zip(args, [*args[1:], ""], strict=False):
+        option, equals, value = word.partition("=")
+        value = value if equals else following
+        if option == "--method":
+            yield value
+        if option == "--sweep" and value.startswith("method="):
+            yield from several(value.removeprefix("method="))

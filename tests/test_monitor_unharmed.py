@@ -295,7 +295,9 @@ def test_a_line_that_has_no_room_leaves_no_part_of_it(tmp_path):
     """The log ended in half a line, and with the next it could not be read."""
     resource = pytest.importorskip("resource")
     path, there = tmp_path / "f", resource.getrlimit(resource.RLIMIT_FSIZE)
-    log, numbers = LogFile(path), {"step": 1, "d": 4, "verdict": None, "composite": {}}
+    log = LogFile(path)
+    site = {"layer 0": {"row_max_p50": 1.0}}
+    numbers = {"step": 1, "d": 4, "verdict": None, "composite": {}, **site}
     log(numbers, 1)
     size = path.stat().st_size
     try:
