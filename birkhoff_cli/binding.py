@@ -64,11 +64,11 @@ class Binding:
             BadInput: one place as two users.
         """
         texts = request.texts.values()
-        words = [w for t in texts for w in (t if isinstance(t, tuple) else [t]) if type(w) is str]
-        if any("://" in word for word in words):
+        values = [v for t in texts for v in (t if isinstance(t, tuple) else [t]) if type(v) is str]
+        if any("://" in value for value in values):
             from birkhoff_cli import places  # where nothing is far a command starts sooner
 
-            places.refuse_conflicts(words)
+            places.refuse_conflicts(values)
         paths = request.get("path")
         if paths and not any(c.names_models for c in self.converters):
             from birkhoff_cli import series  # where nothing is read a command starts sooner

@@ -226,7 +226,7 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:7])
 
 
-def refuse_conflicts(words: Iterable[str]) -> None:
+def refuse_conflicts(values: Iterable[str]) -> None:
     """Hold that no place is given with two users, and none, or no file of it, with two queries.
 
     Requests are made by the last that was typed: files would be read as somebody else.
@@ -235,9 +235,9 @@ def refuse_conflicts(words: Iterable[str]) -> None:
         BadInput: naming the place or the file.
     """
     known: dict[tuple[str, str], str] = {}
-    for word in words:
-        start = SCHEME.search(word)
-        url = _url.split(word[start.start() :]) if start else None
+    for value in values:
+        start = SCHEME.search(value)
+        url = _url.split(value[start.start() :]) if start else None
         if url is None or (cls := _member(url.scheme)) is None:
             continue
         root = cls.split(url)[0]

@@ -11,22 +11,19 @@ with tokens, sites and d.
 ``--full`` adds 1,048,576 tokens of 48 sites once, ours and the reading alone.
 """
 
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from processes import BIRKHOFF, run
 
 FULL = "--full"
 READ, WRITE = "--read", "--write"  # how this file calls itself
 NUMBERS = [int(word) for word in sys.argv[1:] if word.isdigit()]
 TOKENS, ROUNDS = (*NUMBERS, *(65_536, 3)[len(NUMBERS) :])
 PLAIN = Path(__file__).with_name("plain_numpy_drift.py")
-BIRKHOFF = str(Path(sys.executable).with_name("birkhoff"))
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def write(folder, tokens, sites, d, kind="one"):
@@ -65,15 +62,6 @@ def matrices(kind, d, n, rng):
         return GoMHC(d).draw(n, rng)
     h = MHC(d).draw(n, rng, scale=3.0)
     return FORMATS["bf16"](h) if kind == "neither" else h
-
-
-def run(*command):
-    """CPU seconds and peak MiB of a process."""
-    process = subprocess.Popen([str(word) for word in command], env=ONE_THREAD, stdout=-3)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, command
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def read(path):
