@@ -40,6 +40,7 @@ BASES: Mapping[str, Sequence[Words]] = {
     "check": [READ, {"path": "h.npy"}],
     "compare": [{"method": "go-mhc", "samples": "4", "resolution": "8"}],
     "complexity": [{"method": "go-mhc", "d": "2,3"}],
+    "curves": [{"runs": "loss.csv"}],
     "decompose": [{"path": "h.npy", "method": "mhc-lite"} | {"starts": "1"}],
     "degeneration": [READ, {"path": "series"}],
     "depth-drift": [READ, {**DRAWN, "layers": "2"}],
@@ -65,6 +66,7 @@ BASES: Mapping[str, Sequence[Words]] = {
         | {"layers": "1", "width": "8", "heads": "1", "length": "8", "batch": "2"}
     ],
     "watch": [{"log": "hc.ndjson"}],
+    "weights": [{"path": "kromhc.pt"}, {**DRAWN, "method": "mhc-lite"}],
     "verify": [{"dump": "g.npy", "logits": "h.npy"}, {"dump": "g.npy", "against": "h.npy"}],
 }
 """Ways to call a command that are small; of others there is one, see `bases`."""
@@ -87,6 +89,7 @@ VALUES = {
     "part": "1/2",
     "engine": "1",
     "path": "g.npy",
+    "runs": "loss.csv",
     "a": "g.npy",
     "b": "h.npy",
     "trace": "g.npy",
@@ -218,6 +221,9 @@ def inputs() -> Path:
         shutil.copy(examples / "mhc" / f"ckpt_{number}.pt", folder / "series")
     shutil.copy(examples / "go-mhc-s2.pt", folder / "ckpt.pt")
     shutil.copy(examples / "go-mhc-s2.pt", folder / "other.pt")
+    shutil.copy(examples / "kromhc.pt", folder / "kromhc.pt")
+    losses = "".join(f"{step},{9 - step / 10},1.5\n" for step in range(40))
+    (folder / "loss.csv").write_text(f"step,loss,grad_norm\n{losses}")
     (folder / "val.bin").write_bytes((examples / "val.bin").read_bytes()[:2000])
     (folder / "hc.ndjson").write_text(monitor_log())
     (folder / "text.txt").write_text("A text of a few words, again and again. " * 40)

@@ -30,6 +30,9 @@ def has_form(command, words):
     asked = {word for word in words if word.startswith("--")} - {"--help"}
     if "--output" in asked and command in OWN_OUTPUT:
         return False
+    flags = {option.label for option in options.values() if option.is_flag}
+    if "--table" in asked - flags:  # there it names one of several tables
+        return False
     return asked <= {option.label for option in options.values()}
 
 
@@ -48,8 +51,8 @@ def errors_to_a_full_disk():
 
 
 def _put(handle, number, stream):
-    for place in (number, stream.fileno()):
-        os.dup2(handle, place)
+    for descriptor in (number, stream.fileno()):
+        os.dup2(handle, descriptor)
 
 
 def fault(command, form, hook, folder):
