@@ -181,7 +181,7 @@ def run(
     record: dict[str, Any] = {"distances": []}
     far = rng if cover else None
     return Result(
-        schema=tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA),
+        schema=tuple(c._replace(dtype=c.dtype.replace("[4]", f"[{d}]")) for c in SCHEMA),
         steps=_steps(trace, image, step, record),
         summarise=lambda: (
             _summary(count, d, record) | summarise_image(image, record["distances"], tolerance, far)

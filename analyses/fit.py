@@ -184,7 +184,7 @@ def _steps(fits: Sequence[Fit | LeftOut], table: str, sites: tuple[Site, ...]) -
 
 def _matrix_schema(d: int) -> Schema:
     *columns, matrix = MATRICES
-    return (*columns, matrix._replace(kind=f"matrix<float64>[{d}]"))
+    return (*columns, matrix._replace(dtype=f"matrix<float64>[{d}]"))
 
 
 def _summary(targets: int, d: int, epochs: int, fits: Sequence[Fit | LeftOut]) -> Summary:

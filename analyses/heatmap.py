@@ -119,7 +119,7 @@ def run(source: Annotated[Source, Draws(samples=1000, layers=24)]) -> Result:
     if not source.samples or not sites:
         raise BadInput(f"{source.title}: holds no matrices; record or draw at least one")
     require_entries(len(sites), d)
-    schema = tuple(c._replace(kind=c.kind.replace("[4]", f"[{d}]")) for c in SCHEMA)
+    schema = tuple(c._replace(dtype=c.dtype.replace("[4]", f"[{d}]")) for c in SCHEMA)
     meta = {**source.meta, "d": d, "title": title(source)}
     return run_fold(_Heatmap(source), source, schema, meta)
 

@@ -100,8 +100,8 @@ def run(
     """
     if table == "golden":
         return _golden(source, rounded)
-    kind = f"matrix<{source.dtype}>[{source.d}]"
-    schema = (SCHEMA[0], SCHEMA[1]._replace(kind=kind))
+    matrix = f"matrix<{source.dtype}>[{source.d}]"
+    schema = (SCHEMA[0], SCHEMA[1]._replace(dtype=matrix))
     return run_fold(_Sample(source), source, schema, {})
 
 

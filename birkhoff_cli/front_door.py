@@ -270,7 +270,7 @@ def _texts(binding: Binding, options: Mapping[str, Any]) -> dict[str, Text]:
 def _text(option: Option, value: Any) -> Text:
     if isinstance(value, bool):
         return value
-    if not values.many(option.kind):
+    if not values.many(option.annotation):
         return values.text(value)
     if isinstance(value, Mapping):
         return tuple(f"{name}={values.text(item)}" for name, item in value.items())

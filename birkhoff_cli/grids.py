@@ -47,7 +47,7 @@ def _word(name: str) -> str:
 def _check(option: Option, texts: Sequence[str]) -> None:
     """Hold that an option can have these values."""
     for text in texts:
-        value: Text = (text,) if values.many(option.kind) else text
+        value: Text = (text,) if values.many(option.annotation) else text
         replace(option, name=f"sweep {_word(option.name)}", positional=False).read(value)
 
 

@@ -202,13 +202,13 @@ def fields(method: Method) -> dict[str, Option]:
     """The options of a method but d, each as an option of the command line."""
     hints = get_type_hints(method, include_extras=True)
     return {
-        f.name: Option(f.name, *_kind_and_note(hints[f.name]), group="Matrices")
+        f.name: Option(f.name, *_annotation_and_note(hints[f.name]), group="Matrices")
         for f in dataclasses.fields(method)
         if f.name != "d"
     }
 
 
-def _kind_and_note(hint: Any) -> tuple[Any, str]:
+def _annotation_and_note(hint: Any) -> tuple[Any, str]:
     """The type of an option and its sentence, which a class of somebody else may lack."""
     if get_origin(hint) is not Annotated:
         return hint, "an option of this method"

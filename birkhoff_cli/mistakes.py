@@ -102,7 +102,7 @@ def place_of(word: str, options: Options, command: str) -> str:
 def _files_of(options: Options) -> list[str]:
     """Options that name a file which is read."""
     own = {n: o for n, o in options.items() if n not in ("output", "plot") and not o.positional}
-    return [o.label for o in own.values() if values.plain(o.kind) is Path]
+    return [o.label for o in own.values() if values.plain(o.annotation) is Path]
 
 
 def option_for(word: str, options: Options) -> str | None:

@@ -23,7 +23,7 @@ class Option:
 
     Attributes:
         name: as in Python; with hyphens on the command line.
-        kind: type of its value; a list may be repeated, a bool is a flag.
+        annotation: type of its value; a list may be repeated, a bool is a flag.
         note: one sentence for the help; a function of one that is only made if it is shown.
         default: value if nothing is given.
         group: heading in the help.
@@ -37,7 +37,7 @@ class Option:
     """
 
     name: str
-    kind: Any
+    annotation: Any
     note: str | Callable[[], str]
     default: Any = None
     group: str = "Analysis"
@@ -57,7 +57,7 @@ class Option:
     @property
     def is_flag(self) -> bool:
         """Whether it takes no value."""
-        return self.kind is bool
+        return self.annotation is bool
 
     @property
     def variable(self) -> str | None:
@@ -75,9 +75,9 @@ class Option:
         if self.choices is not None and isinstance(text, str):
             return values.choose(self.choices(), text, self.label)
         if isinstance(text, tuple):
-            (kind,) = get_args(values.plain(self.kind))
-            return [values.read(kind, word, self.label) for word in text]
-        return values.read(self.kind, text, self.label)
+            (annotation,) = get_args(values.plain(self.annotation))
+            return [values.read(annotation, word, self.label) for word in text]
+        return values.read(self.annotation, text, self.label)
 
     def parts(self, text: str) -> list[str]:
         """The texts of several values that stand in one, as ``--sweep`` takes them."""
@@ -86,7 +86,7 @@ class Option:
     @property
     def alternatives(self) -> Sequence[str]:
         """The words that it can be; none if it can be anything."""
-        return values.choices(self.kind) if self.choices is None else self.choices()
+        return values.choices(self.annotation) if self.choices is None else self.choices()
 
     @property
     def spelling(self) -> str:
@@ -94,14 +94,14 @@ class Option:
         if self.positional:
             return self.label
         letter = f"{SHORT[self.name]}, " if self.name in SHORT else ""
-        value = "" if self.is_flag else f" {self.stands_for or values.metavar(self.kind)}"
+        value = "" if self.is_flag else f" {self.stands_for or values.metavar(self.annotation)}"
         return f"{letter}{self.label}{value}"
 
     @property
     def usage(self) -> str:
         """An argument in the first line of the help."""
         word = self.label if self.required else f"[{self.label}]"
-        return f"{word}..." if values.many(self.kind) else word
+        return f"{word}..." if values.many(self.annotation) else word
 
     @property
     def sentence(self) -> str:
@@ -120,13 +120,13 @@ class Option:
 
     def parameter(self) -> TyperOption | TyperArgument:
         """It as Typer wants it; values stay text, and are read by their type when asked for."""
-        known = self.offers or self.choices or values.choices(self.kind)
+        known = self.offers or self.choices or values.choices(self.annotation)
         offers = self.complete if known else None
         if self.positional:
             return TextArgument(
                 param_decls=[self.name],
                 **typed(str),
-                nargs=-1 if values.many(self.kind) else 1,
+                nargs=-1 if values.many(self.annotation) else 1,
                 required=self.required,
                 metavar=self.label,
                 autocompletion=offers,
@@ -135,7 +135,7 @@ class Option:
             param_decls=[*filter(None, [SHORT.get(self.name)]), self.label, self.name],
             **typed(bool if self.is_flag else str),
             is_flag=self.is_flag,
-            multiple=values.many(self.kind),
+            multiple=values.many(self.annotation),
             envvar=self.variable,
             autocompletion=offers,
         )

@@ -53,14 +53,14 @@ class PlainFlags:
 
 
 @cache
-def typed(kind: type) -> dict[str, Any]:
+def typed(type_: type) -> dict[str, Any]:
     """Words of the constructors above that say the type of a value: text, or of a flag bool.
 
     Typer 0.28 takes the type, and 0.29 a descriptor of it, which it makes itself only.
     """
     if "type" in signature(TyperOption).parameters:
-        return {"type": kind}
-    return {"type_descriptor": _descriptors()[kind]}
+        return {"type": type_}
+    return {"type_descriptor": _descriptors()[type_]}
 
 
 @cache

@@ -88,7 +88,7 @@ def _options(options: Iterable[Option]) -> str:
 
 
 def _columns(schema: Schema) -> str:
-    rows = ((f"`{c.name}`", c.kind, c.about, _unit(c.unit)) for c in schema)
+    rows = ((f"`{c.name}`", c.dtype, c.about, _unit(c.unit)) for c in schema)
     return _table(("column", "type", "meaning", "unit"), rows)
 
 

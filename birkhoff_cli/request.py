@@ -120,14 +120,14 @@ class Request:
 
     def _moved(self, name: str, move: Callable[[Path], Path | str]) -> Text:
         """The text of an option with other paths in place of those that it names."""
-        kind, text = values.plain(self.options[name].kind), self.texts[name]
-        if kind in (Path, list[Path]):
+        annotation, text = values.plain(self.options[name].annotation), self.texts[name]
+        if annotation in (Path, list[Path]):
             parts = text if isinstance(text, tuple) else (str(text),)
             moved = tuple(
                 part if part == "-" else str(move(values.path_of(part))) for part in parts
             )
             return moved if isinstance(text, tuple) else moved[0]
-        inner = get_args(kind)[0] if values.many(kind) else kind
+        inner = get_args(annotation)[0] if values.many(annotation) else annotation
         if hasattr(inner, "moved"):  # words that name files
             if isinstance(text, tuple):
                 return tuple(str(inner(part).moved(move)) for part in text)

@@ -133,17 +133,17 @@ def _why_no_series(
         if step in first:
             return f"{where(first[step])} and {where(path)} are both of step {step}; give one"
         first[step] = path
-    kinds = [_kind(model) for model in models]
-    for path, kind in zip(paths, kinds, strict=True):
-        for name in (n for n in {**kinds[0], **kind} if kinds[0].get(n) != kind.get(n)):
+    facts = [_facts(model) for model in models]
+    for path, own in zip(paths, facts, strict=True):
+        for name in (n for n in {**facts[0], **own} if facts[0].get(n) != own.get(n)):
             return (
-                f"{where(path)} has {name} {escape(kind.get(name), 40)} and {where(paths[0])} "
-                f"{escape(kinds[0].get(name), 40)}; give checkpoints of one run"
+                f"{where(path)} has {name} {escape(own.get(name), 40)} and {where(paths[0])} "
+                f"{escape(facts[0].get(name), 40)}; give checkpoints of one run"
             )
     return None
 
 
-def _kind(model: Any) -> dict[str, Any]:
+def _facts(model: Any) -> dict[str, Any]:
     """Format, method and settings of a model; of a trace, those of the model that it recorded."""
     meta = model.meta.get("recorded", model.meta)
     settings = meta.get("settings")

@@ -9,22 +9,26 @@ from birkhoff_cli.binding import Binding
 
 def parameters(module: Any) -> Iterator[inspect.Parameter]:
     """Arguments of the function: those of ``run``, and the options that these are read from."""
-    kinds = inspect.Parameter
+    parameter = inspect.Parameter
     binding = Binding(module)
     own = [c.parameter for c in binding.converters]
     for p in (p for p in own if p.positional):
-        default = kinds.empty if p.required else p.default
-        yield kinds(p.name, kinds.POSITIONAL_OR_KEYWORD, annotation=p.kind, default=default)
+        default = parameter.empty if p.required else p.default
+        yield parameter(
+            p.name, parameter.POSITIONAL_OR_KEYWORD, annotation=p.annotation, default=default
+        )
     names = {p.name for p in own if p.positional}
     for p in (p for p in own if not p.positional):
         names.add(p.name)
-        default = kinds.empty if p.required else p.default
-        yield kinds(p.name, kinds.KEYWORD_ONLY, annotation=p.kind, default=default)
+        default = parameter.empty if p.required else p.default
+        yield parameter(p.name, parameter.KEYWORD_ONLY, annotation=p.annotation, default=default)
     for name, option in binding.options.items():
         if name not in names | {"path"}:
-            yield kinds(name, kinds.KEYWORD_ONLY, annotation=option.kind, default=option.default)
+            yield parameter(
+                name, parameter.KEYWORD_ONLY, annotation=option.annotation, default=option.default
+            )
     if "method" in binding.options:
-        yield kinds("options", kinds.VAR_KEYWORD)
+        yield parameter("options", parameter.VAR_KEYWORD)
 
 
 def document(module: Any) -> Iterator[str]:

@@ -68,7 +68,7 @@ class Sweep:
 
     def request_of(self, cell: Cell) -> Request:
         """The request of one cell."""
-        many = {name for name in cell if values.many(self.request.options[name].kind)}
+        many = {name for name in cell if values.many(self.request.options[name].annotation)}
         return self.request.typing(**{n: (t,) if n in many else t for n, t in cell.items()})
 
     def fixed(self, binding: Binding, grid: Request) -> Request:
@@ -81,7 +81,7 @@ class Sweep:
     def value(self, axis: str, text: str) -> Any:
         """A text of an axis as a value of its column."""
         option = self.request.options[axis]
-        value = text if values.many(option.kind) else option.read(text)
+        value = text if values.many(option.annotation) else option.read(text)
         return value if type(value) in COLUMN_TYPES else places.cut_secrets(text)
 
 

@@ -158,8 +158,8 @@ def _temporaries(final: Path) -> Iterator[Path]:
     with contextlib.suppress(OSError):
         for entry in os.scandir(final.parent):
             ours = entry.name.startswith(_mark(final)) and entry.name.endswith(TEMPORARY)
-            kind = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-            if ours and kind:
+            is_entry = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+            if ours and is_entry:
                 yield Path(entry.path)
 
 

@@ -17,24 +17,26 @@ MAX_DIGITS = 30
 """Of a whole number: an exponent beyond it would fill memory with zeros."""
 
 
-def read(kind: Any, text: str, label: str) -> Any:
+def read(annotation: Any, text: str, label: str) -> Any:
     """The value of one word.
 
     Args:
-        kind: a type, a Literal, a tuple of one type, or a union of one of these with None.
+        annotation: a type, a Literal, a tuple of one type, or a union of one of these with None.
         text: as it was typed.
         label: what a message calls it, such as ``--iters``.
 
     Raises:
         UsageError: it is none of that type.
     """
-    kind = plain(kind)
-    if get_origin(kind) is Literal:
-        return choose(get_args(kind), text, label)
-    if get_origin(kind) is tuple:
+    annotation = plain(annotation)
+    if get_origin(annotation) is Literal:
+        return choose(get_args(annotation), text, label)
+    if get_origin(annotation) is tuple:
         parts = text.replace("x", ",").split(",") if text else []
-        return tuple(_one(get_args(kind)[0], part, label, "; say 2,2 or 2x2") for part in parts)
-    return _one(kind, text, label)
+        return tuple(
+            _one(get_args(annotation)[0], part, label, "; say 2,2 or 2x2") for part in parts
+        )
+    return _one(annotation, text, label)
 
 
 def text(value: Any) -> str:
@@ -49,46 +51,50 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def _one(kind: Any, text: str, label: str, hint: str = "") -> Any:
+def _one(annotation: Any, text: str, label: str, hint: str = "") -> Any:
     try:
-        return READERS.get(kind, kind)(text)
+        return READERS.get(annotation, annotation)(text)
     except ValueError as error:
         raise UsageError(f"{label}: '{escape(text)}' is {error}{hint}") from None
 
 
-def plain(kind: Any) -> Any:
+def plain(annotation: Any) -> Any:
     """The type itself, of an optional one."""
-    if get_origin(kind) in (Union, types.UnionType):
-        (kind,) = (k for k in get_args(kind) if k is not types.NoneType)
-    return kind
+    if get_origin(annotation) in (Union, types.UnionType):
+        (annotation,) = (k for k in get_args(annotation) if k is not types.NoneType)
+    return annotation
 
 
-def is_plain(kind: Any) -> bool:
+def is_plain(annotation: Any) -> bool:
     """Whether a value of this type is read from text: a number, a word, a path, or several."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return sum(k is not types.NoneType for k in get_args(kind)) == 1 and is_plain(plain(kind))
-    if get_origin(kind) in (list, tuple):
-        return all(k is ... or is_plain(k) for k in get_args(kind))
-    return get_origin(kind) is Literal or kind in (int, float, bool, str, Path)
+    if get_origin(annotation) in (Union, types.UnionType):
+        return sum(k is not types.NoneType for k in get_args(annotation)) == 1 and is_plain(
+            plain(annotation)
+        )
+    if get_origin(annotation) in (list, tuple):
+        return all(k is ... or is_plain(k) for k in get_args(annotation))
+    return get_origin(annotation) is Literal or annotation in (int, float, bool, str, Path)
 
 
-def many(kind: Any) -> bool:
+def many(annotation: Any) -> bool:
     """Whether an option of this type may be repeated: a list."""
-    return get_origin(plain(kind)) is list
+    return get_origin(plain(annotation)) is list
 
 
-def choices(kind: Any) -> tuple[str, ...]:
+def choices(annotation: Any) -> tuple[str, ...]:
     """The words that a choice can be; none for all other types."""
-    kind = plain(kind)
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    annotation = plain(annotation)
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
-def metavar(kind: Any) -> str:
+def metavar(annotation: Any) -> str:
     """What the help shows in place of a value."""
-    kind = plain(kind)
-    if get_origin(kind) is tuple:
-        return "x".join(2 * metavar(get_args(kind)[0]))
-    return METAVARS.get(get_args(kind)[0] if get_origin(kind) is list else kind, "WORD")
+    annotation = plain(annotation)
+    if get_origin(annotation) is tuple:
+        return "x".join(2 * metavar(get_args(annotation)[0]))
+    return METAVARS.get(
+        get_args(annotation)[0] if get_origin(annotation) is list else annotation, "WORD"
+    )
 
 
 def choose(alternatives: Sequence[str], text: str, label: str) -> str:

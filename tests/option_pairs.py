@@ -156,7 +156,7 @@ def value_of(command: str, option: Option) -> str:
         return words[-1]
     if option.name in VALUES:
         return VALUES[option.name]
-    return next((text for kind, text in TYPES.items() if kind in str(option.kind)), "1")
+    return next((text for kind, text in TYPES.items() if kind in str(option.annotation)), "1")
 
 
 def typed(options: Mapping[str, Option], texts: Words) -> tuple[str, ...]:

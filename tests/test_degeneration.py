@@ -23,7 +23,7 @@ from birkhoff_cli.analyses.parameterizations.shc import SHC
 from birkhoff_cli.analyses.statistics import distributions
 from birkhoff_cli.analyses.statistics.buckets import WIDTH
 
-NUMBERS = [c.name for c in degeneration.SCHEMA if c.kind == "float64"]
+NUMBERS = [c.name for c in degeneration.SCHEMA if c.dtype == "float64"]
 
 
 def trace(matrices, step=None, name="test"):

@@ -50,8 +50,12 @@ def typed(option):
     if option.offers:
         text = [*option.offers()][0]
     else:
-        text = "x" if values.many(option.kind) else SAMPLES.get(values.plain(option.kind), "x")
-    return (text,) if values.many(option.kind) else text
+        text = (
+            "x"
+            if values.many(option.annotation)
+            else SAMPLES.get(values.plain(option.annotation), "x")
+        )
+    return (text,) if values.many(option.annotation) else text
 
 
 PAGES = [

@@ -168,7 +168,7 @@ def _loss_by_hand(what, scales, tokens, torch):
         if what == "model":
             inner, outer = (a._replace(weight=rounded(a.weight)) for a in (inner, outer))
         own = branch._replace(inner=inner, outer=outer)
-        own = lm.Branch(own.kind, *(_doubled(a, torch) for a in own[1:]))
+        own = lm.Branch(own.name, *(_doubled(a, torch) for a in own[1:]))
         read = (weights.pre[..., None, :] @ streams)[..., 0, :]
         written = lm._branch(own, read, model.heads)
         streams = h @ streams + weights.post[..., None] * written[..., None, :]

@@ -161,7 +161,7 @@ def test_every_parameter_of_a_command_has_a_converter(name):
     assert len(binding.converters) == len(set(binding.converters)) > 0
     for option in binding.options.values():
         assert option.note and option.parameter().name == option.name
-        kind = values.plain(option.kind)
+        kind = values.plain(option.annotation)
         kind = get_args(kind)[0] if values.many(kind) else kind
         assert values.is_plain(kind) or callable(kind)
 

@@ -406,7 +406,9 @@ def test_methods_that_share_an_option_agree_on_its_type():
     kinds = {}
     for method in parameterizations.load_all().values():
         for name, option in methods.fields(method).items():
-            assert kinds.setdefault(name, values.plain(option.kind)) == values.plain(option.kind)
+            assert kinds.setdefault(name, values.plain(option.annotation)) == values.plain(
+                option.annotation
+            )
 
 
 @pytest.mark.parametrize("name", parameterizations.names())

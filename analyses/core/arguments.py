@@ -74,30 +74,30 @@ def take(hint: Any, value: Any, how: Mapping[str, Any]) -> Any:
         UsageError: a path, which a function cannot read.
         BadInput: an array that holds no square matrices.
     """
-    kind, *_ = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    if kind in (*TRACES, *SEVERAL_TRACES) and isinstance(value, str | PathLike):
+    annotation, *_ = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    if annotation in (*TRACES, *SEVERAL_TRACES) and isinstance(value, str | PathLike):
         raise UsageError(f"'{value}' is a path; give birkhoff_cli.load('{value}')")
     if draws := _mark(hint, Draws):
         own = {name: value for name, value in how.items() if name != "seed"}
         changed = dataclasses.replace(draws, **own)
-        if kind == MODELS:
+        if annotation == MODELS:
             return models_of(value, changed, how.get("seed", 0))
         if isinstance(value, Parameterization):
-            return alone(kind, Drawn(value, changed, how.get("seed", 0)))
-    if kind == SAMPLER and isinstance(value, Parameterization):
+            return alone(annotation, Drawn(value, changed, how.get("seed", 0)))
+    if annotation == SAMPLER and isinstance(value, Parameterization):
         return value.draw
-    if kind in STACKS and is_array(value):
+    if annotation in STACKS and is_array(value):
         return _stack(value)
     axis = (_mark(hint, ArrayAxis) or ArrayAxis()).name
-    if kind in (*SEVERAL_TRACES, SEVERAL_METHODS):
+    if annotation in (*SEVERAL_TRACES, SEVERAL_METHODS):
         several = value if isinstance(value, list | tuple) else (value,)
         return tuple(_settled(v, axis) for v in several)
-    return _settled(value, axis) if kind in TRACES else value
+    return _settled(value, axis) if annotation in TRACES else value
 
 
-def alone(kind: Any, drawn: Drawn) -> Any:
+def alone(annotation: Any, drawn: Drawn) -> Any:
     """Drawn matrices as a parameter of this type takes them."""
-    return (drawn,) if kind == SEVERAL_SOURCES else drawn
+    return (drawn,) if annotation == SEVERAL_SOURCES else drawn
 
 
 def _settled(value: Any, axis: Axis | None) -> Any:
@@ -106,10 +106,10 @@ def _settled(value: Any, axis: Axis | None) -> Any:
     return settled(trace, axis) if axis and isinstance(trace, MixingTrace) else trace
 
 
-def _mark(hint: Any, kind: type[Mark]) -> Mark | None:
+def _mark(hint: Any, type_: type[Mark]) -> Mark | None:
     """What is written of a type beside that of a parameter."""
     marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    return next((mark for mark in marks if isinstance(mark, kind)), None)
+    return next((mark for mark in marks if isinstance(mark, type_)), None)
 
 
 @cache

@@ -95,13 +95,13 @@ def _on_device(values: Array, dtype: str, device: Any) -> Array:
     """A constant tensor, made without a copy from this memory, and once."""
     import torch
 
-    kind: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
     if values.size > FILLED or not values.size or torch.compiler.is_compiling():
-        return torch.tensor(values, **kind)
+        return torch.tensor(values, **options)
     key = (values.tobytes(), values.dtype.str, values.shape, dtype, device)
     if (there := _CONSTANTS.get(key)) is None:
         with torch.inference_mode(False):  # else it could not be used where gradients are taken
-            each = [torch.full((), value, **kind) for value in values.ravel().tolist()]
+            each = [torch.full((), value, **options) for value in values.ravel().tolist()]
             there = torch.stack(each).reshape(values.shape)
         if type(there) is torch.Tensor:  # and not what torch only pretends to compute
             _CONSTANTS[key] = there

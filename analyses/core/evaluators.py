@@ -25,10 +25,10 @@ def through_torch(device: str, dtype: str) -> Callable[[Parameterization, Array]
 
     if device == "cuda" and not torch.cuda.is_available():
         raise Unsupported("--device cuda: torch finds no GPU on this machine; use --device cpu")
-    kind = getattr(torch, dtype)
+    torch_dtype = getattr(torch, dtype)
 
     def evaluate(method: Parameterization, theta: Array) -> Any:
-        there = torch.as_tensor(np.ascontiguousarray(theta), device=device, dtype=kind)
+        there = torch.as_tensor(np.ascontiguousarray(theta), device=device, dtype=torch_dtype)
         return method(there).cpu().numpy()
 
     return evaluate

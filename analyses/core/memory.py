@@ -79,7 +79,9 @@ def _room(group: Path, limit: str, usage: str, prefix: str) -> Iterator[int]:
     except OSError:
         return
     if most != "max":
-        cached = sum(int(numbers.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
+        cached = sum(
+            int(numbers.get(f"{prefix}{queue}_file", 0)) for queue in ("active", "inactive")
+        )
         yield int(most) - max(0, used - cached)
 
 

@@ -26,7 +26,7 @@ PAGE = """
 <thead><tr><th>column</th><th>type</th><th>unit</th><th>meaning</th></tr></thead>
 <tbody>
 {% for column in columns %}
-<tr><td>{{ column.name }}</td><td>{{ column.kind }}</td><td>{{ column.unit }}</td>
+<tr><td>{{ column.name }}</td><td>{{ column.dtype }}</td><td>{{ column.unit }}</td>
 <td style="text-align: left">{{ column.about }}</td></tr>
 {% endfor %}
 </tbody>

@@ -16,7 +16,7 @@ from birkhoff_cli.analyses.core.errors import Unsupported
 Class = TypeVar("Class", bound=type)
 
 PLAIN = (type(None), bool, int, float, str)
-KINDS = "biufU"
+DTYPE_KINDS = "biufU"
 """Kinds of arrays: truths, whole numbers, floats, text."""
 
 _classes: dict[str, tuple[type, tuple[str, ...]]] = {}
@@ -30,15 +30,15 @@ def data(*fixed: str) -> Callable[[Class], Class]:
         fixed: attributes that a fresh state of the same fold has too, and that are no data.
     """
 
-    def mark(kind: Class) -> Class:
-        _classes[_name(kind)] = kind, fixed
-        return kind
+    def mark(class_: Class) -> Class:
+        _classes[_name(class_)] = class_, fixed
+        return class_
 
     return mark
 
 
-def _name(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
+def _name(class_: type) -> str:
+    return f"{class_.__module__}:{class_.__qualname__}"
 
 
 def dump(value: Any, arrays: list[Array]) -> Any:
@@ -72,7 +72,7 @@ def _dump_array(array: Array, arrays: list[Array], is_scalar: bool) -> Any:
     if array.dtype == object:
         items = [dump(item, arrays) for item in array.ravel().tolist()]
         return {"objects": items, "shape": list(array.shape)}
-    if array.dtype.kind not in KINDS:
+    if array.dtype.kind not in DTYPE_KINDS:
         raise Unsupported(f"the state of this analysis holds {array.dtype}; leave --part out")
     arrays.append(np.ascontiguousarray(array))
     return {
@@ -101,21 +101,21 @@ def load(kept: Any, arrays: Sequence[Any], fresh: Any = None) -> Any:
         pairs = [(load(key, arrays), value) for key, value in kept["pairs"]]
         known = fresh if isinstance(fresh, dict) else {}
         return {key: load(value, arrays, known.get(key)) for key, value in pairs}
-    for kind in (list, tuple):
-        if (items := kept.get(kind.__name__)) is not None:
-            alike = isinstance(fresh, kind) and len(fresh) == len(items)
+    for class_ in (list, tuple):
+        if (items := kept.get(class_.__name__)) is not None:
+            alike = isinstance(fresh, class_) and len(fresh) == len(items)
             own = fresh if alike else [None] * len(items)
-            return kind(load(item, arrays, f) for item, f in zip(items, own, strict=True))
+            return class_(load(item, arrays, f) for item, f in zip(items, own, strict=True))
     return _load_array(kept, arrays)
 
 
 def _load_instance(kept: dict[str, Any], arrays: Sequence[Any], fresh: Any) -> Any:
-    kind, fixed = _classes[kept["class"]]
+    class_, fixed = _classes[kept["class"]]
     if "items" in kept:
-        return kind(*(load(item, arrays) for item in kept["items"]))
-    if fresh is not None and type(fresh) is not kind:
+        return class_(*(load(item, arrays) for item in kept["items"]))
+    if fresh is not None and type(fresh) is not class_:
         raise ValueError("a state of another fold")
-    value: Any = object.__new__(kind)
+    value: Any = object.__new__(class_)
     own = {} if fresh is None else vars(fresh)
     for name in fixed:
         vars(value)[name] = own[name]
@@ -131,7 +131,7 @@ def _load_array(kept: dict[str, Any], arrays: Sequence[Any]) -> Any:
         array[:] = [load(item, arrays) for item in kept["objects"]]
         return array.reshape(shape)
     dtype = np.dtype(kept["dtype"])
-    if dtype.kind not in KINDS:
+    if dtype.kind not in DTYPE_KINDS:
         raise ValueError("type of an array")
     is_scalar = "scalar" in kept
     raw = arrays[kept["scalar" if is_scalar else "array"]]

@@ -13,7 +13,7 @@ class Column(NamedTuple):
     """One column of a schema: its name, Arrow type, meaning and unit."""
 
     name: str
-    kind: str
+    dtype: str
     about: str
     unit: str = "1"
     nullable: bool = False
@@ -24,9 +24,9 @@ Columns: TypeAlias = Mapping[str, Any]
 """Arrays by column name that broadcast against one another; a row per element in C order."""
 
 
-def column(name: str, kind: str, about: str, *, unit: str = "1", nullable: bool = False) -> Column:
-    """A column; ``kind`` is an Arrow type name such as ``int32``, ``float64``, ``string``."""
-    return Column(name, kind, about, unit, nullable)
+def column(name: str, dtype: str, about: str, *, unit: str = "1", nullable: bool = False) -> Column:
+    """A column; ``dtype`` is an Arrow type name such as ``int32``, ``float64``, ``string``."""
+    return Column(name, dtype, about, unit, nullable)
 
 
 def arrow_schema(schema: Schema, metadata: dict[bytes, bytes] | None = None) -> "pa.Schema":
@@ -36,7 +36,7 @@ def arrow_schema(schema: Schema, metadata: dict[bytes, bytes] | None = None) -> 
     fields = [
         pa.field(
             c.name,
-            _arrow_type(c.kind),
+            _arrow_type(c.dtype),
             nullable=c.nullable,
             metadata={"about": c.about, "unit": c.unit},
         )
@@ -84,33 +84,33 @@ def _scalars(values: Any, shape: tuple[int, ...], field: "pa.Field") -> "pa.Arra
     return pa.array(every, type=field.type, from_pandas=field.nullable)
 
 
-def _nested(values: Any, kind: "pa.DataType") -> "pa.Array":
+def _nested(values: Any, dtype: "pa.DataType") -> "pa.Array":
     """Arrays over the last axes as fixed-size lists of fixed-size lists."""
     import pyarrow as pa
 
-    if not _depth(kind):
-        return pa.array(np.ascontiguousarray(values).ravel(), type=kind)
-    return pa.FixedSizeListArray.from_arrays(_nested(values, kind.value_type), kind.list_size)
+    if not _depth(dtype):
+        return pa.array(np.ascontiguousarray(values).ravel(), type=dtype)
+    return pa.FixedSizeListArray.from_arrays(_nested(values, dtype.value_type), dtype.list_size)
 
 
-def _depth(kind: "pa.DataType") -> int:
+def _depth(dtype: "pa.DataType") -> int:
     import pyarrow as pa
 
-    return 1 + _depth(kind.value_type) if pa.types.is_fixed_size_list(kind) else 0
+    return 1 + _depth(dtype.value_type) if pa.types.is_fixed_size_list(dtype) else 0
 
 
-def _arrow_type(kind: str) -> "pa.DataType":
+def _arrow_type(dtype: str) -> "pa.DataType":
     """``float64`` and the like; ``vector<int32>[4]`` is a list of 4, ``list<int32>`` of any length.
 
     ``matrix<float64>[4]`` is the nested 4 x 4 list of a trace.
     """
     import pyarrow as pa
 
-    word, _, rest = kind.partition("<")
+    word, _, rest = dtype.partition("<")
     if word == "list":
         return pa.list_(pa.type_for_alias(rest.removesuffix(">")))
     if word not in ("vector", "matrix"):
-        return pa.type_for_alias(kind)
+        return pa.type_for_alias(dtype)
     inner, _, size = rest.partition(">")
     d = int(size.strip("[]"))
     row = pa.list_(pa.type_for_alias(inner), d)

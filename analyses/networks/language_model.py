@@ -29,13 +29,13 @@ class Branch(NamedTuple):
     """Layer norm, a wider layer, causal attention or GELU, and back to the width of a stream.
 
     Attributes:
-        kind: attn or mlp.
+        name: attn or mlp.
         norm: of ``(width,)``.
         inner: ``(3 * width, width)``, queries, keys and values of all heads; or the hidden layer.
         outer: ``(width, width)`` or ``(width, hidden)``.
     """
 
-    kind: Literal["attn", "mlp"]
+    name: Literal["attn", "mlp"]
     norm: Affine
     inner: Affine
     outer: Affine
@@ -81,7 +81,7 @@ class LanguageModel:
             self,
             embedding=convert(self.embedding),
             positions=convert(self.positions),
-            branches=tuple(Branch(b.kind, *map(affine, b[1:])) for b in self.branches),
+            branches=tuple(Branch(b.name, *map(affine, b[1:])) for b in self.branches),
             connections=tuple(c.converted(convert) for c in self.connections),
             norm=affine(self.norm),
         )
@@ -145,7 +145,7 @@ def _branch(branch: Branch, x: Array, heads: int) -> Array:
     from torch.nn.functional import gelu, linear
 
     inner = linear(_normalised(branch.norm, x), *branch.inner)
-    return linear(_attention(inner, heads) if branch.kind == "attn" else gelu(inner), *branch.outer)
+    return linear(_attention(inner, heads) if branch.name == "attn" else gelu(inner), *branch.outer)
 
 
 def _attention(x: Array, heads: int) -> Array:

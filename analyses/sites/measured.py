@@ -25,7 +25,7 @@ def degeneration(trace: MixingTrace, schema: Schema, meta: dict[str, Any]) -> Re
     known = {"step", "site", "layer", "branch", "verdict"}
     known.update(*(numbers for step in steps for numbers in step.sites.values()))
     known |= {f"step_{name}" for name in TOGETHER}
-    own = tuple(c._replace(nullable=True) if c.kind == "float64" else c for c in schema)
+    own = tuple(c._replace(nullable=True) if c.dtype == "float64" else c for c in schema)
     own = (*(c for c in own if c.name in known), ALARM)
     return Result(
         schema=own,
@@ -38,7 +38,7 @@ def degeneration(trace: MixingTrace, schema: Schema, meta: dict[str, Any]) -> Re
 
 def _rows(trace: MixingTrace, schema: Schema) -> Iterator[Columns]:
     for step in trace.measured.steps:
-        sites = {c.name: _of_sites(step, c.name) for c in schema if c.kind == "float64"}
+        sites = {c.name: _of_sites(step, c.name) for c in schema if c.dtype == "float64"}
         together = {f"step_{name}": number(step.numbers.get(name)) for name in TOGETHER}
         rows = {"step": step.step, **site_columns(trace.sites), **sites, **together}
         alarm = np.array([step.numbers.get("alarm")], object)

@@ -56,24 +56,27 @@ def claims(store: NamedStore) -> set[str]:
 def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     """Read the file as the model that was converted."""
     keys = store.config.get("gguf", {})
-    kind = _kind(store, keys)
+    architecture = _architecture(store, keys)
     trunk, left_out = _trunk(store, keys)
-    config = _config(keys, kind, trunk)
-    view = _view(kind, trunk, config)
-    format = discover.member(checkpoints.__name__, kind.FORMAT)
+    config = _config(keys, architecture, trunk)
+    view = _view(architecture, trunk, config)
+    format = discover.member(checkpoints.__name__, architecture.FORMAT)
     checkpoint: Checkpoint = format.read(view(store), settings)
     return replace(
         checkpoint,
         format="gguf",
-        settings=(Setting("architecture", _architecture(keys), "config"), *checkpoint.settings),
+        settings=(
+            Setting("architecture", _architecture_name(keys), "config"),
+            *checkpoint.settings,
+        ),
         assumptions=(
             *checkpoint.assumptions,
             *left_out,
-            *filter(None, [getattr(kind, "ABOUT", "")]),
-            *_unused(keys, kind),
+            *filter(None, [getattr(architecture, "ABOUT", "")]),
+            *_unused(keys, architecture),
         ),
         connect=_connect(checkpoint.connect, view),
-        ungated=checkpoint.ungated or getattr(kind, "UNGATED", ""),
+        ungated=checkpoint.ungated or getattr(architecture, "UNGATED", ""),
     )
 
 
@@ -105,13 +108,13 @@ class Renamed(NamedStore):
         self.tensors = {new: named.store.tensors[name] for new, name in self.stored.items()}
 
 
-def _view(kind: ModuleType, trunk: float, config: Mapping[str, Any]) -> View:
+def _view(architecture: ModuleType, trunk: float, config: Mapping[str, Any]) -> View:
     """From the file to its tensors of the trunk, under the names of the architecture's format.
 
     Raises:
         BadInput: none of them is there.
     """
-    patterns = [(re.compile(pattern), new) for pattern, new in kind.TENSORS.items()]
+    patterns = [(re.compile(pattern), new) for pattern, new in architecture.TENSORS.items()]
 
     def rename(name: str) -> str:
         block = LIKE.fullmatch(name)
@@ -137,17 +140,17 @@ def _view(kind: ModuleType, trunk: float, config: Mapping[str, Any]) -> View:
     return view
 
 
-def _architecture(keys: Mapping[str, Any]) -> str:
+def _architecture_name(keys: Mapping[str, Any]) -> str:
     return str(keys.get("general.architecture"))
 
 
-def _kind(store: NamedStore, keys: Mapping[str, Any]) -> ModuleType:
+def _architecture(store: NamedStore, keys: Mapping[str, Any]) -> ModuleType:
     """The member that knows the architecture.
 
     Raises:
         Unsupported: none does.
     """
-    package, name = architectures.__name__, _architecture(keys)
+    package, name = architectures.__name__, _architecture_name(keys)
     known = {
         word: member
         for member in discover.members(package)
@@ -189,24 +192,24 @@ def _trunk(store: NamedStore, keys: Mapping[str, Any]) -> tuple[float, tuple[str
     return trunk, (assumption,)
 
 
-def _config(keys: Mapping[str, Any], kind: ModuleType, trunk: float) -> dict[str, Any]:
+def _config(keys: Mapping[str, Any], architecture: ModuleType, trunk: float) -> dict[str, Any]:
     """What the ``config.json`` of the model that was converted would say."""
-    values = {name: _plain(_key(keys, key)) for key, name in kind.KEYS.items()}
+    values = {name: _plain(_key(keys, key)) for key, name in architecture.KEYS.items()}
     stored = {name: value for name, value in values.items() if value is not None}
-    return {**kind.CONFIG, **stored, **({} if trunk == inf else {LAYERS[0]: trunk})}
+    return {**architecture.CONFIG, **stored, **({} if trunk == inf else {LAYERS[0]: trunk})}
 
 
-def _unused(keys: Mapping[str, Any], kind: ModuleType) -> Iterator[str]:
+def _unused(keys: Mapping[str, Any], architecture: ModuleType) -> Iterator[str]:
     """A sentence for every key of hyper-connections that nothing takes."""
-    begin = f"{_architecture(keys)}."
+    begin = f"{_architecture_name(keys)}."
     for key, value in keys.items():
         name = key.removeprefix(begin)
-        if key.startswith(begin) and name.startswith(HYPER) and name not in kind.KEYS:
+        if key.startswith(begin) and name.startswith(HYPER) and name not in architecture.KEYS:
             yield f"{escape(key, 60)} = {escape(value, 40)} has no part in H as it is read"
 
 
 def _key(keys: Mapping[str, Any], name: str) -> Any:
-    return keys.get(f"{_architecture(keys)}.{name}")
+    return keys.get(f"{_architecture_name(keys)}.{name}")
 
 
 def _plain(value: Any) -> Any:

@@ -157,15 +157,15 @@ def _identify(store: NamedStore, sites: Sites) -> tuple[str, int, list[Shapes]]:
     Raises:
         Unsupported: a site of no known class, or sites that differ.
     """
-    kinds = [_of_site(store, site, names) for site, names in sites.items()]
-    type_, n, _ = kinds[0]
-    for (other, m, _), site in zip(kinds, sites, strict=True):
+    layouts = [_of_site(store, site, names) for site, names in sites.items()]
+    type_, n, _ = layouts[0]
+    for (other, m, _), site in zip(layouts, sites, strict=True):
         if (other, m) != (type_, n):
             raise Unsupported(
                 f"{_at(store, site)} is {CLASSES[other]} with {m} streams, the first site is "
                 f"{CLASSES[type_]} with {n}; split the file"
             )
-    return type_, n, [shapes for _, _, shapes in kinds]
+    return type_, n, [shapes for _, _, shapes in layouts]
 
 
 def _of_site(store: NamedStore, site: Site, names: Mapping[str, str]) -> tuple[str, int, Shapes]:

@@ -52,20 +52,20 @@ SITE = anchored(rf"{BEGIN}layers_(?P<layer>[0-9]{{1,6}})[-./]{TENSORS}")
 SCANNED = anchored(rf"{BEGIN}(?:\w+_)?layers[-./]{TENSORS}")
 CALLED = {"attention": "attn"}
 BRANCHES = ("attn", "mlp")
-KINDS = ("pre", "post", "res")
+PARTS = ("pre", "post", "res")
 GAIN = "mhc_norm-scale"
 LAYOUT = Layout(
     sizes=lambda shapes: (shapes["pre_beta"][0], shapes["pre_alpha"][0] // shapes["pre_beta"][0]),
     shapes=lambda n, width: {
-        **{f"{kind}_alpha": (n * width, k) for kind, k in zip(KINDS, (n, n, n * n), strict=True)},
+        **{f"{part}_alpha": (n * width, k) for part, k in zip(PARTS, (n, n, n * n), strict=True)},
         **{"pre_beta": (n,), "post_beta": (n,), "res_beta": (n, n)},
-        **{f"{kind}_alpha_scale": (1,) for kind in KINDS},
+        **{f"{part}_alpha_scale": (1,) for part in PARTS},
         GAIN: (n * width,),
     },
-    fn=lambda tensors: stacked(*(tensors[f"{kind}_alpha"].T for kind in KINDS)) * tensors[GAIN],
-    base=lambda tensors: stacked(*(tensors[f"{kind}_beta"].reshape(-1) for kind in KINDS)),
-    scale=lambda tensors: [tensors[f"{kind}_alpha_scale"][0] for kind in KINDS],
-    base_from=tuple(f"{kind}_beta" for kind in KINDS),
+    fn=lambda tensors: stacked(*(tensors[f"{part}_alpha"].T for part in PARTS)) * tensors[GAIN],
+    base=lambda tensors: stacked(*(tensors[f"{part}_beta"].reshape(-1) for part in PARTS)),
+    scale=lambda tensors: [tensors[f"{part}_alpha_scale"][0] for part in PARTS],
+    base_from=tuple(f"{part}_beta" for part in PARTS),
 )
 SWEEPS = Number("iters", configured.ITERS, 20)
 EPS = Number("eps", configured.EPS, 1e-6, 0, 1)

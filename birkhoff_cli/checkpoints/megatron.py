@@ -99,7 +99,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     rows = n * (n + 2)
     first = (layers,) if stacked else ()
     shapes = {"mapping_proj.weight": (*first, rows, n * width), "bias": (*first, rows)}
-    shapes |= {f"alpha_{kind}": (*first, 1) for kind in ("pre", "post", "res")}
+    shapes |= {f"alpha_{part}": (*first, 1) for part in ("pre", "post", "res")}
     check_shapes(store, sites, shapes)
     deep = () if stacked else _deep(store, layers, args)
     variant = _variant(store, args, settings)
@@ -189,8 +189,8 @@ def _hybrid(store: NamedStore) -> Sites:
         inner.setdefault(int(match["layer"]), set()).add(branch)
     sites: Sites = {}
     for site, names in by_depth(store, HYBRID, ("hyper",)).items():
-        kinds = inner.get(site.layer, set())
-        branch = next(iter(kinds)) if len(kinds) == 1 else "layer"
+        branches = inner.get(site.layer, set())
+        branch = next(iter(branches)) if len(branches) == 1 else "layer"
         sites[Site(site.layer, branch, f"layers.{site.layer}.{branch}")] = names
     return sites
 

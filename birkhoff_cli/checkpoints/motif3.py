@@ -29,7 +29,7 @@ TENSORS = (
 )
 SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 ANY_LAYER = anchored(rf"layers\.[^.]*\.{TENSORS}")
-PROJECTIONS = tuple(f"proj_{kind}.weight" for kind in ("pre", "post", "res"))
+PROJECTIONS = tuple(f"proj_{part}.weight" for part in ("pre", "post", "res"))
 BIASES = ("bias_pre", "bias_post", "bias_res")
 SCALES = ("alpha_pre", "alpha_post", "alpha_res")
 GAIN = "rms_norm.weight"

@@ -22,7 +22,7 @@ from birkhoff_cli.checkpoints.gpt.layout import (
     sites_of,
 )
 from birkhoff_cli.checkpoints.modules.forks import HC_NAMES, MHC_NAMES
-from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS, connection, shapes, theta
+from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, LAYOUTS, connection, shapes, theta
 from birkhoff_cli.checkpoints.sites.depth import Sites
 from birkhoff_cli.checkpoints.sites.names import NamedStore
 from birkhoff_cli.checkpoints.sites.settings import Number, defaults, number, refuse_unknown
@@ -41,7 +41,7 @@ from birkhoff_cli.containers import escape, where
 
 MARKS = ("transformer.h.",)
 SAME_AS = {"analysis": "mhc"}
-TYPES = (*KINDS, *SAME_AS)
+TYPES = (*LAYOUTS, *SAME_AS)
 SWEEPS = Number("iters", (), ITERS)
 
 
@@ -72,28 +72,28 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     sites = sites_of(store)
     layers, assumed = layers_of(store, sites, args)
     type_, n, width = _identify(store, sites, stored, args)
-    kind, expected = KINDS[type_], shapes(type_, n, width)
+    layout, expected = LAYOUTS[type_], shapes(type_, n, width)
     check_shapes(store, sites, expected)
-    swept = kind.method == "mhc"
-    refuse_unknown(forward.others(settings, args), ("iters",) if swept else (), kind.method)
+    swept = layout.method == "mhc"
+    refuse_unknown(forward.others(settings, args), ("iters",) if swept else (), layout.method)
     iters = number(store, {}, settings, SWEEPS)
-    map_ = kind.map(n, iters.value)
+    map_ = layout.map(n, iters.value)
     setting = Setting("hyper_conn_type", stored or type_, "config" if stored else "stored")
     checkpoint = Checkpoint(
         path=store.path,
         format="nanogpt",
-        method=kind.method,
+        method=layout.method,
         map=map_,
-        theta=theta(kind, values(store, sites, "static_alpha"), map_),
+        theta=theta(layout, values(store, sites, "static_alpha"), map_),
         sites=tuple(sites),
         d=n,
         layers=layers,
         width=width,
         settings=(setting, Setting("hyper_conn_n", n, "stored"), *([iters] if swept else [])),
-        convention=kind.convention,
+        convention=layout.convention,
         assumptions=(
             *(defaults([iters], "mhc-lite's") if swept else ()),
-            *_by_shapes(kind.method, n, stored),
+            *_by_shapes(layout.method, n, stored),
             *assumed,
         ),
         dtypes=dtypes(store, sites, expected),
@@ -140,7 +140,7 @@ def _identify(
     agree(store, args, "hyper_conn_n", n)
     width = stored_shapes["norm.gamma"][0] // (1 if "dynamic_alpha_scale" in stored_shapes else n)
     agree(store, args, "n_embd", width)
-    fitting = [t for t in KINDS if shapes(t, n, width).items() <= stored_shapes.items()]
+    fitting = [t for t in LAYOUTS if shapes(t, n, width).items() <= stored_shapes.items()]
     type_ = SAME_AS.get(stored, stored) or next(iter(fitting), "")
     if type_ not in fitting:
         expected_type = f"hyper_conn_type '{stored}'" if stored else "any type"

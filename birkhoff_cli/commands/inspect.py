@@ -150,10 +150,10 @@ def _summary(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _verdict(checkpoint: Checkpoint) -> str:
-    kinds = {dtype for names in checkpoint.dtypes.values() for dtype in names.values()}
-    if any(BITS[dtype] < BITS["float32"] for dtype in kinds):
+    dtypes = {dtype for names in checkpoint.dtypes.values() for dtype in names.values()}
+    if any(BITS[dtype] < BITS["float32"] for dtype in dtypes):
         return "narrow"
-    return "mixed" if len(kinds) > 1 else "sound"
+    return "mixed" if len(dtypes) > 1 else "sound"
 
 
 def answer(summary: Summary) -> str:
@@ -203,7 +203,7 @@ def _dtypes(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 def _dtype_fault(checkpoint: Checkpoint) -> str | None:
     """What ``--fail-on dtype`` finds wrong."""
     stored = {n: dtype for names in checkpoint.dtypes.values() for n, dtype in names.items()}
-    kinds = sorted(set(stored.values()))
+    dtypes = sorted(set(stored.values()))
     low = [name for name, dtype in stored.items() if BITS[dtype] < BITS["float32"]]
     begin = f"{where(checkpoint.path)}: {len(low) or len(stored)} of {len(stored)} mixing tensors"
     if low:
@@ -211,8 +211,8 @@ def _dtype_fault(checkpoint: Checkpoint) -> str | None:
             f"{begin} are stored in less than float32 ({escape(low[0])}: {stored[low[0]]}); "
             f"keep them in float32 when the model is saved"
         )
-    if len(kinds) > 1:
-        return f"{begin} are stored in mixed dtypes ({', '.join(kinds)}); save them in one"
+    if len(dtypes) > 1:
+        return f"{begin} are stored in mixed dtypes ({', '.join(dtypes)}); save them in one"
     return None
 
 

@@ -49,8 +49,8 @@ def run(trace: MixingTrace) -> Result:
     Raises:
         BadInput: a matrix that is not finite.
     """
-    kind = f"matrix<{trace.dtype}>[{trace.d}]"
-    schema = (*SCHEMA[:-1], SCHEMA[-1]._replace(kind=kind))
+    matrix = f"matrix<{trace.dtype}>[{trace.d}]"
+    schema = (*SCHEMA[:-1], SCHEMA[-1]._replace(dtype=matrix))
     meta = trace.meta if trace.step is None else {**trace.meta, "step": trace.step}
     return run_fold(_Trace(trace), trace, schema, meta)
 

@@ -198,23 +198,25 @@ class Cursor:
         self.skip(size - min(size, MAX_TEXT))
         return kept
 
-    def value(self, kind: int) -> Any:
+    def value(self, value_type: int) -> Any:
         """A value of a key; an array is passed over and given as None."""
-        if kind in SCALARS:
-            return self.scalar(SCALARS[kind])
-        if kind == TEXT:
+        if value_type in SCALARS:
+            return self.scalar(SCALARS[value_type])
+        if value_type == TEXT:
             return self.beginning()
-        if kind == ARRAY:
+        if value_type == ARRAY:
             self.pass_array(self.scalar("<I"), self.scalar("<Q"))
             return None
-        raise BadInput(f"{where(self.part.path)}: has a value of unknown type {kind}; {DAMAGED}")
+        raise BadInput(
+            f"{where(self.part.path)}: has a value of unknown type {value_type}; {DAMAGED}"
+        )
 
-    def pass_array(self, kind: int, count: int) -> None:
+    def pass_array(self, value_type: int, count: int) -> None:
         """Pass over an array of numbers or of texts."""
-        if kind in SCALARS:
-            self.skip(count * struct.calcsize(SCALARS[kind]))
+        if value_type in SCALARS:
+            self.skip(count * struct.calcsize(SCALARS[value_type]))
             return
-        if kind != TEXT or count > MAX_TEXTS or count * 8 > self.limit - self.position:
+        if value_type != TEXT or count > MAX_TEXTS or count * 8 > self.limit - self.position:
             raise BadInput(f"{where(self.part.path)}: has an array that cannot be; {DAMAGED}")
         self._pass_texts(count)
 

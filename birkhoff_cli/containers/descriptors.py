@@ -81,13 +81,13 @@ class Descriptor(pickle._Unpickler):
 
     def persistent_load(self, pid: Any) -> Storage:
         """Accept ``("storage", type, decimal key, location, size)`` and nothing else."""
-        tag, kind, key, device, size = pid
+        tag, storage_type, key, device, size = pid
         decimal = type(key) is str and key.isascii() and key.isdecimal() and len(key) < 20
         if tag != "storage" or type(pid) is not tuple or not decimal or type(device) is not str:
             raise ValueError("a storage")
-        if not isinstance(kind, Name) or not kind.dtype:
+        if not isinstance(storage_type, Name) or not storage_type.dtype:
             raise ValueError("a storage type")
-        return Storage(kind.dtype, key, number(size))
+        return Storage(storage_type.dtype, key, number(size))
 
     def _items(self) -> list[Any]:
         return self.pop_mark()  # type: ignore[attr-defined, no-any-return]

@@ -129,15 +129,19 @@ STORAGES = {
 INERT = (
     *("torch.Size", "torch.device", "argparse.Namespace"),
     *("collections.defaultdict", "collections.deque", "datetime.datetime"),
-    *(f"pathlib.{pure}{kind}Path" for pure in ("", "Pure") for kind in ("", "Posix", "Windows")),
-    *(f"pathlib._local.{kind}Path" for kind in ("", "Posix", "Windows")),
+    *(
+        f"pathlib.{pure}{flavour}Path"
+        for pure in ("", "Pure")
+        for flavour in ("", "Posix", "Windows")
+    ),
+    *(f"pathlib._local.{flavour}Path" for flavour in ("", "Posix", "Windows")),
     *("numpy.dtype", "numpy.ndarray", "numpy.core.multiarray.scalar"),
     *("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
     *("numpy._core.multiarray.scalar", "_codecs.encode"),
     *(
-        f"{module}.{kind}"
+        f"{module}.{name}"
         for module in ("builtins", "__builtin__")
-        for kind in ("set", "frozenset", "dict", "list", "int", "float", "slice", "complex")
+        for name in ("set", "frozenset", "dict", "list", "int", "float", "slice", "complex")
     ),
 )
 TABLE: dict[str, Name] = {

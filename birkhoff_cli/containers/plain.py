@@ -30,7 +30,9 @@ CUT = "..."
 NUMBERED = re.compile(r"(?<![^.])[0-9]")
 
 
-def split(path: Path, root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def split(
+    path: Path, root: Any, tensor_type: type[Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of the state dict, and everything that is neither tensors nor an optimizer.
 
     Other dictionaries of tensors in the same layers are other models, such as an average of the
@@ -46,13 +48,15 @@ def split(path: Path, root: Any, kind: type[Tensor]) -> tuple[dict[str, Tensor],
         key: named
         for key, value in root.items()
         if isinstance(key, str) and isinstance(value, dict) and not NO_MODEL.search(key)
-        if (named := dict(_tensors(value, kind, "", MAX_DEPTH, budget)))
+        if (named := dict(_tensors(value, tensor_type, "", MAX_DEPTH, budget)))
     }
-    rest = {k: v for k, v in root.items() if k not in parts and not isinstance(v, kind)}
+    rest = {k: v for k, v in root.items() if k not in parts and not isinstance(v, tensor_type)}
     chosen = next((key for key in STATE_DICTS if key in parts), "")
     tensors = parts.pop(chosen, None)
     if tensors is None:  # no key says which are the weights
-        tensors = {k: v for k, v in root.items() if isinstance(k, str) and isinstance(v, kind)}
+        tensors = {
+            k: v for k, v in root.items() if isinstance(k, str) and isinstance(v, tensor_type)
+        }
     layers = {_in_layer(name) for name in tensors}
     for key, other in parts.items():
         if not chosen or not layers.isdisjoint(map(_in_layer, other)):  # another model
@@ -73,16 +77,16 @@ def plain(value: Any) -> Any:
 
 
 def _tensors(
-    value: Any, kind: type[Tensor], begin: str, depth: int, budget: Iterator[int]
+    value: Any, tensor_type: type[Tensor], begin: str, depth: int, budget: Iterator[int]
 ) -> Iterator[tuple[str, Tensor]]:
     """Tensors of dictionaries in one another, by their keys joined with dots."""
     for (key, inner), _ in zip(value.items(), budget, strict=False):
         if not isinstance(key, str):
             continue
-        if isinstance(inner, kind):
+        if isinstance(inner, tensor_type):
             yield begin + key, inner
         elif depth and isinstance(inner, dict):
-            yield from _tensors(inner, kind, f"{begin}{key}.", depth - 1, budget)
+            yield from _tensors(inner, tensor_type, f"{begin}{key}.", depth - 1, budget)
 
 
 def _plain(value: Any, depth: int, budget: Iterator[int]) -> Any:

@@ -238,7 +238,7 @@ class Store(ABC):
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
@@ -256,12 +256,14 @@ def next_to(name: str, expected: Mapping[str, int]) -> set[str]:
     """
     if expected[name] <= SMALL:
         return {n for n, size in expected.items() if size <= SMALL}
-    kind, names = _kind(name), list(expected)
-    alike = (n for n in names[names.index(name) :] if _kind(n) == kind and expected[n] > SMALL)
+    pattern, names = _pattern(name), list(expected)
+    alike = (
+        n for n in names[names.index(name) :] if _pattern(n) == pattern and expected[n] > SMALL
+    )
     return {name, *islice(alike, TOGETHER)}
 
 
-def _kind(name: str) -> str:
+def _pattern(name: str) -> str:
     return re.sub("[0-9]+", "0", name)
 
 

@@ -52,29 +52,29 @@ def _take(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Conv
 
 
 def _find(parameter: Parameter, beside: Sequence[Parameter]) -> type[Converter]:
-    if _is_trace(parameter) and (parameter.kind is not MixingTrace or _several(beside)):
+    if _is_trace(parameter) and (parameter.annotation is not MixingTrace or _several(beside)):
         from birkhoff_cli.converters.traces import NamedTrace, SideTrace
 
         return SideTrace if _several(beside) else NamedTrace
-    if values.is_plain(parameter.kind):
+    if values.is_plain(parameter.annotation):
         return Plain
-    classes = {*classes_in(parameter.kind)}
+    classes = {*classes_in(parameter.annotation)}
     named = (name for name in MODULES if not classes.isdisjoint(_reads(name)))
     for name in chain(named, MODULES):
         known = import_module(f"{__name__}.{name}").CONVERTERS
-        if parameter.kind in known:
-            converter: type[Converter] = known[parameter.kind]
+        if parameter.annotation in known:
+            converter: type[Converter] = known[parameter.annotation]
             return converter
-    raise TypeError(f"no converter reads {parameter.name}: {parameter.kind}")
+    raise TypeError(f"no converter reads {parameter.name}: {parameter.annotation}")
 
 
-def classes_in(kind: Any) -> Iterator[str]:
+def classes_in(annotation: Any) -> Iterator[str]:
     """Names of the classes in a type, such as those of the items of a tuple."""
-    if arguments := get_args(kind):
+    if arguments := get_args(annotation):
         for argument in arguments:
             yield from classes_in(argument)
     else:
-        yield getattr(kind, "__name__", "")
+        yield getattr(annotation, "__name__", "")
 
 
 def _reads(name: str) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def _reads(name: str) -> tuple[str, ...]:
 
 
 def _is_trace(parameter: Parameter) -> bool:
-    return parameter.kind in (MixingTrace, MixingTrace | None)
+    return parameter.annotation in (MixingTrace, MixingTrace | None)
 
 
 def _several(parameters: Sequence[Parameter]) -> bool:

@@ -17,7 +17,7 @@ class Parameter:
 
     Attributes:
         name: its name.
-        kind: its type.
+        annotation: its type.
         note: the sentence of its annotation.
         marks: whatever else is in the annotation.
         default: its default; `inspect.Parameter.empty` is none.
@@ -25,7 +25,7 @@ class Parameter:
     """
 
     name: str
-    kind: Any
+    annotation: Any
     note: str
     marks: tuple[Any, ...]
     default: Any
@@ -41,13 +41,13 @@ def parameters_of(run: Callable[..., Any]) -> list[Parameter]:
     """The parameters of ``run``, in order."""
     parameters = []
     for parameter in inspect.signature(run, eval_str=True).parameters.values():
-        kind, note, *marks = parameter.annotation, ""
-        if get_origin(kind) is Annotated:
-            kind, *marks = get_args(kind)
+        annotation, note, *marks = parameter.annotation, ""
+        if get_origin(annotation) is Annotated:
+            annotation, *marks = get_args(annotation)
             note = str(marks.pop(0)) if isinstance(marks[0], str) else ""
         positional = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters.append(
-            Parameter(parameter.name, kind, note, tuple(marks), parameter.default, positional)
+            Parameter(parameter.name, annotation, note, tuple(marks), parameter.default, positional)
         )
     return parameters
 

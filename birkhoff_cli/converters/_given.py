@@ -43,12 +43,12 @@ class Given(Converter):
     def options(self) -> Mapping[str, Option]:
         """The argument itself, and the seed, which every command accepts."""
         name = self.parameter.name
-        return {name: Ready(name, self.parameter.kind, ""), "seed": SEED}
+        return {name: Ready(name, self.parameter.annotation, ""), "seed": SEED}
 
     def read(self, request: Request, d: int | None) -> Any:
         """It, an array as a trace."""
         del request, d
-        return take(Annotated[self.parameter.kind, "", *self.parameter.marks], self.value, {})
+        return take(Annotated[self.parameter.annotation, "", *self.parameter.marks], self.value, {})
 
 
 class GivenMethod(Given):
@@ -63,7 +63,7 @@ class GivenMethod(Given):
         """Its draws."""
         del d
         draws = changed(draws_of(self.parameter), request)
-        return alone(self.parameter.kind, Drawn(self.value, draws, seed(request)))
+        return alone(self.parameter.annotation, Drawn(self.value, draws, seed(request)))
 
 
 class GivenModels(Given):
@@ -83,8 +83,8 @@ class GivenModels(Given):
 
 def converter_of(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
     """The converter of a value that is there."""
-    if parameter.kind == tuple[Model, ...]:
+    if parameter.annotation == tuple[Model, ...]:
         return GivenModels(parameter, methods, value)
     draws = any(isinstance(mark, Draws) for mark in parameter.marks)
-    kind = GivenMethod if draws and isinstance(value, Parameterization) else Given
-    return kind(parameter, methods, value)
+    converter = GivenMethod if draws and isinstance(value, Parameterization) else Given
+    return converter(parameter, methods, value)

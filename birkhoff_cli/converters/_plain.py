@@ -20,7 +20,7 @@ class Plain(Converter):
         return {
             own.name: Option(
                 own.name,
-                own.kind,
+                own.annotation,
                 own.note,
                 default=None if own.required else own.default,
                 group="Analysis",

@@ -36,11 +36,11 @@ ONE = "go-mhc:s=2, or go-mhc and --s 2; see birkhoff methods NAME"
 SEVERAL = "go-mhc:s=2, once for each; see birkhoff methods NAME"
 
 
-def method_option(kind: Any, note: str) -> Option:
+def method_option(annotation: Any, note: str) -> Option:
     """An option that names a method."""
     return Option(
         "method",
-        kind,
+        annotation,
         note,
         group=GROUP,
         offers=parameterizations.names,

@@ -94,10 +94,10 @@ def field_options(default: Any, group: str) -> dict[str, Option]:
     hints = get_type_hints(type(default), include_extras=True)
     built = {}
     for field in dataclasses.fields(default):
-        kind, note = get_args(hints[field.name])[:2]
+        annotation, note = get_args(hints[field.name])[:2]
         value = getattr(default, field.name)
         if field.name == "layers" and value is None:
             continue
         note += f" [{value}]" if type(value) is int else ""
-        built[field.name] = Option(field.name, kind, note, group=group)
+        built[field.name] = Option(field.name, annotation, note, group=group)
     return built

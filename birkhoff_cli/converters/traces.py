@@ -118,7 +118,7 @@ class NamedTrace(Trace):
             own.note or note,
             group="Matrices",
             positional=True,
-            required=own.required and own.kind is MixingTrace,
+            required=own.required and own.annotation is MixingTrace,
         )
         return {own.name: path, **STREAMS}
 

@@ -130,15 +130,15 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
-        kind = key & 7
-        if kind == VARINT:
+        wire_type = key & 7
+        if wire_type == VARINT:
             value, at = _varint(data, at)
             yield key >> 3, value
             continue
-        if kind == BYTES:
+        if wire_type == BYTES:
             size, at = _varint(data, at)
         else:
-            size = {FIXED32: 4, FIXED64: 8}[kind]
+            size = {FIXED32: 4, FIXED64: 8}[wire_type]
         if at + size > len(data):
             raise ValueError("ends inside a field")
         yield key >> 3, data[at : at + size]

@@ -86,10 +86,10 @@ def lighten(figure: "Figure") -> None:
 def _crowds(figure: "Figure") -> Iterator[tuple[int, "list[Artist]"]]:
     """What axes hold by its kind, with the bytes that it takes as vectors."""
     for axes in figure.findobj(_is_axes):
-        kinds: dict[str, list[Artist]] = {}
+        by_class: dict[str, list[Artist]] = {}
         for artist in _drawn(axes):
-            kinds.setdefault(type(artist).__name__, []).append(artist)
-        yield from ((sum(map(_bytes, artists)), artists) for artists in kinds.values())
+            by_class.setdefault(type(artist).__name__, []).append(artist)
+        yield from ((sum(map(_bytes, artists)), artists) for artists in by_class.values())
 
 
 def _is_axes(artist: "Artist") -> bool:

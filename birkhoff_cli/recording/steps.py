@@ -70,8 +70,8 @@ class Steps:
         except Exception as error:
             if not self._failed:
                 self._failed = True
-                kind = type(optimizer).__name__
-                warn(f"birkhoff: a step of {kind} is not counted: {type(error).__name__}: {error}")
+                name, fault = type(optimizer).__name__, type(error).__name__
+                warn(f"birkhoff: a step of {name} is not counted: {fault}: {error}")
 
     def _after_optimizer(self, optimizer: Any) -> None:
         if self._manual:

@@ -151,8 +151,10 @@ def _longest(text: pa.Array) -> int:
         views = np.frombuffer(text.buffers()[1], np.int32).reshape(-1, 4)
         lengths = views[text.offset : text.offset + len(text), 0]
         return int(lengths.max(initial=0, where=np.asarray(text.is_valid())))
-    kind = np.int64 if pa.types.is_large_string(text.type) else np.int32
-    ends = np.frombuffer(text.buffers()[1] or b"", kind)[text.offset : text.offset + len(text) + 1]
+    offset_type = np.int64 if pa.types.is_large_string(text.type) else np.int32
+    ends = np.frombuffer(text.buffers()[1] or b"", offset_type)[
+        text.offset : text.offset + len(text) + 1
+    ]
     return int(np.diff(ends).max(initial=0))
 
 

@@ -94,10 +94,10 @@ class Analysis:
     def _holding(self) -> stand_ins.Holding:
         """What files of its arguments hold, by their types."""
         hints = get_type_hints(self.module.run)
-        kinds = {part for kind in hints.values() for part in (kind, *get_args(kind))}
-        if Stack in kinds:
+        classes = {part for hint in hints.values() for part in (hint, *get_args(hint))}
+        if Stack in classes:
             return "arrays"
-        return "logs" if TrainingLog in kinds else "models"
+        return "logs" if TrainingLog in classes else "models"
 
     def run(
         self, arguments: Sequence[str], sizes: Sizes = USUAL, more: Mapping[str, Text] | None = None
@@ -142,7 +142,7 @@ class Analysis:
         changes: dict[str, Text] = {
             name: text
             for name, text in {**SMALL, **self.small, **more}.items()
-            if name in used and not values.many(own.options[name].kind)
+            if name in used and not values.many(own.options[name].annotation)
         }
         return command.binding, command.binding.narrow(own.typing(**changes))
 

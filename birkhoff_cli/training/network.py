@@ -21,7 +21,7 @@ from birkhoff_cli.analyses.networks.connection import Connection
 from birkhoff_cli.analyses.networks.language_model import Affine, Branch, LanguageModel
 from birkhoff_cli.checkpoints.gpt.layout import OPTIONS
 from birkhoff_cli.checkpoints.modules import forks
-from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS
+from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, LAYOUTS
 from birkhoff_cli.training import text
 from birkhoff_cli.training.text import Tokens
 
@@ -57,9 +57,9 @@ class Sizes:
 
 def type_of(map_: Parameterization) -> str | None:
     """The type of the mhc-lite repository that is this very map; None if there is none."""
-    for name, kind in KINDS.items():
-        fits = kind.method == map_.name and kind.alpha(map_.d)[0] > 0
-        if fits and _same(kind.map(map_.d, ITERS), map_):
+    for name, layout in LAYOUTS.items():
+        fits = layout.method == map_.name and layout.alpha(map_.d)[0] > 0
+        if fits and _same(layout.map(map_.d, ITERS), map_):
             return name
     return None
 
@@ -159,7 +159,7 @@ def _site(map_: Parameterization, width: int, stream: int) -> State:
 
 def _entries(map_: Parameterization) -> forks.Entries:
     type_ = type_of(map_)
-    return KINDS[type_].entries(map_.d) if type_ else forks.in_order(map_)
+    return LAYOUTS[type_].entries(map_.d) if type_ else forks.in_order(map_)
 
 
 def model(state: State, map_: Parameterization, sizes: Sizes) -> LanguageModel:

@@ -156,17 +156,17 @@ def _embedding(store: NamedStore, names: Names) -> Array:
 
 def _branch(store: NamedStore, names: Names, index: int, width: int, bias: bool) -> Branch:
     """The branch of a site by its depth: every layer has attention, and then its mlp."""
-    layer, kind = index // 2, "mlp" if index % 2 else "attn"
+    layer, branch = index // 2, "mlp" if index % 2 else "attn"
     norms, modules = (
-        [f"transformer.h.{layer}.{module}" for module in names_of[kind]]
+        [f"transformer.h.{layer}.{module}" for module in names_of[branch]]
         for names_of in (NORMS, MODULES)
     )
-    inner, outer = ([f"{m}.{name}" for m in modules] for name in (INNER[kind], "c_proj"))
-    rows = 3 * width if kind == "attn" else -1
+    inner, outer = ([f"{m}.{name}" for m in modules] for name in (INNER[branch], "c_proj"))
+    rows = 3 * width if branch == "attn" else -1
     into = _affine(store, names, inner, (rows, width), bias)
-    hidden = width if kind == "attn" else len(into.weight)
+    hidden = width if branch == "attn" else len(into.weight)
     return Branch(
-        "attn" if kind == "attn" else "mlp",
+        "attn" if branch == "attn" else "mlp",
         _affine(store, names, norms, (width,), bias),
         into,
         _affine(store, names, outer, (width, hidden), bias),

@@ -39,7 +39,7 @@ def connection(tensors: Mapping[str, Any], variant: str, iters: int = ITERS) -> 
         iters: steps of Sinkhorn.
     """
     weight, bias = tensors["mapping_proj.weight"], tensors["bias"]
-    pre, post, res = (tensors[f"alpha_{kind}"][0] for kind in ("pre", "post", "res"))
+    pre, post, res = (tensors[f"alpha_{part}"][0] for part in ("pre", "post", "res"))
     n = streams(weight.shape[0])
     index = np.arange(weight.shape[0])
     square = index[2 * n :].reshape(n, n)

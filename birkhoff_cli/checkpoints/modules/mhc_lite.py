@@ -22,7 +22,7 @@ from birkhoff_cli.checkpoints.sites.values import Array, Shape
 ITERS = 20
 
 
-class Kind(NamedTuple):
+class Layout(NamedTuple):
     """One ``hyper_conn_type``: the shape of ``static_alpha``, what in it is what, and what H is.
 
     `map` takes the ``entries`` of mixing in their order; what it has beyond, the dynamic half of
@@ -68,22 +68,22 @@ def _none(n: int, iters: int) -> Mapping[str, Any]:
     return {}
 
 
-KINDS: Mapping[str, Kind] = {
-    "hc": Kind(
+LAYOUTS: Mapping[str, Layout] = {
+    "hc": Layout(
         "hc",
         _square,
         forks.square,
         _none,
         "stores M = static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
     ),
-    "mhc": Kind(
+    "mhc": Layout(
         "mhc",
         _square,
         forks.square,
         lambda _, iters: {"variant": "mhc-lite", "iters": iters},
         "stores logits of M, static_alpha[:, 1:], applies x_out = M^T x_in; transposed here",
     ),
-    "mhc_lite": Kind(
+    "mhc_lite": Layout(
         "mhc-lite",
         _permutations,
         _inverse,
@@ -91,7 +91,7 @@ KINDS: Mapping[str, Kind] = {
         "stores logits of permutations, static_alpha[n:], applies x_out = M^T x_in; "
         "every permutation is replaced by its inverse here",
     ),
-    "kromhc": Kind(
+    "kromhc": Layout(
         "kromhc",
         _pairs,
         _in_order,
@@ -105,17 +105,17 @@ def connection(type_: str, tensors: Tensors, map_: Parameterization) -> Connecti
     """The site of one type: its tensors, by their names in the code, and the map of H."""
     if type_ == "hc":
         return forks.unconstrained(tensors, map_)
-    return forks.together(tensors, map_, KINDS[type_].entries(map_.d))
+    return forks.together(tensors, map_, LAYOUTS[type_].entries(map_.d))
 
 
-def theta(kind: Kind, alpha: Array, map_: Parameterization) -> Array:
+def theta(layout: Layout, alpha: Array, map_: Parameterization) -> Array:
     """Parameters ``(sites, p)``, of every site's ``static_alpha``."""
-    mixing = alpha.reshape(len(alpha), -1)[:, kind.entries(map_.d).mixing]
+    mixing = alpha.reshape(len(alpha), -1)[:, layout.entries(map_.d).mixing]
     more = map_.parameters - mixing.shape[1]
     return np.ascontiguousarray(np.pad(mixing, ((0, 0), (0, more))))
 
 
 def shapes(type_: str, n: int, width: int) -> dict[str, Shape]:
     """Shapes of a site's tensors; ``hc`` normalises every stream, the others all at once."""
-    alpha = KINDS[type_].alpha(n)
+    alpha = LAYOUTS[type_].alpha(n)
     return forks.shapes_apart(n, width) if type_ == "hc" else forks.shapes_together(alpha, n, width)

@@ -100,13 +100,13 @@ def _matches(store: NamedStore, text: str, number: int) -> Iterator[Match]:
             f"--set tensors={escape(text)}: no tensor of {where(store.path)} is named so{has}"
         )
     for name, match in names.items():
-        groups = [(kind, match.span(kind)) for kind in match.groupdict() if kind != "prefix"]
-        spans = [span for kind, span in groups if kind.startswith("layer")]
+        groups = [(group, match.span(group)) for group in match.groupdict() if group != "prefix"]
+        spans = [span for group, span in groups if group.startswith("layer")]
         if not spans:  # numbers in what stands for * are those of layers, which text would misorder
-            stars = (span for kind, span in groups if kind.startswith("any"))
+            stars = (span for group, span in groups if group.startswith("any"))
             spans = [m.span() for star in stars for m in NUMBER.finditer(name, *star)]
         layers = tuple(int(name[slice(*span)]) for span in spans)
-        branches = [match[kind] for kind, _ in groups if kind.startswith("branch")]
+        branches = [match[group] for group, _ in groups if group.startswith("branch")]
         first, last = (spans[0][0], spans[-1][1]) if spans else (0, 0)
         own = ".".join(branches) or name[last:].strip("._-/") or "site"
         yield Match(layers, number, own, name, name[:first])

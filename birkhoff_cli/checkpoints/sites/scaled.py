@@ -75,8 +75,8 @@ def rounding_cost(checkpoint: "Checkpoint") -> float | None:
     None if no tensor of mixers has fewer than `NARROW` bits, or what follows the streams is not
     known.
     """
-    kinds = {dtype for names in checkpoint.dtypes.values() for dtype in names.values()}
-    if checkpoint.connect is None or all(BITS[dtype] >= NARROW for dtype in kinds):
+    dtypes = {dtype for names in checkpoint.dtypes.values() for dtype in names.values()}
+    if checkpoint.connect is None or all(BITS[dtype] >= NARROW for dtype in dtypes):
         return None
     rng, worst = np.random.default_rng(0), 0.0
     with checkpoint.opened() as store:

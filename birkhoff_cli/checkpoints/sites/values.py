@@ -140,8 +140,8 @@ def connections(
 
 def dtypes(store: NamedStore, sites: "Sites", tensors: Iterable[str]) -> dict[str, dict[str, str]]:
     """Dtype in the file by tensor and by its names in the file, in order of sites."""
-    kinds = {tensor: [names[tensor] for names in sites.values()] for tensor in tensors}
+    names_of = {tensor: [names[tensor] for names in sites.values()] for tensor in tensors}
     return {
         tensor: {store.stored[name]: store.tensors[name].dtype for name in names}
-        for tensor, names in kinds.items()
+        for tensor, names in names_of.items()
     }

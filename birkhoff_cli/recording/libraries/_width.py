@@ -169,15 +169,15 @@ def _applied(
 
     if not isinstance(returned, tuple) or len(returned) != 3:
         raise Unsupported(f"{_name(module)} returns no streams where it is known to; {ADD}")
-    kind = torch.float64 if residuals.dtype == torch.float64 else torch.float32
-    streams = pick(_apart(module, residuals).flatten(0, -3)).to(kind)
+    dtype = torch.float64 if residuals.dtype == torch.float64 else torch.float32
+    streams = pick(_apart(module, residuals).flatten(0, -3)).to(dtype)
     _, mixed, more = returned
-    site = connect({name: _tensor(module, name).to(kind) for name in names})
+    site = connect({name: _tensor(module, name).to(dtype) for name in names})
     z = site.logits(_before_norm(module, streams))
     weights, logits = site.weights(z), gates.logits_of(site, z)
     pre, post = (gate.expand(*streams.shape[:-1]) for gate in (weights.pre, weights.post))
     if mixed is residuals and MIXED not in more:  # computed, and dropped
-        eye = torch.eye(streams.shape[-2], dtype=kind, device=streams.device)
+        eye = torch.eye(streams.shape[-2], dtype=dtype, device=streams.device)
         return Seen(eye.expand(len(streams), -1, -1), pre, post)
     h = weights.mixing.expand(*streams.shape[:-1], -1)
     there = pick((more[MIXED] if MIXED in more else _apart(module, mixed)).flatten(0, -3))
@@ -234,10 +234,10 @@ def _precision(residuals: Array) -> float:
     """
     import torch
 
-    device, kinds = residuals.device.type, [residuals.dtype, torch.float32]
+    device, dtypes = residuals.device.type, [residuals.dtype, torch.float32]
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        kinds.append(torch.get_autocast_dtype(device))
-    eps = max(torch.finfo(kind).eps for kind in kinds)
+        dtypes.append(torch.get_autocast_dtype(device))
+    eps = max(torch.finfo(dtype).eps for dtype in dtypes)
     coarse = device == "cuda" and torch.get_float32_matmul_precision() != "highest"
     return max(eps, TF32) if coarse else eps
 

@@ -8,7 +8,7 @@ Source: github.com/FFTYYY/mhc-lite @ ea19775, github.com/wz1119/KromHC @ 7b15834
 from functools import partial
 
 from birkhoff_cli.checkpoints.modules.forks import MHC_NAMES
-from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, KINDS, connection
+from birkhoff_cli.checkpoints.modules.mhc_lite import ITERS, LAYOUTS, connection
 from birkhoff_cli.recording.libraries import _width as width
 from birkhoff_cli.recording.libraries._module import Detach, Fill, Give, Module
 
@@ -27,7 +27,7 @@ def owns(module: Module) -> bool:
 def attach(module: Module, give: Give) -> Detach:
     """Hand over H of every call."""
     type_ = str(_type(module))
-    map_ = KINDS[type_].map(module.num_residual_streams, getattr(module, "sinkhorn_iters", ITERS))
+    map_ = LAYOUTS[type_].map(module.num_residual_streams, getattr(module, "sinkhorn_iters", ITERS))
     connect = partial(connection, type_, map_=map_)
     return width.attach(module, connect, MHC_NAMES, give)
 
@@ -42,5 +42,5 @@ def _type(module: Module) -> str | None:
     alpha, n = module.static_alpha, module.num_residual_streams
     fits = module.dynamic_alpha_fn.shape[-1] == alpha.numel()
     shape = tuple(alpha.shape)
-    known = (t for t in TYPES if fits and KINDS[t].alpha(n) == shape)
+    known = (t for t in TYPES if fits and LAYOUTS[t].alpha(n) == shape)
     return next(known, None)
