@@ -112,9 +112,9 @@ def test_two_optimizers_of_one_model_make_one_step(model, tmp_path):
 def test_numbers_are_those_of_the_commands(rng):
     h = rng.dirichlet(np.ones(4), (3, 7, 4))
     pre = torch.tensor(rng.dirichlet(np.ones(4), 7))
-    from birkhoff_cli.analyses.core.trace import Site as Place
+    from birkhoff_cli.analyses.core.trace import Site
 
-    places = [Place(k, "attn", f"layers.{k}.attn") for k in range(3)]
+    places = [Site(k, "attn", f"layers.{k}.attn") for k in range(3)]
     seen = {p: Seen(torch.tensor(one), pre) for p, one in zip(places, h, strict=True)}
     found = measuring.measure(seen)
     result = degeneration(array_trace(h.swapaxes(0, 1)))
@@ -368,11 +368,11 @@ def test_no_function_of_ours_is_compiled_for_every_site(model, tmp_path):
 
 def test_infinity_of_the_product_is_said_of_it(rng):
     """In float32 it was infinite from 3e38 on; in float64 it is where it has to be."""
-    from birkhoff_cli.analyses.core.trace import Site as Place
+    from birkhoff_cli.analyses.core.trace import Site
 
     for scale, finite in ((1e5, True), (1e17, False)):
         h = torch.tensor(scale * rng.dirichlet(np.ones(4), (20, 3, 4)))
-        seen = {Place(k, "attn", f"layers.{k}.attn"): Seen(one) for k, one in enumerate(h)}
+        seen = {Site(k, "attn", f"layers.{k}.attn"): Seen(one) for k, one in enumerate(h)}
         found = measuring.measure(seen)
         assert found.finite is finite and ("finite" not in found.composite) is finite
         assert (found.composite["composite_row_max"] is not None) is finite
@@ -381,10 +381,10 @@ def test_infinity_of_the_product_is_said_of_it(rng):
 
 
 def test_the_spread_is_that_of_the_logits(rng):
-    from birkhoff_cli.analyses.core.trace import Site as Place
+    from birkhoff_cli.analyses.core.trace import Site
 
     z = torch.tensor(rng.normal(size=(7, 16)))
-    seen = {Place(0, "attn", "a"): Seen(torch.eye(4).expand(7, 4, 4), logits=z)}
+    seen = {Site(0, "attn", "a"): Seen(torch.eye(4).expand(7, 4, 4), logits=z)}
     wanted = (z.amax(-1) - z.amin(-1)).max().item()
     assert measuring.measure(seen).sites["a"]["spread_max"] == pytest.approx(wanted, rel=1e-5)
 

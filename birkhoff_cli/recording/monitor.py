@@ -18,7 +18,7 @@ from birkhoff_cli.analyses.core.trace import Site
 from birkhoff_cli.recording.alarm import Alarm
 from birkhoff_cli.recording.libraries._module import Look, Module, Seen, is_whole, recompile
 from birkhoff_cli.recording.passes import Passes, in_backward
-from birkhoff_cli.recording.record import Place, find, places_of
+from birkhoff_cli.recording.record import Mixer, find, mixers_of
 from birkhoff_cli.recording.sinks import Sink, Target, opened
 from birkhoff_cli.recording.steps import Steps
 from birkhoff_cli.recording.tokens import NoTokens, spread
@@ -53,7 +53,7 @@ class Monitor:
     def __init__(
         self,
         model: Module,
-        places: Sequence[Place],
+        mixers: Sequence[Mixer],
         every: int,
         tokens: int,
         sinks: Sequence[Sink],
@@ -63,7 +63,7 @@ class Monitor:
         first: int = 0,
     ) -> None:
         self.numbers: dict[str, Any] | None = None
-        self._model, self._sites = model, {id(place.module) for place in places}
+        self._model, self._sites = model, {id(mixer.module) for mixer in mixers}
         self._modules, self._changed = _ids(model), False
         self._every, self._pick, self._sinks, self._alarm = every, spread(tokens), sinks, alarm
         self._evaluation = evaluation
@@ -179,7 +179,7 @@ class Monitor:
         """Whether the model's sites are those that are watched: modules may be replaced."""
         if (now := _ids(self._model)) != self._modules:
             self._modules = now
-            self._changed = {id(place.module) for place in find(self._model)} != self._sites
+            self._changed = {id(mixer.module) for mixer in find(self._model)} != self._sites
         if self._changed:
             self._say(OTHER_SITES, OTHER_SITES)
         return not self._changed
@@ -240,17 +240,17 @@ def monitor(
             raise UsageError(f"{name} = {number!r}; give a whole number, {least} or more")
     if on is None and (after != 1 or alarm is not None):
         raise UsageError("after and alarm have no effect without on; give the verdict to wait for")
-    places = places_of(model)
+    mixers = mixers_of(model)
     heard = None if on is None else Alarm(on, after, alarm)
     with ExitStack() as attached:
         sinks = [*opened(to, attached)]
         import_compiler()
         mine = Monitor(
-            model, places, every, tokens, sinks, heard, evaluation=evaluation, first=first
+            model, mixers, every, tokens, sinks, heard, evaluation=evaluation, first=first
         )
         attached.callback(recompile)
-        for place in places:
-            attached.callback(place.attach(partial(mine.look, place.site)))
+        for mixer in mixers:
+            attached.callback(mixer.attach(partial(mine.look, mixer.site)))
         attached.callback(Passes(model, mine.begin, mine.end).attach())
         attached.callback(mine.steps.attach())
         recompile()

@@ -39,7 +39,7 @@ BRANCHES = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Mixer:
     """A module that mixes streams, and where in the model it is."""
 
     site: Site
@@ -87,13 +87,13 @@ def record(
         Unsupported: no known hyper-connection in the model, or a variant that is not known.
         BadInput: nothing was recorded, or passes that do not fit together.
     """
-    places = places_of(model)
-    libraries = sorted({place.library for place in places})
+    mixers = mixers_of(model)
+    libraries = sorted({mixer.library for mixer in mixers})
     meta = {"model": type(model).__name__, "libraries": libraries}
     with Recorder(path, meta, every=every, tokens=tokens) as recorder, ExitStack() as attached:
         attached.callback(recompile)
-        for place in places:
-            attached.callback(place.attach(partial(recorder.look, place.site)))
+        for mixer in mixers:
+            attached.callback(mixer.attach(partial(recorder.look, mixer.site)))
         steps = Steps(model, recorder.stepped)
         attached.callback(steps.attach())
 
@@ -107,27 +107,27 @@ def record(
         yield recorder
 
 
-def places_of(model: Module) -> list[Place]:
+def mixers_of(model: Module) -> list[Mixer]:
     """Every known hyper-connection in a model that has some.
 
     Raises:
         Unsupported: it has none.
     """
-    if places := find(model):
-        return places
+    if mixers := find(model):
+        return mixers
     raise Unsupported(
         f"{type(model).__name__} has no hyper-connections of {', '.join(LIBRARIES)}; {ADD}"
     )
 
 
-def find(model: Module) -> list[Place]:
+def find(model: Module) -> list[Mixer]:
     """Every known hyper-connection in a model, by depth as far as names tell."""
     modules = {}
     for name, module in model.named_modules():
         if library := _library(module):
             modules[tuple(filter(None, bare(name).split(".")))] = (library, module)
     order = paths.ordered(list(modules))
-    return [Place(site, *modules[path]) for site, path in zip(_named(order), order, strict=True)]
+    return [Mixer(site, *modules[path]) for site, path in zip(_named(order), order, strict=True)]
 
 
 def _library(module: Module) -> str | None:

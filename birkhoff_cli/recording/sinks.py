@@ -74,13 +74,13 @@ class LogFile:
             CannotWrite: it cannot be opened.
         """
         self.path = of_this_rank(Path(path))
-        self._place = self.path.absolute()  # the training may go to another directory
+        self._absolute = self.path.absolute()  # the training may go to another directory
         with files.writing(str(self.path)):
             self._open()
 
     def _open(self) -> None:
-        self._place.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(self._place, FLAGS, 0o666)
+        self._absolute.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(self._absolute, FLAGS, 0o666)
         self._is_file = stat.S_ISREG(os.fstat(self._handle).st_mode)  # or a pipe, or a device
         if self._is_file:
             _end_line(self._handle)
@@ -111,7 +111,7 @@ class LogFile:
     def _is_away(self) -> bool:
         """Whether the path no longer names the file."""
         try:
-            return not os.path.samestat(self._place.stat(), os.fstat(self._handle))
+            return not os.path.samestat(self._absolute.stat(), os.fstat(self._handle))
         except FileNotFoundError:
             return True
 

@@ -14,7 +14,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace, in_memory
 from birkhoff_cli.recording.handed import numbers
 from birkhoff_cli.recording.libraries._module import Look, every_token
-from birkhoff_cli.recording.record import Place, places_of
+from birkhoff_cli.recording.record import Mixer, mixers_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +30,8 @@ def static_trace(model: "nn.Module") -> MixingTrace:
         Unsupported: no known hyper-connection in the model, or a variant that is not known.
         BadInput: sites of different d, or matrices that are not finite.
     """
-    places = sorted(places_of(model), key=_depth)
-    matrices = [_static(place) for place in places]
+    mixers = sorted(mixers_of(model), key=_depth)
+    matrices = [_static(mixer) for mixer in mixers]
     sides = sorted({h.shape[-1] for h in matrices})
     if len(sides) > 1:
         raise BadInput(
@@ -41,19 +41,19 @@ def static_trace(model: "nn.Module") -> MixingTrace:
     meta = {
         "format": "module",
         "model": type(model).__name__,
-        "libraries": sorted({place.library for place in places}),
+        "libraries": sorted({mixer.library for mixer in mixers}),
         "assumptions": [],
     }
-    sites = tuple(place.site for place in places)
+    sites = tuple(mixer.site for mixer in mixers)
     return in_memory(np.stack(matrices)[None], sites, type(model).__name__, meta=meta)
 
 
-def _depth(place: Place) -> tuple[int, bool]:
+def _depth(mixer: Mixer) -> tuple[int, bool]:
     """Attention before mlp, in whatever order a layer has its modules; else as they come."""
-    return place.site.layer, place.site.branch == "mlp"
+    return mixer.site.layer, mixer.site.branch == "mlp"
 
 
-def _static(place: Place) -> NDArray[Any]:
+def _static(mixer: Mixer) -> NDArray[Any]:
     """H ``(d, d)`` of zeros."""
     import torch
 
@@ -64,16 +64,16 @@ def _static(place: Place) -> NDArray[Any]:
         seen.check()
         stacks.append(seen.mixing)
 
-    detach = place.attach(take)
+    detach = mixer.attach(take)
     try:
         with torch.no_grad():
             for fill in (_random, torch.zeros_like):
-                place.feed(fill)
+                mixer.feed(fill)
     finally:
         detach()
-    matrices: NDArray[Any] = numbers(place.site, stacks[-1])[0]
+    matrices: NDArray[Any] = numbers(mixer.site, stacks[-1])[0]
     if not np.isfinite(matrices).all():
-        raise BadInput(f"{place.site.name} is NaN or infinite; the model has probably diverged")
+        raise BadInput(f"{mixer.site.name} is NaN or infinite; the model has probably diverged")
     return matrices
 
 
