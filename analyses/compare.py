@@ -191,7 +191,9 @@ def answer(summary: Summary) -> str:
 
 def _reached(models: list[Summary]) -> list[str]:
     """Which reaches most, of those with matrices enough to fill cells."""
-    rows = [r for r in models if r not in _deep(models) or r["samples"] * r["sites"] >= ENOUGH]
+    rows = [
+        r for r in models if r not in _deep(models) or r["samples"] * r["sites"] >= MIN_MATRICES
+    ]
     known = [row for row in rows if row["coverage"] is not None]
     if not known:
         return ["No model has a region with an area."] if rows else []
@@ -218,7 +220,7 @@ def _mixed(models: list[Summary]) -> list[str]:
     return [f"Nearest to the identity is {first}, {farthest}{sums}."]
 
 
-ENOUGH = 1000
+MIN_MATRICES = 1000
 """Matrices of a checkpoint from which on the share of cells that they hit says something."""
 
 

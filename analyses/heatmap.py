@@ -181,7 +181,7 @@ def _extremes(prefix: str, columns: dict[str, Any]) -> Summary:
     }
 
 
-SHOWN = 4
+MAX_SITES = 4
 """Sites in the picture."""
 
 
@@ -191,7 +191,7 @@ def draw(result: "pa.Table", figure: "Figure") -> None:
     halves: Any = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     rows = result.select([n for n in result.column_names if n != "histogram"]).to_pylist()
     sites, composite = rows[:-1], rows[-1]
-    at = np.unique(np.linspace(0, len(sites) - 1, SHOWN).round().astype(int))
+    at = np.unique(np.linspace(0, len(sites) - 1, MAX_SITES).round().astype(int))
     shown = [*(sites[k] for k in at), composite]
     titles = [f"layer {row['layer']}, {row['branch']}" for row in shown[:-1]]
     entries.draw_means(halves[0], shown, [*titles, f"composite of {len(sites)}"])

@@ -54,7 +54,7 @@ EXAMPLES = (
 )
 
 What = Literal["theta", "matrices", "both", "model"]
-KNOWN = (*FLOATS, *INTEGERS)
+FORMATS = (*FLOATS, *INTEGERS)
 SCHEMA = (
     column("what", "string", "what is rounded: theta, matrices, model, or none"),
     column("format", "string", "how it is held; none: as it is"),
@@ -84,7 +84,7 @@ def run(
     trace: MixingTrace,
     *,
     what: Annotated[What | None, "what is rounded [both, if known]"] = None,
-    formats: Annotated[str, "formats"] = ",".join(KNOWN),
+    formats: Annotated[str, "formats"] = ",".join(FORMATS),
     scales: Annotated[Scales, "what shares a step of int8, int6 or int4"] = "tensor",
 ) -> Result:
     """Compare every rounding with what is not rounded.
@@ -123,8 +123,8 @@ def run(
 def _names(formats: str) -> list[str]:
     names = list(dict.fromkeys(word.strip().lower() for word in formats.split(",")))
     for name in names:
-        if name not in KNOWN:
-            raise UsageError(f"--formats {unknown(name, KNOWN, 'formats')}")
+        if name not in FORMATS:
+            raise UsageError(f"--formats {unknown(name, FORMATS, 'formats')}")
     return names
 
 

@@ -162,13 +162,13 @@ def answer(summary: Summary) -> str:
     each = (
         f"{row['kind']} of d = {row['d']} has the area {short(row['area'])}, "
         f"{'proven' if row['proven'] else 'conjectured'}"
-        for row in rows[:SAID]
+        for row in rows[:MAX_REGIONS]
     )
-    more = f"; and {len(rows) - SAID} more" if len(rows) > SAID else ""
+    more = f"; and {len(rows) - MAX_REGIONS} more" if len(rows) > MAX_REGIONS else ""
     return f"The region {'; '.join(each)}{more}."
 
 
-SAID = 3
+MAX_REGIONS = 3
 """Regions in a sentence."""
 
 PANELS, WIDTH = 4, 8.3

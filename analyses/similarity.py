@@ -67,7 +67,7 @@ SCHEMA = (
     column("p90", "float64", f"90th percentile {OF}", nullable=True),
     column("max", "float64", f"largest {OF}", nullable=True),
 )
-ALIKE = 0.9
+THRESHOLD = 0.9
 """Mean cosine similarity from which on streams count as alike."""
 
 SUMMARY = (
@@ -100,7 +100,7 @@ MIXINGS = {"actual": "H as trained", "identity": "H = I"}
 """Values of the column mixing, and what pictures call them."""
 
 MIXED = STAGES.index("mixed")
-KEPT = 2**29
+MAX_EXACT_BYTES = 2**29
 """Bytes of similarities up to which their percentiles are exact."""
 SIZE = (8.3, 3.3)
 
@@ -175,7 +175,7 @@ class _Step(Fold[Distributions, Array]):
 
     def start(self) -> Distributions:
         samples = self.run.samples
-        return Distributions(prod(self.shape), samples, f"{samples:,} tokens", KEPT)
+        return Distributions(prod(self.shape), samples, f"{samples:,} tokens", MAX_EXACT_BYTES)
 
     def add(self, state: Distributions, number: int, block: Array) -> Columns:
         state.add(number, block.reshape(prod(self.shape), -1))
@@ -227,8 +227,8 @@ def _headline(means: Array) -> dict[str, float | None]:
 
 
 def _verdict(last: float | None) -> Summary:
-    word = None if last is None else "alike" if last >= ALIKE else "distinct"
-    return {"verdict": word, "threshold": ALIKE}
+    word = None if last is None else "alike" if last >= THRESHOLD else "distinct"
+    return {"verdict": word, "threshold": THRESHOLD}
 
 
 def answer(summary: Summary) -> str:

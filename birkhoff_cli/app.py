@@ -93,8 +93,8 @@ def _refuse(word: str) -> None:
         raise UsageError(sentence)
 
 
-def _version(is_asked: bool) -> None:
-    if is_asked:
+def _version(is_set: bool) -> None:
+    if is_set:
         from importlib.metadata import version
 
         typer.echo(f"birkhoff {version('birkhoff-cli')}")

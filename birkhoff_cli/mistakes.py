@@ -15,7 +15,7 @@ Options = Mapping[str, Option]
 LEAST = 3
 """Letters of a word that is looked for in the sentences of options."""
 
-ALIKE, CLOSE = 0.8, 0.7
+MEANT_LIKENESS, POSSIBLE_LIKENESS = 0.8, 0.7
 """Likeness of two words from which on one is meant by the other, and from which on it may be."""
 
 
@@ -52,12 +52,12 @@ def nearest(name: str, options: Options) -> str | None:
     if len(name) == 1:
         return None
     guesses = (
-        difflib.get_close_matches(name, shown, n=1, cutoff=ALIKE),
+        difflib.get_close_matches(name, shown, n=1, cutoff=MEANT_LIKENESS),
         [n for n in shown if len(n) > 1 and commonprefix([n, name]) in (n, name, n[:4])],
         [n for n in shown if "_" in n and "".join(w[0] for w in n.split("_")) == name],
         [n for n in shown if {*name.split("_")} & {*n.split("_")} - {"n"}],
         _by_sentence(name, shown),
-        difflib.get_close_matches(name, shown, n=1, cutoff=CLOSE),
+        difflib.get_close_matches(name, shown, n=1, cutoff=POSSIBLE_LIKENESS),
     )
     names = next(filter(None, guesses), [])
     return dashes(names[0]) if names else None

@@ -8,7 +8,7 @@ LONG = 60.0
 PILOT = 1.0
 """Seconds of work from which the rest is estimated, at least."""
 
-FAR = 3
+MAX_DELAY = 3
 """How many times longer than what was said the work may be, before it is said anew."""
 
 
@@ -65,7 +65,7 @@ class Pace:
         if self.alone and not self.announcement:
             left /= self.workers()
         whole = self.last - self.begun + left
-        if left <= LONG or self.announcement and whole < FAR * self.announcement:
+        if left <= LONG or self.announcement and whole < MAX_DELAY * self.announcement:
             return ""
         self.announcement = whole
         return f"birkhoff: about {duration(whole)} at this size{self.shorter}"

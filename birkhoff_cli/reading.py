@@ -126,4 +126,4 @@ def axes_of(request: Request) -> Axis | None:
 def inputs_of(request: Request) -> streams.Inputs:
     """What the streams of a checkpoint carry."""
     names = {field.name for field in dataclasses.fields(streams.Inputs)} & request.options.keys()
-    return streams.Inputs(**{name: request[name] for name in names if request.is_given(name)})
+    return streams.Inputs(**{name: request[name] for name in names if request.is_set(name)})

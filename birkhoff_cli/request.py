@@ -57,7 +57,7 @@ class Request:
             return Origin.TYPED
         return Origin.ENVIRONMENT if name in self.environment else Origin.DEFAULT
 
-    def is_given(self, name: str) -> bool:
+    def is_set(self, name: str) -> bool:
         """Whether there is anything but the default."""
         return self.origin(name) is not Origin.DEFAULT
 

@@ -330,7 +330,7 @@ def test_every_table_can_be_drawn():
     swept = five.add_column(0, "noise", pa.compute.divide(cells.cast("float64"), 10.0))
     swept = swept.add_column(0, "cell", cells)
     drawn = [(fit.draw, curves, 2), (fit.draw, angles, 3), (fit.draw_sweep, swept, 8)]
-    drawn.insert(2, (fit.draw, matrices, loss_curves.SHOWN + 1))
+    drawn.insert(2, (fit.draw, matrices, loss_curves.MAX_MATRICES + 1))
     for draw, table, panels in drawn:
         figure = Figure(layout="constrained")
         draw(table, figure)

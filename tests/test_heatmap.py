@@ -120,7 +120,7 @@ def test_the_picture_shows_the_table(method, layers):
     figure = Figure(layout="constrained")
     heatmap.draw(table, figure)
     images = [axes.images[0].get_array() for axes in figure.axes if axes.images]
-    assert len(images) == min(layers, heatmap.SHOWN) + 1
+    assert len(images) == min(layers, heatmap.MAX_SITES) + 1
     np.testing.assert_allclose(images[0], table["mean"].to_pylist()[0])
     np.testing.assert_allclose(images[-1], table["mean"].to_pylist()[-1])
     if method.d == 4:

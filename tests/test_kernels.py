@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from birkhoff_cli.analyses.core.stack import Stack
-from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, KNOWN, Recipe
+from birkhoff_cli.analyses.geometry.recipes import CODE_BASES, RECIPES, Recipe
 from birkhoff_cli.analyses.kernels.arithmetic import format_of, round_to
 from birkhoff_cli.analyses.kernels.gradient import pull_back
 from birkhoff_cli.analyses.kernels.identify import identify
@@ -86,7 +86,7 @@ def names(found):
 
 
 def test_every_known_kernel_has_its_code_here():
-    assert CODE.keys() == KNOWN.keys()
+    assert CODE.keys() == RECIPES.keys()
 
 
 TURNED = ("result transposed", "logits transposed")
@@ -94,7 +94,7 @@ TURNED = ("result transposed", "logits transposed")
 
 @pytest.mark.parametrize(
     "name, orientation",
-    [(name, "as is") for name in KNOWN]
+    [(name, "as is") for name in RECIPES]
     + [(name, t) for name in ("deepseek-v4", "megatron-main", "tokenbender") for t in TURNED],
 )
 def test_a_known_kernel_is_named(name, orientation):
@@ -107,7 +107,7 @@ def test_a_known_kernel_is_named(name, orientation):
     assert (name, orientation) in told
     assert len(found.changes) == (orientation != "as is")
     assert found.confirmation.within_rounding
-    assert found.fit.recipe.iters == KNOWN[name].iters
+    assert found.fit.recipe.iters == RECIPES[name].iters
 
 
 CHANGED = {
@@ -131,7 +131,7 @@ def test_what_was_changed_in_a_kernel_is_named(change):
     for field, value in settings.items():
         assert getattr(found.fit.recipe, field) == pytest.approx(value, rel=1e-3)
     for field in {"iters", "eps", "tau", "clamp"} - settings.keys():
-        assert getattr(found.fit.recipe, field) == getattr(KNOWN["deepseek-v4"], field)
+        assert getattr(found.fit.recipe, field) == getattr(RECIPES["deepseek-v4"], field)
 
 
 def test_exp_without_the_row_maximum_is_told_where_it_matters():
@@ -170,7 +170,7 @@ def test_random_matrices_have_no_match_and_the_nearest_is_told():
     summary = run(Stack(h, "random", "float32"), logits=Stack(z, "logits", "float32")).summary
     assert summary["verdict"] == "no_match" and summary["match"] is None
     assert summary["within_rounding"] is False and summary["matching"] == 0
-    assert 0.5 < summary["error_max"] <= 1 and summary["near"][0]["change"] in KNOWN
+    assert 0.5 < summary["error_max"] <= 1 and summary["near"][0]["change"] in RECIPES
 
 
 def test_logits_that_are_all_alike_say_nothing():
@@ -251,7 +251,9 @@ def test_few_matrices_and_masked_logits():
 
 @pytest.mark.parametrize("variant", CODE_BASES)
 def test_a_match_is_the_variant_of_the_method_that_makes_these_matrices(variant):
-    z = logits(0.3 if variant == "tokenbender" else 10.0 if KNOWN[variant].clamp < np.inf else 3.0)
+    z = logits(
+        0.3 if variant == "tokenbender" else 10.0 if RECIPES[variant].clamp < np.inf else 3.0
+    )
     z = z.astype(float)
     stored = z.swapaxes(1, 2) if CODE_BASES[variant].transposed else z
     h = np.asarray(MHC(4, variant=variant)(stored.reshape(len(z), -1)))
@@ -260,10 +262,10 @@ def test_a_match_is_the_variant_of_the_method_that_makes_these_matrices(variant)
     MHC(4, variant=found.name)
 
 
-RECIPES = [*dict.fromkeys(KNOWN.values()), Recipe("max", "rows", "sums", 0.3, 1.5, 0.7, 2.0)]
+EVERY_RECIPE = [*dict.fromkeys(RECIPES.values()), Recipe("max", "rows", "sums", 0.3, 1.5, 0.7, 2.0)]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.start}-{r.eps_on}-{r.iters}")
+@pytest.mark.parametrize("recipe", EVERY_RECIPE, ids=lambda r: f"{r.start}-{r.eps_on}-{r.iters}")
 def test_the_exact_gradient_is_that_of_finite_differences(recipe):
     from birkhoff_cli.analyses.kernels.run import apply
 

@@ -55,11 +55,11 @@ def trace_of(theta, map_):
 
 
 def test_every_format_is_in_the_table():
-    assert (*FLOATS, *INTEGERS) == quantise.KNOWN == (*TYPES, *INTEGERS)
+    assert (*FLOATS, *INTEGERS) == quantise.FORMATS == (*TYPES, *INTEGERS)
 
 
 @pytest.mark.parametrize("scales", ["tensor", "row"])
-@pytest.mark.parametrize("format", quantise.KNOWN)
+@pytest.mark.parametrize("format", quantise.FORMATS)
 def test_numbers_are_those_of_plain_numpy(format, scales, rng):
     theta = rng.normal(size=(1, 5, 16)).astype(np.float32)
     map_ = MHC(4, iters=3)

@@ -16,7 +16,7 @@ SITES = 12
 
 def line(step, alarm=None, verdict="mixing"):
     """A line of a monitor, with numbers that rise over depth."""
-    numbers = dict.fromkeys(watch.SHOWN, 0.5)
+    numbers = dict.fromkeys(watch.QUANTITIES, 0.5)
     sites = {f"layers.{k}.attn": numbers | {"row_max_p50": k / SITES} for k in range(SITES)}
     head = {"step": step, "d": 4, "verdict": verdict, "row_max_p50": 0.5}
     rang = {"alarm": alarm} if alarm else {}

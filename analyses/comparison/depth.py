@@ -24,7 +24,7 @@ from birkhoff_cli.analyses.statistics.entries import (
 )
 from birkhoff_cli.analyses.statistics.extremes import COLUMN_ERROR, ENTRY_MIN, ROW_ERROR
 
-SHOWN = ("row_sum", "column_sum", "spectral_norm")
+SIDE_BY_SIDE = ("row_sum", "column_sum", "spectral_norm")
 """Metrics of `birkhoff depth-drift` that stand side by side."""
 
 ENDS = {
@@ -130,7 +130,7 @@ class Depth(Fold[_State, Array]):
         _, last = self.spans.ends
         at = {k: v[last] for k, v in site_columns(self.source.sites).items()}
         kind = np.where(self.spans.composite, "composite", "site")
-        for metric in SHOWN:
+        for metric in SIDE_BY_SIDE:
             column = [*METRICS].index(metric)
             values = {k: v[:, column] for k, v in drift.items() if k in STATISTICS}
             yield {"panel": "depth", "kind": kind, **at, "metric": metric, **values}

@@ -9,7 +9,7 @@ from birkhoff_cli.analyses.core.errors import TooLarge
 UNASKED = 1 << 20
 """Bytes that any machine has: to ask takes longer than to use them."""
 
-LARGEST_SAID = 10**21
+LARGEST_WRITTEN = 10**21
 """Numbers from here on are said by their magnitude."""
 
 LOG10_OF_2 = 0.30102999566398114
@@ -45,14 +45,14 @@ def require_memory(size: float, what: str) -> None:
 
 def gibibytes(size: float) -> str:
     """A number of bytes, however large, in words."""
-    if size < LARGEST_SAID:
+    if size < LARGEST_WRITTEN:
         return f"{size / 2**30:,.1f} GiB"
     return f"{magnitude(int(size) >> 30)} GiB"
 
 
 def magnitude(number: int) -> str:
     """A whole number, however large, in words: a factorial has more digits than a line."""
-    if number < LARGEST_SAID:
+    if number < LARGEST_WRITTEN:
         return f"{number:,}"
     return f"more than 1e{int((number.bit_length() - 1) * LOG10_OF_2)}"
 

@@ -138,7 +138,7 @@ def draw_legend(figure: "Figure", looks: Looks, columns: dict[str, Any]) -> None
     captions.entries_below(figure, lines, heading)
 
 
-SHOWN = 8
+MAX_MATRICES = 8
 
 
 def draw_matrices(result: "pa.Table", figure: "Figure", labels: list[str]) -> None:
@@ -147,8 +147,8 @@ def draw_matrices(result: "pa.Table", figure: "Figure", labels: list[str]) -> No
     d = cells.type.list_size
     matrices = cells.flatten().to_numpy().reshape(-1, d, d)
     which = result["method"].to_numpy()
-    figure.set_size_inches(1.1 * SHOWN, 1.3 * len(labels) + 0.4)
-    grid = figure.subplots(len(labels), SHOWN, squeeze=False)
+    figure.set_size_inches(1.1 * MAX_MATRICES, 1.3 * len(labels) + 0.4)
+    grid = figure.subplots(len(labels), MAX_MATRICES, squeeze=False)
     for k, label in enumerate(labels):
         mine = matrices[which == label]
         for axes, matrix in zip(grid[k], mine, strict=False):

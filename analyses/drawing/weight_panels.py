@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from birkhoff_cli.analyses.core.arrays import Array
 
-SHOWN = 8
+MAX_SITES = 8
 """Sites whose heaviest permutations are drawn."""
 
 
@@ -77,7 +77,7 @@ def draw_permutations(figure: "SubFigure", result: "pa.Table") -> None:
     """The heaviest permutation beside the identity at some sites of the last step."""
     rows = [r for r in _rows(result) if not _is_identity(r["permutation"])]
     sites = np.unique([row["site"] for row in rows])
-    chosen = np.linspace(0, max(0, len(sites) - 1), min(SHOWN, len(sites))).round().astype(int)
+    chosen = np.linspace(0, max(0, len(sites) - 1), min(MAX_SITES, len(sites))).round().astype(int)
     panels = figure.subplots(1, max(1, len(chosen)), squeeze=False)[0]
     if not rows:
         panels[0].axis("off")

@@ -17,7 +17,7 @@ POOL = 2048
 """Random points of the image, of which the nearest ones are half of the starts."""
 
 POOL_NUMBERS = 8_000_000
-ENOUGH = 1e-20
+TOLERANCE = 1e-20
 """Squared distance at which a matrix counts as reached."""
 
 STEPS = 300
@@ -89,5 +89,5 @@ class Image:
         start = torch.as_tensor(np.ascontiguousarray(self.pool[chosen.ravel()]))
         owner = torch.arange(len(h)).repeat_interleave(self.starts)
         with one_thread():
-            best, points = minimise(squares, start, owner, len(h), ENOUGH, STEPS)
+            best, points = minimise(squares, start, owner, len(h), TOLERANCE, STEPS)
         return best.numpy(), points.numpy()

@@ -17,7 +17,7 @@ from birkhoff_cli.analyses.core.shapes import Shaped
 LARGEST = 1e6
 """Entries beyond it leave nothing of 1 in rounding."""
 
-FAR = -4.0
+MIN_ENTRY = -4.0
 """What an entry that became zero can be raised to, so that the rest is computed at scale 1."""
 
 EPS = np.finfo(float).eps
@@ -56,7 +56,7 @@ def nearest_doubly_stochastic(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d
         Entries at least 0, all sums 1 to about ``4 d eps``.
     """
     shifted = _dual_newton(_unit_sums(h))
-    return np.maximum(_dual_newton(np.maximum(shifted, FAR)), 0)
+    return np.maximum(_dual_newton(np.maximum(shifted, MIN_ENTRY)), 0)
 
 
 def only_doubly_stochastic(h: Shaped[Array, "n d d"]) -> Shaped[Array, "n d d"]:

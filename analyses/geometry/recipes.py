@@ -86,11 +86,11 @@ CODE_BASES: Mapping[Name, CodeBase] = {
 }
 """Of those that compute the same, the most widely run comes first."""
 
-KNOWN: Mapping[str, Recipe] = {name: base.recipe for name, base in CODE_BASES.items()}
+RECIPES: Mapping[str, Recipe] = {name: base.recipe for name, base in CODE_BASES.items()}
 
 PLANS: tuple[tuple[Start, EpsOn], ...] = tuple(
     dict.fromkeys(
-        [(r.start, r.eps_on) for r in KNOWN.values()]
+        [(r.start, r.eps_on) for r in RECIPES.values()]
         + [("softmax", "values"), ("softmax", "sums"), ("raw", "sums")]
     )
 )

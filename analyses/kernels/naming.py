@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry.recipes import KNOWN, OTHER, Recipe, list_changes
+from birkhoff_cli.analyses.geometry.recipes import OTHER, RECIPES, Recipe, list_changes
 from birkhoff_cli.analyses.kernels.arithmetic import ULP
 from birkhoff_cli.analyses.kernels.dump import Dump, Frame
 from birkhoff_cli.analyses.kernels.search import Fit, per_matrix
@@ -54,7 +54,7 @@ def name_fits(dump: Dump, fits: Sequence[Fit]) -> list[Answer]:
 def _effort(answer: Answer) -> tuple[float, float, int]:
     """Changes, where a transposed result is half a one; then the error, then how widely it runs."""
     half = 0.5 * (answer.orientation == RESULT)
-    rank = list(KNOWN).index(answer.kernel)
+    rank = list(RECIPES).index(answer.kernel)
     return len(answer.changes) - half, round(answer.fit.error, 9), rank
 
 
@@ -63,7 +63,7 @@ def _answers(dump: Dump, fit: Fit, best: Array) -> Iterator[Answer]:
     if fit.error > 3 * float(best.mean()) + 1e-9:
         return
     same: dict[Recipe, list[str]] = {}
-    for name, known in KNOWN.items():
+    for name, known in RECIPES.items():
         same.setdefault(known, []).append(name)
     for known, names in same.items():
         near = _towards(dump, fit, known, best)

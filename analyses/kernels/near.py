@@ -6,7 +6,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry.recipes import KNOWN, OTHER, EpsOn, Start
+from birkhoff_cli.analyses.geometry.recipes import OTHER, RECIPES, EpsOn, Start
 from birkhoff_cli.analyses.kernels.arithmetic import ARITHMETICS, ULP, round_to
 from birkhoff_cli.analyses.kernels.dump import Dump
 from birkhoff_cli.analyses.kernels.naming import AS_IS, LOGITS, RESULT, is_worse, place
@@ -57,7 +57,7 @@ def list_misses(dump: Dump, fit: Fit, orientation: str) -> list[Miss]:
 def list_known(dump: Dump) -> list[Miss]:
     """Every known code base as it is, in all orientations, the nearest first."""
     misses = []
-    for name, known in KNOWN.items():
+    for name, known in RECIPES.items():
         for orientation in (AS_IS, RESULT, LOGITS):
             recipe, frame = place(known, orientation)
             fit = Fit(1.0, recipe, frame, "float64")

@@ -52,7 +52,7 @@ STEPS = ("iter_num", "iteration", "global_step", "global_steps", "step")
 """Keys under which training programs keep the number of the step."""
 
 MAX_STEP = 1 << 62
-SHOWN = 3
+MAX_NAMES = 3
 """Names of tensors in a message."""
 
 
@@ -261,7 +261,7 @@ def _unexplained(store: "NamedStore") -> BadInput | Unsupported:
 def _undecided(store: "NamedStore", claims: Mapping[str, set[str]], formats: list[str]) -> str:
     from birkhoff_cli.containers import where
 
-    shown = (f"{name} ({_names(sorted(claims[name]), 1)})" for name in formats[:SHOWN])
+    shown = (f"{name} ({_names(sorted(claims[name]), 1)})" for name in formats[:MAX_NAMES])
     return (
         f"{where(store.path)}: {' and '.join(shown)} explain as many of its mixing tensors as one "
         f"another; save the model whole, or the part that you mean"
@@ -272,7 +272,7 @@ def _left_out(format: str, names: set[str]) -> str:
     return f"{len(names)} tensors that {format} explains ({_names(sorted(names))}) are left out"
 
 
-def _names(names: Any, shown: int = SHOWN) -> str:
+def _names(names: Any, shown: int = MAX_NAMES) -> str:
     from birkhoff_cli.containers import escape
 
     return ", ".join(f"'{escape(name, 40)}'" for name in list(names)[:shown])

@@ -33,7 +33,7 @@ MARKS = ()
 AS, TRANSPOSE = "as", "transpose"
 MATRICES, LOGITS, SINKHORN = "matrices", "logits", "mhc"
 SWEEPS = Number("iters", ITERS, 20)
-SAID = ("variant", "iters", "tau")
+SETTINGS = ("variant", "iters", "tau")
 """Options of Sinkhorn-Knopp that no tensor holds, and that are always said."""
 
 Rows = tuple[Array, Parameterization]
@@ -217,7 +217,7 @@ def _override(settings: Mapping[str, str], reading: Reading) -> Iterator[Setting
 def _of_method(map_: Parameterization, reading: Reading) -> Iterator[Setting]:
     """Options of the method: those that were said, and of Sinkhorn-Knopp what the variant says."""
     known = getattr(map_, "settings", None)
-    for name in dict.fromkeys([*(SAID if known else ()), *reading.options]):
+    for name in dict.fromkeys([*(SETTINGS if known else ()), *reading.options]):
         value = getattr(known, name, None) if known else None
         value = getattr(map_, name, reading.options.get(name)) if value is None else value
         if name not in reading.options:

@@ -52,7 +52,7 @@ MARKS = ("transformer.h.",)
 ASIDE = re.compile(r".*\.(?:(?:static|dynamic)_(?:alpha|beta)(?:_fn|_scale)?|norm\.gamma)")
 """Tensors of HC, which this code's mHC has as well and never uses."""
 
-OWN = frozenset((LOGITS, PRE, POST))
+NAMES = frozenset((LOGITS, PRE, POST))
 PROJECTION = "mhc_h_res_proj"
 PROJECTIONS = ("sinkhorn", "orthostochastic")
 SWEEPS = Number("iters", ("sinkhorn_iters",), 10, least=1)
@@ -66,7 +66,7 @@ DROPPED = "computes M = static_alpha[:, 1:] and drops the mixed streams; H = I"
 
 def claims(store: NamedStore) -> set[str]:
     """All tensors of sites in nanoGPT's layers where one has logits of its own, or it says so."""
-    own = site_tensors(store, OWN)
+    own = site_tensors(store, NAMES)
     if not own and dialect(store) != "streams":
         return set()
     return own | site_tensors(store, frozenset(HC_NAMES))

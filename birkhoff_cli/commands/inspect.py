@@ -90,7 +90,7 @@ SUMMARY = (
     quantity("assumptions", "what the file does not say, and what was taken instead", good="none"),
 )
 
-SHOWN = 3
+MAX_NAMES = 3
 """Names of unread tensors in a message."""
 
 
@@ -230,9 +230,9 @@ def _refuse_unread(checkpoint: Checkpoint) -> None:
     if strange:
         shown = (
             f"'{escape(name)}'" + (f" (near '{escape(near)}')" if near else "")
-            for name, near in islice(strange, SHOWN)
+            for name, near in islice(strange, MAX_NAMES)
         )
-        more = f" and {len(strange) - SHOWN} more" if len(strange) > SHOWN else ""
+        more = f" and {len(strange) - MAX_NAMES} more" if len(strange) > MAX_NAMES else ""
         raise BadInput(
             f"{where(checkpoint.path)}: no site has {', '.join(shown)}{more}, and the names look "
             f"like a hyper-connection's; check what they hold, or leave --strict out"

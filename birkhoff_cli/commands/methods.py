@@ -49,12 +49,14 @@ SCHEMA = (
 
 ALL_EXACT = "doubly stochastic"
 
-SHOWN = ("method", "exact", "parameters", "learned", "flops", "draws", "options")
+SUMMARY_COLUMNS = ("method", "exact", "parameters", "learned", "flops", "draws", "options")
 """Columns of the summary: distributions of the methods that are named, else options."""
 
 SUMMARY = (
     quantity(
-        "methods", "the parameterizations", rows=of_columns(c for c in SCHEMA if c.name in SHOWN)
+        "methods",
+        "the parameterizations",
+        rows=of_columns(c for c in SCHEMA if c.name in SUMMARY_COLUMNS),
     ),
     quantity(
         "options",
@@ -99,7 +101,7 @@ def run(
         known = parameterizations.load_all()
     rows = [_row(name, cls, d, width) for name, cls in known.items()]
     columns = {c.name: [row[c.name] for row in rows] for c in SCHEMA}
-    shown = [name for name in SHOWN if name != ("options" if names else "draws")]
+    shown = [name for name in SUMMARY_COLUMNS if name != ("options" if names else "draws")]
     summary: dict[str, Any] = {"methods": [{key: row[key] for key in shown} for row in rows]}
     if names:
         summary["options"] = [row for cls in known.values() for row in _options(cls)]

@@ -45,7 +45,7 @@ SCHEMA = (
     *(column(name, "float64", "of the product over all sites", nullable=True) for name in PRODUCT),
 )
 
-SHOWN = (
+QUANTITIES = (
     *("row_max_p50", "identity_distance", "barycenter_distance"),
     *("effective_streams", "row_error_max", "column_error_max"),
 )
@@ -149,7 +149,7 @@ def summarise(last: Step, measured: int, alarms: list[dict[str, Any]]) -> dict[s
         "verdict": last.numbers.get("verdict"),
         "threshold": NEAR * sqrt(last.d - 1),
         **{name: last.composite.get(name) for name in PRODUCT},
-        "curves": [_curve(name, _values(last, name)) for name in SHOWN],
+        "curves": [_curve(name, _values(last, name)) for name in QUANTITIES],
         "alarms": alarms,
     }
 

@@ -38,7 +38,7 @@ FOREIGN = {
 MAX_DEPTH = 4
 """Folders with nothing but one folder in them that are gone through."""
 
-SHOWN = 3
+MAX_NAMES = 3
 
 
 def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
@@ -125,8 +125,8 @@ def _variants(folder: Path, name: str) -> list[str]:
 def _noting(store: Store, others: Iterable[Path]) -> Store:
     names = [escape(other.name, 60) for other in others]
     if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        shown = ", ".join(names[:SHOWN]) + more
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        shown = ", ".join(names[:MAX_NAMES]) + more
         store.notes.append(f"{shown} beside it is not read; name it to read it")
     return store
 
@@ -155,7 +155,7 @@ def _folders(entries: list[Path]) -> list[Path]:
 
 def _only(folder: Path, candidates: list[Path], what: str) -> Path:
     if len(candidates) != 1:
-        names = ", ".join(escape(entry.name, 40) for entry in candidates[:SHOWN])
+        names = ", ".join(escape(entry.name, 40) for entry in candidates[:MAX_NAMES])
         raise BadInput(
             f"{where(folder)}: holds {len(candidates)} {what} ({names}); name one of them"
         )
@@ -165,7 +165,7 @@ def _only(folder: Path, candidates: list[Path], what: str) -> Path:
 def _none_or_several(folder: Path, entries: list[Path], files: list[Path]) -> str:
     if not entries:
         return f"{where(folder)}: is an empty folder; name one that holds a checkpoint"
-    names = ", ".join(escape(e.name, 40) for e in (files or entries)[:SHOWN])
+    names = ", ".join(escape(e.name, 40) for e in (files or entries)[:MAX_NAMES])
     count = f"{len(entries)} entries" if len(entries) > 1 else "one entry"
     content = f"{len(files)} checkpoints" if files else f"{count}, none a checkpoint"
     return f"{where(folder)}: holds {content} ({names}); name one file"

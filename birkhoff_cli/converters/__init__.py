@@ -46,7 +46,7 @@ def converters_of(
 
 
 def _take(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
-    from birkhoff_cli.converters._given import converter_of  # of use in Python only
+    from birkhoff_cli.converters._arguments import converter_of  # of use in Python only
 
     return converter_of(parameter, methods, value)
 

@@ -147,7 +147,7 @@ def build(spec: methods.Specification, request: Request, d: int | None) -> Param
     for name in ("d", *own):
         if name in spec.options and _is_typed(name, request):
             raise UsageError(f"{dashes(name)} and {spec.text} say {name} twice; say it once")
-    beside = {name: request[name] for name in own if request.is_given(name)}
+    beside = {name: request[name] for name in own if request.is_set(name)}
     return spec.build(streams(request, d), **beside)
 
 

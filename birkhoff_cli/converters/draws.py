@@ -25,7 +25,7 @@ def draws_of(parameter: Parameter) -> Draws:
 
 def changed(draws: Draws, request: Request) -> Draws:
     """Draws with the options that are given."""
-    own = {name for name in field_options(draws, GROUP) if request.is_given(name)}
+    own = {name for name in field_options(draws, GROUP) if request.is_set(name)}
     return dataclasses.replace(draws, **{name: request[name] for name in own})
 
 

@@ -31,7 +31,7 @@ MAX_BYTES = 4 * 10**9
 VARIABLE = "BIRKHOFF_MAX_DOWNLOAD"
 
 
-class Kept:
+class SpanCache:
     """What this process read, one span behind the other, in a file without a name."""
 
     def __init__(self) -> None:
@@ -155,15 +155,15 @@ def _rounded_up(size: int) -> int:
 
 traffic = Traffic()
 _lock = threading.RLock()
-_kept: list[Kept] = []
+_caches: list[SpanCache] = []
 
 
-def _keep() -> Kept:
+def _cache() -> SpanCache:
     """The file of this process: one that was forked begins its own."""
     with _lock:
-        if not _kept or _kept[-1].process != os.getpid():
-            _kept.append(Kept())
-        return _kept[-1]
+        if not _caches or _caches[-1].process != os.getpid():
+            _caches.append(SpanCache())
+        return _caches[-1]
 
 
 class Blob:
@@ -177,14 +177,14 @@ class Blob:
 
     def __init__(self, place: Place, name: str, size: int) -> None:
         self.place, self.name, self.size = place, name, size
-        self._kept, self._known = _keep(), Known()
+        self._kept, self._known = _cache(), Known()
 
     @property
     def known(self) -> Known:
         """Spans of it that this process has read."""
         with _lock:
             if self._kept.process != os.getpid():
-                self._kept, self._known = _keep(), Known()
+                self._kept, self._known = _cache(), Known()
             return self._known
 
     def get(self, position: int, count: int) -> bytes:

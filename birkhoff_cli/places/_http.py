@@ -28,7 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 20.0
 MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 BUSY = (408, 425, 429, 500, 502, 503, 504)
-GONE = (401, 403, 404, 410)
+EXPIRED = (401, 403, 404, 410)
 """What a redirect's target answers when its signature has run out."""
 
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -144,7 +144,7 @@ class Reader:
                 if response.status_code in REDIRECTS and "Location" in response.headers:
                     url = self._target(url, response.headers["Location"], part)
                     continue
-                if kept and response.status_code in GONE:
+                if kept and response.status_code in EXPIRED:
                     self.targets.pop(part.url, None)
                     raise Again("a signature has run out")
                 if url != part.url:

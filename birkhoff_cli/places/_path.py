@@ -53,30 +53,30 @@ def _place_at(cls: type[Place], root: str, secrets: str) -> Place:
     return cls(root)
 
 
-_held: set[int] = set()
+_checked: set[int] = set()
 """Places, by `id`, that this command knows to be as they are now."""
 
 
 def begin() -> None:
     """A new command: what is known of places need not hold any more."""
-    _held.clear()
+    _checked.clear()
 
 
 def _current(cls: type[Place], root: str, secrets: str) -> Place:
     """The place, made anew if it has changed since another command looked at it."""
     place = _place_at(cls, root, secrets)
-    if id(place) not in _held:
+    if id(place) not in _checked:
         if not place.is_current():
             forget()
             place = _place_at(cls, root, secrets)
-        _held.add(id(place))
+        _checked.add(id(place))
     return place
 
 
 def forget() -> None:
     """What is where is asked anew: something was changed since."""
     _place_at.cache_clear()
-    _held.clear()
+    _checked.clear()
 
 
 @cache

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.places import _fetch
-from birkhoff_cli.places._http import GONE, Answer, Reader, Status, is_here
+from birkhoff_cli.places._http import EXPIRED, Answer, Reader, Status, is_here
 from birkhoff_cli.places._path import forget
 from birkhoff_cli.places._place import Entry, Place
 from birkhoff_cli.places._url import Url, typed
@@ -72,7 +72,7 @@ class Web(Place):
         try:
             answer = self._read(name, 0, _fetch.HEAD, None)
         except Status as status:
-            if status.code in GONE and (status.code in (404, 410) or not self._is_typed(name)):
+            if status.code in EXPIRED and (status.code in (404, 410) or not self._is_typed(name)):
                 return None  # a store that lists nothing answers 403 for what is not there
             raise self._refusal(name, status) from status
         if not self._is_typed(name) and PAGE.match(answer.data):

@@ -16,7 +16,7 @@ from birkhoff_cli.testing._declared import hold_marks, hold_names
 from birkhoff_cli.testing._holding import check, hold
 from birkhoff_cli.testing.stores import Arrays, Model, model_of
 
-SAID = ("how many", "no site at", "fewer sites at")
+GAP_PHRASES = ("how many", "no site at", "fewer sites at")
 """What the sentence about layers that may be missing has in it."""
 
 WRAPPERS = (
@@ -137,7 +137,7 @@ def hold_same(actual: Checkpoint, whole: Checkpoint, what: str) -> None:
     hold(difference == 0, f"{what}: matrices differ by {difference:.3g}")
 
 
-def hold_refused_or_said(
+def check_refused_or_assumed(
     case: Case, names: Iterable[str], config: Mapping[str, Any], what: str
 ) -> None:
     """Hold that a model without some tensors is refused, or said to be smaller.
@@ -152,9 +152,11 @@ def hold_refused_or_said(
         return
     fewer = len(checkpoint.sites) < len(whole.sites)
     hold(fewer, f"{what}: all {len(whole.sites)} sites are taken as if it were there; refuse it")
-    is_said = any(word in sentence for sentence in checkpoint.assumptions for word in SAID)
+    is_assumed = any(
+        word in sentence for sentence in checkpoint.assumptions for word in GAP_PHRASES
+    )
     hold(
-        is_said,
+        is_assumed,
         f"{what}: {len(checkpoint.sites)} of {len(whole.sites)} sites are read, and nothing says "
         f"so; refuse it, or say how many there should be",
     )
@@ -181,7 +183,7 @@ def every_tensor_of_a_site_is_needed(case: Case) -> None:
     for config in configs(case):
         for site in some(sites):
             for name in sites[site]:
-                hold_refused_or_said(case, {name}, config, f"without '{name}'")
+                check_refused_or_assumed(case, {name}, config, f"without '{name}'")
 
 
 def a_layer_that_is_missing_is_refused_or_said(case: Case) -> None:
@@ -192,7 +194,7 @@ def a_layer_that_is_missing_is_refused_or_said(case: Case) -> None:
         layers.setdefault(number, []).extend(names)
     for config in configs(case):
         for layer in some(layers):
-            hold_refused_or_said(case, layers[layer], config, f"without layer {layer}")
+            check_refused_or_assumed(case, layers[layer], config, f"without layer {layer}")
 
 
 def half_of_the_tensors_are_refused_or_said(case: Case) -> None:
@@ -205,7 +207,9 @@ def half_of_the_tensors_are_refused_or_said(case: Case) -> None:
     halves += [list(rng.choice(names, len(names) // 2, replace=False)) for _ in range(3)]
     for config in configs(case):
         for half in halves:
-            hold_refused_or_said(case, half, config, f"without {len(half)} of {len(names)} tensors")
+            check_refused_or_assumed(
+                case, half, config, f"without {len(half)} of {len(names)} tensors"
+            )
 
 
 def a_wrapper_anywhere_in_the_names_changes_no_matrix(case: Case) -> None:

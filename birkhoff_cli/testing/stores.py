@@ -15,7 +15,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass
-class Held(Store):
+class MemoryStore(Store):
     """A store whose tensors are arrays."""
 
     arrays: Arrays = field(default_factory=dict)
@@ -44,10 +44,10 @@ class Model:
         self,
         change: Callable[[Arrays], Arrays] = lambda arrays: arrays,
         config: Mapping[str, Any] | None = None,
-    ) -> Held:
+    ) -> MemoryStore:
         """It opened, with other tensors or with another configuration."""
         arrays = change(dict(self.arrays))
-        store = Held(
+        store = MemoryStore(
             Path("model"),
             io.BytesIO(),
             0,

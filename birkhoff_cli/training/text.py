@@ -15,7 +15,7 @@ from birkhoff_cli.containers.kinds import check_regular
 Tokens = NDArray[np.int64]
 
 LEARNED = 0.9
-ITS_OWN = 300_000
+MAX_CHARACTERS = 300_000
 """Characters that are taken of the text that comes with Python."""
 
 
@@ -56,7 +56,7 @@ def _topics() -> str:
     from pydoc_data.topics import topics
 
     whole = "\n".join(topics[name] for name in sorted(topics))
-    return whole.encode("ascii", "ignore").decode()[:ITS_OWN]
+    return whole.encode("ascii", "ignore").decode()[:MAX_CHARACTERS]
 
 
 def _file(path: Path) -> str:

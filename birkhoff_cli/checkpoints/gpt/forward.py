@@ -52,7 +52,7 @@ def _any(names: Iterable[str]) -> str:
     return "|".join(map(re.escape, names))
 
 
-KNOWN = re.compile(
+TRUNK = re.compile(
     rf"(?:{_any((*EMBEDDINGS, *POSITIONS))})\.weight|(?:{_any(LAST_NORM)})\.(?:weight|bias)"
     r"|transformer\.h\.(?P<layer>[0-9]{1,6})\.(?:hc_(?:attn|mlp)\.(?!branch\.).+"
     rf"|(?:{_any(NORMS['attn'] + NORMS['mlp'])})\.(?:weight|bias)"
@@ -134,7 +134,7 @@ def _names(store: NamedStore, layers: int) -> Names:
     names = {name.removeprefix(begin): name for name in store.tensors if name.startswith(begin)}
     store.refuse_twice(names.values())
     for short, name in names.items():
-        if not (match := KNOWN.fullmatch(short)) or int(match["layer"] or 0) >= layers:
+        if not (match := TRUNK.fullmatch(short)) or int(match["layer"] or 0) >= layers:
             raise Unsupported(
                 f"{where(store.path)}: '{escape(store.stored[name])}' has no place in nanoGPT, so "
                 f"tokens cannot be run; use --inputs gaussian"

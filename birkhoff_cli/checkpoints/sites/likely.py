@@ -24,7 +24,7 @@ MAX_READ = 256
 
 MAX_GROUPS = 64
 MAX_BRANCHES = 4
-SHOWN = 2
+MAX_GROUPS = 2
 TOLERANCE = 1e-2
 """How far sums of a matrix may be from 1."""
 
@@ -82,7 +82,7 @@ def advice(store: NamedStore) -> str:
         f"birkhoff inspect {shlex.quote(str(store.path))} {' '.join(options)} --set as={first.word}"
     )
     seen = f" ({first.seen})" if first.seen else ""
-    others = [group for group in groups if group not in chosen][:SHOWN]
+    others = [group for group in groups if group not in chosen][:MAX_GROUPS]
     more = f"; also {', '.join(map(_described, others))}" if others else ""
     unsaid = (
         "--set transpose=true if the code applies the transpose"

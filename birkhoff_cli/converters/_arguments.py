@@ -22,7 +22,7 @@ from birkhoff_cli.options import Option
 from birkhoff_cli.request import Request
 
 
-class Ready(Option):
+class FixedOption(Option):
     """An option whose value is there already, so that others can belong to it."""
 
     def read(self, text: Any) -> Any:
@@ -31,7 +31,7 @@ class Ready(Option):
 
 
 @dataclass(frozen=True)
-class Given(Converter):
+class Argument(Converter):
     """An argument that is there already: a trace, an array, methods.
 
     Attributes:
@@ -43,7 +43,7 @@ class Given(Converter):
     def options(self) -> Mapping[str, Option]:
         """The argument itself, and the seed, which every command accepts."""
         name = self.parameter.name
-        return {name: Ready(name, self.parameter.annotation, ""), "seed": SEED}
+        return {name: FixedOption(name, self.parameter.annotation, ""), "seed": SEED}
 
     def read(self, request: Request, d: int | None) -> Any:
         """It, an array as a trace."""
@@ -51,7 +51,7 @@ class Given(Converter):
         return take(Annotated[self.parameter.annotation, "", *self.parameter.marks], self.value, {})
 
 
-class GivenMethod(Given):
+class MethodArgument(Argument):
     """A method whose draws are the matrices."""
 
     def options(self) -> Mapping[str, Option]:
@@ -66,7 +66,7 @@ class GivenMethod(Given):
         return alone(self.parameter.annotation, Drawn(self.value, draws, seed(request)))
 
 
-class GivenModels(Given):
+class ModelsArgument(Argument):
     """Models side by side, of which methods are drawn."""
 
     def options(self) -> Mapping[str, Option]:
@@ -84,7 +84,7 @@ class GivenModels(Given):
 def converter_of(parameter: Parameter, methods: tuple[Method, ...], value: Any) -> Converter:
     """The converter of a value that is there."""
     if parameter.annotation == tuple[Model, ...]:
-        return GivenModels(parameter, methods, value)
+        return ModelsArgument(parameter, methods, value)
     draws = any(isinstance(mark, Draws) for mark in parameter.marks)
-    converter = GivenMethod if draws and isinstance(value, Parameterization) else Given
+    converter = MethodArgument if draws and isinstance(value, Parameterization) else Argument
     return converter(parameter, methods, value)
