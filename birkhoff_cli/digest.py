@@ -84,7 +84,7 @@ class Running:
         missing, most = start - self.position, min(MAX_GAP, self._stop // GAPS)
         return missing if 0 < missing <= most and not self._lock.locked() else 0
 
-    def take(self, start: int, data: bytes) -> None:
+    def take(self, start: int, data: bytes | memoryview) -> None:
         """Take bytes that begin at ``start``, as far as they are next; others are passed over."""
         if not self._lock.acquire(blocking=False):  # somebody reads the rest for the digest alone
             return
@@ -118,18 +118,32 @@ class Watched:
 
     closed = False
 
-    def __init__(self, file: BinaryIO, running: Running) -> None:
+    def __init__(self, file: Any, running: Running) -> None:
         self._file, self._running = file, running
 
     def read(self, size: int = -1) -> bytes:
         """So many bytes, or all that are left."""
-        start = self._file.tell()
+        start = self._after_gap()
+        data: bytes = self._file.read(size)
+        self._running.take(start, data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """As many bytes as there is room for, if as many are left; returns how many."""
+        start, count = self._after_gap(), 0
+        view = memoryview(buffer)
+        while count < len(view) and (more := self._file.readinto(view[count:])):
+            count += more
+        self._running.take(start, view[:count])
+        return count
+
+    def _after_gap(self) -> int:
+        """The position, once bytes before it are taken that nobody asked for."""
+        start: int = self._file.tell()
         if gap := self._running.gap(start):
             self._file.seek(start - gap)
             self._running.take(start - gap, self._file.read(gap))
-        data = self._file.read(size)
-        self._running.take(start, data)
-        return data
+        return start
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the file's."""

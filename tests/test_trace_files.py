@@ -16,8 +16,10 @@ from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
 from birkhoff_cli.analyses.core.table import arrow_schema
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.commands import trace as command
+from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import of_file
 from birkhoff_cli.tables import _groups
+from birkhoff_cli.tables._blocks import Blocks
 from birkhoff_cli.tables._columns import TYPES
 from birkhoff_cli.tables._ordered import regrouped
 
@@ -331,3 +333,49 @@ def test_a_pipe_is_read_in_blocks_too(tmp_path, monkeypatch):
     trace = matrices.read(matrices.STDIN)
     assert np.array_equal(np.concatenate(list(trace.reader(7, 0))), h)
     assert trace.meta["inputs"][0]["size"] == len(data)
+
+
+@pytest.mark.parametrize("compression", [None, "lz4"])
+def test_a_few_columns_of_an_arrow_file_are_what_they_are_in_it(compression, tmp_path, rng):
+    """Their buffers are put together in memory: behind words of a dictionary, and texts."""
+    columns = {
+        "texts": pa.array([f"a text of its own, number {k}" for k in range(3000)]),
+        "words": pa.array(["attn", "mlp", "mlp"] * 1000).dictionary_encode(),
+        "sample": pa.array(range(3000)),
+        "some": pa.array([1.5, None, 2.5] * 1000),
+        "wide": pa.FixedSizeListArray.from_arrays(pa.array(rng.random(48_000)), 16),
+    }
+    table, path = pa.table(columns), tmp_path / "t.arrow"
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_file(path, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=1000)
+    content = of_file(path)
+    blocks = Blocks(content)
+    for names in (["sample"], ["some", "texts"], ["words", "sample"], ["wide"], ["wide", "texts"]):
+        fields = [table.schema.get_field_index(name) for name in names]
+        chosen = pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields)
+        with content.open() as file:
+            batches = [batch.select(names) for batch in blocks.batches(file, chosen, first=1)]
+        for batch in batches:
+            batch.validate(full=True)
+        assert pa.Table.from_batches(batches).equals(table.select(names).slice(1000))
+
+
+def test_a_buffer_outside_its_batch_is_refused(tmp_path):
+    """The bytes there belong to something else: the offset of the samples leads behind the body."""
+    path = tmp_path / "t.arrow"
+    table = pa.table({"sample": range(1000), **{name: np.arange(1000.0) for name in "abc"}})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+        writer.write_table(table)
+    data = bytearray(path.read_bytes())
+    spans = np.array([0, 0, 0, 8000], "<i8").tobytes()  # no nulls, and 8,000 bytes of samples
+    assert data.count(spans) == 2
+    at = data.index(spans) + 16
+    data[at : at + 8] = (32_000).to_bytes(8, "little")
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="damaged"), refusing(path):
+        content = of_file(path)
+        with content.open() as file:
+            options = pa.ipc.IpcReadOptions(included_fields=[0])
+            next(Blocks(content).batches(file, options))

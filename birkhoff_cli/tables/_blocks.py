@@ -2,7 +2,8 @@
 
 pyarrow reads files in threads of its own, which may go on after an error with a file object of ours
 that is closed; what it reads in memory is safe. A small file is the original's dictionaries and one
-batch, and the original's footer with their new places.
+batch, and the original's footer with their new places. Where few columns are asked for, their
+buffers are put together, and the header says where they are now.
 
 Source: Apache Arrow, format/File.fbs.
 """
@@ -10,11 +11,20 @@ Source: Apache Arrow, format/File.fbs.
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct, unpack_from
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from birkhoff_cli.tables._messages import Message, buffers, entries, follow, message
+from birkhoff_cli.tables._messages import (
+    ALIGNMENT,
+    Message,
+    Span,
+    buffers,
+    compact,
+    entries,
+    follow,
+    message,
+)
 
 if TYPE_CHECKING:
     from birkhoff_cli.content import Content
@@ -27,6 +37,20 @@ BLOCK = Struct("<qi4xq")
 """Offset of a message, bytes of its header with the length before it, bytes of its body."""
 
 MAX_FOOTER = 256 << 20
+
+
+class _Part(NamedTuple):
+    """A message of a small file.
+
+    Attributes:
+        message: all that is before its body.
+        body: bytes of the body.
+        spans: what to read into the body: where it is in the original, where it goes, and bytes.
+    """
+
+    message: bytes
+    body: int
+    spans: list[tuple[int, int, int]]
 
 
 class Blocks:
@@ -52,7 +76,7 @@ class Blocks:
                 for number in (DICTIONARIES, BATCHES)
             }
             self.messages = [self._message(file, p) for ps in self._offsets.values() for p in ps]
-        self.schema = _open([START], self._footer, pa.ipc.IpcReadOptions()).schema
+        self.schema = pa.ipc.open_file(pa.BufferReader(START + _end(self._footer))).schema
 
     def number_of(self, row: int) -> tuple[int, int]:
         """The number of the batch that holds a row, and the rows before that batch."""
@@ -68,57 +92,71 @@ class Blocks:
     ) -> Iterator[pa.RecordBatch]:
         """Every batch from a number on, with the columns that the options include."""
         for position in self._offsets[BATCHES][first:]:
-            footer, start = bytearray(self._footer), len(START)
-            parts: list[bytes | bytearray] = [START]
-            chosen = (*self._offsets[DICTIONARIES], position)
-            for source, target in zip(chosen, self._targets(), strict=True):
-                offset, header, body = BLOCK.unpack_from(self._footer, source)
-                fields = options.included_fields if source == position else ()
-                part = self._read(file, (offset, header, body), fields)
-                BLOCK.pack_into(footer, target, start, header, body)
-                length = sum(map(len, part))
-                padding = -length % 8
-                parts += [*part, bytes(padding)]  # added up they would be copied once more
-                start += length + padding
-            reader = _open(parts, bytes(footer), options)
-            parts.clear()  # the reader has its own
+            data = self._small_file(file, position, options.included_fields)
+            reader = pa.ipc.open_file(pa.BufferReader(data), options=options)
+            del data  # the reader has its own
             yield reader.get_batch(0)
 
-    def _read(
-        self, file: BinaryIO, block: tuple[int, int, int], fields: Sequence[int]
-    ) -> tuple[bytes, bytes | bytearray]:
-        """A message and its body: zeros in place of what only other columns need, if that is much.
+    def _small_file(self, file: BinaryIO, position: int, fields: Sequence[int]) -> pa.Buffer:
+        """The dictionaries and one batch as a file.
 
         Args:
             file: the original.
-            block: offset of the message, bytes of it and of its body.
+            position: of the batch in the footer.
             fields: numbers of the columns that will be read; none: all of them.
         """
-        offset, header, body = block
+        footer, start = bytearray(self._footer), len(START)
+        parts: list[tuple[int, _Part]] = []
+        for source, target in zip(
+            (*self._offsets[DICTIONARIES], position), self._targets(), strict=True
+        ):
+            part = self._part(file, source, fields if source == position else ())
+            BLOCK.pack_into(footer, target, start, len(part.message), part.body)
+            parts.append((start, part))
+            start += len(part.message) + part.body
+            start += -start % ALIGNMENT
+        end = _end(bytes(footer))
+        data = pa.allocate_buffer(start + len(end))  # Arrow keeps freed memory for the next one
+        view = memoryview(data).cast("B")
+        view[: len(START)], view[start:] = START, end
+        for first, part in parts:
+            body = first + len(part.message)
+            view[first:body] = part.message
+            for source, begin, length in part.spans:
+                self._fill(file, source, view[body + begin : body + begin + length])
+        return data
+
+    def _part(self, file: BinaryIO, source: int, fields: Sequence[int]) -> "_Part":
+        """A message as it will be; only the buffers of some columns, if that saves much."""
+        offset, header, body = BLOCK.unpack_from(self._footer, source)
+        start = offset + header
+        if start + body > self._size:  # else as much memory as a damaged file asks for
+            raise ValueError("length of a body")
         file.seek(offset)
         message = file.read(header)
-        spans = self._spans(message, fields) if fields else []
-        size = sum(stop - start for start, stop in spans)
-        if not spans or 2 * size > body or max(stop for _, stop in spans) > body:
-            return message, file.read(body)
-        if offset + header + body > self._size:
-            raise ValueError("length of a body")
-        data = bytearray(body)
-        for start, stop in spans:
-            file.seek(offset + header + start)
-            part = file.read(stop - start)
-            data[start : start + len(part)] = part
-        return message, data
+        kept = self._kept(message, fields) if fields else {}
+        if not kept or 2 * sum(length for _, length in kept.values()) >= body:
+            return _Part(message, body, [(start, 0, body)])
+        if max(map(sum, kept.values())) > body:
+            raise ValueError("place of a buffer")
+        message, size, begins = compact(message, kept)
+        spans = zip(kept.values(), begins, strict=True)
+        return _Part(message, size, [(start + first, to, n) for (first, n), to in spans])
 
-    def _spans(self, message: bytes, fields: Sequence[int]) -> list[tuple[int, int]]:
-        """Where the buffers of some columns are in a body; nothing where that is not known."""
+    def _kept(self, message: bytes, fields: Sequence[int]) -> dict[int, Span]:
+        """The buffers of some columns by their numbers; none where these are not known."""
         counts = [_count_buffers(field.type) for field in self.schema]
         every = buffers(message)
         if None in counts or sum(filter(None, counts)) != len(every):
-            return []
+            return {}
         firsts = [0, *accumulate(count or 0 for count in counts)]
-        own = [every[k] for n in fields for k in range(firsts[n], firsts[n + 1])]
-        return [(offset, offset + length) for offset, length in own]
+        return {k: every[k] for n in sorted(fields) for k in range(firsts[n], firsts[n + 1])}
+
+    def _fill(self, file: BinaryIO, source: int, target: memoryview) -> None:
+        """Read as many bytes as there is room for."""
+        file.seek(source)
+        if file.readinto(target) != len(target):  # type: ignore[attr-defined]
+            raise ValueError("length of a body")
 
     def _targets(self) -> tuple[int, ...]:
         """Where the small file's blocks are listed: all dictionaries, and the first batch."""
@@ -147,11 +185,9 @@ def _count_buffers(type_: pa.DataType) -> int | None:
     return 2 if plain else None
 
 
-def _open(
-    parts: list[bytes | bytearray], footer: bytes, options: "pa.ipc.IpcReadOptions"
-) -> "pa.ipc.RecordBatchFileReader":
-    data = b"".join([*parts, footer, len(footer).to_bytes(4, "little"), END])
-    return pa.ipc.open_file(pa.BufferReader(data), options=options)
+def _end(footer: bytes) -> bytes:
+    """All that is behind the last message."""
+    return footer + len(footer).to_bytes(4, "little") + END
 
 
 def _read_footer(file: BinaryIO) -> bytes:

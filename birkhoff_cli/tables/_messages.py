@@ -6,9 +6,9 @@ headers and these sizes are read.
 Source: Apache Arrow, format/Message.fbs and the encapsulated message format.
 """
 
-from collections.abc import Iterator
-from struct import unpack_from
-from typing import BinaryIO, NamedTuple
+from collections.abc import Collection, Iterator
+from struct import pack_into, unpack_from
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 CONTINUATION = b"\xff\xff\xff\xff"
 
@@ -30,6 +30,12 @@ KEY, VALUE = 0, 1
 MAX_HEADER = 64 << 20
 BUFFER_BYTES = 16
 """Of the entry of a buffer, its offset and its length."""
+
+ALIGNMENT = 8
+"""Messages and buffers begin at multiples of so many bytes."""
+
+Span: TypeAlias = tuple[int, int]
+"""Offset and length."""
 
 
 class Message(NamedTuple):
@@ -95,17 +101,49 @@ def _header(file: BinaryIO, start: int) -> tuple[bytes, int] | None:
     return file.read(length), file.tell()
 
 
-def buffers(message: bytes) -> list[tuple[int, int]]:
+def buffers(message: bytes) -> list[Span]:
     """Where the buffers of a batch of rows are in its body: offset and length of each.
 
     Args:
         message: all that is before the body.
     """
-    header = message[8 if message.startswith(CONTINUATION) else 4 :]
-    batch = follow(header, field(header, follow(header, 0), HEADER))
-    positions = entries(header, batch, BUFFERS, BUFFER_BYTES)
+    header, positions = _buffer_entries(message)
     spans = [unpack_from("<qq", header, position) for position in positions]
     return [(_positive(offset), _positive(length)) for offset, length in spans]
+
+
+def compact(message: bytes, kept: Collection[int]) -> tuple[bytes, int, list[int]]:
+    """A message whose body has some of its buffers only, and the others are empty.
+
+    Args:
+        message: all that is before the body.
+        kept: numbers of the buffers that stay.
+
+    Returns:
+        It, the bytes of its body, and where the buffers that stay begin there.
+    """
+    header, positions = _buffer_entries(message)
+    start, size, begins = len(message) - len(header), 0, []
+    changed = bytearray(message)
+    for number, position in enumerate(positions):
+        _, length = unpack_from("<qq", header, position)
+        if number in kept:
+            begins.append(size)
+            pack_into("<q", changed, start + position, size)
+            size += length + -length % ALIGNMENT
+        else:
+            pack_into("<qq", changed, start + position, 0, 0)
+    if not (body_length := field(header, follow(header, 0), BODY_LENGTH)):
+        raise ValueError("a body of no length")
+    pack_into("<q", changed, start + body_length, size)
+    return bytes(changed), size, begins
+
+
+def _buffer_entries(message: bytes) -> tuple[bytes, list[int]]:
+    """The header of a batch of rows, and where it says where each buffer is."""
+    header = message[8 if message.startswith(CONTINUATION) else 4 :]
+    batch = follow(header, field(header, follow(header, 0), HEADER))
+    return header, list(entries(header, batch, BUFFERS, BUFFER_BYTES))
 
 
 def _buffer_sizes(file: BinaryIO, body: int, header: bytes, batch: int) -> Iterator[int]:

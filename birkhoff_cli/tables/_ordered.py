@@ -22,6 +22,7 @@ from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.tables import _rows as rows
 from birkhoff_cli.tables._columns import gathered, trace_columns
+from birkhoff_cli.tables._flat import list_sizes
 from birkhoff_cli.tables._format import Stored
 
 ROWS = 1 << 16
@@ -60,7 +61,7 @@ def trace(
     if row is not None:
         return rows.trace(label, _whole(content, table, [*columns, matrix], row), facts)
     sites = rows.sites(label, first, np.arange(len(first))[None])
-    head = real(rows.matrices(label, next(table.batches([matrix], len(sites)))[matrix]))
+    head = _head(label, table, matrix, len(sites))
     return MixingTrace(
         d=head.shape[-1],
         samples=table.rows // len(sites),
@@ -86,6 +87,15 @@ def _reader(
                 yield real(part).reshape(-1, sites, d, d)
 
     return read
+
+
+def _head(label: Path, table: Stored, matrix: str, count: int) -> NDArray[Any]:
+    """Some matrices, of whose sizes and type all others are to be; none if the column says them."""
+    type_ = table.schema.field(matrix).type
+    is_known = len(list_sizes(type_)) == 2
+    column = pa.array([], type_) if is_known else next(table.batches([matrix], count))[matrix]
+    head: NDArray[Any] = real(rows.matrices(label, column))
+    return head
 
 
 def _first_sample(label: Path, table: Stored, columns: list[str]) -> pa.Table:
