@@ -16,11 +16,13 @@ from birkhoff_cli.analyses.geometry.assignment import (
     heaviest_permutations,
     least_assignment,
     permutation_distance,
-    squared_distances,
+    traces,
+    vertex_distances,
 )
 from birkhoff_cli.analyses.parameterizations.mhc import MHC
 from birkhoff_cli.analyses.parameterizations.shc import SHC
-from birkhoff_cli.analyses.statistics import distributions
+from birkhoff_cli.analyses.sites.mixing import barycenter_distances
+from birkhoff_cli.analyses.statistics import percentiles
 from birkhoff_cli.analyses.statistics.buckets import WIDTH
 
 NUMBERS = [c.name for c in degeneration.SCHEMA if c.dtype == "float64"]
@@ -180,17 +182,42 @@ def test_the_nearest_permutation_is_no_farther_than_any(h):
     found = permutation_distance(np.ascontiguousarray(h.transpose(1, 2, 0)))
     vertices = [np.eye(4)[list(p)] for p in permutations(range(4))]
     expected = [min(np.linalg.norm(m - v) for v in vertices) for m in h]
-    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
-def test_trying_all_permutations_and_the_recursion_find_the_same(d, rng, monkeypatch):
-    """Also near a vertex, where distances are small."""
-    near = np.eye(d)[:, rng.permutation(d), None] + 1e-9 * rng.normal(size=(d, d, 20))
-    h = np.concatenate([rng.normal(size=(d, d, 20)), near], axis=2)
-    tried = squared_distances(h)
-    monkeypatch.setattr("birkhoff_cli.analyses.geometry.assignment.TRIED", 0)
-    np.testing.assert_allclose(tried, squared_distances(h), rtol=1e-13)
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6])
+def test_distances_are_those_of_all_permutations(d, rng):
+    """Near a vertex too, where a difference of squares would have no digit right."""
+    vertices = np.eye(d)[[*permutations(range(d))]]
+    near = vertices[rng.integers(len(vertices), size=40)] + np.ldexp(
+        rng.normal(size=(40, d, d)), -rng.integers(0, 40, 40)[:, None, None]
+    )
+    h = np.concatenate([vertices[-1:], 3 * rng.normal(size=(40, d, d)), near])
+    every = np.linalg.norm(h[:, None] - vertices, axis=(-2, -1))
+    lanes = np.ascontiguousarray(h.transpose(1, 2, 0))
+    found = vertex_distances(lanes, traces(lanes))
+    np.testing.assert_allclose(found, [every[:, 0], every.min(1)], rtol=1e-11)
+
+
+@pytest.mark.parametrize("d", [2, 3, 4, 8, 9])
+def test_no_distance_depends_on_the_matrices_beside_it(d, rng):
+    """Few far from I are taken out, and many are not."""
+    near = np.eye(d) + 1e-3 * rng.normal(size=(30, d, d))
+    h = np.concatenate([near, np.roll(near, 1, axis=1), rng.normal(size=(3, d, d))])
+    parts = (h[:33], h[30:], h)
+    lanes = [np.ascontiguousarray(part.transpose(1, 2, 0)) for part in parts]
+    few, many, every = (vertex_distances(lane, traces(lane)) for lane in lanes)
+    np.testing.assert_array_equal(few, every[:, :33])
+    np.testing.assert_array_equal(many, every[:, 30:])
+
+
+@pytest.mark.parametrize("d", [2, 4, 7])
+def test_distances_to_the_barycenter_do_not_cancel(d, rng):
+    apart = np.ldexp(rng.normal(size=(60, d, d)), -rng.integers(0, 50, 60)[:, None, None])
+    h = np.ascontiguousarray((1 / d + apart).transpose(1, 2, 0))
+    identity = np.linalg.norm(h - np.eye(d)[:, :, None], axis=(0, 1))
+    found = barycenter_distances(h, identity, traces(h), h.sum((0, 1)))
+    np.testing.assert_allclose(found, np.linalg.norm(h - 1 / d, axis=(0, 1)), rtol=1e-11)
 
 
 def test_recursion_and_scipy_find_the_same_assignment(rng, monkeypatch):
@@ -204,7 +231,7 @@ def test_blocks_and_counts_change_no_more_than_they_say(rng, monkeypatch):
     """Many blocks, and buckets in place of values, as for a trace larger than memory."""
     h = MHC(4).draw(30_000, rng, scale=3.0).reshape(-1, 2, 4, 4)
     kept = degeneration.run((trace(h),)).summary
-    monkeypatch.setattr(distributions, "MAX_BYTES", 0)
+    monkeypatch.setattr(percentiles, "MAX_BYTES", 0)
     counted = degeneration.run((trace(h),)).summary
     flat = h.max(-1)
     for name, q in (("row_max_p10", 0.1), ("row_max_p50", 0.5), ("row_max_p90", 0.9)):

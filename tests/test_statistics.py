@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses.core.errors import TooLarge
-from birkhoff_cli.analyses.statistics import distributions
-from birkhoff_cli.analyses.statistics.buckets import ONE, WIDTH, buckets, edges
-from birkhoff_cli.analyses.statistics.distributions import QUANTILES, Distributions
+from birkhoff_cli.analyses.statistics import percentiles
+from birkhoff_cli.analyses.statistics.buckets import ONE, WIDTH, buckets, buckets_of_float32, edges
+from birkhoff_cli.analyses.statistics.distributions import Distributions
 from birkhoff_cli.analyses.statistics.extremes import Extremes, SumErrors
+from birkhoff_cli.analyses.statistics.means import BlockMeans, Means
 from birkhoff_cli.analyses.statistics.moments import Moments
+from birkhoff_cli.analyses.statistics.percentiles import QUANTILES, Percentiles
 from birkhoff_cli.analyses.statistics.tree import Tree
 
 USUAL = st.floats(-900, 900) | st.floats(1 - 1e-6, 1 + 1e-6) | st.floats(-1e-6, 1e-6)
@@ -27,7 +29,7 @@ KEPT = pytest.mark.parametrize("kept", [0, 2**20], ids=["counted", "exact"])
 
 def make_distributions(kept, length=10_000):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distributions, "MAX_KEPT", kept)
+        patch.setattr(percentiles, "MAX_KEPT", kept)
         return Distributions(STREAMS, length, "test")
 
 
@@ -95,7 +97,7 @@ def test_a_tree_keeps_few_nodes_and_one_order(cuts):
 def of(values, kept, pieces=3):
     """Streams filled piece by piece, in two groups of rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distributions, "MAX_KEPT", kept)
+        patch.setattr(percentiles, "MAX_KEPT", kept)
         streams = Distributions(len(values), values.shape[1], "test")
     for number, piece in enumerate(np.array_split(values, pieces, axis=1)):
         streams.add(number, piece[:1])
@@ -177,7 +179,7 @@ def test_deviations_from_a_large_mean_do_not_cancel(rng):
 
 @KEPT
 def test_joined_streams_are_as_one_stream_of_all_numbers(kept, rng, monkeypatch):
-    monkeypatch.setattr(distributions, "MAX_KEPT", kept)
+    monkeypatch.setattr(percentiles, "MAX_KEPT", kept)
     values = rng.normal([[0.0], [1], [900]], 0.1, size=(3, 500))
     many, one = of(values, kept), of(values.reshape(1, -1), kept)
     np.testing.assert_allclose(many.joined().statistics(), one.statistics(), rtol=1e-12)
@@ -260,3 +262,54 @@ def test_what_is_known_of_the_range_changes_no_bucket(numbers, data):
     extremes = st.sampled_from([0.0, -0.0, 0.5, 1.0, 5e-324, 1 - 2**-53, 1 + 2**-52])
     values = np.array(data.draw(st.lists(numbers | extremes, min_size=1)))
     np.testing.assert_array_equal(buckets(values, values.min(), values.max()), buckets(values))
+
+
+IN_FLOAT32 = (2.0**-126, 0.25, 0.5, 1 - 2.0**-24, 1.0, 1 + 2.0**-23, 2.0)
+
+
+@given(st.lists(st.floats(2.0**-126, 2, width=32) | st.sampled_from(IN_FLOAT32), min_size=1))
+def test_a_float32_has_the_bucket_of_the_same_float64(values):
+    values = np.array(values, np.float32)
+    np.testing.assert_array_equal(buckets_of_float32(values), buckets(values.astype(float)))
+
+
+@pytest.mark.parametrize("streams", [1, 2, 48])
+def test_counts_of_all_streams_at_once_are_those_of_one_after_another(streams, rng):
+    values = rng.random((5000, streams), np.float32) ** 2 + np.float32(1e-9)
+    together, apart = (Percentiles(streams, 10**6, "test") for _ in range(2))
+    for number, block in enumerate(np.array_split(values, 3)):
+        together.add(number, block.T)
+        apart.add(number, np.ascontiguousarray(block.T, float))
+    for mine, other in ((together, apart), (together.joined(), apart.joined())):
+        for name, column in mine.columns().items():
+            np.testing.assert_array_equal(column, other.columns()[name])
+
+
+def means_of(values, cuts, step):
+    """Means over samples of ``(numbers, samples, sites)``, in blocks that are cut there."""
+    means = Means()
+    for number, block in enumerate(np.split(values, cuts, axis=1)):
+        own = BlockMeans(values.shape[2])
+        for k in range(0, block.shape[1], step):
+            own.add(block[:, k : k + step].reshape(len(values), -1))
+        means.add(number, own.node())
+    return means
+
+
+def test_means_leave_out_what_is_not_known_and_are_exact_of_numbers_alike(rng):
+    values = rng.random((3, 100, 4))
+    values[1] = 0.1
+    values[2, :, 0] = np.nan
+    values[2, ::3, 1:] = np.nan
+    values[0, 7, 2] = np.inf
+    means = means_of(values, [30, 31, 77], 7)
+    known = np.where(np.isfinite(values), values, np.nan)
+    with np.errstate(invalid="ignore"):
+        expected = np.nansum(known, 1) / np.isfinite(values).sum(1)
+    np.testing.assert_allclose(means.mean, expected.ravel(), rtol=1e-14)
+    assert means.count.tolist() == np.isfinite(values).sum(1).ravel().tolist()
+    assert means.mean[4:8].tolist() == [0.1] * 4
+    largest = means_of(np.full((1, 5000, 1), 1.5e308), [], 500)
+    assert largest.mean.tolist() == [1.5e308]
+    mixed = np.array([1.5e308, 1e308] * 500).reshape(1, -1, 1)
+    np.testing.assert_allclose(means_of(mixed, [400], 100).mean, 1.25e308)

@@ -1,11 +1,15 @@
-"""The least cost of a permutation, for many small matrices at once.
+"""The best assignment of rows to columns, for many small matrices at once.
+
+Every set of columns has its best assignment of the first rows, which is found from those of the
+sets with one column less. Sets are in the order of their bit masks: those whose last column is m
+lie together, and without m they are all the sets of the columns before it, in the same order.
 
 Source: Held & Karp, J. SIAM 10 (1962) 196-210, for the recursion over sets; Crouse, IEEE Trans.
 Aerosp. Electron. Syst. 52 (2016), for scipy's assignment.
 """
 
-from functools import cache
-from itertools import combinations, permutations
+from functools import reduce
+from math import comb
 from typing import TypeAlias
 
 import numpy as np
@@ -16,29 +20,32 @@ from birkhoff_cli.analyses.geometry.permutations import all_permutations
 
 Permutation: TypeAlias = tuple[int, ...]
 
-TRIED = 4
-"""Largest d for which all permutations are tried, in one product of matrices."""
+NEAREST = 0.9
+"""Squared distance to I up to which no permutation is nearer: they are 2 or more from I."""
 
-PIECE = 2**18 // (24 * 2 * 4**2)
-"""Matrices in a product: OpenBLAS takes one thread up to 2^18 multiplications, and more threads
-than one use twice the CPU time on products as small as these."""
+LOST = 2.0**-10
+"""Share of |H - I|^2 + d below which a squared distance that is a difference has lost ten bits."""
 
-NARROW = (1e-140, 1e140)
-"""Distances whose squares have all their digits."""
+CLOSE = 0.25
+"""Squared distance up to which the nearest permutation has the largest entry of every row."""
+
+NARROW = (1e-280, 1e280)
+"""Squared distances that have all their digits."""
 
 ENUMERATED = 6
 """Largest d whose permutations are compared one by one where one has to be named."""
 
 LARGEST = 8
-"""Largest d for which all ``2^d`` sets of columns are gone through: 1,024 vector steps for 8."""
+"""Largest d for which all ``2^d`` sets of columns are gone through."""
 
 
 def permutation_distance(h: Array) -> Array:
     """Frobenius distance to the nearest permutation matrix: lanes ``(d, d, n)`` to ``(n,)``."""
-    return vertex_distances(h)[1]
+    distance: Array = vertex_distances(h, traces(h))[1]
+    return distance
 
 
-def vertex_distances(h: Array) -> tuple[Array, Array]:
+def vertex_distances(h: Array, trace: Array) -> Array:
     """Frobenius distances to I and to the nearest permutation matrix, of any size.
 
     Where squares of a distance underflow, the permutation is that of the largest entries; where
@@ -46,66 +53,95 @@ def vertex_distances(h: Array) -> tuple[Array, Array]:
 
     Args:
         h: lanes ``(d, d, n)`` float64.
+        trace: theirs, see `traces`.
 
     Returns:
-        Two of ``(n,)``.
+        ``(2, n)``.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        identity, permutation = np.sqrt(squared_distances(h))
-    odd = np.flatnonzero(~((permutation > NARROW[0]) & (identity < NARROW[1])))
+        distances = squared_distances(h, trace)
+        identity, permutation = distances
+        odd = _odd(identity, permutation)
+        np.sqrt(distances, out=distances)
     if odd.size:
-        part, unit = h[:, :, odd], np.eye(len(h))
-        vertex = unit[:, part.argmax(1)].swapaxes(0, 1)
-        identity[odd] = frobenius_norm(part - unit[:, :, None], (0, 1))
-        permutation[odd] = np.minimum(identity[odd], frobenius_norm(part - vertex, (0, 1)))
-    return identity, permutation
+        part, unit = taken(h, odd), np.eye(len(h))[:, :, None]
+        identity[odd] = frobenius_norm(part - unit, (0, 1))
+        permutation[odd] = frobenius_norm(part - _vertices(part), (0, 1))
+        np.minimum(identity, permutation, out=permutation)
+    return distances
 
 
-def squared_distances(h: Array) -> tuple[Array, Array]:
+def _odd(identity: Array, permutation: Array) -> Array:
+    """The lanes whose squared distances under- or overflow."""
+    if permutation.min(initial=1) > NARROW[0] and identity.max(initial=1) < NARROW[1]:
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(~((permutation > NARROW[0]) & (identity < NARROW[1])))
+
+
+def _vertices(h: Array) -> Array:
+    """1 at the largest entry of every row, 0 elsewhere: lanes of the same shape."""
+    largest: Array = h == h.max(1, keepdims=True)
+    return largest
+
+
+def squared_distances(h: Array, trace: Array) -> Array:
     """Squared Frobenius distances to I and to the nearest permutation matrix.
 
-    Sums of squares alone: a difference would lose the distance of what is near.
+    ``|H - P|^2 = |H - I|^2 - 2 (sum_i h[i, p[i]] - trace H)``, which cancels where H is near to a
+    P other than I: there it is a sum of squares too.
 
     Args:
         h: lanes ``(d, d, n)`` float64.
+        trace: theirs, see `traces`.
 
     Returns:
-        Two of ``(n,)``.
+        ``(2, n)``.
     """
     d, n = h.shape[1:]
-    if d > TRIED:
-        cost = row_costs(h)
-        return cost[np.arange(d), np.arange(d)].sum(0), least_assignment(cost)
-    squares = np.empty((2, d * d, n))
-    flat = h.reshape(d * d, n)
-    np.square(flat, out=squares[0])
-    np.subtract(flat, 1, out=squares[1])
-    np.square(squares[1], out=squares[1])
-    squares = squares.reshape(-1, n)
-    distances = np.empty((len(_vertices(d)), n))
-    for k in range(0, n, PIECE):
-        piece = slice(k, k + PIECE)
-        np.matmul(_vertices(d), squares[:, piece], out=distances[:, piece])
-    return distances[0], distances.min(0)
+    squares = np.square(h).reshape(d * d, n)
+    np.square(diagonals(h) - 1, out=squares[:: d + 1])
+    distances = np.empty((2, n))
+    identity, permutation = distances
+    squares.sum(0, out=identity)
+    permutation[:] = identity
+    far = np.flatnonzero(~(identity <= NEAREST))
+    if 2 * far.size > n:
+        permutation -= 2 * _gain(h, trace)  # exactly 0 where I is the nearest
+    elif far.size:
+        permutation[far] -= 2 * _gain(taken(h, far), trace[far])
+    few = np.minimum(LOST * (identity + d), CLOSE)
+    lost = np.flatnonzero(permutation < np.minimum(few, identity))
+    if lost.size:
+        part = taken(h, lost)
+        permutation[lost] = np.square(part - _vertices(part)).sum((0, 1))
+    return distances
 
 
-@cache
-def _vertices(d: int) -> Array:
-    """``(d!, 2 d^2)``, I first: 1 - P and P, the weights of h^2 and (h - 1)^2 in |H - P|^2."""
-    vertices = np.eye(d)[list(permutations(range(d)))].reshape(-1, d * d)
-    return np.concatenate([1 - vertices, vertices], axis=1)
+def taken(h: Array, lanes: Array) -> Array:
+    """Some lanes."""
+    d = len(h)
+    return h.reshape(d * d, -1).take(lanes, axis=1).reshape(d, d, -1)
 
 
-def row_costs(h: Array) -> Array:
-    """Squared distance of row i to the unit vector j: lanes ``(d, d, n)`` float64, and back.
+def traces(h: Array) -> Array:
+    """Traces of lanes, added up as `_best_assignment` does it: ``(n,)``."""
+    diagonal, half = diagonals(h), len(h) // 2
+    trace = reduce(np.add, diagonal[half:])
+    return trace + reduce(np.add, diagonal[:half]) if half else trace
 
-    Along a permutation they sum to the squared Frobenius distance to its matrix; the diagonal, to
-    that to the identity.
-    """
-    cost = _others(np.square(h))
-    missing = h - 1
-    cost += np.square(missing, out=missing)
-    return cost
+
+def diagonals(h: Array) -> Array:
+    """A view ``(d, n)`` of lanes."""
+    d = len(h)
+    return h.reshape(d * d, -1)[:: d + 1]
+
+
+def _gain(h: Array, trace: Array) -> Array:
+    """By how much the largest sum over a permutation is above the trace, ``(n,)``."""
+    if len(h) > LARGEST:
+        return np.maximum(-_one_by_one(-np.moveaxis(h, -1, 0)) - trace, 0)
+    gain: Array = _best_assignment(h, np.maximum) - trace
+    return gain
 
 
 def heaviest_permutations(h: Array) -> list[Permutation | None]:
@@ -137,21 +173,58 @@ def heaviest_permutations(h: Array) -> list[Permutation | None]:
 
 def least_assignment(cost: Array) -> Array:
     """``min over permutations p of sum_i cost[i, p[i]]``: lanes ``(d, d, n)`` to ``(n,)``."""
-    d = len(cost)
-    if d > LARGEST:
+    if len(cost) > LARGEST:
         return _one_by_one(np.moveaxis(cost, -1, 0))
-    least = {frozenset((j,)): cost[0, j] for j in range(d)}
-    for row in range(1, d):
-        sets = (frozenset(s) for s in combinations(range(d), row + 1))
-        least = {s: _least([least[s - {j}] + cost[row, j] for j in s]) for s in sets}
-    return least[frozenset(range(d))]
+    return _best_assignment(cost, np.minimum)
 
 
-def _least(ways: list[Array]) -> Array:
-    least, *others = ways
-    for other in others:
-        np.minimum(least, other, out=least)
-    return least
+def _best_assignment(cost: Array, better: np.ufunc) -> Array:
+    """The best sum over a permutation: of half of the rows, and of the others on what is left."""
+    d, n = cost.shape[1:]
+    half = d // 2
+    if d % 2:
+        both = [_best_of_sets(rows[:, None], better)[0] for rows in (cost[:half], cost[half:])]
+    else:
+        both = _best_of_sets(cost.reshape(2, half, d, n).swapaxes(0, 1), better)
+    upper, lower = both
+    sums: Array = better.reduce(lower + upper[::-1], axis=0)  # masks of the columns left fall
+    return sums
+
+
+def _best_of_sets(rows: Array, better: np.ufunc) -> Array:
+    """The best assignment of rows ``(k, groups, d, n)`` to every set of k columns.
+
+    Returns:
+        ``(groups, C(d, k), n)``, sets in the order of their bit masks.
+    """
+    if not len(rows):
+        return np.zeros((*rows.shape[1:2], 1, rows.shape[-1]))
+    best, *others = rows
+    for size, row in enumerate(others, start=2):
+        best = _with_another(best, row, size, better)
+    return best
+
+
+def _with_another(best: Array, row: Array, size: int, better: np.ufunc) -> Array:
+    """The best of every set of ``size`` columns, once another row has one of them.
+
+    Args:
+        best: of every set of one column less.
+        row: what each column gives it, ``(groups, columns, n)``.
+        size: of the sets.
+        better: ``np.minimum`` or ``np.maximum``.
+    """
+    if size == 1:
+        return best + row
+    groups, columns, n = row.shape
+    out = np.empty((groups, comb(columns, size), n))
+    for last in range(size - 1, columns):
+        own = out[:, comb(last, size) : comb(last + 1, size)]
+        without, end = comb(last, size - 1), comb(last + 1, size - 1)
+        np.add(best[:, :without], row[:, last : last + 1], out=own)
+        rest = _with_another(best[:, without:end], row[:, :last], size - 1, better)
+        better(own, rest, out=own)
+    return out
 
 
 def _one_by_one(cost: Array) -> Array:
@@ -161,20 +234,3 @@ def _one_by_one(cost: Array) -> Array:
     for k in np.flatnonzero(np.isfinite(cost).all((1, 2))):
         least[k] = cost[k][linear_sum_assignment(cost[k])].sum()
     return least
-
-
-def _others(squares: Array) -> Array:
-    """Sums of each row without one entry; a difference would lose what is near 0.
-
-    What lies before the entry and what lies after it: two running sums.
-    """
-    d = len(squares)
-    out = np.empty_like(squares)
-    out[:, d - 1] = 0
-    for j in range(d - 2, -1, -1):
-        np.add(out[:, j + 1], squares[:, j + 1], out=out[:, j])
-    before = np.zeros_like(squares[:, 0])
-    for j in range(1, d):
-        before += squares[:, j - 1]
-        out[:, j] += before
-    return out

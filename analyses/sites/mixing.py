@@ -3,7 +3,13 @@
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned
-from birkhoff_cli.analyses.geometry.assignment import vertex_distances
+from birkhoff_cli.analyses.geometry.assignment import (
+    LOST,
+    diagonals,
+    taken,
+    traces,
+    vertex_distances,
+)
 from birkhoff_cli.analyses.geometry.frobenius import frobenius_norm
 
 MEANS = (
@@ -17,6 +23,9 @@ MEANS = (
     "effective_streams",
 )
 """What is averaged over matrices, in the order of `measure_mixing`."""
+
+WIDE = 1e280
+"""Squared distances that are no larger have all their digits."""
 
 
 def as_lanes(part: Array) -> Array:
@@ -32,11 +41,11 @@ def row_maxima(h: Array) -> tuple[Array, Array]:
 
     Overwrites the diagonal.
     """
-    on = np.arange(len(h))
-    diagonal = h[on, on]
-    h[on, on] = -np.inf
+    diagonal = diagonals(h)
+    on = diagonal.copy()
+    diagonal[:] = -np.inf
     beside = h.max(1)
-    return np.maximum(diagonal, beside), (diagonal > beside).all(0)
+    return np.maximum(on, beside), (on > beside).all(0)
 
 
 def measure_mixing(h: Array, low: float) -> Array:
@@ -46,33 +55,61 @@ def measure_mixing(h: Array, low: float) -> Array:
         h: lanes ``(d, d, n)`` float64.
         low: their smallest entry; without negative ones there is less to do.
     """
-    d, n = h.shape[1:]
-    on = np.arange(d)
-    out = np.empty((len(MEANS), n))
+    out = np.empty((len(MEANS), h.shape[-1]))
     _, identity, barycenter, permutation, beside, concentration, negative, effective = out
-    identity[:], permutation[:] = vertex_distances(h)
-    spare = h - 1 / d
-    barycenter[:] = frobenius_norm(spare, (0, 1))
-    size = np.abs(h) if low < 0 else h
-    columns = size.sum(0)
+    trace = traces(h)
+    identity[:], permutation[:] = vertex_distances(h, trace)
+    columns = h.sum(0)
     total = columns.sum(0)
-    beside[:] = total - size[on, on].sum(0)
-    concentration[:] = columns.max(0)
-    negative[:] = (total - h.sum(0).sum(0)) / 2 if low < 0 else 0
+    barycenter[:] = barycenter_distances(h, identity, trace, total)
+    if low < 0:
+        size, whole = np.abs(h), total
+        columns, trace = size.sum(0), diagonals(size).sum(0)
+        total = columns.sum(0)
+        negative[:] = (total - whole) / 2
+    else:
+        negative[:] = 0
+    np.subtract(total, trace, out=beside)
+    columns.max(0, out=concentration)
     with np.errstate(all="ignore"):  # a matrix or row of zeros has no shares: NaN
         out[4:7] /= total
-        effective[:] = _effective_streams(h, low, spare)
+        effective[:] = _effective_streams(h, low)
     return out
 
 
-def _effective_streams(h: Array, low: float, spare: Array) -> Array:
+def barycenter_distances(h: Array, identity: Array, trace: Array, total: Array) -> Array:
+    """Distances to J/d, ``(n,)``.
+
+    ``|H - J/d|^2 = |H - I|^2 + 2 trace - d + 1 - 2 total / d``, which cancels where H is near.
+
+    Args:
+        h: lanes ``(d, d, n)``.
+        identity: their distances to I.
+        trace: theirs.
+        total: the sum of all entries.
+    """
+    d = len(h)
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = np.square(identity)
+        squares = near + (2 * (trace - total / d) + (1 - d))
+        near += d
+        near *= LOST
+        odd = np.flatnonzero(~((squares > near) & (squares < WIDE)))
+        distances: Array = np.sqrt(squares, out=squares)
+    if odd.size:
+        distances[odd] = frobenius_norm(taken(h, odd) - 1 / d, (0, 1))
+    return distances
+
+
+def _effective_streams(h: Array, low: float) -> Array:
     """``exp(entropy)`` of the rows of lanes ``(d, d, n)``, averaged over rows.
 
     With p = h / s it is ``s exp(-sum(h log h) / s)``; 0 log 0 is 0.
     """
     s = h.sum(1)
-    logs = np.log(h if low > 0 else np.maximum(h, np.finfo(float).tiny), out=spare)
-    logs *= h
-    streams = np.exp(logs.sum(1) / -s)
+    logs = np.log(h if low > 0 else np.maximum(h, np.finfo(float).tiny))
+    streams = np.einsum("ijn,ijn->in", logs, h)
+    streams /= -s
+    np.exp(streams, out=streams)
     streams *= s
     return streams.sum(0) / len(h)

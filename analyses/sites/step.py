@@ -15,8 +15,9 @@ from birkhoff_cli.analyses.geometry.assignment import heaviest_permutations
 from birkhoff_cli.analyses.sites.mixing import MEANS, as_lanes, measure_mixing, row_maxima
 from birkhoff_cli.analyses.sites.nearest import word_of
 from birkhoff_cli.analyses.sites.verdict import Numbers, judge
-from birkhoff_cli.analyses.statistics.distributions import Distributions
+from birkhoff_cli.analyses.statistics.means import BlockMeans, Means, over_samples
 from birkhoff_cli.analyses.statistics.moments import Moments
+from birkhoff_cli.analyses.statistics.percentiles import Percentiles
 from birkhoff_cli.analyses.statistics.ranges import Ranges
 from birkhoff_cli.analyses.statistics.tree import Total
 
@@ -69,7 +70,7 @@ QUANTITIES = (
 )
 """Numbers of all sites together."""
 
-MAX_ENTRIES = 40_000
+MAX_ENTRIES = 80_000
 """Entries that one vectorised step works on: with what is computed from them they fit a cache."""
 MAX_EXACT_BYTES = 2**26
 """Bytes of row maxima up to which their percentiles are exact: 8 million of them."""
@@ -81,8 +82,8 @@ class _Statistics(Statistics):
     def __init__(self, trace: Source) -> None:
         sites, rows = len(trace.sites), trace.samples * trace.d
         what = f"{trace.title}: row maxima of {sites} sites"
-        self.row_max = Distributions(sites, rows, what, MAX_EXACT_BYTES)
-        self.means = Moments(len(MEANS) * sites)
+        self.row_max = Percentiles(sites, rows, what, MAX_EXACT_BYTES)
+        self.means = Means()
         self.entries = Ranges(sites)
         self.sum_errors = Moments(sites)
         self.matrices = Total()
@@ -103,26 +104,30 @@ class Step(Fold[_Statistics, Array]):
     def add(self, state: _Statistics, number: int, block: Array) -> Columns:
         """Measure matrices ``(samples, sites, d, d)``."""
         n, sites, d, _ = block.shape
-        row_max = np.empty((sites, d, n), block.dtype)
-        means = np.empty((len(MEANS), sites, n))
+        row_max = np.empty((d, n, sites), block.dtype)
+        means, matrices = BlockMeans(sites), np.zeros((d * d, sites))
         step = max(1, MAX_ENTRIES // (sites * d * d))
         for k in range(0, n, step):
             recorded = as_lanes(block[k : k + step])
-            low, high = (end((0, 1)).reshape(-1, sites) for end in (recorded.min, recorded.max))
-            state.entries.add_block(number, low.min(0), high.max(0))
-            measured = measure_mixing(recorded.astype(float), low.min())
-            measured[-1, low.ravel() < -self.rounding] = np.nan
+            low = recorded.min((0, 1))
+            lows = low.reshape(-1, sites).min(0)
+            state.entries.add_block(number, lows, lows)
+            h = recorded.astype(float)
+            measured = measure_mixing(h, low.min())
+            if lows.min() < -self.rounding:
+                measured[-1, low < -self.rounding] = np.nan
             largest, measured[0] = row_maxima(recorded)
-            row_max[:, :, k : k + step] = largest.reshape(d, -1, sites).transpose(2, 0, 1)
-            means[:, :, k : k + step] = measured.reshape(len(MEANS), -1, sites).swapaxes(1, 2)
+            row_max[:, k : k + step] = largest.reshape(d, -1, sites)
+            means.add(measured)
+            with np.errstate(over="ignore"):
+                matrices += over_samples(h.reshape(d * d, -1), sites)
         if self.balances:
             h = block.astype(np.float64, copy=False)
             off = [np.abs(h.sum(axis) - 1).max(-1) for axis in (-1, -2)]
             state.sum_errors.add(number, np.maximum(*off).T)
-        with np.errstate(over="ignore"):
-            state.matrices.add(number, block.sum(0, dtype=np.float64))
-        state.means.add(number, means.reshape(-1, n))
-        state.row_max.add(number, row_max.reshape(sites, -1))
+        state.matrices.add(number, matrices.T.reshape(sites, d, d))
+        state.means.add(number, means.node())
+        state.row_max.add(number, row_max.reshape(-1, sites).T)
         return {}
 
     def finish(self, state: _Statistics) -> tuple[Iterable[Columns], Summary]:
@@ -176,6 +181,6 @@ class Step(Fold[_Statistics, Array]):
         return {**every, **state.row_max.summary(), "verdict": verdict}
 
 
-def _bands(row_max: Distributions) -> Numbers:
+def _bands(row_max: Percentiles) -> Numbers:
     columns = row_max.columns()
     return {name: columns[name.removeprefix("row_max_")] for name in BANDS}
