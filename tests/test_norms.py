@@ -7,9 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses.core.arrays import lanes
+from birkhoff_cli.analyses.geometry import spectral_norms
 from birkhoff_cli.analyses.geometry.dominant import two_largest_moduli
 from birkhoff_cli.analyses.geometry.norms import LARGEST_JACOBI, two_largest_singular_values
-from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
+from birkhoff_cli.analyses.geometry.spectral_norms import (
+    dominant_singular_value,
+    largest_singular_value,
+)
 from birkhoff_cli.analyses.geometry.triangular_norms import accurate_singular_values
 
 EPS = np.finfo(float).eps
@@ -126,3 +130,25 @@ def test_values_apart_by_more_than_the_number_range_are_known(small):
     assert first == 1 and 0 <= second <= small
     moduli = two_largest_moduli(x)
     assert moduli.first == 1 and 0 <= moduli.second <= EPS
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_a_norm_is_right_whether_or_not_it_dominates(k, rng):
+    ranks = {f"{e:g} beside rank one": e for e in (1e-16, 1e-9, 1e-6, 1e-3, 0.1)}
+    vectors = rng.random((2, 500, k))
+    one = vectors[0, :, :, None] * vectors[1, :, None, :]
+    near = {name: one + e * rng.normal(size=one.shape) for name, e in ranks.items()}
+    for name, m in (families(k, rng) | near).items():
+        norms = dominant_singular_value(np.ascontiguousarray(lanes(m, 2)))
+        np.testing.assert_allclose(norms, lapack(m)[0], rtol=1e-13, atol=1e-320, err_msg=name)
+
+
+def test_a_norm_that_dominates_needs_no_sweeps(rng, monkeypatch):
+    def refuse(x, precision):
+        raise AssertionError(f"{x.shape[2]} of side {len(x)}, to {precision}")
+
+    monkeypatch.setattr(spectral_norms, "largest_singular_value", refuse)
+    vectors = 0.5 + rng.random((2, 500, 4))
+    m = vectors[0, :, :, None] * vectors[1, :, None, :] + 1e-6 * rng.normal(size=(500, 4, 4))
+    norms = dominant_singular_value(np.ascontiguousarray(lanes(m, 2)))
+    np.testing.assert_allclose(norms, lapack(m)[0], rtol=1e-14)

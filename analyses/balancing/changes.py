@@ -11,9 +11,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.geometry.rounding import FORMATS, stored
-from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
-
-EPS = float(np.finfo(float).eps)
+from birkhoff_cli.analyses.geometry.spectral_norms import dominant_singular_value
 
 
 def measure_changes(stage: Stage) -> tuple[Values, Values]:
@@ -63,7 +61,7 @@ def _of_products(maps: Sequence[Array], applied: Array) -> Iterator[dict[str, Ar
     """The same of the composites of all maps, ``(n, 1)``."""
     products = _composites([applied, *maps])
     d = len(products)
-    norms = largest_singular_value(products.reshape(d, d, -1), EPS).reshape(products.shape[2:])
+    norms = dominant_singular_value(products.reshape(d, d, -1)).reshape(products.shape[2:])
     for k in range(1, len(maps) + 1):
         changes = _changes(products[:, :, k], products[:, :, 0])
         changes["spectral_norm"] = norms[k]
@@ -72,11 +70,19 @@ def _of_products(maps: Sequence[Array], applied: Array) -> Iterator[dict[str, Ar
 
 def _changes(h: Array, applied: Array) -> dict[str, Array]:
     """Of lanes ``(d, d, ...)``."""
+    apart = h - applied
     return {
-        "entry_change": np.abs(h - applied).max((0, 1)),
-        "row_error": np.abs(h.sum(1) - 1).max(0),
-        "column_error": np.abs(h.sum(0) - 1).max(0),
+        "entry_change": np.abs(apart, out=apart).max((0, 1)),
+        "row_error": _sum_error(h, 1),
+        "column_error": _sum_error(h, 0),
     }
+
+
+def _sum_error(h: Array, axis: int) -> Array:
+    off = h.sum(axis)
+    off -= 1
+    largest: Array = np.abs(off, out=off).max(0)
+    return largest
 
 
 def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:

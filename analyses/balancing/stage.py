@@ -152,7 +152,8 @@ def _stage(method: Parameterization, theta: Array) -> Stage:
     logits = _in_lanes(theta.reshape(*theta.shape[:-1], method.d, method.d))
     balancing = method.balancing()
     z = logits / balancing.tau if balancing else logits
-    h = lanes(method(parameters(logits)), 2).reshape(logits.shape)
+    balance = balancing.quick if balancing else method
+    h = lanes(balance(parameters(logits)), 2).reshape(logits.shape)
     return Stage(z, h, logits, method)
 
 

@@ -64,7 +64,7 @@ def sweep(h: Array, axes: Sequence[int], guard: Guard = "log", eps: float = 0.0)
 SUMS = ("ijb,ib->jb", "ijb,jb->ib")
 """Sums over columns and over rows of a matrix, with the factors of the other side."""
 
-AT_ONCE = 8000
+AT_ONCE = 16_000
 """4 x 4 matrices that are swept together, so that they stay in cache; fewer of larger ones."""
 
 SMALLEST = 1e-60

@@ -9,14 +9,17 @@ that is not negative. In u the double eigenvalue of the cubic is at 0: Newton's 
 finds it in a few steps, however near. Where it is so near that rounding of the right-hand side
 counts, Jacobi sweeps do the work.
 
-Source: Smith, Comm. ACM 4 (1961) 168, for the shift and the scale.
+Of a long product, which is nearly of rank one, the power method needs two steps.
+
+Source: Smith, Comm. ACM 4 (1961) 168, for the shift and the scale; Kato, J. Phys. Soc. Japan 4
+(1949) 334-339, for what a residual says of an eigenvalue.
 """
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry.lanes import select
-from birkhoff_cli.analyses.geometry.norms import gram, two_largest_singular_values
+from birkhoff_cli.analyses.geometry.lanes import contract, dot, select
+from birkhoff_cli.analyses.geometry.norms import EPS, gram, two_largest_singular_values
 
 STEPS = 2
 """Newton steps from a start that is off by 1e-4 at most: quadratic to rounding."""
@@ -36,6 +39,9 @@ ALIKE = 1e-12
 NARROW = (1e-90, 1e90)
 """Means of eigenvalues whose cubes neither overflow nor underflow."""
 
+NARROW_SUM = (1e-30, 1e30)
+"""Sums of squares whose fourth powers and less neither overflow nor underflow."""
+
 
 def largest_singular_value(x: Array, precision: float) -> Array:
     """Spectral norms ``(batch,)``.
@@ -53,6 +59,27 @@ def largest_singular_value(x: Array, precision: float) -> Array:
     doubtful |= ~((mean > NARROW[0]) & (mean < NARROW[1]))
     if len(where := np.flatnonzero(doubtful)):
         largest[where] = two_largest_singular_values(select(x, where), precision)[0]
+    return largest
+
+
+def dominant_singular_value(x: Array) -> Array:
+    """Spectral norms ``(batch,)`` of lanes ``(k, k, batch)``, most of them nearly of rank one.
+
+    With t the trace of ``A^T A``, and l the Rayleigh quotient of a vector whose residual is r, the
+    largest eigenvalue is at most ``r^2 / (2 l - t)`` above l: all others are up to ``t - l``.
+    """
+    with np.errstate(all="ignore"):  # what is NaN is doubtful
+        trace = dot(x, x)
+        v = contract("ijb,ib->jb", x, x.sum(1))
+        along = contract("ijb,jb->ib", x, v)
+        size = dot(v, v)
+        value = dot(along, along) / size
+        rest = contract("ijb,ib->jb", x, along) - value * v
+        doubtful = ~(dot(rest, rest) <= EPS * size * value * (2 * value - trace))
+        largest: Array = np.sqrt(value)
+    doubtful |= ~((trace > NARROW_SUM[0]) & (trace < NARROW_SUM[1]))
+    if len(where := np.flatnonzero(doubtful)):
+        largest[where] = largest_singular_value(select(x, where), EPS)
     return largest
 
 
