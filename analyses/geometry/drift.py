@@ -9,7 +9,7 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.geometry.dominant import SMALL, conditions, two_largest_moduli
-from birkhoff_cli.analyses.geometry.lanes import cases, dot, norm, reciprocal, select
+from birkhoff_cli.analyses.geometry.lanes import cases, norm, reciprocal, select
 from birkhoff_cli.analyses.geometry.products import EPS, Blocks, reflected
 from birkhoff_cli.analyses.geometry.spectral_norms import largest_singular_value
 from birkhoff_cli.analyses.geometry.spectral_radius import largest_modulus
@@ -169,10 +169,11 @@ def _border(full: Array) -> Array:
 
 def _squares_from_identity(m: Array) -> Array:
     """The squared Frobenius distance of lanes ``(k, k, batch)``."""
-    apart = m.copy()
-    for k in range(len(apart)):
-        apart[k, k] -= 1
-    return dot(apart, apart)
+    total, square = np.zeros(m.shape[2]), np.empty(m.shape[2])
+    for i, j in np.ndindex(m.shape[:2]):
+        apart = m[i, j] - 1 if i == j else m[i, j]
+        total += np.multiply(apart, apart, out=square)
+    return total
 
 
 def _lines(p: Array, precision: float, tolerance: Array | float) -> Numbers:
@@ -220,11 +221,9 @@ def _singular_values(x: Blocks, unit: Array, size: Array, precision: float) -> t
         if rows and columns:
             first[where], second[where] = _beside_one(m, length, precision)
             continue
-        whole = select(x.whole, where)
-        b, m = (whole[0, 1:], m) if rows else (whole[1:, 0], m.swapaxes(0, 1))
-        first[where], second[where] = triangular_singular_values(
-            whole[0, 0], b, m, length, precision
-        )
+        a, b = x.whole[0, 0, where], select(x.whole[0, 1:] if rows else x.whole[1:, 0], where)
+        m = m if rows else m.swapaxes(0, 1)
+        first[where], second[where] = triangular_singular_values(a, b, m, length, precision)
     return first, second
 
 

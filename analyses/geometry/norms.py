@@ -149,7 +149,8 @@ def _rotate(a: Array, p: int, q: int, work: Array) -> None:
     np.copysign(t, c, out=t)
     t += c
     np.divide(beside, t, out=t)
-    np.clip(t, -1, 1, out=t)  # where squares of tiny entries underflow
+    np.minimum(t, 1, out=t)  # where squares of tiny entries underflow
+    np.maximum(t, -1, out=t)
     np.multiply(t, beside, out=u)
     a[p, p] -= u
     a[q, q] += u
