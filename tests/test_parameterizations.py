@@ -11,6 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core import discover
+from birkhoff_cli.analyses.geometry.orthogonal import block_norms, cayley, skew
+from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
 from birkhoff_cli.testing import methods as contracts
 from birkhoff_cli.testing.methods import CONTRACTS, hold_claims
 from conftest import ROOT
@@ -60,3 +62,23 @@ def test_numpy_parameters_never_import_torch():
         "assert not {'torch', 'array_api_compat', 'scipy'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("field", ["real", "complex"])
+@pytest.mark.parametrize("d, s", [(2, 1), (3, 3), (4, 2), (12, 1)])
+def test_a_go_mhc_matrix_does_not_depend_on_those_beside_it(field, d, s, rng):
+    """Large parameters of one matrix send it alone to LAPACK.
+
+    NumPy rounds a product of complex numbers by where it is in an array.
+    """
+    method = GoMHC(d, s=s, field=field)
+    theta = rng.normal(size=(30, method.parameters))
+    theta[7] *= 50
+    h = method(theta)
+    rounding = 0 if field == "real" else 1e-14
+    alone = np.stack([method(each) for each in theta])
+    np.testing.assert_allclose(alone, h, rtol=0, atol=rounding)
+    in_rows = method(theta.reshape(5, 6, -1)).reshape(h.shape)
+    np.testing.assert_allclose(in_rows, h, rtol=0, atol=rounding)
+    exact = block_norms(cayley(skew(theta, d * s, field)), s)
+    np.testing.assert_allclose(h, exact, rtol=0, atol=1e-13)

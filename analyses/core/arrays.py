@@ -6,15 +6,19 @@ the batch first; they turn to lanes inside, and the turn is a view.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 Array: TypeAlias = Any
 """A ``numpy.ndarray`` or a ``torch.Tensor``; the shape is in the docstring."""
+
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
 
 LANES = 2000
 """Matrices that one vectorised step works on: 8 x 8 float64 lanes of them fit a 1 MB cache."""
@@ -41,6 +45,31 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     raw = np.empty(size + CACHE_LINE // step, dtype=dtype)
     start = (-raw.ctypes.data % CACHE_LINE) // step
     return raw[start : start + size].reshape(shape)
+
+
+SMALL_BUFFER = 512
+"""Numbers in the buffers of `without_copies`: fewer would slow down arithmetic that converts."""
+
+
+def without_copies(function: Callable[Parameters, Value]) -> Callable[Parameters, Value]:
+    """Let numpy read lanes where they are, inside a function of numpy arrays.
+
+    Where rows are apart, or one row meets many, numpy copies as many of them as its buffer holds
+    (8192 numbers, four rows of `LANES`) to go over all in one loop: two or three times as long as
+    a loop for each row. A buffer of less than a row leaves no reason to. It changes no number of
+    elementwise arithmetic, but the order in which an array that is not contiguous is summed to one
+    number: so it is set here and not for the whole process, of which a user may have the rest.
+    """
+
+    @wraps(function)
+    def inside(*arguments: Parameters.args, **named: Parameters.kwargs) -> Value:
+        before = np.setbufsize(SMALL_BUFFER)
+        try:
+            return function(*arguments, **named)
+        finally:
+            np.setbufsize(before)
+
+    return inside
 
 
 def lanes(array: Array, axes: int) -> Array:

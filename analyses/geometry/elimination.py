@@ -8,38 +8,62 @@ Source: Golub & Van Loan, Matrix Computations, 4th ed., 3.2 (Crout's order) and 
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, aligned, batch_first, lanes
+from birkhoff_cli.analyses.core.arrays import Array, aligned
 from birkhoff_cli.analyses.geometry.lanes import contract
 
 
-def leading_inverse(matrix: Array, m: int) -> Array:
-    """The leading ``m x m`` block of ``M^-1``, numpy only, by elimination without pivots.
+def leading_inverse(lower: Array, diagonal: Array, m: int) -> Array:
+    """The leading ``m x m`` block of the inverse of a matrix that is skew but for its diagonal.
+
+    The rows from m on are eliminated first, one after another from the last one on: each is made
+    of those below it when it is its turn.
 
     Args:
-        matrix: ``(..., n, n)``; overwritten if m = n.
+        lower: numpy lanes ``(n (n - 1) / 2, batch)``, what is below the diagonal, row by row.
+        diagonal: ``(n,)`` or ``(n, batch)``.
         m: size of the block that is wanted, at most n.
 
     Returns:
-        ``(..., m, m)``.
+        Lanes ``(m, m, batch)``.
     """
-    x = lanes(matrix, 2)
-    batch = x.shape[2:]
-    for k in range(len(x) - 1, m - 1, -1):  # the Schur complement of the rows not wanted
-        rest = aligned((k, k, *batch), x.dtype)
-        np.multiply(x[:k, k, None], (x[k, :k] * (-1 / x[k, k]))[None], out=rest)
-        rest += x[:k, :k]
-        x = rest
-    column, row = aligned((m, *batch), x.dtype), aligned((m, *batch), x.dtype)
-    update = aligned((m, m, *batch), x.dtype)
-    for k in range(m):  # Gauss-Jordan: each pivot is one rank-one update of the whole block
+    n = len(diagonal)
+    rows = [lower[k * (k - 1) // 2 : k * (k + 1) // 2] for k in range(n)]
+    x, update = (aligned((m, m, *lower.shape[1:]), lower.dtype) for _ in range(2))
+    for k in range(m):
+        x[k, :k], x[k, k] = rows[k], diagonal[k]
+        np.negative(rows[k].conj(), out=x[:k, k])
+    below: list[tuple[Array, Array]] = []
+    for k in reversed(range(m, n)):
+        row, column, pivot = rows[k], -rows[k].conj(), diagonal[k]
+        for other_column, other_row in below:
+            row = row + other_column[k] * other_row[:k]
+            column += other_column[:k] * other_row[k]
+            pivot = pivot + other_column[k] * other_row[k]
+        row = row * (-1 / pivot)
+        below.append((column, row))
+        x += np.multiply(column[:m, None], row[None, :m], out=update)
+    return invert(x, update)
+
+
+def invert(x: Array, update: Array) -> Array:
+    """Inverses of numpy lanes ``(n, n, batch)``, in place.
+
+    Gauss-Jordan: each pivot is one rank-one update of the whole block.
+
+    Args:
+        x: the lanes.
+        update: as large, overwritten: memory that was just in use is still in the cache.
+    """
+    n, batch = len(x), x.shape[2:]
+    column, row = aligned((n, *batch), x.dtype), aligned((n, *batch), x.dtype)
+    for k in range(n):
         factor = -1 / x[k, k]
         np.copyto(column, x[:, k])
         column[k] -= 1
         np.multiply(x[k], factor, out=row)
         row[k] += factor
-        np.multiply(column[:, None], row[None], out=update)
-        x += update
-    return batch_first(x, 2)
+        x += np.multiply(column[:, None], row[None], out=update)
+    return x
 
 
 def divide(q: Array, m: Array) -> Array:

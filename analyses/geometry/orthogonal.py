@@ -4,17 +4,24 @@ Source: Cayley, J. reine angew. Math. 32 (1846); Stewart, SIAM J. Numer. Anal. 1
 Haar's measure by reflections; Nechita et al., arXiv:2310.03436 for the block norms.
 """
 
-from collections.abc import Callable
 from functools import cache, reduce
-from operator import add, iadd
+from math import prod
+from operator import add
 from typing import Any, Literal
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespace
+from birkhoff_cli.analyses.core.arrays import (
+    Array,
+    aligned,
+    batch_first,
+    lanes,
+    namespace,
+    without_copies,
+)
 from birkhoff_cli.analyses.core.shapes import Shaped
-from birkhoff_cli.analyses.geometry.elimination import leading_inverse
-from birkhoff_cli.analyses.geometry.lanes import contract
+from birkhoff_cli.analyses.geometry.elimination import invert, leading_inverse
+from birkhoff_cli.analyses.geometry.lanes import contract, vectors
 
 Field = Literal["real", "complex"]
 
@@ -31,35 +38,36 @@ def skew_parameters(n: int, field: Field = "real") -> int:
 
 
 def skew(
-    theta: Shaped[Array, "*batch p"], n: int, field: Field = "real", shift: float = 0.0
+    theta: Shaped[Array, "*batch p"], n: int, field: Field = "real"
 ) -> Shaped[Array, "*batch n n"]:
-    """Skew-symmetric or skew-Hermitian matrices, plus a multiple of the identity.
+    """Skew-symmetric or skew-Hermitian matrices.
 
     Args:
         theta: ``(..., skew_parameters(n, field))``. The real part below the diagonal, row by
             row; for ``complex`` then the imaginary part there, then that of the diagonal.
         n: side.
         field: ``real`` or ``complex``.
-        shift: what to add to every diagonal entry.
 
     Returns:
-        ``(..., n, n)`` with ``A^* = -A``, plus ``shift I``.
+        ``(..., n, n)`` with ``A^* = -A``.
     """
     xp = namespace(theta)
-    t = lanes(theta, 1)
+    lower, corner = _lower(lanes(theta, 1), n, field)
     device = {} if xp is np else {"device": theta.device}
-    kind = theta.dtype if field == "real" else xp.result_type(theta.dtype, xp.complex64)
-    a = xp.empty((n, n, *t.shape[1:]), dtype=kind, **device)
+    a = xp.empty((n, n, *lower.shape[1:]), dtype=lower.dtype, **device)
     row, col, diagonal = _entries(n)
-    if field == "real":
-        lower, upper, corner = t, -t, 0.0
-    else:
-        lower = t[: len(row)] + 1j * t[len(row) : 2 * len(row)]
-        upper, corner = -xp.conj(lower), 1j * t[2 * len(row) :]
     a[row, col] = lower
-    a[col, row] = upper
-    a[diagonal, diagonal] = corner + shift
+    a[col, row] = -lower if field == "real" else -xp.conj(lower)
+    a[diagonal, diagonal] = corner
     return batch_first(a, 2)
+
+
+def _lower(t: Array, n: int, field: Field) -> tuple[Array, Array | float]:
+    """Below the diagonal, row by row, and on it, of parameters in lanes."""
+    if field == "real":
+        return t, 0.0
+    k = n * (n - 1) // 2
+    return t[:k] + 1j * t[k : 2 * k], 1j * t[2 * k :]
 
 
 @cache
@@ -79,8 +87,8 @@ def cayley(a: Shaped[Array, "*batch n n"]) -> Shaped[Array, "*batch n n"]:
     """
     xp = namespace(a)
     n = a.shape[-1]
-    if _gentle(a, n, xp):
-        return _reflected(leading_inverse(a + np.eye(n), n))
+    if _is_small(a, n) and np.abs(a).max(initial=0) <= GENTLE:
+        return _reflected(a)
     eye = xp.eye(n, dtype=a.dtype, device=a.device)
     q = xp.linalg.solve(eye + a, eye - a)
     for _ in range(2):  # quadratic: from cond(I + A) * eps to rounding, also for A ~ 1e3 in float32
@@ -105,13 +113,39 @@ def orthostochastic(
     Returns:
         ``(..., d, d)``; row and column sums are 1 to rounding, entries at least 0.
     """
-    xp = namespace(theta)
     n = d * s
-    if not _gentle(theta, n, xp):
+    if not (_is_small(theta, n) and theta.size):
         return block_norms(cayley(skew(theta, n, field)), s)
-    q = lanes(_reflected(leading_inverse(skew(theta, n, field, shift=1.0), n - s)), 2)
-    squares = np.multiply(q, q, out=q) if field == "real" else _squares(q, xp)
-    return batch_first(_complete(_block_sums(squares, s, iadd)), 2)
+    if theta.max() <= GENTLE and theta.min() >= -GENTLE:  # usual: one look is enough for all
+        return _by_elimination(theta, d, s, field)
+    return _each_by_its_size(theta.reshape(-1, theta.shape[-1]), d, s, field).reshape(
+        *theta.shape[:-1], d, d
+    )
+
+
+def _each_by_its_size(theta: Array, d: int, s: int, field: Field) -> Array:
+    """`orthostochastic` of parameters ``(batch, p)``: no matrix depends on those beside it."""
+    gentle = np.abs(theta).max(1) <= GENTLE
+    h = np.empty((len(theta), d, d))
+    h[gentle] = _by_elimination(theta[gentle], d, s, field)
+    h[~gentle] = block_norms(cayley(skew(theta[~gentle], d * s, field)), s)
+    return h
+
+
+@without_copies
+def _by_elimination(theta: Array, d: int, s: int, field: Field) -> Array:
+    """Squares of ``Q / 2 = (I + A)^-1 - I / 2``, times 4 in the end."""
+    n, batch = d * s, theta.shape[:-1]
+    lower, corner = _lower(vectors(theta).reshape(theta.shape[-1], prod(batch)), n, field)
+    half = leading_inverse(lower, corner + np.ones((n, 1)), n - s)
+    diagonal = np.einsum("iin->in", half)  # a view
+    diagonal -= 0.5
+    if field == "complex":
+        sums = _block_sums(_squares(half, np), s)
+    else:
+        blocks = half.reshape(d - 1, s, d - 1, s, prod(batch))
+        sums = contract("iajbn,iajbn->ijn", blocks, blocks)
+    return batch_first(_complete(sums, 4 / s).reshape(d, d, *batch), 2)
 
 
 def block_norms(q: Shaped[Array, "*batch n n"], s: int) -> Shaped[Array, "*batch d d"]:
@@ -128,18 +162,18 @@ def block_norms(q: Shaped[Array, "*batch n n"], s: int) -> Shaped[Array, "*batch
     """
     xp = namespace(q)
     x = lanes(q, 2)
-    return batch_first(_block_sums(_squares(x, xp), s), 2)
+    sums = _block_sums(_squares(x, xp), s)
+    return batch_first(sums / s if s > 1 else sums, 2)
 
 
 def _squares(x: Array, xp: Any) -> Array:
     return x.real**2 + x.imag**2 if xp.isdtype(x.dtype, "complex floating") else x * x
 
 
-def _block_sums(squares: Array, s: int, plus: Callable[[Array, Array], Array] = add) -> Array:
-    """Lanes ``(d s, d s, ...)`` to block sums over s, ``(d, d, ...)``; in place with ``iadd``."""
-    rows = reduce(plus, (squares[k::s] for k in range(s)))
-    full = reduce(plus, (rows[:, k::s] for k in range(s)))
-    return full / s if s > 1 else full
+def _block_sums(squares: Array, s: int) -> Array:
+    """Lanes ``(d s, d s, ...)`` to sums over s x s blocks, ``(d, d, ...)``."""
+    rows = reduce(add, (squares[k::s] for k in range(s)))
+    return reduce(add, (rows[:, k::s] for k in range(s)))
 
 
 def haar(
@@ -191,33 +225,37 @@ def orthonormal_rows(q: Array) -> Array:
     return rows
 
 
-def _gentle(entries: Array, n: int, xp: Any) -> bool:
-    if xp is not np or n > SMALL or entries.size == 0 or entries.dtype.char in "fF":
-        return False
-    if np.iscomplexobj(entries):
-        return bool(np.abs(entries).max() <= GENTLE)
-    return bool(entries.max() <= GENTLE and entries.min() >= -GENTLE)
+def _is_small(entries: Array, n: int) -> bool:
+    """Whether elimination over lanes beats LAPACK: numpy, double precision, a small side."""
+    return namespace(entries) is np and n <= SMALL and entries.dtype.char not in "fF"
 
 
-def _reflected(inverse: Array) -> Array:
-    """``2 M - I``, in place: Cayley's map from the inverse of ``I + A``."""
-    x = lanes(inverse, 2)
-    x *= 2
-    diagonal = np.einsum("ii...->i...", x)  # a view
-    diagonal -= 1
-    return inverse
+@without_copies
+def _reflected(a: Array) -> Array:
+    """Cayley's map ``2 (I + A)^-1 - I`` of numpy arrays, by elimination without pivots."""
+    n, batch = a.shape[-1], a.shape[:-2]
+    x = np.ascontiguousarray(lanes(a + np.eye(n), 2).reshape(n, n, prod(batch)))
+    q = 2 * invert(x, np.empty_like(x))
+    q -= np.eye(n)[..., None]
+    return batch_first(q.reshape(n, n, *batch), 2)
 
 
-def _complete(block: Array) -> Array:
-    """Append the row and the column that make all sums 1; rounding below zero becomes zero."""
-    d = len(block) + 1
-    full = np.empty((d, d, *block.shape[2:]), dtype=block.dtype)
-    full[:-1, :-1] = block
-    full[:-1, -1] = 1 - block.sum(1)
-    full[-1] = 1 - full[:-1].sum(0)
-    for edge in (full[-1], full[:-1, -1]):
-        np.maximum(edge, 0, out=edge)
-    return full
+def _complete(sums: Array, factor: float) -> Array:
+    """Sums times a factor, with the row and the column that make all of theirs 1.
+
+    Rounding below zero becomes zero. Terms are added one by one, so that they are rounded alike
+    however many matrices there are.
+    """
+    d = len(sums) + 1
+    full = aligned((d, d, *sums.shape[2:]), sums.dtype)
+    np.multiply(sums, factor, out=full[:-1, :-1])
+    full[:-1, -1] = 1
+    for k in range(d - 1):
+        full[:-1, -1] -= full[:-1, k]
+    full[-1] = 1
+    for k in range(d - 1):
+        full[-1] -= full[k]
+    return np.maximum(full, 0, out=full)
 
 
 def _adjoint(q: Array, xp: Any) -> Array:
