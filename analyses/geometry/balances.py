@@ -5,11 +5,13 @@ and the gradient goes back through the vectors.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.geometry.charts import Chart
+from birkhoff_cli.analyses.geometry.charts import Chart, Slopes
+from birkhoff_cli.analyses.geometry.lanes import Where, select
 from birkhoff_cli.analyses.geometry.mixtures import sparse_weights
 from birkhoff_cli.analyses.geometry.sinkhorn import Guard
 
@@ -77,18 +79,27 @@ class Balanced(Chart):
 
     def matrices(self, state: Array) -> Array:
         """Balanced."""
-        k, *_ = self._begun(state)
-        u, v = self._sides(self._factors(k))
-        return u[:, None] * k * v
+        return self.linearised(state)[0]
 
     def slopes(self, state: Array, gradient: Array) -> Array:
         """Back through all half-sweeps; what only scales, the first of them undoes."""
+        return self.linearised(state)[1](gradient, slice(None))
+
+    def linearised(self, state: Array) -> tuple[Array, Slopes]:
+        """Forth and back through the same factors."""
         k, powers, scale = self._begun(state)
-        slope = self._pullback(k, self._factors(k), np.stack([gradient.real, gradient.imag]))
-        if self.softmax:
-            slope -= (slope * powers).sum(1 + self.axes[0], keepdims=True)
-        slope *= scale
-        return slope.reshape(2, self.directions, -1)
+        factors = self._factors(k)
+        u, v = self._sides(factors)
+
+        def slopes(gradient: Array, of: Where) -> Array:
+            both = np.stack([gradient.real, gradient.imag])
+            slope = self._pullback(select(k, of), select(factors, of), both)
+            if self.softmax:
+                slope -= (slope * select(powers, of)).sum(1 + self.axes[0], keepdims=True)
+            slope *= select(scale, of)
+            return slope.reshape(2, self.directions, -1)
+
+        return u[:, None] * k * v, slopes
 
     def moved(self, state: Array, step: Array) -> Array:
         """Entries plus the step."""
@@ -125,7 +136,7 @@ class Balanced(Chart):
         powers /= total
         return powers + self.eps if self.softmax else powers, powers, scale / total
 
-    @property
+    @cached_property
     def _swept(self) -> tuple[int, ...]:
         """The half-sweeps that follow."""
         return self.axes[self.softmax :]
@@ -133,19 +144,28 @@ class Balanced(Chart):
     def _factors(self, k: Array) -> Array:
         """``(2 + half-sweeps, d, batch)``: two rows of ones, and what each half-sweep makes.
 
-        A half-sweep changes the row two before, of its own side, by the row before.
+        A floor that no sum is below changes nothing, and is rarely reached.
         """
+        if self.guard != "floor":
+            return self._half_sweeps(k, self.guard)
+        factors = self._half_sweeps(k, "log")
+        low = (factors[:-2] <= self.eps * factors[2:]).any()
+        return self._half_sweeps(k, "floor") if low else factors
+
+    def _half_sweeps(self, k: Array, guard: Guard) -> Array:
+        """A half-sweep changes the row two before, of its own side, by the row before."""
         factors = np.empty((2 + len(self._swept), *k.shape[1:]))
         factors[:2] = 1
+        rows = list(factors)
         for t, axis in enumerate(self._swept):
-            old, other, new = factors[t : t + 3]
-            np.einsum(SUMS[axis], k, other, out=new)
-            if self.guard == "add":
+            old, new = rows[t], rows[t + 2]
+            np.einsum(SUMS[axis], k, rows[t + 1], out=new)
+            if guard == "add":
                 new *= old
                 new += self.eps
                 np.divide(old, new, out=new)
-            elif self.guard == "floor" and (low := old * new <= self.eps).any():
-                new[:] = np.where(low, old / self.eps, 1 / new)
+            elif guard == "floor":
+                new[:] = np.where(old * new <= self.eps, old / self.eps, 1 / new)
             else:
                 np.divide(1, new, out=new)
         return factors

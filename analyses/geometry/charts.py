@@ -7,21 +7,28 @@ number of parameters.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.pullback import Differentiable
+from birkhoff_cli.analyses.geometry.lanes import Where, select
 
 DAMPING = 1e-9
 """Share of their squares that is added to two slopes, which may be parallel."""
 
 ROUNDS = 8
 """Solutions of a step, each without the directions that the last one found barred."""
+
+
+Slopes: TypeAlias = Callable[[Array, Where], Array]
+"""`Chart.slopes` at states that are evaluated, of some of their lanes, for gradients there."""
 
 
 class Chart(ABC):
@@ -76,13 +83,20 @@ class Chart(ABC):
         """The farthest that a step may go down in every direction; None: there are no walls."""
         return None
 
+    def linearised(self, state: Array) -> tuple[Array, Slopes]:
+        """Matrices and slopes, where they have work in common; a chart knows what."""
+        return self.matrices(state), lambda gradient, of: self.slopes(select(state, of), gradient)
+
     def move(self, state: Array, gradient: Array, r: Array) -> Array:
-        """The state after the shortest step of bounded length that makes r vanish.
+        """The state after the shortest step of bounded length that makes r vanish."""
+        return self.step(state, self.slopes(state, gradient), r)
+
+    def step(self, state: Array, slopes: Array, r: Array) -> Array:
+        """The same, for slopes that are known.
 
         Directions in which that step runs into a wall go as far as the wall, and the rest of the
         step is solved for again.
         """
-        slopes = self.slopes(state, gradient)
         step = _shortest(slopes, r, self.longest)
         lowest = self.lowest(state)
         if lowest is not None:

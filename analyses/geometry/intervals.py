@@ -29,6 +29,12 @@ class Intervals(NamedTuple):
         """Some of them, by mask or index in order."""
         return Intervals(*(x[..., which] for x in self))
 
+    def split(self, rays: int) -> tuple["Intervals", "Intervals"]:
+        """Those of the first so many rays, and the others, whose rays are numbered from 0."""
+        first = self.ray < rays
+        second = self.take(~first)
+        return self.take(first), second._replace(ray=second.ray - rays)
+
     def sizes(self, rays: int) -> Array:
         """Area per radian of every ray, ``(rays,)``."""
         return 0.5 * np.bincount(self.ray, self.high**2 - self.low**2, rays)

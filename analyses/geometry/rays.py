@@ -99,7 +99,7 @@ def spread(
 
     Args:
         chart: how to move.
-        angle: of all rays, in order.
+        angle: of all rays, in order; where it falls, the rays of another search begin.
         intervals: what is known.
         effort: how hard.
         active: rays ``(rays,)`` whose states are tried first; all if not given.
@@ -110,7 +110,7 @@ def spread(
         intervals = extend(chart, angle, intervals, effort.better, effort.stride)
     for _ in range(passes):
         before = intervals.sizes(len(angle))
-        offers = _offers(intervals, len(angle), active, effort.better)
+        offers = _offers(intervals, angle, active, effort.better)
         intervals = unite(intervals, accept(chart, angle, offers, effort.better, effort.stride))
         active = intervals.sizes(len(angle)) - before > effort.gain
         if not active.any():
@@ -176,11 +176,13 @@ def joined(offers: list[Offers]) -> Offers:
     return Offers(*(np.concatenate(x, -1) for x in zip(*offers, strict=True)))
 
 
-def _offers(intervals: Intervals, rays: int, active: Array, better: float) -> Offers:
+def _offers(intervals: Intervals, angle: Array, active: Array, better: float) -> Offers:
     """The ends of active rays, for the rays beside them."""
-    offers = []
+    offers, reach = [], max(HOPS)
+    padded = np.pad(angle, reach, constant_values=np.nan)  # no ray is beside the last
     for hop in HOPS:
-        there = active[intervals.ray] & (intervals.ray + hop >= 0) & (intervals.ray + hop < rays)
+        beside = padded[intervals.ray + reach + hop]
+        there = active[intervals.ray] & ((beside - angle[intervals.ray]) * hop > 0)
         offers += _outer(intervals, np.flatnonzero(there), hop, better)
         offers += _inner(intervals, np.flatnonzero(there & (intervals.low > 0)), hop, better)
     return joined(offers)

@@ -104,7 +104,7 @@ def pushed(
         return _summary(count, search, method.known_reach() or Reach(None, ""))
 
     columns = ("sample", "angle", "interval", "inner", "re", "im")
-    return Probe(columns, search.steps(), summary, 2 * len(EFFORTS) + ROUNDS + 3)
+    return Probe(columns, search.steps(), summary, len(EFFORTS) + ROUNDS + 3)
 
 
 class _Search:
@@ -123,14 +123,14 @@ class _Search:
 
     def steps(self) -> Iterator[Columns]:
         """Nothing for each part of the work, and all rows in the end."""
-        halves: list[Intervals] = []
-        for _ in range(2):
-            halves.append(explore(self.chart, self.rng, self.angle, self.starts))
+        both = np.tile(self.angle, 2)  # the angle falls between the rays of the two
+        intervals = explore(self.chart, self.rng, both, self.starts)
+        yield {}
+        for effort in EFFORTS:
+            intervals = spread(self.chart, both, self._filled(intervals, both), effort)
             yield {}
-            for effort in EFFORTS:
-                halves[-1] = spread(self.chart, self.angle, self._filled(halves[-1]), effort)
-                yield {}
-        intervals = self._filled(unite(*halves))
+        halves = intervals.split(len(self.angle))
+        intervals = self._filled(unite(*halves), self.angle)
         least, before = min(map(self._area, halves)), self._area(intervals)
         intervals = spread(self.chart, self.angle, intervals, FINE)
         after = self._area(intervals)
@@ -142,14 +142,14 @@ class _Search:
             self.angle, intervals = refine(
                 self.chart, self.region, self.angle, intervals, FINE, CORNER
             )
-            intervals = self._filled(intervals)
+            intervals = self._filled(intervals, self.angle)
             yield {}
         self.reached = intervals.sectors(self.angle)
         self.uncertainty += MARGIN * FINE.stride / SHRINK * self.reached.closed().growth
         yield _rows(self.reached)
 
-    def _filled(self, intervals: Intervals) -> Intervals:
-        return fill(self.chart, self.rng, self.angle, intervals, TRIES)
+    def _filled(self, intervals: Intervals, angle: Array) -> Intervals:
+        return fill(self.chart, self.rng, angle, intervals, TRIES)
 
     def _area(self, intervals: Intervals) -> float:
         return intervals.sectors(self.angle).closed().within(self.region).area
