@@ -4,7 +4,7 @@ The format is told by the first bytes, never by the name, and has one reader. Pa
 files are read block by block, so that a trace may be larger than memory; everything else is read
 whole. The digest in ``meta`` is the sha256 of the whole file, which ``sha256sum`` confirms: one
 reading of it before anything is interpreted (1.2 GB/s), or none of its own where it is put off
-(`birkhoff_cli.deferred`).
+(`birkhoff_cli.deferred`). A pipe is kept on disk once it is large, and read as a file is.
 """
 
 import sys
@@ -20,7 +20,6 @@ from birkhoff_cli.analyses.core.errors import (
     Unsupported,
     UsageError,
 )
-from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import ZIP, is_regular
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
 STDIN = Path("-")
 LABEL = Path("standard input")
 """What messages call it."""
-
-MAX_LINE = 64 << 20
-"""Bytes of a row that is piped: a matrix of 1,500 x 1,500 as text."""
 
 
 def list_steps(path: Path) -> tuple[int, ...]:
@@ -136,25 +132,21 @@ def _known_format(content: "Content", path: Path | None) -> "TableFormat":
 
 
 def _standard_input() -> "Content":
-    """All of it, if its beginning is that of matrices; refused while it grows beyond what fits."""
+    """All of it, if its beginning is that of matrices; refused as soon as it can be none."""
     from birkhoff_cli.content import STEP, of_bytes
+    from birkhoff_cli.spool import Spool
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- is standard input, and nothing is piped into it; give a file")
-    head = sys.stdin.buffer.read(HEAD)
-    format = _known_format(of_bytes(LABEL, head), None)
-    whole = format.stated_size(head)
-    parts, size, line = [head], len(head), 0
-    while part := sys.stdin.buffer.read(STEP):
-        parts.append(part)
-        size += len(part)
-        line = line + len(part) if part.find(b"\n") < 0 else 0
-        if whole is not None and size > whole:
-            raise BadInput(f"{LABEL}: goes on behind the {whole:,} bytes that it says it has")
-        if line > MAX_LINE and not format.binary:
-            raise BadInput(f"{LABEL}: has a line of over {MAX_LINE >> 20} MB, which is no row")
-        require_memory(4 * size, str(LABEL))
-    return of_bytes(LABEL, b"".join(parts))
+    part = sys.stdin.buffer.read(HEAD)
+    format = _known_format(of_bytes(LABEL, part), None)
+    incoming, spool = format.incoming(LABEL, part), Spool(LABEL)
+    while part:
+        incoming.take(part)
+        spool.require(incoming.whole or 0)
+        spool.write(part)
+        part = sys.stdin.buffer.read(STEP)
+    return spool.content()
 
 
 def _unrecognised(label: Path, head: bytes) -> BadInput | Unsupported:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from birkhoff_cli.tables._messages import (
     ALIGNMENT,
+    MAX_FOOTER,
     Message,
     Span,
     buffers,
@@ -35,8 +36,6 @@ DICTIONARIES, BATCHES = 2, 3
 
 BLOCK = Struct("<qi4xq")
 """Offset of a message, bytes of its header with the length before it, bytes of its body."""
-
-MAX_FOOTER = 256 << 20
 
 
 class _Part(NamedTuple):

@@ -52,7 +52,7 @@ def row_groups(file: BinaryIO) -> list[Group]:
     if not 0 < length <= min(end, MAX_FOOTER):
         raise ValueError("length of the footer")
     file.seek(end - length)
-    reader = _Reader(file.read(length))
+    reader = Reader(file.read(length))
     groups: list[Group] = []
     for number, type_ in reader.fields():
         if (number, type_) == (ROW_GROUPS, LIST):
@@ -62,7 +62,7 @@ def row_groups(file: BinaryIO) -> list[Group]:
     return groups
 
 
-def _group(reader: "_Reader") -> Group:
+def _group(reader: "Reader") -> Group:
     group = Group()
     for number, type_ in reader.fields():
         if (number, type_) == (COLUMNS, LIST):
@@ -76,7 +76,7 @@ def _group(reader: "_Reader") -> Group:
     return group
 
 
-def _column(reader: "_Reader") -> tuple[str, int]:
+def _column(reader: "Reader") -> tuple[str, int]:
     name, size = "", 0
     for number, type_ in reader.fields():
         if (number, type_) == (CHUNK_METADATA, STRUCT):
@@ -86,7 +86,7 @@ def _column(reader: "_Reader") -> tuple[str, int]:
     return name, size
 
 
-def _chunk(reader: "_Reader") -> tuple[str, int]:
+def _chunk(reader: "Reader") -> tuple[str, int]:
     """Name of the column that a chunk is of, and its bytes."""
     numbers, name = dict.fromkeys((PHYSICAL_TYPE, VALUES, STATED_SIZE), 0), ""
     for number, type_ in reader.fields():
@@ -103,7 +103,7 @@ def _chunk(reader: "_Reader") -> tuple[str, int]:
     return name, size
 
 
-class _Reader:
+class Reader:
     """Values of the compact protocol, one after another."""
 
     def __init__(self, data: bytes) -> None:

@@ -11,6 +11,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import where
 from birkhoff_cli.content import Content
+from birkhoff_cli.tables._incoming import Incoming, Lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,10 +107,15 @@ class TableFormat(ABC):
         del head, path
         return True
 
-    def stated_size(self, head: bytes) -> int | None:
-        """Bytes of the whole file, where its first bytes say it: a pipe may never end."""
+    def incoming(self, label: Path, head: bytes) -> Incoming:
+        """What looks at a pipe of this format as its bytes come, since it may never end.
+
+        Args:
+            label: what messages call it.
+            head: its first bytes.
+        """
         del head
-        return None
+        return Incoming(label) if self.binary else Lines(label)
 
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """The columns of a table.

@@ -6,9 +6,13 @@ headers and these sizes are read.
 Source: Apache Arrow, format/Message.fbs and the encapsulated message format.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from struct import pack_into, unpack_from
 from typing import BinaryIO, NamedTuple, TypeAlias
+
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.containers import where
 
 CONTINUATION = b"\xff\xff\xff\xff"
 
@@ -28,6 +32,10 @@ KEY, VALUE = 0, 1
 """Fields of an entry of metadata."""
 
 MAX_HEADER = 64 << 20
+MAX_FOOTER = 256 << 20
+MAX_MESSAGES = 1 << 20
+"""Batches of a table: each takes some hundred bytes of memory before one is read."""
+
 BUFFER_BYTES = 16
 """Of the entry of a buffer, its offset and its length."""
 
@@ -84,6 +92,49 @@ def message(file: BinaryIO, start: int) -> Message | None:
     size = sum(_buffer_sizes(file, body, header, batch)) if known else 0
     end = body + _long(header, table, BODY_LENGTH)
     return Message(end, rows, size, dict(_metadata(header, table)))
+
+
+def require_few(path: Path, every: Iterable[Message]) -> Iterator[Message]:
+    """The same messages, as long as a list of them can be kept.
+
+    Raises:
+        TooLarge: there are too many.
+    """
+    for count, each in enumerate(every, 1):
+        if count > MAX_MESSAGES:
+            raise too_many(path)
+        yield each
+
+
+def too_many(path: Path) -> TooLarge:
+    """The sentence about a table in many small batches."""
+    return TooLarge(
+        f"{where(path)}: is cut into more than {MAX_MESSAGES:,} batches; write it again in larger "
+        f"ones"
+    )
+
+
+def frame(data: bytes | bytearray) -> tuple[int, int] | None:
+    """Bytes of a message's header with the length before it, and of its body.
+
+    Args:
+        data: what has come of it. No bytes of both is the end of all; None: more has to come.
+
+    Raises:
+        ValueError: it is no message; struct.error or IndexError: it is damaged.
+    """
+    before = 8 if data.startswith(CONTINUATION) else 4
+    if len(data) < 8:
+        return None
+    (length,) = unpack_from("<i", data, before - 4)
+    if length == 0:
+        return 0, 0
+    if not 0 < length <= MAX_HEADER:
+        raise ValueError("length of a header")
+    if len(data) < before + length:
+        return None
+    header = bytes(data[before : before + length])
+    return before + length, _long(header, follow(header, 0), BODY_LENGTH)
 
 
 def _header(file: BinaryIO, start: int) -> tuple[bytes, int] | None:

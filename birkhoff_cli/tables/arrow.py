@@ -7,6 +7,7 @@ batch at the end.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from struct import error as struct_error
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
@@ -16,6 +17,7 @@ from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED, INCOMPLETE
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables._format import Footer, Stored, TableFormat
+from birkhoff_cli.tables._incoming import Incoming
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +57,12 @@ class Arrow(TableFormat):
         if _is_part(content):
             return (UNFINISHED,)
         return content.assumptions
+
+    def incoming(self, label: Path, head: bytes) -> Incoming:
+        """Of messages, each with its size before it, up to the end of all."""
+        from birkhoff_cli.tables._arrow_pipe import Messages
+
+        return Messages(label, len(MAGIC) if head.startswith(MAGIC) else 0)
 
     def has_steps(self, content: Content) -> bool:
         """By the schema."""
@@ -117,11 +125,11 @@ def _read_file(content: Content) -> Stored:
 def _read_stream(content: Content) -> Stored:
     import pyarrow as pa
 
-    from birkhoff_cli.tables._messages import messages
+    from birkhoff_cli.tables._messages import messages, require_few
 
     _check_end(content, "stream", END_OF_STREAM)
     with content.open() as file:
-        headers = list(messages(file, 0))
+        headers = list(require_few(content.label, messages(file, 0)))
         file.seek(0)
         schema = pa.ipc.open_stream(file).schema
     if headers[-1].end + len(END_OF_STREAM) != content.size:
@@ -143,12 +151,12 @@ def _read_part(content: Content) -> Stored:
     """Every batch that is complete: whoever wrote it may have been killed, or may go on."""
     import pyarrow as pa
 
-    from birkhoff_cli.tables._messages import messages
+    from birkhoff_cli.tables._messages import messages, require_few
 
     headers: list[Message] = []
     with content.open() as file:
         with suppress(ValueError, IndexError, struct_error):  # the last header is cut
-            for header in messages(file, 0):
+            for header in require_few(content.label, messages(file, 0)):
                 if header.end > content.size:
                     break
                 headers.append(header)

@@ -20,6 +20,7 @@ from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _arrays
 from birkhoff_cli.tables._format import TableFormat
+from birkhoff_cli.tables._incoming import Incoming, Sized
 
 MAGIC = b"\x93NUMPY"
 BEGINS = rb"\x93NUMPY"
@@ -34,13 +35,13 @@ class Npy(TableFormat):
         """By the magic bytes."""
         return head.startswith(MAGIC)
 
-    def stated_size(self, head: bytes) -> int | None:
-        """As the header says."""
+    def incoming(self, label: Path, head: bytes) -> Incoming:
+        """Of as many bytes as the header says."""
         file = io.BytesIO(head)
         with suppress(ValueError):  # a header that is longer than that, or none
-            header = _arrays.parse_header(Path(), file)
-            return file.tell() + prod(header.shape) * header.dtype.itemsize
-        return None
+            header = _arrays.parse_header(label, file)
+            return Sized(label, file.tell() + prod(header.shape) * header.dtype.itemsize)
+        return Incoming(label)
 
     def trace(self, content: Content, facts: dict[str, Any]) -> MixingTrace:
         """One sample, samples of one site, or samples of sites, by the number of axes."""

@@ -1,11 +1,13 @@
 """Parquet, with page checksums and a digest of the whole file in its metadata."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from birkhoff_cli import digest
 from birkhoff_cli.content import FREE_GROWTH, Content
 from birkhoff_cli.tables._format import Footer, Stored, TableFormat
+from birkhoff_cli.tables._incoming import Incoming
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +37,13 @@ class Parquet(TableFormat):
     def assumptions(self, content: Content) -> tuple[str, ...]:
         """Whether its digest says that it is as it was written."""
         return content.assumptions
+
+    def incoming(self, label: Path, head: bytes) -> Incoming:
+        """Of pages, each with its size before it, then of what the footer lists."""
+        from birkhoff_cli.tables._pages import Pages
+
+        del head
+        return Pages(label, len(MAGIC))
 
     def has_steps(self, content: Content) -> bool:
         """By the footer."""
