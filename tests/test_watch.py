@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from birkhoff_cli.commands import watch
+from birkhoff_cli.logs import following
 from birkhoff_cli.logs.following import Tail
 from conftest import ROOT
 
@@ -60,6 +61,25 @@ def test_a_log_that_is_replaced_cut_or_taken_up_again_begins_there(tmp_path):
     assert not found.grown()
     path.write_bytes(line(9))
     assert found.grown() and (found.last.step, found.measured, found.alarms) == (9, 1, [])
+
+
+def test_a_line_that_holds_no_step_is_said_once_and_the_next_are_read(tmp_path):
+    """It was passed over in silence."""
+    path = tmp_path / "hc.ndjson"
+    path.write_bytes(line(1) + b"garbage\n" + line(2)[:40])
+    found = tail(path)
+    assert found.grown() and found.last.step == 1
+    assert found.skipped == "hc.ndjson: line 2 is none of a monitor, and is left out"
+    shown = following._shown(found, watch.summarise, watch.lines, 80)
+    assert shown.renderables[-1].plain == found.skipped
+    with path.open("ab") as file:
+        file.write(line(2)[40:] + b'{"step": 3}\n' + line(4))
+    assert found.grown() and (found.last.step, found.measured) == (4, 3)
+    assert found.skipped.endswith("line 2 is none of a monitor, and is left out, and so are others")
+    path.write_bytes(b'{"step": 1, "step": 2, ' + line(1)[12:])  # of the same key two
+    assert found.grown() and found.last is None and "line 1 " in found.skipped
+    shown = following._shown(found, watch.summarise, watch.lines, 80)
+    assert [text.plain for text in shown.renderables][1:] == [found.skipped]
 
 
 @pytest.mark.parametrize("width", [20, 32, 40, 50, 80, 200])

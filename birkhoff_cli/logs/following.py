@@ -9,6 +9,7 @@ from birkhoff_cli import matrices, places, process
 from birkhoff_cli.analyses.core.measured import Step
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.tables import _monitor
+from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,6 +29,7 @@ class Tail:
     Attributes:
         last: the last step; None before the first.
         alarms: of all steps.
+        skipped: what is to be said of lines that hold no step; empty if all do.
     """
 
     def __init__(self, path: Path, alarms_of: Callable[[Sequence[Step]], Alarms]) -> None:
@@ -38,6 +40,7 @@ class Tail:
     def _begin(self, file: int) -> None:
         self._file, self._offset, self._rest = file, 0, b""
         self._steps: list[int] = []
+        self._lines, self._left_out, self.skipped = 0, 0, ""
         self.last: Step | None = None
         self.alarms: Alarms = []
 
@@ -69,15 +72,26 @@ class Tail:
 
     def _take(self, line: bytes) -> None:
         """Keep a step; one that goes back, as of a run taken up again, replaces what follows."""
+        self._lines += 1
         try:
             step = _monitor.step_of(line)
         except _monitor.NO_STEP:
+            self._skip()
             return
         while self._steps and self._steps[-1] >= step.step:
             self._steps.pop()
         self._steps.append(step.step)
         kept = [row for row in self.alarms if row["alarm_step"] < step.step]
         self.last, self.alarms = step, kept + self._alarms_of([step])
+
+    def _skip(self) -> None:
+        """Say what was left out: whoever writes the log goes on, and so does this."""
+        self._left_out += 1
+        if self._left_out == 1:
+            line = _monitor.not_a_step(self._lines)
+            self.skipped = f"{escape(self._path.name)}: {line}, and is left out"
+        elif self._left_out == 2:
+            self.skipped += ", and so are others"
 
 
 def show(
@@ -122,8 +136,10 @@ def _shown(
     from rich.console import Group
     from rich.text import Text
 
+    notes = [Text(tail.skipped)] if tail.skipped else []
     if tail.last is None:
-        return Text("No step has been measured yet.")
+        return Group(Text("No step has been measured yet."), *notes)
     summary = summarise(tail.last, tail.measured, tail.alarms)
     first, *rest = lines(tail.last, summary, width)
-    return Group(Text(first), *(Text(line, no_wrap=True, overflow="ellipsis") for line in rest))
+    curves = (Text(line, no_wrap=True, overflow="ellipsis") for line in rest)
+    return Group(Text(first), *curves, *notes)

@@ -87,18 +87,28 @@ def refuse_near(label: Path, names: Sequence[str]) -> None:
     Raises:
         BadInput: naming the column, and the one that it looks like.
     """
-    absent = [name for name in TYPES if name not in names]
     others = (name for name in names if name not in TYPES and matrix_of(name) not in TYPES)
     for name in islice(others, MAX_OTHERS):
-        plain = re.sub(r"[\s_-]+", "_", name.strip()).casefold()
-        near = [plain] if plain in TYPES else difflib.get_close_matches(plain, absent, 1, LIKENESS)
-        if ENTRY_LIKE.fullmatch(plain):
-            near = ["matrix_0_0"]
-        if near:
+        if near := near_to(name, names):
             raise BadInput(
                 f"{where(label)}: its column '{escape(name, 30)}' is none of a trace and looks "
-                f"like '{near[0]}'; rename it, or leave it out"
+                f"like '{near}'; rename it, or leave it out"
             )
+
+
+def near_to(name: str, present: Sequence[str] = ()) -> str:
+    """The column of a trace that a name looks like; empty if it is like none.
+
+    Args:
+        name: of another column.
+        present: names that are there, and so are not meant by a name that is only similar.
+    """
+    plain = re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+    if ENTRY_LIKE.fullmatch(plain):
+        return "matrix_0_0"
+    absent = [column for column in TYPES if column not in present]
+    near = [plain] if plain in TYPES else difflib.get_close_matches(plain, absent, 1, LIKENESS)
+    return near[0] if near else ""
 
 
 def _fits(name: str, type_: pa.DataType) -> bool:

@@ -4,11 +4,13 @@ Lists of any length are text there: their values with spaces between.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isqrt, prod
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 ENTRY = re.compile(r"(\w+)_(0|[1-9][0-9]{0,3})_(0|[1-9][0-9]{0,3})", re.ASCII)
 """Name of a column that holds one entry of a matrix."""
@@ -78,34 +80,65 @@ def entries_of(matrix: str, names: Sequence[str]) -> list[str] | None:
     return ordered if sorted(own) == sorted(ordered) else None
 
 
-def nest(table: pa.Table) -> pa.Table:
+def nest(
+    parts: Iterable[pa.Table],
+    names: Sequence[str],
+    plain: Mapping[str, NDArray[Any]] | None = None,
+) -> pa.Table:
     """Columns that are the entries of one square matrix as a column of matrices.
 
     It stands where the first entry stood. An empty cell of numbers is NaN.
+
+    Args:
+        parts: the columns of a table, some at a time.
+        names: of all of them, in their order.
+        plain: matrices whose entries are not in the parts: ``(rows, entries)``.
     """
-    names = table.column_names
     whole = {
         matrix: entries
         for matrix in dict.fromkeys(filter(None, map(matrix_of, names)))
         if (entries := entries_of(matrix, names))
     }
-    first = {entries[0]: matrix for matrix, entries in whole.items()}
-    inside = {entry for entries in whole.values() for entry in entries}
-    columns, kept = [], []
-    by_name = dict(zip(names, table.columns, strict=True))
-    for name, column in zip(names, table.columns, strict=True):
-        if name in first:
-            columns.append(_matrices([by_name[entry] for entry in whole[first[name]]]))
-            kept.append(first[name])
-        elif name not in inside:
-            columns.append(column)
-            kept.append(name)
-    return pa.table(columns, names=kept)
+    inside = {entry: matrix for matrix, entries in whole.items() for entry in entries}
+    columns: dict[str, Any] = {}
+    read: dict[str, list[tuple[list[str], NDArray[Any]]]] = {matrix: [] for matrix in whole}
+    for part in parts:  # what columns take beside their numbers is free before more are read
+        own: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, column in zip(part.column_names, part.columns, strict=True):
+            if matrix := inside.get(name):
+                own.setdefault(matrix, {})[name] = _entries(column)
+            else:
+                columns[name] = column
+        for matrix, numbers in own.items():
+            read[matrix].append(([*numbers], np.stack([*numbers.values()], axis=1)))
+        del part, own
+    for matrix, pieces in read.items():
+        values = (plain or {}).get(matrix)
+        columns[matrix] = _matrices(_gather(pieces, whole[matrix]) if values is None else values)
+    order = dict.fromkeys(inside.get(name, name) for name in names)
+    return pa.table([columns[name] for name in order], names=list(order))
 
 
-def _matrices(entries: list[pa.ChunkedArray]) -> pa.Array:
-    d = isqrt(len(entries))
-    entries = [e.cast(pa.float64()) if pa.types.is_null(e.type) else e for e in entries]
-    values = np.stack([entry.to_numpy() for entry in entries], axis=1)
+def _entries(column: pa.ChunkedArray) -> NDArray[Any]:
+    """An entry of every matrix."""
+    numbers = column.cast(pa.float64()) if pa.types.is_null(column.type) else column
+    array: NDArray[Any] = numbers.to_numpy()
+    return array
+
+
+def _gather(pieces: list[tuple[list[str], NDArray[Any]]], entries: Sequence[str]) -> NDArray[Any]:
+    """All entries in their order, of pieces that have some of them each, with their names."""
+    values = np.concatenate([numbers for _, numbers in pieces], axis=1)
+    names = [name for own, _ in pieces for name in own]
+    pieces.clear()
+    if names == entries:
+        return values
+    place = {name: k for k, name in enumerate(names)}
+    return values[:, [place[entry] for entry in entries]]
+
+
+def _matrices(values: NDArray[Any]) -> pa.Array:
+    """Matrices of ``(rows, entries)``."""
+    d = isqrt(values.shape[1])
     rows = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), d)
     return pa.FixedSizeListArray.from_arrays(rows, d)

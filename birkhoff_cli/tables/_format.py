@@ -144,9 +144,10 @@ class TableFormat(ABC):
 
     def steps(self, content: Content) -> tuple[int, ...]:
         """Training steps of the models whose matrices a table holds; none if it says none."""
+        from birkhoff_cli.tables._columns import TYPES
         from birkhoff_cli.tables._steps import steps
 
-        return steps(content.label, self.read(content)) if self.has_steps(content) else ()
+        return steps(content.label, self.read(content, TYPES)) if self.has_steps(content) else ()
 
     def trace_of_step(self, content: Content, facts: dict[str, Any], step: int) -> MixingTrace:
         """What `trace` returns, of the one of several models that is of this training step.

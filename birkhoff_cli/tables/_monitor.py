@@ -7,6 +7,7 @@ the log had from that step on is replaced. Both are said.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
@@ -14,7 +15,7 @@ from birkhoff_cli.analyses.core.measured import Measured, Step
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.sites.verdict import WORDS
 from birkhoff_cli.containers import escape, where
-from birkhoff_cli.content import Content
+from birkhoff_cli.content import COPIES, Content
 
 LINE = re.compile(rb'\s*\{\s*"step"\s*:\s*\d+\s*,\s*"d"\s*:\s*\d+\s*,\s*"verdict"\s*:')
 """How every line begins."""
@@ -29,6 +30,9 @@ NUMBERS = {int, float, type(None)}
 
 FLAGS = ("finite", "finished")
 """False where a number of the step is not finite, and where the run ended in the step."""
+
+MAX_LINE = 64 << 20
+"""Bytes of a line: a million sites."""
 
 MAX_STEP, MAX_D = 1 << 62, 1 << 20
 CUT = "the last line of the log is cut, and is left out"
@@ -65,11 +69,11 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
 
 def _steps(content: Content) -> tuple[list[Step], list[str]]:
     """The steps that hold, rising, and what is to be said of lines that are left out."""
-    lines = content.whole().splitlines(keepends=True)
+    content.require_room(COPIES * content.size)
     steps: list[Step] = []
     replaced, first, cut = 0, "", False
-    for number, line in enumerate(lines, 1):
-        step = _step(content, number, line, last=number == len(lines))
+    for number, line in enumerate(_lines(content), 1):
+        step = _step(content, number, line)
         if cut := step is None:
             break
         first = first or (f"step {step.step:,} in line {number:,}" if _again(steps, step) else "")
@@ -92,6 +96,13 @@ def _steps(content: Content) -> tuple[list[Step], list[str]]:
     return steps, notes
 
 
+def _lines(content: Content) -> Iterator[bytes]:
+    """One after another: what is made of them takes less than their text."""
+    with content.open() as file:
+        while line := file.readline(MAX_LINE):
+            yield line
+
+
 def _again(steps: list[Step], step: Step) -> bool:
     """Whether the last step is not before this one."""
     return bool(steps) and steps[-1].step >= step.step
@@ -112,7 +123,7 @@ def _no_matrices(content: Content) -> Iterator[Any]:
 
 def step_of(line: bytes) -> Step:
     """The numbers of a complete line; raises one of `NO_STEP` of what is none."""
-    entries = json.loads(line)
+    entries = json.loads(line, object_pairs_hook=_unique)
     step, d = entries["step"], entries["d"]
     if not (type(step) is int and 0 <= step < MAX_STEP and type(d) is int and 0 < d < MAX_D):
         raise ValueError("a step")
@@ -129,23 +140,38 @@ def step_of(line: bytes) -> Step:
     return Step(step, d, own | labels, sites, composite)
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; raises ValueError where it has a key twice, of which one would be taken.
+
+    A log has the same keys in every line, which are kept once.
+    """
+    entries = {intern(key): value for key, value in pairs}
+    if len(entries) < len(pairs):
+        raise ValueError("a key twice")
+    return entries
+
+
 def _check_flags(numbers: Mapping[str, Any]) -> None:
     """Raises ValueError where something is no number, and none of `FLAGS`."""
     if any(type(v) not in NUMBERS for name, v in numbers.items() if name not in FLAGS):
         raise ValueError("a number")
 
 
-def _step(content: Content, number: int, line: bytes, last: bool) -> Step | None:
+def _step(content: Content, number: int, line: bytes) -> Step | None:
     """The numbers of a line; None of one that is still being written."""
     try:
         return step_of(line)
     except NO_STEP:
-        if last and not line.endswith(b"\n"):
+        if not line.endswith(b"\n") and len(line) < MAX_LINE:
             return None
         raise BadInput(
-            f"{where(content.label)}: line {number:,} is none of a monitor; give the log as it "
-            f"was written"
+            f"{where(content.label)}: {not_a_step(number)}; give the log as it was written"
         ) from None
+
+
+def not_a_step(number: int) -> str:
+    """What is said of a line, by its number, that holds no step."""
+    return f"line {number:,} is none of a monitor"
 
 
 def _site(order: int, name: str) -> Site:

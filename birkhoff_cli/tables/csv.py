@@ -5,9 +5,9 @@ A list of any length is one cell, its values with spaces between: ``1 0 2 3``.
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from birkhoff_cli.analyses.core.errors import BadInput, UsageError
 from birkhoff_cli.containers import where
@@ -17,17 +17,26 @@ from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 BEGINS = rb'(?:\xef\xbb\xbf)?\s*"?[A-Za-z_][\w .-]*"?\s*[,\r\n]'
 BOM = b"\xef\xbb\xbf"
 NAME = re.compile(rb'\s*("?)[A-Za-z_][\w .-]*\1\s*')
 MATRIX = re.compile(rb'\s*"?\s*matrix', re.IGNORECASE)
-MAX_BLOCK = (1 << 31) - 1
-"""Bytes that pyarrow parses at a time, at most."""
+BLOCK = 16 << 20
+COLUMN_BYTES = 700
+"""Of a block for every column: to begin with one costs as much as to read so many bytes."""
+
+TOGETHER = 10_000
+"""Columns that are read at once: pyarrow takes 9 kB for each, however few rows there are."""
+
+_NUMBER = rb"-?[0-9]++(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
+NUMBERS = re.compile(_NUMBER + b"(?:," + _NUMBER + b")*+")
+"""Numbers that every program reads alike."""
 
 
 class Csv(TableFormat):
-    """Text that is read whole; types are guessed where nobody knows them."""
+    """Text in blocks of lines; types are guessed where nobody knows them."""
 
     suffixes = (".csv",)
     binary = False
@@ -56,26 +65,25 @@ class Csv(TableFormat):
 
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """The entries of a square matrix are one column."""
-        import pyarrow as pa
-        import pyarrow.csv
+        from birkhoff_cli.tables._text import blocks, stored
 
-        from birkhoff_cli.tables._columns import in_memory
-        from birkhoff_cli.tables._flat import nest
+        label = content.label
+        names, start = _first_line(content)
+        chosen = None if types is None else _columns(label, names, types)
+        size = max(content.size, 1) if chosen is None else max(BLOCK, COLUMN_BYTES * len(chosen))
 
-        label, data = content.label, content.whole()
-        if not data.endswith(b"\n"):
-            raise BadInput(f"{where(label)}: ends inside a line; {INCOMPLETE}")
-        line, _, _ = data.removeprefix(BOM).partition(b"\n")
-        names = next(csv.reader([line.decode("utf-8")]))
-        options = {} if types is None else _columns(label, names, types)
-        table = pa.csv.read_csv(
-            pa.BufferReader(data),
-            read_options=pa.csv.ReadOptions(
-                use_threads=False, block_size=min(len(data) + 1, MAX_BLOCK)
-            ),
-            convert_options=pa.csv.ConvertOptions(**options),
-        )
-        return in_memory(nest(table), names)
+        def rows() -> Iterator[bytes]:
+            left, block = start, b"\n"
+            for block in blocks(content, size, quoted=True):
+                yield block[left:]
+                left = 0
+            if not block.endswith(b"\n"):
+                raise BadInput(f"{where(label)}: ends inside a line; {INCOMPLETE}")
+
+        def parse(lines: bytes, wanted: Sequence[str]) -> "pa.Table":
+            return _parse(lines, names, chosen, wanted)
+
+        return stored(content, rows(), start, parse, names)
 
     def write(
         self,
@@ -115,9 +123,92 @@ def _header(head: bytes) -> tuple[list[bytes], bool]:
     return (names, True) if newline else (names[:-1], False)
 
 
+def _first_line(content: Content) -> tuple[list[str], int]:
+    """Names of all columns, and where the rows begin."""
+    from birkhoff_cli.tables._text import MAX_LINE
+
+    with content.open() as file:
+        line = file.readline(MAX_LINE)
+    if not line.endswith(b"\n"):
+        raise BadInput(f"{where(content.label)}: ends inside a line; {INCOMPLETE}")
+    return next(csv.reader([line.removeprefix(BOM).decode("utf-8")])), len(line)
+
+
+def _parse(
+    lines: bytes,
+    names: Sequence[str],
+    types: "Mapping[str, pa.DataType] | None",
+    wanted: Sequence[str],
+) -> "pa.Table":
+    """Columns of some rows, the entries of a matrix as one.
+
+    Args:
+        lines: whole ones.
+        names: of all columns.
+        types: of those that are read; of all if not given, as their values look.
+        wanted: columns of the result that are needed; all if none are named.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+
+    from birkhoff_cli.tables._flat import matrix_of, nest
+    from birkhoff_cli.tables._text import options
+
+    def read(columns: Sequence[str] = ()) -> "pa.Table":
+        chosen = {name: types[name] for name in columns} if types else {}
+        return pa.csv.read_csv(
+            pa.BufferReader(lines),
+            read_options=pa.csv.ReadOptions(column_names=names, **options(lines)),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=chosen, include_columns=list(columns)
+            ),
+        )
+
+    own = [n for n in types or names if not wanted or n in wanted or matrix_of(n) in wanted]
+    if not lines.strip():
+        empty = {name: pa.array([], types[name] if types else pa.null()) for name in own}
+        return nest([pa.table(empty)], own)
+    if types is None:
+        return nest([read()], names)
+    plain = {} if len(own) <= TOGETHER else _plain_matrices(lines, names, own)
+    rest = [name for name in own if matrix_of(name) not in plain]
+    slabs = (rest[k : k + TOGETHER] for k in range(0, len(rest), TOGETHER))
+    return nest(map(read, slabs), own, plain)
+
+
+def _plain_matrices(
+    lines: bytes, names: Sequence[str], own: Sequence[str]
+) -> "dict[str, NDArray[Any]]":
+    """Entries ``(rows, entries)`` of matrices of many columns; none where they are not plain.
+
+    They stand side by side in their order, and each is a number as our files have it. Whatever is
+    not so is left to Arrow, which takes 30 times as long for rows of so many columns.
+    """
+    import numpy as np
+
+    from birkhoff_cli.tables._flat import entries_of, matrix_of
+
+    matrices: dict[str, NDArray[Any]] = {}
+    for matrix in dict.fromkeys(filter(None, map(matrix_of, own))):
+        entries = entries_of(matrix, own)
+        first = names.index(entries[0]) if entries else 0
+        if not entries or names[first : first + len(entries)] != entries:
+            continue
+        rows = []
+        for line in filter(None, (line.rstrip(b"\r") for line in lines.split(b"\n"))):
+            cells = line.split(b",")
+            text = b",".join(cells[first : first + len(entries)])
+            if len(cells) != len(names) or not NUMBERS.fullmatch(text):
+                break
+            rows.append(np.fromstring(text, sep=","))
+        else:
+            matrices[matrix] = np.stack(rows)
+    return matrices
+
+
 def _columns(
     label: Path, names: list[str], types: "Mapping[str, pa.DataType]"
-) -> dict[str, object]:
+) -> "dict[str, pa.DataType]":
     """Which columns to convert, and to what.
 
     Raises:
@@ -139,4 +230,4 @@ def _columns(
                 )
             chosen |= dict.fromkeys(entries, leaf(type_))
     refuse_repeats(label, [name for name in names if name in chosen])
-    return {"column_types": chosen, "include_columns": list(chosen)}
+    return chosen

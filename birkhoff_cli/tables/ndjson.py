@@ -2,13 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace
-from birkhoff_cli.containers import where
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables import _monitor
 from birkhoff_cli.tables._format import COMPLETE, Footer, Stored, TableFormat
@@ -21,12 +19,12 @@ BEGINS = rb'\{[ \t]*"[^"\n]*"[ \t]*:'
 """An object that begins in the first line."""
 
 MATRIX = re.compile(rb'\{[^\n]*?"\s*matrix\s*"\s*:\s*\[', re.IGNORECASE)
-MAX_BLOCK = (1 << 31) - 1
-"""Bytes that pyarrow parses at a time, at most."""
+BLOCK = 16 << 20
+"""Bytes that are parsed at a time."""
 
 
 class Ndjson(TableFormat):
-    """Text that is read whole; types are guessed where nobody knows them."""
+    """Text in blocks of lines; types are guessed where nobody knows them."""
 
     suffixes = (".ndjson", ".jsonl")
     binary = False
@@ -60,27 +58,27 @@ class Ndjson(TableFormat):
 
     def read(self, content: Content, types: "Mapping[str, pa.DataType] | None" = None) -> Stored:
         """A column that the first row does not have is not there."""
-        import pyarrow as pa
-        import pyarrow.json
+        from birkhoff_cli.tables._columns import refuse_repeats
+        from birkhoff_cli.tables._keys import Keys
+        from birkhoff_cli.tables._text import blocks, stored
 
-        from birkhoff_cli.tables._columns import in_memory, refuse_repeats
-
-        label, data = content.label, content.whole()
-        names = _keys(data)
+        label = content.label
+        names = _first_keys(content)
         schema = None if types is None else {n: types[n] for n in names if n in types}
         refuse_repeats(label, [n for n in names if schema is not None and n in schema])
-        _refuse_late(label, data, [n for n in types or () if n not in names])
-        table = pa.json.read_json(
-            pa.BufferReader(data),
-            read_options=pa.json.ReadOptions(
-                use_threads=False, block_size=min(len(data) + 1, MAX_BLOCK)
-            ),
-            parse_options=pa.json.ParseOptions(
-                explicit_schema=None if schema is None else pa.schema(list(schema.items())),
-                unexpected_field_behavior="infer" if schema is None else "ignore",
-            ),
-        )
-        return in_memory(table, names)
+        keys = None if types is None else Keys(label, names, types)
+
+        def rows() -> Iterator[bytes]:
+            for block in blocks(content, BLOCK if keys else max(content.size, 1)):
+                if keys is not None:
+                    keys.check(block)
+                yield block
+
+        def parse(lines: bytes, wanted: Sequence[str]) -> "pa.Table":
+            own = schema if schema is None or not wanted else {n: schema[n] for n in wanted}
+            return _parse(lines, own)
+
+        return stored(content, rows(), 0, parse, names)
 
     def write(
         self,
@@ -96,28 +94,29 @@ class Ndjson(TableFormat):
                 sink.write(json.dumps(finite(row), ensure_ascii=False).encode() + b"\n")
 
 
-def _refuse_late(label: Path, data: bytes, absent: list[str]) -> None:
-    """Hold that no later row has one of the columns that the first row does not have.
+def _parse(lines: bytes, schema: "Mapping[str, pa.DataType] | None") -> "pa.Table":
+    """Columns of some rows; all of them, of types as their values look, without a schema."""
+    import pyarrow as pa
+    import pyarrow.json
 
-    Raises:
-        BadInput: one has: it would be left out in silence.
-    """
-    rest = data.find(b"\n")
-    for name in absent:
-        key = f'"{name}"'.encode()
-        if data.find(key, rest) >= 0 and re.search(key + rb"\s*:", data[rest:]):
-            raise BadInput(
-                f"{where(label)}: has a column '{name}' in a later row and not in the first; "
-                f"write the table again"
-            )
+    from birkhoff_cli.tables._text import options
+
+    if schema is not None and not lines.strip():
+        return pa.schema(list(schema.items())).empty_table()
+    return pa.json.read_json(
+        pa.BufferReader(lines),
+        read_options=pa.json.ReadOptions(**options(lines)),
+        parse_options=pa.json.ParseOptions(
+            explicit_schema=None if schema is None else pa.schema(list(schema.items())),
+            unexpected_field_behavior="infer" if schema is None else "ignore",
+        ),
+    )
 
 
-def _keys(data: bytes) -> list[str]:
+def _first_keys(content: Content) -> list[str]:
     """Keys of the first row, a repeated one as often as it is there."""
-    keys: list[list[str]] = []
+    from birkhoff_cli.tables._keys import keys_of
+    from birkhoff_cli.tables._text import MAX_LINE
 
-    def note(pairs: list[tuple[str, object]]) -> None:
-        keys.append([key for key, _ in pairs])
-
-    json.loads(data.partition(b"\n")[0], object_pairs_hook=note)
-    return keys[-1]  # the outermost object ends last
+    with content.open() as file:
+        return keys_of(file.readline(MAX_LINE))
