@@ -100,6 +100,7 @@ def _entries(content: Content, stack: ExitStack) -> Mapping[str, Entry]:
 def _npy(content: Content) -> Entry:
     with content.open() as opened:
         header = _arrays.parse_header(content.label, opened)
+        _arrays.check_size(content.label, header, content.size - opened.tell())
         return _described(header, lambda: _values_of(content))
 
 
@@ -118,6 +119,7 @@ def _npz(content: Content, archive: zipfile.ZipFile) -> Mapping[str, Entry]:
             raise BadInput(f"{where(file)}: holds an array twice; {DAMAGED}")
         with archive.open(info) as opened:
             header = _arrays.parse_header(file, opened)
+            _arrays.check_size(file, header, info.file_size - opened.tell())
         entries[name] = _described(header, partial(_member, content, archive, info))
     return entries
 

@@ -264,9 +264,8 @@ def test_a_file_that_is_cut_behind_its_mixers_is_refused_and_padding_is_not_miss
 
 
 def test_only_descriptions_and_mixing_tensors_of_a_large_file_are_read(path):
-    tensors = model_tensors()
-    tensors["blk.0.ffn_down.weight"] = (np.zeros((0,)), F32)
-    sound = gguf(model_keys(), model_tensors())
+    # of a type that is not known here, so nothing says where it ends
+    sound = gguf(model_keys(), model_tensors() | {"blk.0.ffn_down.weight": (np.zeros(1), 99)})
     path.write_bytes(sound)
     with path.open("r+b") as file:  # sparse: 20 GB behind the last tensor
         file.truncate(20 << 30)
@@ -297,3 +296,22 @@ def test_a_quantised_mixer_is_named_and_fails_a_check_of_dtypes(birkhoff, path):
     rows = said["dtypes"]
     assert {row["dtype"] for row in rows if row["tensor"] == "fn"} == {"q8_0"}
     assert 1e-5 < said["rounding_cost"] < 0.1
+
+
+def test_tensors_that_lie_on_one_another_and_bytes_of_none_are_refused(path):
+    """One of two was read with numbers of the other; of two files the first was read."""
+    sound = gguf(model_keys(), model_tensors())
+    second = [*model_tensors()][1]
+    start = sound.index(text(second)) + len(text(second))
+    axes = struct.unpack("<I", sound[start : start + 4])[0]
+    offset = start + 4 + 8 * axes + 4
+    for data, said in (
+        (sound + sound, "goes on behind its last tensor"),
+        (sound + bytes(32), "goes on behind its last tensor"),
+        (sound[:offset] + bytes(8) + sound[offset + 8 :], "lies on another"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(BadInput, match=said):
+            open_store(path)
+    path.write_bytes(sound + bytes(31))  # filled up
+    open_store(path).close()

@@ -123,6 +123,31 @@ def describe(part: Part, magic: bytes) -> None:
             )
         part.tensors[name], part.offsets[name] = info, start + offset
     part.header = cursor.position
+    _check_spans(part, start, alignment)
+
+
+def _check_spans(part: Part, start: int, alignment: int) -> None:
+    """Hold that tensors lie side by side, and that the file ends behind the last.
+
+    Args:
+        part: described.
+        start: where the first tensor may begin.
+        alignment: bytes to a multiple of which each is filled up.
+
+    Raises:
+        BadInput: two lie on one another, or there are bytes that belong to none.
+    """
+    ends_known = True
+    for offset, name in sorted((offset, name) for name, offset in part.offsets.items()):
+        if offset < start:
+            raise BadInput(f"{where(part.path)}: '{escape(name)}' lies on another; {DAMAGED}")
+        if offset - start >= alignment and ends_known:
+            raise BadInput(f"{where(part.path)}: has bytes before '{escape(name)}'; {DAMAGED}")
+        size = bytes_of(part.tensors[name])
+        ends_known = bool(size) or not part.tensors[name].size  # of a type that is known
+        start = offset + size
+    if part.size - start >= alignment and ends_known:
+        raise BadInput(f"{where(part.path)}: goes on behind its last tensor; {DAMAGED}")
 
 
 def _check_version(part: Part, cursor: "Cursor") -> None:

@@ -14,6 +14,9 @@ MAX_DIRECTORY = 8 << 20
 LOCAL, END = b"PK\x03\x04", b"PK\x05\x06"
 END_SIZE, END64_SIZE, LOCAL_SIZE = 22, 98, 30
 
+MAX_DESCRIPTION = 24
+"""Bytes of a checksum and sizes behind a record, where they were not known before it."""
+
 FLAGS_ALLOWED = 0x0808
 """Sizes after the data, and names in UTF-8; every other flag means encryption or patches."""
 
@@ -90,10 +93,19 @@ def stretches(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[int, int]
     placed = sorted(archive.infolist(), key=lambda e: e.header_offset)
     starts = [e.header_offset for e in placed] + [archive.start_dir]
     for entry, start, stop in zip(placed, starts, starts[1:], strict=False):
-        if starts[0] != 0 or start + LOCAL_SIZE + entry.file_size > stop:
+        if starts[0] != 0 or start + LOCAL_SIZE + entry.compress_size > stop:
             raise BadInput(_out_of_place(path))
     spans = zip(starts, starts[1:], strict=False)
     return {entry.filename: span for entry, span in zip(placed, spans, strict=True)}
+
+
+def check_records(path: Path, archive: zipfile.ZipFile) -> None:
+    """Hold that the list has every record of an archive that lies on this machine.
+
+    Raises:
+        BadInput: records lie on one another, or between them there is what no list has.
+    """
+    check_places(path, archive, stretches(path, archive), archive.infolist())
 
 
 def check_places(
@@ -102,13 +114,20 @@ def check_places(
     spans: Mapping[str, tuple[int, int]],
     entries: Iterable[zipfile.ZipInfo],
 ) -> None:
-    """Hold that records lie in their places, under their own names.
+    """Hold that records lie in their places, under their own names, one behind the other.
 
     Raises:
         BadInput: one does not.
     """
-    if any(_end_of_record(archive, entry) > spans[entry.filename][1] for entry in entries):
-        raise BadInput(_out_of_place(path))
+    for entry in entries:
+        behind = spans[entry.filename][1] - _end_of_record(archive, entry)
+        if behind < 0:
+            raise BadInput(_out_of_place(path))
+        if behind > MAX_DESCRIPTION:
+            raise BadInput(
+                f"{where(path)}: has {behind:,} bytes behind the record "
+                f"'{escape(entry.filename, 40)}' that its list leaves out; {DAMAGED}"
+            )
 
 
 def _out_of_place(path: Path) -> str:
@@ -125,4 +144,4 @@ def _end_of_record(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
     encoded = entry.filename.encode("utf-8" if entry.flag_bits & 0x800 else "cp437")
     if not head.startswith(LOCAL) or file.read(name) != encoded:
         return 1 << 64
-    return entry.header_offset + LOCAL_SIZE + name + extra + entry.file_size
+    return entry.header_offset + LOCAL_SIZE + name + extra + entry.compress_size

@@ -58,6 +58,7 @@ def opened_archive(content: Content) -> Iterator[zipfile.ZipFile]:
                 raise BadInput(
                     f"{where(content.label)}: has something before its archive; {DAMAGED}"
                 )
+            zips.check_records(content.label, archive)
             yield archive
 
 
@@ -88,13 +89,22 @@ def read_header(label: Path, file: IO[bytes], size: int) -> Header:
             f"only real numbers, integer or floating, can be mixing matrices"
         )
     _check_shape(label, header.shape)
-    expected, there = prod(header.shape) * header.dtype.itemsize, size - file.tell()
-    if expected != there:
+    check_size(label, header, size - file.tell())
+    return header
+
+
+def check_size(label: Path, header: Header, size: int) -> None:
+    """Hold that as many bytes are behind a header as its array takes; of objects nobody knows it.
+
+    Raises:
+        BadInput: fewer or more.
+    """
+    expected = prod(header.shape) * header.dtype.itemsize
+    if expected != size and not header.dtype.hasobject:
         raise BadInput(
             f"{where(label)}: shape {header.shape} of {header.dtype} takes {expected:,} bytes "
-            f"and {there:,} are there; {INCOMPLETE}"
+            f"and {size:,} are there; {INCOMPLETE}"
         )
-    return header
 
 
 def parse_header(label: Path, file: IO[bytes]) -> Header:

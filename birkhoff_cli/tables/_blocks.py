@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from birkhoff_cli.tables._messages import (
     ALIGNMENT,
+    END_OF_STREAM,
     MAX_FOOTER,
     Message,
     Span,
@@ -26,6 +27,7 @@ from birkhoff_cli.tables._messages import (
     follow,
     message,
 )
+from birkhoff_cli.tables._unlisted import gaps
 
 if TYPE_CHECKING:
     from birkhoff_cli.content import Content
@@ -76,6 +78,19 @@ class Blocks:
             }
             self.messages = [self._message(file, p) for ps in self._offsets.values() for p in ps]
         self.schema = pa.ipc.open_file(pa.BufferReader(START + _end(self._footer))).schema
+
+    def left_out(self, content: "Content") -> list[tuple[int, int]]:
+        """What the footer does not list of the bytes before it: beginning and end, each.
+
+        Before the first block is the schema, and behind the last one the end of the messages.
+        """
+        blocks = (BLOCK.unpack_from(self._footer, p) for ps in self._offsets.values() for p in ps)
+        spans = [(offset, offset + header + body) for offset, header, body in blocks]
+        with content.open() as file:
+            stop = file.seek(-4 - len(END), 2) - len(self._footer)
+        first = min((start for start, _ in spans), default=stop)
+        every = gaps(spans, first, stop)
+        return [(a + len(END_OF_STREAM) if b == stop else a, b) for a, b in every]
 
     def number_of(self, row: int) -> tuple[int, int]:
         """The number of the batch that holds a row, and the rows before that batch."""

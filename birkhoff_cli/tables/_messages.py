@@ -16,6 +16,8 @@ from birkhoff_cli.containers import where
 
 CONTINUATION = b"\xff\xff\xff\xff"
 
+END_OF_STREAM = CONTINUATION + bytes(4)
+
 HEADER_TYPE, HEADER, BODY_LENGTH, METADATA = 1, 2, 3, 4
 """Fields of a message."""
 
@@ -141,7 +143,7 @@ def _header(file: BinaryIO, start: int) -> tuple[bytes, int] | None:
     """The header of the next message, and where its body begins; None at the end of all."""
     file.seek(start)
     prefix = file.read(8)
-    if len(prefix) < 8 or prefix == CONTINUATION + bytes(4):
+    if len(prefix) < 8 or prefix == END_OF_STREAM:
         return None
     if not prefix.startswith(CONTINUATION):  # as before version 0.15: the length comes first
         file.seek(start + 4)

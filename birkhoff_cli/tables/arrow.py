@@ -56,7 +56,7 @@ class Arrow(TableFormat):
         """Whether its digest says that it is as it was written; of a part, that it has no end."""
         if _is_part(content):
             return (UNFINISHED,)
-        return content.assumptions
+        return (*content.assumptions, *_check_listed(content))
 
     def incoming(self, label: Path, head: bytes) -> Incoming:
         """Of messages, each with its size before it, up to the end of all."""
@@ -113,6 +113,7 @@ def _read_file(content: Content) -> Stored:
     from birkhoff_cli.tables._blocks import Blocks
 
     _check_end(content, "file", END_OF_FILE)
+    _check_listed(content)
     blocks = Blocks(content)
 
     def read(file: BinaryIO, options: "pa.ipc.IpcReadOptions", row: int) -> _Rest:
@@ -120,6 +121,22 @@ def _read_file(content: Content) -> Stored:
         return blocks.batches(file, options, number), before
 
     return _stored(content, blocks.schema, blocks.messages, read)
+
+
+def _check_listed(content: Content) -> tuple[str, ...]:
+    """Hold that the footer lists the whole file, where no digest says that it is as it was.
+
+    Raises:
+        BadInput: another file is in it.
+    """
+    if not content.assumptions or not content.head().startswith(MAGIC):
+        return ()
+    from birkhoff_cli.tables import _unlisted
+    from birkhoff_cli.tables._blocks import Blocks
+
+    left_out = Blocks(content).left_out(content)
+    with content.open() as file:
+        return _unlisted.check(content, file, left_out, END_OF_FILE)
 
 
 def _read_stream(content: Content) -> Stored:

@@ -35,8 +35,8 @@ class Parquet(TableFormat):
         return head.startswith(MAGIC)
 
     def assumptions(self, content: Content) -> tuple[str, ...]:
-        """Whether its digest says that it is as it was written."""
-        return content.assumptions
+        """Whether its digest says that it is as it was written; of others what is not listed."""
+        return (*content.assumptions, *_check_listed(content))
 
     def incoming(self, label: Path, head: bytes) -> Incoming:
         """Of pages, each with its size before it, then of what the footer lists."""
@@ -57,6 +57,7 @@ class Parquet(TableFormat):
         from birkhoff_cli.tables._footer import row_groups
 
         content.check_digest()
+        _check_listed(content)
         with content.open() as file:
             table, groups = _open(file), row_groups(file)
             footer = table.metadata
@@ -100,6 +101,21 @@ class Parquet(TableFormat):
             last = {"birkhoff.complete": "true", digest.KEY: digest.BLANK}
             writer.add_key_value_metadata({**footer(), **last})
         out.release()
+
+
+def _check_listed(content: Content) -> tuple[str, ...]:
+    """Hold that the footer explains the whole file, where no digest says that it is as it was.
+
+    Raises:
+        BadInput: another file is in it.
+    """
+    if not content.assumptions:
+        return ()
+    from birkhoff_cli.tables import _unlisted
+    from birkhoff_cli.tables._footer import left_out, row_groups
+
+    with content.open() as file:
+        return _unlisted.check(content, file, [*left_out(file, row_groups(file))], MAGIC)
 
 
 def _open(
