@@ -120,6 +120,7 @@ def configured(site, pattern, branches=("attn", "ffn"), settings=None, **config)
 
 
 TOKENS = {"theta": (N * N,), "norm_mix": (WIDTH,), "norm_mlp": (WIDTH,)}
+TOKENS |= {"inner": (4 * WIDTH, WIDTH), "outer": (WIDTH, 4 * WIDTH)}
 MODELS = {
     "mhc-lite hc": gpt(HC, hyper_conn_type="hc"),
     "mhc-lite mhc": gpt(together((N, N + 1)), hyper_conn_type="mhc"),

@@ -43,6 +43,7 @@ SITE = anchored(rf"layers\.(?P<layer>[0-9]{{1,6}})\.{TENSORS}")
 ANY_LAYER = anchored(rf"layers\.[^.]*\.{TENSORS}")
 ASIDE = re.compile(r"(?:.*\.)?altup_(?:un)?embed_projections\..*|(?:.*\.)?altup_projections\..*")
 W, ROUTER, GAIN = "prediction_coefs.weight", "modality_router.weight", "router_norm.weight"
+SCALE = "correct_output_scale"
 STREAMS = "altup_num_inputs"
 ACTIVE = Number("active", ("altup_active_idx",), 0, 0, MAX_STREAMS)
 NORM = Number("rms_norm_eps", configured.NORM, 1e-6, 0, 1)
@@ -65,6 +66,7 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
         raise BadInput(f"{at(store, site)} has no {ROUTER} of 2 axes; {NOT_ITS_CODE}")
     n, width = stored_shapes[ROUTER]
     shapes = {W: (n * n, n), ROUTER: (n, width), GAIN: (width,), "correction_coefs.weight": (n, n)}
+    shapes[SCALE] = (width,)  # of the correction: no matrix has it, and every site does
     check_shapes(store, sites, shapes)
     agree(store, config, STREAMS, n)
     configured.agree_on(store, config, configured.WIDTH, width)

@@ -103,6 +103,9 @@ def _mixed(
     map_, settings_of_map = chosen(store, settings, config, projection, n)
     logits = values(store, sites, LOGITS)
     width = _width(store, config, sites, n)
+    if any(ASIDE.fullmatch(name) for names in sites.values() for name in names.values()):
+        # no matrix has them, and a file has them of every site or was cleared of them
+        check_shapes(store, sites, forks.shapes_apart(n, width))
     return Checkpoint(
         path=store.path,
         format="tokenbender",

@@ -37,10 +37,12 @@ class Case:
     Attributes:
         model: the checkpoint.
         interpret: what is read of a store, with the texts of ``--set``.
+        claims: names of the tensors that the format explains.
     """
 
     model: Model
     interpret: Callable[[Store, Mapping[str, str]], Checkpoint]
+    claims: Callable[[NamedStore], Iterable[str]]
 
     def read(
         self, change: Change = lambda arrays: arrays, config: Mapping[str, Any] | None = None
@@ -67,7 +69,7 @@ def check_format(
     lacking = [word for word in ("MARKS", "claims", "read") if word not in vars(module)]
     hold(not lacking, f"{name} defines no {' and no '.join(lacking)}")
     hold_marks(module, model)
-    case = Case(model, _alone(module))
+    case = Case(model, _alone(module), module.claims)
     check(CONTRACTS, case, name)
     hold_names(module, case.read())
 
@@ -91,11 +93,20 @@ def _alone(module: ModuleType) -> Callable[[Store, Mapping[str, str]], Checkpoin
 
 
 def sites_of(case: Case) -> dict[str, list[str]]:
-    """Bare names of the mixing tensors by what stands before the tensor's own name, in order."""
+    """Bare names of a site's tensors by what stands before the tensor's own name, in order.
+
+    They are those of mixing tensors, and whatever else of the site the format explains.
+    """
     sites: dict[str, list[str]] = {}
     for tensor, names in case.read().dtypes.items():
         for name in names:
             sites.setdefault(name.removesuffix(tensor), []).append(name)
+    known = {name for names in sites.values() for name in names}
+    named = NamedStore(case.model.store(), case.model.settings.get("prefix"))
+    for name in sorted({*case.claims(named)} - known):
+        stems = (stem for stem in sites if stem and name.startswith(stem))
+        if (stem := max(stems, key=len, default=None)) is not None:
+            sites[stem].append(name)
     return sites
 
 
