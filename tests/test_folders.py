@@ -303,3 +303,38 @@ def test_a_folder_of_another_program_gets_the_same_sentence_as_its_file(tmp_path
     for path in (tmp_path, tmp_path / name):
         with pytest.raises(Unsupported, match="which is not read here; export the model as"):
             checkpoints.read(path)
+
+
+INDICES = (
+    *("model.safetensors.index.fp32.json", "pytorch_model.bin.index.fp16.json", "index.json"),
+    *("model.safetensors.index.json.bak", "Model.Safetensors.Index.JSON", "weights.index.json"),
+)
+
+
+@pytest.mark.parametrize("name", INDICES)
+@pytest.mark.parametrize("own", ["model.safetensors", "final.safetensors"])
+def test_an_index_of_any_name_beside_a_model_is_said(name, own, tmp_path, model):
+    """It was passed over in silence."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_file(model, folder / own)
+    (folder / name).write_text(json.dumps({"weight_map": dict.fromkeys(model, "other")}))
+    found = same(folder, model, tmp_path)
+    assert f"{name} beside it is not read; name it to read it" in found.assumptions
+
+
+def test_an_index_of_a_variant_is_one_and_files_that_none_lists_are_said(tmp_path, model):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_file(model, folder / "shard.safetensors")
+    listed = json.dumps({"weight_map": dict.fromkeys(model, "shard.safetensors")})
+    index = folder / "model.safetensors.index.fp32.json"
+    index.write_text(listed)
+    same(index, model, tmp_path)
+    index.rename(folder / "model.safetensors.index.json")
+    same(folder, model, tmp_path)
+    save_file({n: a + 1 for n, a in model.items()}, folder / "old-00001-of-00001.safetensors")
+    (folder / "val.bin").write_bytes(bytes(8))
+    found = same(folder, model, tmp_path)
+    said = "old-00001-of-00001.safetensors beside it is not read; name it to read it"
+    assert [a for a in found.assumptions if "beside" in a] == [said]

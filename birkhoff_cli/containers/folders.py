@@ -1,6 +1,7 @@
 """Folders as programs leave them: which files of one are the model, by its writer's conventions."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from birkhoff_cli.containers.kinds import (
     ELSEWHERE,
     HEAD,
     MAX_ENTRIES,
+    WEIGHTS,
     first_entries,
     is_checkpoint,
     not_read,
@@ -19,7 +21,14 @@ from birkhoff_cli.containers.kinds import (
 from birkhoff_cli.containers.notes import latest_of, snapshot_of
 from birkhoff_cli.containers.parts import open_index
 from birkhoff_cli.containers.ranks import open_ranks, rank_files
-from birkhoff_cli.containers.single import DISTRIBUTED, INDEX, PART, open_alone, open_file
+from birkhoff_cli.containers.single import (
+    DISTRIBUTED,
+    INDEX,
+    INDEX_NAME,
+    PART,
+    open_alone,
+    open_file,
+)
 from birkhoff_cli.containers.store import Store, escape, unreadable, where
 from birkhoff_cli.containers.universal import open_universal, root_of
 from birkhoff_cli.steps import step_in_name
@@ -34,6 +43,9 @@ FOREIGN = {
     "saved_model.pb": "a TensorFlow model",
 }
 """Entries that other programs' folders have."""
+
+INDEX_LIKE = re.compile(r"(?:.*[._-])?index(?:[._-].*)?\.json(?:\..*)?", re.DOTALL | re.IGNORECASE)
+"""What may be an index of shards, by its name."""
 
 MAX_DEPTH = 4
 """Folders with nothing but one folder in them that are gone through."""
@@ -79,17 +91,18 @@ def _of_entries(folder: Path, entries: list[Path], depth: int) -> Store:
     places.fetch_heads(entries, HEAD)
     if ranks := rank_files(entries):
         return open_ranks(folder, ranks)
-    indices = [entry for entry in entries if entry.name.endswith(INDEX)]
+    indices = [entry for entry in entries if INDEX_NAME.fullmatch(entry.name)]
+    asides = [entry for entry in entries if INDEX_LIKE.fullmatch(entry.name)]
     files = first_parts(with_husks(entries, filter(is_checkpoint, entries)))
     if len(indices) > 1 or (indices and not files):
         return open_index(_only(folder, indices, "indices of shards"))
     by_convention = [e for name in MODELS for e in files if e.name == name]
     if by_convention and len(by_convention) == len(files):
         steps = [e for e in entries if step_in_name(e.name) is not None and e.is_dir()]
-        others = by_convention[1:] + indices + steps
+        others = by_convention[1:] + asides + steps
         return _noting(open_alone(by_convention[0]), others)
     if len(files) == 1:
-        return open_file(files[0])
+        return _noting(open_file(files[0]), asides)
     if not files and depth and (folders := _folders(entries)):
         return open_folder(_only(folder, folders, "folders and no file of weights"), depth - 1)
     if not files and (elsewhere := [e for e in entries if e.suffix.lower() in ELSEWHERE]):
@@ -108,18 +121,24 @@ def _whole(folder: Path, name: str, store: Store) -> Store:
             f"{where(folder)}: holds {name} and an index that does not list it; name the file, "
             f"or move one of them away"
         )
-    others = (f"{other}{INDEX}" for other in _variants(folder, name))
-    return _noting(store, [folder / other for other in others])
+    listed = {home for homes in getattr(store, "homes", {}).values() for home in homes}
+    return _noting(store, _beside_index(folder, {*listed, f"{name}{INDEX}"}))
 
 
-def _variants(folder: Path, name: str) -> list[str]:
-    """What stands in the place of ``name`` in the names of other indices of the folder."""
+def _beside_index(folder: Path, listed: Collection[str]) -> list[Path]:
+    """Other indices of a folder, and files of weights by their names, that no index has listed."""
     try:
-        entries = [entry.name for entry in islice(folder.iterdir(), MAX_ENTRIES)]
+        entries = sorted(islice(folder.iterdir(), MAX_ENTRIES))
     except OSError as error:
         raise unreadable(folder, error) from error
-    stems = (entry.removesuffix(INDEX) for entry in sorted(entries) if entry.endswith(INDEX))
-    return [stem for stem in stems if stem != name]
+    others = (entry for entry in entries if entry.name not in listed)
+    return [entry for entry in others if INDEX_LIKE.fullmatch(entry.name) or _is_weights(entry)]
+
+
+def _is_weights(entry: Path) -> bool:
+    """Whether a file is called as one of weights; others with .bin are tokens, as a rule."""
+    is_bin = entry.suffix == ".bin" and entry.name.startswith("pytorch_model")
+    return (is_bin or entry.suffix.lower() in WEIGHTS) and not BESIDE.fullmatch(entry.name)
 
 
 def _noting(store: Store, others: Iterable[Path]) -> Store:

@@ -11,13 +11,16 @@ from birkhoff_cli.containers.kinds import check_regular, opener
 from birkhoff_cli.containers.store import Store
 
 INDEX, DISTRIBUTED = ".index.json", ".metadata"
+INDEX_NAME = re.compile(r".*\.index(?:\.[^.]+)?\.json", re.DOTALL)
+"""Name of an index of shards; of a variant of a model it stands behind ``index``."""
+
 PART = re.compile(r"(?P<stem>.*)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})(?P<suffix>\.[^.]*)")
 """Name of one of several files, which are one model together."""
 
 
 def open_file(path: Path) -> Store:
     """Open a file, and all parts of the model that its name says it is a part of."""
-    if path.name.endswith(INDEX):
+    if INDEX_NAME.fullmatch(path.name):
         from birkhoff_cli.containers.parts import open_index
 
         return open_index(path)
