@@ -33,7 +33,8 @@ def read(store: NamedStore, settings: Mapping[str, str]) -> Checkpoint:
     map_, width = map_of(store, args), width_of(store, args)
     sites = by_depth(store, SITE, ("tokens",))
     agree(store, args, "block_size", map_.d)
-    shapes = {"theta": (map_.parameters,), "norm_mix": (width,), "norm_mlp": (width,)}
+    shapes: dict[str, tuple[int, ...]] = {"theta": (map_.parameters,)}
+    shapes |= {"norm_mix": (width,), "norm_mlp": (width,)}
     shapes |= {"inner": (4 * width, width), "outer": (width, 4 * width)}
     check_shapes(store, sites, shapes)
     refuse_unknown(settings, (), map_.name)
