@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -285,15 +286,19 @@ def main() -> int:
     parser.add_argument("--part", default="1/1", help="I/N: every N-th case")
     asked = parser.parse_args()
     part, parts = map(int, asked.part.split("/"))
-    forked.warm_up()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    forked.warm_up_all()
     chosen = [c for c in every_case() if not asked.command or c.command in asked.command]
+    chosen = chosen[part - 1 :: parts]
     faults = total = 0
-    for case in chosen[part - 1 :: parts]:
-        total += 1
-        if wrong := fault(case):
-            faults += 1
-            print("birkhoff", case.command, *case.words, "->", wrong, flush=True)
-    print(f"{total} command lines, {faults} faults")
+    try:
+        for case in chosen:
+            if wrong := fault(case):
+                faults += 1
+                print("birkhoff", case.command, *case.words, "->", wrong, flush=True)
+            total += 1
+    finally:  # also where the time for it is over
+        print(f"{total} of {len(chosen)} command lines, {faults} faults", flush=True)
     shutil.rmtree(inputs())
     return 1 if faults else 0
 
