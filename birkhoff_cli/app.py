@@ -12,10 +12,17 @@ from typer.exceptions import TyperException
 
 from birkhoff_cli import members, process
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import (
+    BirkhoffError,
+    TooLarge,
+    Unsupported,
+    UsageError,
+    is_short_of_memory,
+)
 from birkhoff_cli.parameters import PlainFlags
 
 BUG = 70
+OUT_OF_MEMORY = "out of memory; use fewer samples or a smaller d"
 FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT}
 """What the system says of a standard output that takes no more."""
 
@@ -136,11 +143,13 @@ def _run() -> int:
     try:
         code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
     except (BirkhoffError, TyperException) as error:
+        if is_short_of_memory(error) and not isinstance(error, TooLarge):
+            return _say(TooLarge.exit_code, OUT_OF_MEMORY)
         return _say(error.exit_code, _sentence(error))
     except (process.Stopped, process.PipeClosed) as end:
         return end.exit_code
     except MemoryError:
-        return _say(6, "out of memory; use fewer samples or a smaller d")
+        return _say(TooLarge.exit_code, OUT_OF_MEMORY)
     except ImportError as error:
         from birkhoff_cli import extras
 
@@ -201,6 +210,8 @@ def _bug(error: Exception) -> int:
 
     if lack := extras.of_import(error):
         return _say(lack.exit_code, str(lack))
+    if is_short_of_memory(error):
+        return _say(TooLarge.exit_code, OUT_OF_MEMORY)
     from birkhoff_cli import packages  # which import what may be broken
     from birkhoff_cli.analyses.core.entry_points import one_line
 

@@ -1,7 +1,12 @@
 """Libraries that a few commands need, and the extra of an installation that brings each."""
 
 from birkhoff_cli.analyses.core.entry_points import library_of
-from birkhoff_cli.analyses.core.errors import BirkhoffError, TooLarge, Unsupported
+from birkhoff_cli.analyses.core.errors import (
+    BirkhoffError,
+    TooLarge,
+    Unsupported,
+    is_short_of_memory,
+)
 
 EXTRAS = {"torch": "torch", "distributed": "dask", "huggingface_hub": "hub", "httpx2": "hub"}
 """Extra by the module that is imported."""
@@ -25,7 +30,7 @@ def of_import(error: BaseException) -> BirkhoffError | None:
     package = library_of(error)
     if package is None:
         return None
-    if isinstance(error, MemoryError):
+    if is_short_of_memory(error):
         return _out_of_memory(package)
     return explain(ImportError(str(error), name=package))
 
@@ -41,7 +46,7 @@ def explain(error: ImportError) -> BirkhoffError:
         error: as Python raised it.
     """
     module = (error.name or library_of(error) or "a library").partition(".")[0]
-    if any(phrase in str(error).lower() for phrase in NO_MEMORY):
+    if is_short_of_memory(error) or any(word in str(error).lower() for word in NO_MEMORY):
         return _out_of_memory(module)
     if not isinstance(error, ModuleNotFoundError) or module == __package__:
         return Unsupported(

@@ -4,7 +4,8 @@
 
 What may happen, and what a stage of it is, is in `happenings`: just before a call, or just after it
 and before the caller knows what came of it. ``--places K`` takes of every place in the code, told
-by the calls that lead to it, K stages: others of the same place do the same once more.
+by the calls that lead to it, K stages: others of the same place do the same once more. With
+``--done FILE`` a run that was stopped goes on, and commands share the places that they share.
 """
 
 import argparse
@@ -376,6 +377,8 @@ def main() -> int:
     parser.add_argument("--places", type=int, default=0, help="stages of a place in the code")
     parser.add_argument("--turns", action="store_true", help="events take turns over the stages")
     parser.add_argument("--part", default="1/1", help="I/N: every N-th stage")
+    said = "a file of the places that were tried, which are left out, of whatever command"
+    parser.add_argument("--done", type=Path, help=said)
     asked = parser.parse_args()
     words = asked.signal or SIGNALS
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
@@ -393,20 +396,41 @@ def main() -> int:
 def _try_all(name: str, words: Sequence[str], asked: argparse.Namespace) -> int:
     """How many stages of a command are wrong, of those that were asked for."""
     part, parts = map(int, asked.part.split("/"))
-    chosen = [*numbers(name, words[0], asked.count, asked.places)][part - 1 :: parts]
+    numbered = enumerate(numbers(name, words[0], asked.count, asked.places))
+    chosen = [(number, words[k % len(words)]) for k, number in numbered][part - 1 :: parts]
+    every, done = stages(name).places(words[0]), Done(asked.done)
+    chosen = [(k, word) for k, word in chosen if not done.has(word, every[k])]
     tried = faults = 0
     try:
-        for tried, number in enumerate(chosen):
-            word = words[tried % len(words)]
+        for number, word in chosen:
             if wrong := stages(name).fault(number, word):
                 faults += 1
                 print(f"{name} {number} {word}: {wrong}", flush=True)
-        tried = len(chosen)
+            done.add(word, every[number])
+            tried += 1
     finally:  # also where the time for it is over
-        every = len(stages(name).places(words[0]))
-        said = f"{tried} of {len(chosen)} chosen of {every} stages"
+        said = f"{tried} of {len(chosen)} chosen of {len(every)} stages"
         print(f"{name:13}{'/'.join(words)}: {said}, {faults} faults", flush=True)
     return faults
+
+
+class Done:
+    """Places where an event was let happen, in a file: another run goes on behind them."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read the file, if there is one."""
+        self.path = path
+        self.lines = {*path.read_text().splitlines()} if path and path.exists() else set()
+
+    def has(self, word: str, place: int) -> bool:
+        """Whether an event has happened at a place."""
+        return f"{word} {place:08x}" in self.lines
+
+    def add(self, word: str, place: int) -> None:
+        """Take note of an event at a place."""
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(f"{word} {place:08x}\n")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def test_what_a_failed_import_means():
 BROKEN = {
     "ValueError('numpy.dtype size changed, may indicate binary incompatibility')": 4,
     "OSError('libany.so: cannot open shared object file: No such file or directory')": 4,
+    "ValueError('could not convert string to float') from MemoryError()": 6,
     "SystemError('initialization failed without raising an exception')": 4,
     "ImportError('undefined symbol')": 4,
     "ImportError('libany.so: failed to map segment from shared object')": 6,

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.parameterizations.go_mhc import GoMHC
+from birkhoff_cli.containers.store import refusing
 from conftest import ROOT
 
 FAULTS = {"memory": "MemoryError()", "library": "ImportError('no such symbol', name=name)"}
@@ -107,11 +109,21 @@ def walk(code, fault, words, folder, codes, numbers):
     assert failed
 
 
-def test_a_method_that_is_short_of_memory_is_not_said_to_be_broken(monkeypatch):
+def test_a_file_is_not_damaged_where_a_library_makes_another_error_of_a_lack_of_memory():
+    """`cannot be understood (ValueError)` was exit code 3."""
+    with pytest.raises(MemoryError), refusing(Path("h.npy")):
+        try:
+            raise MemoryError
+        except MemoryError:
+            raise ValueError("no array") from None  # hides it from the traceback, not from us
+
+
+@pytest.mark.parametrize("said", [MemoryError(), ValueError("no colours")])
+def test_a_method_that_is_short_of_memory_is_not_said_to_be_broken(said, monkeypatch):
     """`GoMHC() fails` was exit code 4."""
 
     def short(_self):
-        raise MemoryError
+        raise said from MemoryError()
 
     monkeypatch.setattr(GoMHC, "__post_init__", short)
     with pytest.raises(MemoryError):

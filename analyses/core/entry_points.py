@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported, is_short_of_memory
 
 GROUPS = {
     "birkhoff_cli.analyses.parameterizations": "birkhoff.methods",
@@ -122,7 +122,8 @@ def _is_of_installation(error: BaseException) -> bool:
         return str(error.name).partition(".")[0] != "birkhoff_cli"
     if isinstance(error, ImportError):
         return not str(error).startswith("cannot import name")
-    return isinstance(error, BirkhoffError | MemoryError) or library_of(error) is not None
+    is_ours = isinstance(error, BirkhoffError) or is_short_of_memory(error)
+    return is_ours or library_of(error) is not None
 
 
 OURS = {"__main__", "__mp_main__", "birkhoff_cli"}

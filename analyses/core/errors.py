@@ -5,6 +5,18 @@ which exit code the command line returns.
 """
 
 
+def is_short_of_memory(error: BaseException) -> bool:
+    """Whether a lack of memory led to an error: libraries make errors of their own of it.
+
+    Matplotlib, which finds no memory for a list of colours, takes it for pairs of values and
+    colours, and says that these are no numbers.
+    """
+    chain: BaseException | None = error
+    while chain is not None and not isinstance(chain, MemoryError):
+        chain = chain.__cause__ or chain.__context__
+    return chain is not None
+
+
 class BirkhoffError(Exception):
     """Something the user can fix; printed as one line, without a traceback."""
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, namespace
-from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError, is_short_of_memory
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 
@@ -157,9 +157,9 @@ class FunctionMap(Parameterization):
                 single = np.concatenate([value(h) for h in self._run("loop", theta)])
             if single.shape != (PROBES, self.d, self.d) or single.dtype.kind not in "fiu":
                 raise TypeError(f"it gives {single.dtype} of shape {single.shape[1:]}")
-        except MemoryError:
-            raise
         except Exception as error:  # code of others fails in any way at all
+            if is_short_of_memory(error):
+                raise MemoryError from error
             vars(self)["_error"] = error
             return None
         for way in ways:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from birkhoff_cli.analyses.core import discover, entry_points
+from birkhoff_cli.analyses.core.errors import is_short_of_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 
 
@@ -33,9 +34,9 @@ def lacks(method: Any) -> str:
         return fault
     try:
         method()
-    except MemoryError:
-        raise
     except Exception as error:  # code of others fails in any way at all
+        if is_short_of_memory(error):
+            raise MemoryError from error
         return f"{method.__name__}() fails: {entry_points.one_line(error)}"
     return ""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.entry_points import one_line
-from birkhoff_cli.analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.errors import BirkhoffError, is_short_of_memory
 
 if TYPE_CHECKING:
     from birkhoff_cli.checkpoints import Checkpoint
@@ -38,9 +38,9 @@ def claims_of(name: str, store: "NamedStore") -> set[str]:
         return set(module.claims(store))
     try:
         return set(module.claims(store))
-    except MemoryError:
-        raise
     except Exception as error:  # code of others fails in any way at all
+        if is_short_of_memory(error):
+            raise MemoryError from error
         raise entry.refusal(one_line(error)) from error
 
 
@@ -59,7 +59,9 @@ def read_with(name: str, store: "NamedStore", settings: Mapping[str, str]) -> "C
     try:
         checkpoint = replace(module.read(store, settings), format=name)
         return checkpoint
-    except (BirkhoffError, MemoryError):
+    except BirkhoffError:
         raise
     except Exception as error:  # code of others fails in any way at all
+        if is_short_of_memory(error):
+            raise MemoryError from error
         raise entry.refusal(one_line(error)) from error

@@ -17,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from birkhoff_cli import extras, places
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import (
+    BadInput,
+    BirkhoffError,
+    Unsupported,
+    is_short_of_memory,
+)
 from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.text import escape as printable
 
@@ -102,7 +107,11 @@ def refusing(path: Path) -> Iterator[None]:
     except (BirkhoffError, MemoryError, ImportError, SystemError):
         raise  # a lack of memory or of a library says nothing of the file
     except Exception as error:
-        raise extras.of_import(error) or _refusal(path, error) from error
+        if lack := extras.of_import(error):
+            raise lack from error
+        if is_short_of_memory(error):
+            raise MemoryError from error
+        raise _refusal(path, error) from error
 
 
 def _refusal(path: Path, error: Exception) -> BadInput:
