@@ -4,6 +4,7 @@ import pytest
 
 import forked
 import happenings
+import small_commands
 import stages
 
 FEW = 2
@@ -29,7 +30,7 @@ def check(name, count, lacks=(), places=0):
     """Hold that no stage of a command is wrong, of some that are spread over it."""
     faults = {}
     for word in lacks:
-        if happenings.EVENTS[word].changes and not stages.COMMANDS[name].reads:
+        if happenings.EVENTS[word].changes and not small_commands.command(name).reads:
             continue
         for number in stages.numbers(name, word, count, places):
             faults[number, word] = stages.stages(name).fault(number, word)
@@ -45,6 +46,6 @@ def test_an_event_at_a_few_stages(name):
 
 
 @pytest.mark.release
-@pytest.mark.parametrize("name", stages.COMMANDS)
+@pytest.mark.parametrize("name", small_commands.names())
 def test_an_event_at_many_places(name):
     check(name, 100, LACKS, places=1)
