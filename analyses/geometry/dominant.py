@@ -25,7 +25,16 @@ from birkhoff_cli.analyses.geometry.eigenvalues import (
     eigenvalue_parts,
     sums_to_one,
 )
-from birkhoff_cli.analyses.geometry.lanes import Where, cases, dot, matmul, norm, reciprocal, select
+from birkhoff_cli.analyses.geometry.lanes import (
+    FEW,
+    Where,
+    cases,
+    dot,
+    matmul,
+    norm,
+    reciprocal,
+    select,
+)
 from birkhoff_cli.analyses.geometry.near_stochastic import second_modulus_near_stochastic
 from birkhoff_cli.analyses.geometry.spectral_radius import largest_modulus
 
@@ -73,7 +82,8 @@ def second_modulus(h: Shaped[Array, "*batch d d"]) -> Shaped[Array, "*batch"]:
     x = np.ascontiguousarray(lanes(h, 2), dtype=float).reshape(d, d, -1)
     if d != LARGEST_CLOSED:
         return _second_moduli(x).reshape(h.shape[:-2])
-    turned = x.swapaxes(0, 1) if sums_to_one(x, 0).all() else x
+    few = x[..., :FEW]  # most matrices have other columns, and it shows in any of them
+    turned = x.swapaxes(0, 1) if all(sums_to_one(y, 0).all() for y in (few, x)) else x
     second = np.empty(x.shape[2])
     for where, (exact,) in cases(sums_to_one(turned, 1)) if x.size else ():
         of_part = second_modulus_near_stochastic if exact else _of_quartic

@@ -36,28 +36,41 @@ RESIDUAL = 16 * float(np.finfo(float).eps)
 def second_modulus_near_stochastic(x: Array) -> Array:
     """Second largest modulus ``(n,)`` of lanes ``(4, 4, n)``; NaN where this way does not lead."""
     sums = x.sum(1)
-    r, b = sums[3].copy(), x[3, :3].copy()
+    r, b = sums[3], x[3, :3]
     m, c = x[:3, :3] - b, sums[:3] - r
-    vector = np.ones((3, x.shape[2]))
+    known = _is_rounding(c)
     with np.errstate(all="ignore"):  # a singular matrix, no convergence: NaN
-        for _ in range(STEPS):
-            open_ = ~(np.abs(c).max(0) <= RESIDUAL)
-            if not open_.any():
-                break
-            c *= open_  # a step with c = 0 changes nothing: no lane depends on its neighbours
-            if 4 * np.count_nonzero(open_) > len(open_):
-                _step(r, b, m, c, vector)
-            else:
-                where = np.flatnonzero(open_)
-                part = [select(v, where) for v in (r, b, m, c, vector)]
-                _step(*part)
-                for whole, values in zip((r, b, m, c, vector), part, strict=True):
-                    whole[..., where] = values
+        if not known.all():
+            vector = _iterated(r, b, m, c)
+            known = _is_rounding(c) & (vector.min(0) > SMALL) & (vector.max(0) < 1 / SMALL)
         modulus = largest_modulus(m)
-    known = np.abs(c).max(0) <= RESIDUAL
-    known &= (vector.min(0) > SMALL) & (vector.max(0) < 1 / SMALL)
     known &= (modulus < (1 - CLOSE) * r) & (x.min((0, 1)) >= 0)
-    return np.where(known, modulus, np.nan)
+    return modulus if known.all() else np.where(known, modulus, np.nan)
+
+
+def _is_rounding(c: Array) -> Array:
+    """Whether c is, ``(n,)``; no if it is NaN."""
+    small: Array = np.abs(c).max(0) <= RESIDUAL
+    return small
+
+
+def _iterated(r: Array, b: Array, m: Array, c: Array) -> Array:
+    """Take steps until c is rounding, in place; return the last three entries of eigenvectors."""
+    vector = np.ones((3, len(r)))
+    for _ in range(STEPS):
+        open_ = ~_is_rounding(c)
+        if not open_.any():
+            break
+        c *= open_  # a step with c = 0 changes nothing: no lane depends on its neighbours
+        if 4 * np.count_nonzero(open_) > len(open_):
+            _step(r, b, m, c, vector)
+        else:
+            where = np.flatnonzero(open_)
+            part = [select(v, where) for v in (r, b, m, c, vector)]
+            _step(*part)
+            for whole, values in zip((r, m, c, vector), (part[0], *part[2:]), strict=True):
+                whole[..., where] = values
+    return vector
 
 
 def _step(r: Array, b: Array, m: Array, c: Array, vector: Array) -> None:
