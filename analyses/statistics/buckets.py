@@ -192,6 +192,10 @@ class Window:
         """Add the counts of buckets from ``first`` on."""
         if not len(counts):
             return
+        at = first - self.first
+        if 0 <= at <= len(self.counts) - len(counts):
+            self.counts[at : at + len(counts)] += counts
+            return
         low = min(self.first, first) if len(self.counts) else first
         high = max(self.first + len(self.counts), first + len(counts))
         if high - low > len(self.counts):

@@ -16,13 +16,13 @@ from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.states import data
 from birkhoff_cli.analyses.statistics.buckets import (
     Counts,
-    Range,
     buckets,
     buckets_of_float32,
     edges,
     is_narrow,
     range_of,
 )
+from birkhoff_cli.analyses.statistics.counting import count_rows
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -120,13 +120,15 @@ class Percentiles:
             self._count_rows(values, ends, codes, first)
 
     def _count_rows(self, values: Array, ends: Array, codes: Array, first: int) -> None:
-        """A row at a time, so that it and what is made of it stay in cache."""
-        for k, both in enumerate(zip(*ends.tolist(), *codes.tolist(), strict=True)):
-            row = np.ascontiguousarray(values[k], np.float64)
-            if self.unknown[first + k]:
-                row = row[~np.isnan(row)]
-            if len(row):
-                self._counts[first + k].add(row, Range(*both))
+        """Rows of any numbers: several at a time, or one that holds what is not known."""
+        counts = self._counts[first : first + len(values)]
+        if not self.unknown[first : first + len(values)].any():
+            count_rows(counts, np.ascontiguousarray(values, np.float64), ends, codes)
+            return
+        for k, row in enumerate(values):
+            one, known = slice(k, k + 1), row[~np.isnan(row)].astype(np.float64)
+            if len(known):
+                count_rows(counts[one], known[None], ends[:, one], codes[:, one])
 
     def _count_together(self, values: Array, codes: Array, first: int) -> None:
         """All streams ``(n, streams)`` at once: of short rows the calls would cost most."""
@@ -231,8 +233,8 @@ class Percentiles:
         for at, k in enumerate(streams.tolist()):
             counts = self._counts[k]
             low, high, share[:, :, at] = zip(*_ranks(counts.total), strict=True)
-            for side, ranks in enumerate((low, high)):
-                code[side, :, at], position[side, :, at] = zip(*counts.find(ranks), strict=True)
+            bucket, within = zip(*counts.find(low + high), strict=True)
+            code[:, :, at], position[:, :, at] = np.reshape((bucket, within), (2, *code.shape[:2]))
         extremes = self._min[streams], self._max[streams]
         number, error = _in_buckets(code.astype(np.int64), position, *extremes)
         return np.stack([_between(number[0], number[1], share[0]), error.max(0)])
