@@ -32,10 +32,8 @@ from birkhoff_cli.analyses.core.source import Drawn, Draws, Source
 from birkhoff_cli.analyses.core.table import Schema, column
 from birkhoff_cli.analyses.core.titles import title
 from birkhoff_cli.analyses.core.trace import site_schema
-from birkhoff_cli.analyses.drawing import captions, plane
 from birkhoff_cli.analyses.geometry.region import Region
-from birkhoff_cli.analyses.geometry.sectors import Sectors
-from birkhoff_cli.analyses.probes import Probe, frontier, targets
+from birkhoff_cli.analyses.probes import Probe, quantities
 from birkhoff_cli.analyses.probes.references import coverage_of
 from birkhoff_cli.analyses.probes.sample import Eigenvalues, Sampled
 from birkhoff_cli.analyses.statistics import coverage
@@ -66,7 +64,13 @@ SCHEMA = (
     column("im", "float64", "imaginary part of the eigenvalue"),
 )
 
-SUMMARY = (METHOD, *coverage.QUANTITIES, *targets.QUANTITIES, *SUM_ERRORS, *frontier.QUANTITIES)
+SUMMARY = (
+    METHOD,
+    *coverage.QUANTITIES,
+    *quantities.TARGETS,
+    *SUM_ERRORS,
+    *quantities.FRONTIER,
+)
 
 Way = Literal["sample", "targets", "frontier"]
 
@@ -119,8 +123,12 @@ def run(
     drawn = _movable(source, probe)
     count, rng = coverage_of(source, resolution), generator(drawn.seed)
     if probe == "frontier":
+        from birkhoff_cli.analyses.probes import frontier  # a sample needs no search
+
         search = frontier.pushed(drawn.method, count, rng, directions, starts)
     else:
+        from birkhoff_cli.analyses.probes import targets
+
         search = targets.aimed(drawn.method, drawn.samples, count, rng, max_steps, history)
     return _result_of(search, source, {**facts, "region": count.region.name})
 
@@ -184,6 +192,8 @@ def answer(summary: Summary) -> str:
 
 def draw(result: "pa.Table", figure: "Figure") -> None:
     """Log-density of the eigenvalues other than 1; a frontier; a trained model by layer."""
+    from birkhoff_cli.analyses.drawing import captions  # whoever draws nothing starts sooner
+
     meta = captions.title(result, figure)
     region = regions.load(meta["region"])(meta["d"])
     axes = figure.subplots()
@@ -200,6 +210,9 @@ def _reached(result: "pa.Table", axes: "Axes") -> None:
 
     A table of version 0.1 has one interval from 0 in every direction, and none of the columns.
     """
+    from birkhoff_cli.analyses.drawing import plane
+    from birkhoff_cli.analyses.geometry.sectors import Sectors
+
     if "interval" not in result.column_names:
         axes.fill(result["re"], result["im"], color=SKY, alpha=0.6, lw=0)
         axes.plot(result["re"], result["im"], color=BLUE, lw=1, label="reached")
@@ -212,6 +225,8 @@ def _reached(result: "pa.Table", axes: "Axes") -> None:
 
 
 def _points(result: "pa.Table", figure: "Figure", axes: "Axes") -> None:
+    from birkhoff_cli.analyses.drawing import plane
+
     other = result["index"].to_numpy() > 0
     re, im = (result[name].to_numpy()[other] for name in ("re", "im"))
     if "layer" in result.column_names:
@@ -226,6 +241,8 @@ def _points(result: "pa.Table", figure: "Figure", axes: "Axes") -> None:
 
 def _enlarge(inset: "Axes", re: Array, im: Array, layers: Array) -> None:
     """Distances from 1 on a scale of their own."""
+    from birkhoff_cli.analyses.drawing import plane
+
     plane.by_layer(inset, re, im, layers)
     inset.set_title("$1-\\lambda$, enlarged", fontsize=SMALL)
     inset.spines[:].set_visible(True)
@@ -249,6 +266,8 @@ INSET = (0.4, 0.33, 0.35, 0.34)
 
 
 def _outline(axes: "Axes", region: Region) -> None:
+    from birkhoff_cli.analyses.drawing import plane
+
     plane.unit_circle(axes, color="0.45", lw=0.8, ls="--", label="unit circle")
     if not region.style.is_unit_circle:
         name = f"{region.style.label}, d = {region.d} ({region.proven})"

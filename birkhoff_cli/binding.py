@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from birkhoff_cli.analyses.core.analysis import of_prepared
 from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.trace import MixingTrace
@@ -42,6 +43,11 @@ class Binding:
         for converter in self.converters:
             every |= converter.options()
         return every | self._own
+
+    @property
+    def _run(self) -> Callable[..., Result]:
+        """What runs: its arguments are as it takes them once they have been read."""
+        return of_prepared(self.module.run)
 
     @cached_property
     def _own(self) -> dict[str, Option]:
@@ -103,7 +109,7 @@ class Binding:
         """
         paths = request.get("path") or ()
         if len(paths) < 2:
-            return partial(self.module.run, **self.arguments(request))
+            return partial(self._run, **self.arguments(request))
         from birkhoff_cli import series
 
         try:
@@ -114,7 +120,7 @@ class Binding:
 
     def _prepare_series(self, request: Request, paths: Sequence[Any]) -> Callable[[], Result]:
         if any(c.takes_series for c in self.converters):
-            return partial(self.module.run, **self.arguments(request))
+            return partial(self._run, **self.arguments(request))
         from birkhoff_cli import series
 
         each = [self.arguments(request.typing(path=(str(path),))) for path in paths]
@@ -125,8 +131,8 @@ class Binding:
         ordered = series.order_by_step([m for _, m in models], [path for path, _ in models])
         runs = [(step, arguments_of[id(model)]) for step, model in ordered]
         if len(models) == 1 < len(paths):  # one trace, and no series of one step
-            return partial(self.module.run, **runs[0][1])
-        return lambda: series.stack([(step, self.module.run(**own)) for step, own in runs])
+            return partial(self._run, **runs[0][1])
+        return lambda: series.stack([(step, self._run(**own)) for step, own in runs])
 
     @staticmethod
     def _join_parts(

@@ -242,6 +242,8 @@ class Subcommand(PlainFlags, TyperCommand):
     ) -> Result:
         """The result, its blocks gone over by the engine that was asked for, or every core."""
         name, engine = self.name or "", grid.get("engine")
+        if engine == "1":  # this process goes over all blocks anyway
+            return result
         rows = bool(invocation.output or invocation.plot or invocation.table)
         if engine is not None:
             from birkhoff_cli import folding

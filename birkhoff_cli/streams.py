@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -267,8 +267,7 @@ def _generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(1,))))
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """One word of ``--inputs``, and the options that go with it."""
 
     trace: Callable[["Checkpoint", Inputs, int], MixingTrace]

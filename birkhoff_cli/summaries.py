@@ -1,9 +1,8 @@
 """What a command declares of its summary, and of one that stands for several runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from birkhoff_cli.analyses.core.quantities import (
     AT_LEAST_0,
@@ -48,8 +47,7 @@ EXACT = 5e-7
 """Distance from 1 that six digits do not show."""
 
 
-@dataclass(frozen=True)
-class Folded:
+class Folded(NamedTuple):
     """Keys of a summary by how much there is to say of them.
 
     Attributes:

@@ -20,9 +20,9 @@ NUMERICAL = {"numpy"}
 
 MAX_IDLE = (
     (("--help",), set(), 0),
-    (("methods",), NUMERICAL, 2300),
-    (("inspect", "examples/go-mhc-s2.pt"), NUMERICAL, 2050),
-    (("spectrum", *GO, "-n", "10"), NUMERICAL, 3700),
+    (("methods",), NUMERICAL, 2250),
+    (("inspect", "examples/go-mhc-s2.pt"), NUMERICAL, 1950),
+    (("spectrum", *GO, "-n", "10"), NUMERICAL, 950),
 )
 """Commands, packages, and lines of idle modules of ours at the most.
 

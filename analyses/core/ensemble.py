@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
+
+if TYPE_CHECKING:
+    from fractions import Fraction  # a command that needs none starts sooner
 
 Sampler = Callable[[int, np.random.Generator], Any]
 """``(n, rng) -> (n, d, d)`` float64 matrices."""
@@ -27,7 +29,7 @@ class Ensemble(ABC):
     def __call__(self, n: int, rng: np.random.Generator) -> Array:
         """Random matrices ``(n, d, d)``, float64."""
 
-    def entry_variance(self) -> Fraction | None:
+    def entry_variance(self) -> "Fraction | None":
         """Variance of an entry, of mean 1/d; None if not known.
 
         Only of a law that no permutation of rows or of columns changes.

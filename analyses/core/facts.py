@@ -7,7 +7,6 @@ knows. The claims of all members are tested against drawn matrices.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from birkhoff_cli.analyses.core.pullback import Differentiable, by_torch
 from birkhoff_cli.analyses.core.shapes import Shaped
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from birkhoff_cli.analyses.core.mixture import Mixture
     from birkhoff_cli.analyses.core.parameterization import Parameterization
     from birkhoff_cli.analyses.geometry.hypocycloids import Support
@@ -174,7 +175,7 @@ class Facts(ABC):
         """Distributions of matrices that are not those of random parameters."""
         return {}
 
-    def entry_variance(self, how: str) -> Fraction | None:
+    def entry_variance(self, how: str) -> "Fraction | None":
         """Variance of an entry of mean 1/d; None if not known.
 
         Only of a law that no permutation of rows or of columns changes.

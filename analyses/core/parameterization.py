@@ -85,6 +85,10 @@ class Parameterization(Facts):
     def flops(self) -> int:
         """Published estimate of the floating point operations of one matrix (go-mHC, Table 4)."""
 
+    def draws_parameters(self, how: str) -> bool:
+        """Whether a distribution is one of parameters, and not one of matrices."""
+        return how in OF_PARAMETERS or how not in self.samplers()
+
     @property
     def distributions(self) -> tuple[str, ...]:
         """Every word ``--draw`` accepts here, the default first."""

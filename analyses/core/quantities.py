@@ -5,8 +5,7 @@ commands measure lends its declarations, as it lends columns.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from birkhoff_cli.analyses.core.table import Column
 
@@ -19,8 +18,7 @@ AT_LEAST_1: Range = (1, None)
 SHARE: Range = (0, 1)
 
 
-@dataclass(frozen=True)
-class Quantity:
+class Quantity(NamedTuple):
     """One key of a summary, or of the rows of a list in it.
 
     Attributes:
@@ -85,7 +83,7 @@ def prefixed(prefix: str, quantities: Iterable[Quantity], of: str) -> Quantities
         quantities: what is declared already.
         of: put after every sentence.
     """
-    return tuple(replace(q, name=prefix + q.name, about=f"{q.about}, {of}") for q in quantities)
+    return tuple(q._replace(name=prefix + q.name, about=f"{q.about}, {of}") for q in quantities)
 
 
 def by_name(quantities: Iterable[Quantity]) -> Mapping[str, Quantity]:

@@ -242,7 +242,7 @@ class Drawn:
         Raises:
             UsageError: a device for a sampler that runs no map.
         """
-        if self.draws.device != "cpu" and self.how in self.method.samplers():
+        if self.draws.device != "cpu" and not self.method.draws_parameters(self.how):
             raise UsageError(
                 f"--draw {self.how} draws matrices without the map; leave --device out"
             )
@@ -260,7 +260,7 @@ class Drawn:
             UsageError: a distribution of matrices, which has no parameters.
         """
         how, scale = self.how, self.draws.scale
-        if how in self.method.samplers():
+        if not self.method.draws_parameters(how):
             known = [
                 name for name in self.method.distributions if name not in self.method.samplers()
             ]

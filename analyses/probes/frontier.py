@@ -6,7 +6,6 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry.charts import Chart, chart_of
@@ -47,30 +46,6 @@ converges slowly, and gives up. Against exact areas up to 2.3 were seen."""
 
 BOUNDARY_POINTS = 4000
 """Points of the region's boundary from which the gap is measured, about."""
-
-
-QUANTITIES = (
-    quantity("area_discretisation", "error of the area by the grid of angles", range=AT_LEAST_0),
-    quantity(
-        "area_uncertainty",
-        "area that may be missing: what the search may have missed, or what is not known",
-        range=AT_LEAST_0,
-    ),
-    quantity("proven", "whether the area is proven"),
-    quantity("proven_by", "why, or where it comes from"),
-    quantity("area_found", "area that the search found", range=AT_LEAST_0),
-    quantity("area_found_error", "error of that area", range=AT_LEAST_0),
-    quantity("area_outside", "area that the search found outside the region", range=AT_LEAST_0),
-    quantity(
-        "gap_max",
-        "largest distance from the boundary of the region to the curve",
-        range=AT_LEAST_0,
-        good="near 0",
-    ),
-    quantity("gap_expected", "what that distance should be, where it is known", range=AT_LEAST_0),
-    quantity("gap_proven", "whether that is proven; null where nothing is known"),
-)
-"""What a frontier adds to those of a region."""
 
 
 def pushed(

@@ -7,7 +7,6 @@ from birkhoff_cli.analyses.core.source import Source
 from birkhoff_cli.analyses.geometry.region import Region
 from birkhoff_cli.analyses.regions.doubly_stochastic import DoublyStochastic
 from birkhoff_cli.analyses.regions.karpelevic import Karpelevic
-from birkhoff_cli.analyses.regions.unit_disk import UnitDisk
 from birkhoff_cli.analyses.statistics.coverage import OUTSIDE, Coverage
 
 
@@ -24,6 +23,8 @@ def coverage_of(source: Source, resolution: int) -> Coverage:
 def region_for(method: Parameterization) -> Region:
     """The unit disk for signed matrices of bounded norm, else that of doubly stochastic ones."""
     if NORM in method.exact and NONNEGATIVE not in method.exact and method.d > 2:
+        from birkhoff_cli.analyses.regions.unit_disk import UnitDisk  # of use to few methods
+
         return UnitDisk(method.d)
     return DoublyStochastic(method.d)
 

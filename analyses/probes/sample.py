@@ -58,7 +58,7 @@ def _formula(drawn: Drawn | None) -> Callable[[Array], Array] | None:
 
     Matrices of another dtype have the eigenvalues of what was rounded.
     """
-    if drawn is None or drawn.how in drawn.method.samplers() or drawn.draws.evaluator():
+    if drawn is None or not drawn.method.draws_parameters(drawn.how) or drawn.draws.evaluator():
         return None
     method = drawn.method
     method.require_memory()

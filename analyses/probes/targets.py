@@ -10,7 +10,6 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import batch_first, lanes
 from birkhoff_cli.analyses.core.parameterization import Parameterization
-from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, SHARE, quantity
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Columns
 from birkhoff_cli.analyses.geometry import reach
@@ -21,12 +20,6 @@ from birkhoff_cli.analyses.statistics.coverage import Coverage
 
 HIT = 1e-3
 """Distance within which a target counts as hit."""
-
-QUANTITIES = (
-    quantity("targets", "points of the plane that eigenvalues were moved to", range=AT_LEAST_0),
-    quantity("hits", "share of targets with an eigenvalue within 1e-3", range=SHARE),
-)
-"""What targets add to those of a region, besides the errors of sums."""
 
 Standing = tuple[Any, Any, Any]
 """Which targets, after how many steps, and where the chart's states are."""
