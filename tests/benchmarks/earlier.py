@@ -1,12 +1,14 @@
 """Long commands: this checkout against another one, such as a worktree of an earlier version.
 
-    python tests/benchmarks/earlier.py FOLDER [rounds] [degeneration|inspect|report|frontier ...]
+    python tests/benchmarks/earlier.py FOLDER [rounds] [case ...]
 
-CPU seconds (user and system) of whole processes and the peak memory of ours, medians over rounds
-in which both run in turn, and the median ratio of the rounds: how degeneration grows with samples,
-sites and d, inspect with tensors, report with sites, frontier with d. Traces are of mHC matrices,
-float32, in Arrow files; the checkpoint is sharded and has the sites of DeepSeek-V4-Flash and the
-names of its experts; frontiers come with the area that each found.
+CPU seconds (user and system) and peak memory of whole processes, medians over rounds in which
+both run in turn, and the median ratio of the rounds. Cases are how degeneration grows with
+samples, sites and d, inspect with tensors, report with sites, frontier with d, and how draws,
+targets, fits and what reads a trace (drift, degenerate, sinkhorn) grow with what they go through.
+Traces are of mHC matrices, float32, in Arrow files; the checkpoint is sharded and has the sites of
+DeepSeek-V4-Flash and the names of its experts; frontiers come with the area that each found. All
+have one process and one thread.
 """
 
 import json
@@ -26,6 +28,8 @@ WRITE = "--write"  # how this file calls itself
 TRACES = ((65_536, 48, 4), (16_384, 48, 4), (16_384, 12, 4), (8_192, 48, 8))
 EXPERTS = (256, 64)
 MODELS = ("go-mhc-s2.pt", "kromhc.pt")
+DRAWS, TARGETS, EPOCHS = (100_000, 1_000_000, 10_000_000), (10_000, 100_000), (1_000, 10_000)
+TOKENS = (4_096, 65_536)
 FRONTIERS = (("mhc-lite", 4), ("go-mhc:s=2", 3), ("go-mhc:s=2", 4), ("go-mhc:s=2", 5))
 
 Case = tuple[str, list[str]]
@@ -34,6 +38,7 @@ Case = tuple[str, list[str]]
 def run(root, words):
     """Summary, CPU seconds and peak MiB of a command of a checkout."""
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    alone["BIRKHOFF_ENGINE"] = "1"  # version 0.1 has no other
     alone.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling would count
     command = [sys.executable, "-m", "birkhoff_cli", *words, "--json"]
     process = subprocess.Popen(
@@ -78,11 +83,52 @@ def frontiers(_folder) -> Iterator[Case]:
         yield f"{method}, d = {d}", words
 
 
-CASES = {"degeneration": traces, "inspect": checkpoints, "report": reports, "frontier": frontiers}
+def draws(_folder) -> Iterator[Case]:
+    for n in DRAWS:
+        yield f"{n:,} matrices", ["spectrum", "--method", "go-mhc", "--s", "2", "-n", str(n)]
+
+
+def targets(_folder) -> Iterator[Case]:
+    words = ["spectrum", "--method", "go-mhc", "--s", "2", "--probe", "targets", "-n"]
+    for n in TARGETS:
+        yield f"{n:,} targets", [*words, str(n)]
+
+
+def fits(_folder) -> Iterator[Case]:
+    for epochs in EPOCHS:
+        words = ["fit", "--method", "go-mhc:s=2", "--targets", "64", "--epochs", str(epochs)]
+        yield f"{epochs:,} epochs", words
+
+
+def tokens(command):
+    """A command that reads a trace, of more and more tokens."""
+
+    def cases(folder) -> Iterator[Case]:
+        for samples in TOKENS:
+            path = folder / f"{samples}.arrow"
+            make([path, samples, 48, 4])
+            yield f"{samples:,} x 48", [command, str(path)]
+
+    return cases
+
+
+CASES = {
+    "degeneration": traces,
+    "inspect": checkpoints,
+    "report": reports,
+    "frontier": frontiers,
+    "draw": draws,
+    "targets": targets,
+    "fit": fits,
+    "drift": tokens("depth-drift"),
+    "degenerate": tokens("degeneration"),
+    "sinkhorn": tokens("sinkhorn"),
+}
 
 
 def main(other, rounds, names):
-    print(f"{'':14}{'':24}{'other':>8}{'this':>8}{'ratio':>8}{'peak MiB':>10}")
+    print(f"{'':14}{'':24}{'CPU seconds':>16}{'':8}{'peak MiB':>16}")
+    print(f"{'':38}" + f"{'other':>8}{'this':>8}{'ratio':>8}" * 2)
     for name in names or CASES:
         with tempfile.TemporaryDirectory() as folder:
             for title, words in CASES[name](Path(folder)):
@@ -91,7 +137,9 @@ def main(other, rounds, names):
                 both = [(run(other, words), run(ROOT, words)) for _ in range(rounds)]
                 then, now = (statistics.median(pair[k][1] for pair in both) for k in range(2))
                 ratio = statistics.median(old[1] / new[1] for old, new in both)
-                line = f"{name:14}{title:24}{then:8.2f}{now:8.2f}{ratio:8.2f}{both[-1][1][2]:10.0f}"
+                line = f"{name:14}{title:24}{then:8.2f}{now:8.2f}{ratio:8.2f}"
+                peaks = [statistics.median(pair[k][2] for pair in both) for k in range(2)]
+                line += "".join(f"{peak:8.0f}" for peak in peaks) + f"{peaks[0] / peaks[1]:8.2f}"
                 areas = [side[0].get("area_reached") for side in both[-1]]
                 print(line, *(f" area {a:.6f}" for a in areas if a is not None), flush=True)
 

@@ -1,11 +1,13 @@
 """The frontier of every method: a Markdown table of areas, their errors and CPU seconds.
 
-    python tests/benchmarks/frontier.py [sides] [words]
+    python tests/benchmarks/frontier.py [sides] [words] [folder]
 
 ``sides`` such as 3,4 (3,4,5); only methods that contain one of the words, if any are given. CPU
-seconds (user and system) are those of whole processes. ``area_found`` is what the search alone
-found; it is compared with the exact area where one is known: ``off`` is the difference as a
-multiple of the stated error, and should be between -1 and 1.
+seconds (user and system) are those of whole processes. ``found`` is what the search alone found;
+it is compared with the exact area where one is known: ``off`` is the difference as a multiple of
+the stated error, and should be between -1 and 1. With the folder of an earlier version, such as a
+worktree of 0.1, ``earlier`` is its area, where that takes 100 CPU seconds at most; in parentheses
+if what is outside the region counts too, as it did in 0.1.
 """
 
 import json
@@ -13,6 +15,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 METHODS = (
     "identity",
@@ -46,48 +49,62 @@ METHODS = (
     "be-hc:basis=structured",
     "orthostochastic",
 )
-HEADER = "| method | d | area | error | exact by | area found | its error | off | CPU s |"
+HEADER = "| method | d | area | error | known by | found | its error | off | earlier | CPU s |"
+ROOT = Path(__file__).parents[2]
+LIMIT = 100
+"""CPU seconds that an earlier version may take."""
 
 
-def run(method, d):
-    """Summary of a frontier, and the CPU seconds of the whole process."""
+def run(root, method, d, limit):
+    """Summary of a frontier of a checkout, None beyond the limit, and CPU seconds."""
     name, _, options = method.partition(":")
     words = [word for option in options.split(",") if option for word in ("--" + option).split("=")]
     command = (sys.executable, "-m", "birkhoff_cli", "spectrum", "--method", name, "--d", str(d))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         (*command, *words, "--probe", "frontier", "--json", "-q"),
-        check=True,
         capture_output=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "OPENBLAS_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return json.loads(done.stdout), seconds
+    return json.loads(done.stdout) if done.returncode == 0 else None, seconds
 
 
-def row(method, d):
+def row(method, d, other):
     """One line of the table."""
-    s, seconds = run(method, d)
+    s, seconds = run(ROOT, method, d, 10 * LIMIT)
     searched = s["proven_by"].startswith("a search")
     error = s["area_discretisation"] + s["area_uncertainty"]
-    by = "" if searched else "proof" if s["proven"] else "observation"
+    by = "search" if searched else "proof" if s["proven"] else "observation"
     missed, allowed = s["area_reached"] - s["area_found"], s["area_found_error"]
     off = "" if searched else f"{missed / allowed if missed else 0:.2f}"
     numbers = f"{s['area_reached']:.6f} | {error:.1e} | {by} | {s['area_found']:.6f}"
-    return f"| {method} | {d} | {numbers} | {allowed:.1e} | {off} | {seconds:.1f} |"
+    earlier = area_of(run(other, method, d, LIMIT)[0]) if other else ""
+    found = f"{numbers} | {allowed:.1e} | {off} | {earlier}"
+    return f"| {method} | {d} | {found} | {seconds:.1f} |"
+
+
+def area_of(s):
+    """Of an earlier version; in parentheses if some of it is outside the region."""
+    if s is None:
+        return f"beyond {LIMIT} s"
+    return f"({s['area_reached']:.6f})" if s["outside_fraction"] else f"{s['area_reached']:.6f}"
 
 
 def main():
     words = sys.argv[1:]
+    other = Path(words.pop()) if words and Path(words[-1]).is_dir() else None
     sides = (3, 4, 5)
     if words and words[0].replace(",", "").isdigit():
         sides = tuple(map(int, words.pop(0).split(",")))
-    print(HEADER, "|" + "---|" * 9, sep="\n", flush=True)
+    print(HEADER, "|" + "---|" * (HEADER.count("|") - 1), sep="\n", flush=True)
     for method in METHODS:
         for d in sides:
             if not words or any(word in method for word in words):
-                print(row(method, d), flush=True)
+                print(row(method, d, other), flush=True)
 
 
 if __name__ == "__main__":
