@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from birkhoff_cli import members, process
+from birkhoff_cli import members, process, rooms
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import (
     BirkhoffError,
@@ -76,7 +76,8 @@ class CommandPerFile(PlainFlags, TyperGroup):
         """Import the one module that is about to run."""
         if ctx.resilient_parsing and members.package_of(args[0]) is None:  # a shell completes
             return None, None, args
-        process.require_memory_to_start()
+        rooms.require_to_start()
+        rooms.guard_imports()
         if not ctx.resilient_parsing:
             from birkhoff_cli import progress  # the help of all commands has none
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from birkhoff_cli import files
+from birkhoff_cli import files, rooms
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.files import STDOUT
 from birkhoff_cli.request import Request
@@ -105,13 +105,15 @@ class Invocation:
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a name that is no figure's.
+    """Refuse a name that is no figure's, and a figure that could not be drawn.
 
     Raises:
         UsageError: naming those that are.
+        TooLarge: there is no room for what draws it, which is found out after the work otherwise.
     """
     if path.suffix.lower() not in STAMP:
         raise UsageError(f"{path}: a figure ends in {', '.join(STAMP)}")
+    rooms.require("matplotlib")
 
 
 def _terminal(descriptor: int) -> bool:

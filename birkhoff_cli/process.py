@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from birkhoff_cli.analyses.core.errors import TooLarge
-
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that numerical libraries read when they are loaded."""
 
@@ -18,13 +16,6 @@ STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 FREED = 30 << 20
 """Bytes: below glibc's largest threshold, 32 MiB, and above the temporaries of a step."""
-
-
-ADDRESS_SPACE = 600 << 20
-"""Bytes that Python, NumPy, Arrow and Matplotlib reserve, most of which they never touch."""
-
-RESIDENT = 32 << 20
-"""Bytes that Python and NumPy touch in the smallest command, beside those touched before."""
 
 
 class Stopped(BaseException):
@@ -98,34 +89,6 @@ def occupy_closed_streams() -> None:
         except OSError:  # those below are open: it becomes the lowest number that is free
             with suppress(OSError):
                 os.open(os.devnull, mode)
-
-
-def require_memory_to_start() -> None:
-    """Refuse to import numerical libraries where they cannot be.
-
-    Below a bound on the address space their loaders end the process in ways of their own: by abort,
-    by a signal, by an exception inside an exception. In a container the system kills it.
-
-    Raises:
-        TooLarge: the limit is below the bound.
-    """
-    from birkhoff_cli.analyses.core.memory import container_rooms  # help needs no such bound
-
-    if (room := min(container_rooms(), default=RESIDENT)) < RESIDENT:
-        raise TooLarge(
-            f"the container leaves {room >> 20} MB of memory and a command needs at least "
-            f"{RESIDENT >> 20}; allow it more"
-        )
-    try:
-        import resource
-    except ImportError:  # Windows has none
-        return
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
-        raise TooLarge(
-            f"this process may use {limit >> 20} MB of address space and a command needs "
-            f"{ADDRESS_SPACE >> 20}; raise the limit, such as by ulimit -v unlimited"
-        )
 
 
 def keep_freed_memory() -> None:

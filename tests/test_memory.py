@@ -4,15 +4,17 @@ import builtins
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from birkhoff_cli import engines, process
+from birkhoff_cli import app, engines, rooms
 from birkhoff_cli.analyses.core import cgroups, memory
 from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.containers.store import refusing
 from conftest import ROOT
 
 MIB = 1 << 20
@@ -116,10 +118,73 @@ def test_a_container_without_room_for_a_command_is_said_before_libraries_are_loa
         at = f"memory/{path}".rstrip("/") if version == 1 else path
         group(machine, at, 60 if k == depth else 500, 40, version=version)
     with pytest.raises(TooLarge, match="the container leaves 20 MB of memory and .* at least 32"):
-        process.require_memory_to_start()
+        rooms.require_to_start()
     at = f"memory/{groups[depth]}".rstrip("/") if version == 1 else groups[depth]
     group(machine, at, 60, 40, cached=10, version=version)
-    process.require_memory_to_start()
+    rooms.require_to_start()
+
+
+LARGE = [*rooms.NEEDS]
+
+
+@pytest.mark.parametrize("library", LARGE)
+def test_a_library_is_loaded_only_where_it_has_room(library, machine, monkeypatch):
+    """A container killed the process, and under a limit libraries ended it by abort."""
+    monkeypatch.delitem(sys.modules, library, raising=False)
+    (machine / "own").write_text("0::/pod\n")
+    needed = rooms.NEEDS[library].resident // MIB
+    group(machine, "pod", 500, 501 - needed)
+    said = f"the container leaves {needed - 1} MB of memory and {library} needs at least {needed}"
+    with pytest.raises(TooLarge, match=said):
+        rooms.Guard().find_spec(library)
+    rooms.Guard().find_spec(f"{library}.part")  # is a part of what is there
+    group(machine, "pod", 500, 500 - needed)
+    rooms.Guard().find_spec(library)
+    reserved = rooms.NEEDS[library].reserved // MIB
+    monkeypatch.setattr(rooms, "_reserved", lambda: 200 * MIB)
+    monkeypatch.setattr(rooms, "address_limit", lambda: (200 + reserved) * MIB)
+    rooms.Guard().find_spec(library)
+    monkeypatch.setattr(rooms, "address_limit", lambda: (199 + reserved) * MIB)
+    with pytest.raises(TooLarge, match=f"{reserved - 1} MB more of address space and {library}"):
+        rooms.Guard().find_spec(library)
+
+
+def test_a_figure_without_room_is_refused_before_the_work(machine, monkeypatch):
+    from birkhoff_cli.invocation import check_figure
+
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    (machine / "own").write_text("0::/pod\n")
+    group(machine, "pod", 100, 60)
+    rooms.require_to_start()
+    with pytest.raises(TooLarge, match="40 MB of memory and matplotlib needs"):
+        check_figure(Path("a.png"))
+
+
+WORDS = (
+    ("methods",),
+    ("depth-drift", "--method", "mhc", "--layers", "2", "-n", "3"),
+    ("sample", "--method", "go-mhc", "-n", "3", "-o", "{}/a.parquet"),
+    ("spectrum", "--method", "go-mhc", "-n", "9", "-o", "{}/a.parquet", "--plot", "{}/a.png"),
+    ("train", "--method", "mhc", "-o", "{}/run", "--updates", "1"),
+)
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("megabytes", [600, 640, 700, 760, 850, 1000])
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_whatever_the_limit_a_command_ends_well_or_is_refused(words, megabytes, birkhoff, tmp_path):
+    """OpenBLAS, torch and Arrow ended it by codes of their own."""
+    resource = pytest.importorskip("resource")
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+    words = [word.format(tmp_path) for word in words]
+    done = birkhoff(*words, preexec_fn=limited)
+    assert done.returncode in (0, 6), done.stderr
+    if done.returncode:
+        assert done.stderr.count("\n") == 1
+        assert words[0] == "train" or not [*tmp_path.iterdir()]  # a run can be taken up again
 
 
 def test_a_limit_of_the_process_counts(monkeypatch):
@@ -210,3 +275,24 @@ def test_a_magnitude_is_right(number):
         assert 10**exponent <= number < 10 ** (exponent + 2)
     else:
         assert int(said.replace(",", "")) == number
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+    ids=["torch", "threads", "system"],
+)
+def test_what_libraries_say_of_memory_is_blamed_on_no_file_and_is_no_bug(error, capsys):
+    def fail():
+        raise error
+
+    with pytest.raises(MemoryError), refusing(Path("model.pt")):
+        fail()
+    assert app._bug(error) == 6
+    assert "out of memory" in capsys.readouterr().err

@@ -4,6 +4,11 @@ A message is one line: what was seen and what is wrong with it; what to do. The 
 which exit code the command line returns.
 """
 
+import errno
+
+MEMORY_PHRASES = ("can't allocate memory", "out of memory", "bad_alloc", "can't start new thread")
+"""What torch and threads say in a RuntimeError where there is no memory."""
+
 
 def is_short_of_memory(error: BaseException) -> bool:
     """Whether a lack of memory led to an error: libraries make errors of their own of it.
@@ -12,9 +17,17 @@ def is_short_of_memory(error: BaseException) -> bool:
     colours, and says that these are no numbers.
     """
     chain: BaseException | None = error
-    while chain is not None and not isinstance(chain, MemoryError):
+    while chain is not None and not _is_of_memory(chain):
         chain = chain.__cause__ or chain.__context__
     return chain is not None
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, RuntimeError):
+        return any(phrase in str(error) for phrase in MEMORY_PHRASES)
+    return isinstance(error, MemoryError)
 
 
 class BirkhoffError(Exception):
