@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -139,6 +140,12 @@ def reads(reach: Reach, folder: Path) -> None:
 def _caller(word: str) -> str:
     """The place in the code from which a file is read."""
     return _place(sys._getframe(2), word, None, READ_DEPTH)
+
+
+def callers() -> str:
+    """Where the stage is that was reached: who calls whom, the last one first."""
+    frames = traceback.extract_stack(limit=14)[:-3]  # without what lets the event happen
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
 
 
 def forget() -> None:

@@ -34,6 +34,9 @@ from small_commands import hub, inputs
 MAX_STAGES = 1 << 17
 """Stages whose places are told."""
 
+MAX_CALLERS = 1 << 10
+"""Bytes of what is said about the stage where the event happened."""
+
 
 def hook(number: int, happening: Event, found: mmap.mmap, folder: Path) -> Callable[[], None]:
     """What is to be called in the process: it lets an event happen at the stage of that number.
@@ -41,7 +44,8 @@ def hook(number: int, happening: Event, found: mmap.mmap, folder: Path) -> Calla
     Args:
         number: of the stage; beyond the last one nothing happens.
         happening: the event.
-        found: how many stages there were, and a number for the place of each; it is shared.
+        found: how many stages there were, a number for the place of each, and at the end who
+            called what the event happened in; it is shared.
         folder: of the command.
     """
 
@@ -53,6 +57,7 @@ def hook(number: int, happening: Event, found: mmap.mmap, folder: Path) -> Calla
             found[at : at + 4] = struct.pack("I", zlib.crc32(place.encode()))
         if stages == number:
             happenings.forget()
+            found[-MAX_CALLERS:] = happenings.callers().encode()[:MAX_CALLERS].ljust(MAX_CALLERS)
             happening.happen(folder)
 
     return lambda: happening.count(reach, folder)
@@ -74,11 +79,13 @@ class Stages:
     Attributes:
         command: it.
         new: what its outputs hold after it was not disturbed, by name.
+        callers: of what the last event happened in, if one did.
     """
 
     def __init__(self, name: str) -> None:
         """Run it once."""
         self.command = small_commands.command(name)
+        self.callers = ""
         self.new = self._made(EVENTS["TERM"])
 
     def _made(self, event: Event) -> dict[str, Any]:
@@ -134,12 +141,13 @@ class Stages:
             event.happen(folder)
         if "hf://" in self.command.words:
             os.environ |= hub().environment
-        found = mmap.mmap(-1, 8 + 4 * MAX_STAGES)
+        found = mmap.mmap(-1, 8 + 4 * MAX_STAGES + MAX_CALLERS)
         own = hook(number, event, found, folder)
         words, inline = self.command.words.split(), self.command.inline
         ended = forked.call(words, folder, lambda: (self.command.before(), own())[1], inline)
         (stages,) = struct.unpack("q", found[:8])
         stages = min(stages, MAX_STAGES)
+        self.callers = found[-MAX_CALLERS:].decode(errors="replace").strip("\0 ")
         return ended, struct.unpack(f"{stages}I", found[8 : 8 + 4 * stages])
 
     def fault(self, number: int, word: str) -> str | None:
@@ -149,7 +157,8 @@ class Stages:
             ended, found = self._run(folder, number, EVENTS[word])
             if len(found) <= number:
                 return f"ends before that stage: {ended}"
-            return self._judged(folder, ended, word)
+            callers, wrong = self.callers, self._judged(folder, ended, word)
+            return f"{wrong} (in {callers})" if wrong else None
 
     def _killed(self, folder: Path) -> str | None:
         """What is wrong after a signal that nobody can handle: the next command puts it right."""
