@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from birkhoff_cli import (
     cells,
@@ -33,6 +33,9 @@ from birkhoff_cli.files import STDOUT
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Text, dashes
 from birkhoff_cli.request import Request
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Cell = Mapping[str, str]
 """The texts of the options that vary, in the order of the axes."""
@@ -228,13 +231,24 @@ def _finish(sweep: Sweep, missing: Sequence[Planned], engine: str | None) -> Ite
                 for each in missing
             ]
             for task in as_completed(tasks):
-                task.result()
+                if task.exception() is not None:
+                    _raise_first(tasks)
                 yield
     except BrokenExecutor as error:
         raise TooLarge(
             "a process of the sweep was killed or could not be started, perhaps for want of "
             "memory; what is done is kept: run it again, with fewer processes, --engine 1"
         ) from error
+
+
+def _raise_first(tasks: Sequence["Future[None]"]) -> None:
+    """Raise the error of the first cell that failed; later ones may only follow from it.
+
+    A process that found no memory for a module goes on with half of it, and with the next cell.
+    """
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
 def finish(name: str, texts: Mapping[str, Text], path: Path, digests: tuple[str, str]) -> None:

@@ -100,6 +100,23 @@ def test_a_cell_that_is_another_table_is_refused_by_name(tmp_path):
     assert (tmp_path / "grid.parquet").read_bytes() == whole
 
 
+def test_of_cells_that_fail_the_first_says_why(tmp_path):
+    """What the others met was half a library, and a bug of ours (70)."""
+
+    def fail_in_one_process():
+        errors = iter([MemoryError()])
+        message = "partially initialized module 'pyarrow' has no attribute 'Table'"
+        sweeps.finish = lambda *_: throw(next(errors, AttributeError(message)))
+
+    def throw(error):
+        raise error
+
+    cells = ",".join(map(str, range(16)))
+    many = ("sample", "--method", "mhc", "-n", "2", "--sweep", f"seed={cells}", "-o", "g.parquet")
+    done = forked.call(many, tmp_path, fail_in_one_process)
+    assert (done.code, done.err.count("out of memory")) == (6, 1), done.err
+
+
 def test_a_cell_of_another_file_at_the_same_path_is_run_again(birkhoff, tmp_path):
     """Even if its size and its time are those of the old one."""
     path = tmp_path / "ckpt.pt"
