@@ -9,7 +9,6 @@ from types import CodeType
 from typing import Any
 
 import torch
-from torch._dynamo import eval_frame
 
 from birkhoff_cli.recording.warning import warn
 
@@ -41,7 +40,7 @@ def escaping(function: Callable[..., Any], whole: Callable[..., Any]) -> Callabl
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_dynamo_compiling():
-            from torch._dynamo.comptime import comptime  # it sets an environment variable
+            from torch._dynamo.comptime import comptime
 
             comptime(_ask)
             if WHOLE[0]:
@@ -59,6 +58,8 @@ def run_as_it_is(code: CodeType) -> None:
 
     One function for all sites would be compiled again for each of them, up to the limit of that.
     """
+    from torch._dynamo import eval_frame  # it sets an environment variable
+
     if (skip := getattr(eval_frame, "skip_code", None)) is not None:
         skip(code)
 
@@ -74,6 +75,8 @@ def _ask(context: Any) -> None:
 
 def forget() -> None:
     """Let everything that was compiled be compiled again: it does not see hooks come or go."""
+    from torch._dynamo import eval_frame
+
     graphs = torch._dynamo.utils.counters["stats"]
     if graphs["unique_graphs"] == FORGOTTEN[0]:
         return
