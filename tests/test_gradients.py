@@ -246,7 +246,15 @@ def test_on_the_command_line(birkhoff, tmp_path):
     words = ("gradients", "--method", "mhc:tau=0.05", "--method", "mhc-lite", "--d", "3")
     for name in "ab":
         done = birkhoff(
-            *words, "--dtype", "float32", "--json", "-o", f"{name}.parquet", "--plot", "g.png"
+            *words,
+            "--dtype",
+            "float32",
+            "--json",
+            "--quiet",
+            "-o",
+            f"{name}.parquet",
+            "--plot",
+            "g.png",
         )
         assert done.returncode == 0 and done.stderr == ""
     found = json.loads(done.stdout, parse_constant=pytest.fail)["methods"]
