@@ -29,8 +29,8 @@ LOST = 2.0**-10
 CLOSE = 0.25
 """Squared distance up to which the nearest permutation has the largest entry of every row."""
 
-NARROW = (1e-280, 1e280)
-"""Squared distances that have all their digits."""
+LEAST = 1e-280
+"""Squared distance from which on no digit is lost to underflow."""
 
 ENUMERATED = 6
 """Largest d whose permutations are compared one by one where one has to be named."""
@@ -73,9 +73,9 @@ def vertex_distances(h: Array, trace: Array) -> Array:
 
 def _odd(identity: Array, permutation: Array) -> Array:
     """The lanes whose squared distances under- or overflow."""
-    if permutation.min(initial=1) > NARROW[0] and identity.max(initial=1) < NARROW[1]:
+    if permutation.min(initial=1) > LEAST and identity.max(initial=1) < np.inf:
         return np.zeros(0, np.intp)
-    return np.flatnonzero(~((permutation > NARROW[0]) & (identity < NARROW[1])))
+    return np.flatnonzero(~((permutation > LEAST) & (identity < np.inf)))
 
 
 def _vertices(h: Array) -> Array:
@@ -98,11 +98,11 @@ def squared_distances(h: Array, trace: Array) -> Array:
         ``(2, n)``.
     """
     d, n = h.shape[1:]
-    squares = np.square(h).reshape(d * d, n)
-    np.square(diagonals(h) - 1, out=squares[:: d + 1])
     distances = np.empty((2, n))
     identity, permutation = distances
-    squares.sum(0, out=identity)
+    squares = np.square(h).reshape(d * d, n)
+    np.square(diagonals(h) - 1, out=squares[:: d + 1])
+    squares.sum(0, out=identity)  # not by einsum, whose order of additions depends on n
     permutation[:] = identity
     far = np.flatnonzero(~(identity <= NEAREST))
     if 2 * far.size > n:

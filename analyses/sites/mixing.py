@@ -24,9 +24,6 @@ MEANS = (
 )
 """What is averaged over matrices, in the order of `measure_mixing`."""
 
-WIDE = 1e280
-"""Squared distances that are no larger have all their digits."""
-
 
 def as_lanes(part: Array) -> Array:
     """Lanes ``(d, d, samples * sites)`` of ``(samples, sites, d, d)``."""
@@ -91,10 +88,13 @@ def barycenter_distances(h: Array, identity: Array, trace: Array, total: Array) 
     d = len(h)
     with np.errstate(over="ignore", invalid="ignore"):
         near = np.square(identity)
-        squares = near + (2 * (trace - total / d) + (1 - d))
+        squares = trace - total / d
+        squares *= 2
+        squares += 1 - d
+        squares += near
         near += d
         near *= LOST
-        odd = np.flatnonzero(~((squares > near) & (squares < WIDE)))
+        odd = np.flatnonzero(~(squares > near))  # what overflows is not above infinity
         distances: Array = np.sqrt(squares, out=squares)
     if odd.size:
         distances[odd] = frobenius_norm(taken(h, odd) - 1 / d, (0, 1))
@@ -108,7 +108,8 @@ def _effective_streams(h: Array, low: float) -> Array:
     """
     s = h.sum(1)
     logs = np.log(h if low > 0 else np.maximum(h, np.finfo(float).tiny))
-    streams = np.einsum("ijn,ijn->in", logs, h)
+    logs *= h
+    streams = logs.sum(1)
     streams /= -s
     np.exp(streams, out=streams)
     streams *= s

@@ -1,6 +1,7 @@
 """The sites of a model at one training step: statistics over samples, of each and of all."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,6 +90,19 @@ class _Statistics(Statistics):
         self.matrices = Total()
 
 
+class _Measured(NamedTuple):
+    """What is measured of some samples: numbers of a sample side by side, site by site."""
+
+    row_max: Array
+    """``(d, samples * sites)``."""
+    means: Array
+    """`MEANS`, ``(numbers, samples * sites)``."""
+    low: Array
+    """The least entry, ``(sites,)``."""
+    sums: Array
+    """Of entries, ``(d * d, sites)``."""
+
+
 class Step(Fold[_Statistics, Array]):
     """How far every site of one trace mixes."""
 
@@ -108,19 +122,12 @@ class Step(Fold[_Statistics, Array]):
         means, matrices = BlockMeans(sites), np.zeros((d * d, sites))
         step = max(1, MAX_ENTRIES // (sites * d * d))
         for k in range(0, n, step):
-            recorded = as_lanes(block[k : k + step])
-            low = recorded.min((0, 1))
-            lows = low.reshape(-1, sites).min(0)
-            state.entries.add_block(number, lows, lows)
-            h = recorded.astype(float)
-            measured = measure_mixing(h, low.min())
-            if lows.min() < -self.rounding:
-                measured[-1, low < -self.rounding] = np.nan
-            largest, measured[0] = row_maxima(recorded)
-            row_max[:, k : k + step] = largest.reshape(d, -1, sites)
-            means.add(measured)
+            some = self._measure(block[k : k + step])
+            row_max[:, k : k + step] = some.row_max.reshape(d, -1, sites)
+            state.entries.add_block(number, some.low, some.low)
+            means.add(some.means)
             with np.errstate(over="ignore"):
-                matrices += over_samples(h.reshape(d * d, -1), sites)
+                matrices += some.sums
         if self.balances:
             h = block.astype(np.float64, copy=False)
             off = [np.abs(h.sum(axis) - 1).max(-1) for axis in (-1, -2)]
@@ -129,6 +136,19 @@ class Step(Fold[_Statistics, Array]):
         state.means.add(number, means.node())
         state.row_max.add(number, row_max.reshape(-1, sites).T)
         return {}
+
+    def _measure(self, part: Array) -> _Measured:
+        """Of some samples; what needs the recorded type first, while that is in the cache."""
+        recorded = as_lanes(part)
+        low = recorded.min((0, 1))
+        h = recorded.astype(float)
+        row_max, on_diagonal = row_maxima(recorded)
+        with np.errstate(over="ignore"):
+            sums = over_samples(h.reshape(-1, h.shape[-1]), self.sites)
+        means = measure_mixing(h, low.min())
+        means[0] = on_diagonal
+        means[-1, low < -self.rounding] = np.nan
+        return _Measured(row_max, means, low.reshape(-1, self.sites).min(0), sums)
 
     def finish(self, state: _Statistics) -> tuple[Iterable[Columns], Summary]:
         """A row for every site, and the numbers of all sites together."""
