@@ -47,7 +47,8 @@ def _measure(stage: Stage) -> tuple[Values, Values]:
 def _of_sites(h: Array, applied: Array, second: Array) -> dict[str, Array]:
     """Numbers of every site, ``(n, sites)``, by metric."""
     changes = _changes(h, applied)
-    changes["lambda_2_change"] = np.abs(_second(h) - second)
+    own = second if h is applied else _second(h)
+    changes["lambda_2_change"] = np.abs(own - second)
     return {metric: values.T for metric, values in changes.items()}
 
 
@@ -59,10 +60,12 @@ def _second(h: Array) -> Array:
 
 def _of_products(maps: Sequence[Array], applied: Array) -> Iterator[dict[str, Array]]:
     """The same of the composites of all maps, ``(n, 1)``."""
-    products = _composites([applied, *maps])
+    every = {id(h): h for h in (applied, *maps)}
+    products = _composites(list(every.values()))
     d = len(products)
     norms = dominant_singular_value(products.reshape(d, d, -1)).reshape(products.shape[2:])
-    for k in range(1, len(maps) + 1):
+    numbers = {key: k for k, key in enumerate(every)}
+    for k in (numbers[id(h)] for h in maps):
         changes = _changes(products[:, :, k], products[:, :, 0])
         changes["spectral_norm"] = norms[k]
         yield {metric: values[:, None] for metric, values in changes.items()}

@@ -153,7 +153,7 @@ def _sweep_on(
         count = min(max(least, done // 4), largest, record.most - done)
         errors, state = sweeps(state, count)
         for row, tolerance in zip(record.needed, record.tolerances, strict=True):
-            _record_first(row, here, errors <= tolerance, done)
+            _record_first(row, here, errors, tolerance, done)
         lanes = slice(None) if len(todo) == len(here) else np.searchsorted(here, todo)
         later = [(row, k) for row, k in zip(record.after, record.at, strict=True) if k > done]
         for row, k in later:
@@ -175,10 +175,13 @@ def _sweep_on(
     return todo, tuple(select(part, left) for part in state), done
 
 
-def _record_first(row: Array, lanes: Array, reached: Array, done: int) -> None:
+def _record_first(row: Array, lanes: Array, errors: Array, tolerance: float, done: int) -> None:
     """The first sweep after ``done`` that reached a tolerance, where none has before."""
-    new = np.flatnonzero(reached.any(0) & np.isinf(row[lanes]))
-    row[lanes[new]] = done + 1 + reached[:, new].argmax(0)
+    left = np.isinf(row[lanes])
+    if left.any():
+        reached = errors <= tolerance
+        new = np.flatnonzero(reached.any(0) & left)
+        row[lanes[new]] = done + 1 + reached[:, new].argmax(0)
 
 
 def _continued(last: Array, count: int) -> Array:
