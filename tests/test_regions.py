@@ -56,6 +56,12 @@ def test_a_point_and_a_line_have_no_area(kind):
             assert where(np.maximum(region.excess(*_parts(np.complex128(z))), 0), 0)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, curves.NODES, 2 * curves.NODES])
+def test_nodes_and_weights_are_those_of_gauss_and_legendre(count):
+    expected = np.polynomial.legendre.leggauss(count)
+    np.testing.assert_allclose(curves.gauss_legendre(count), expected, rtol=0, atol=2e-14)
+
+
 @pytest.mark.parametrize("kind, d", CURVED + STRAIGHT + [("unit disk", 4), ("karpelevic", 32)])
 def test_the_area_does_not_depend_on_the_quadrature(kind, d):
     region = load(kind, d)

@@ -448,6 +448,7 @@ def header(*entries, blob=8):
 
 SAFETENSORS = {
     "a name twice": header(entry(), entry()),
+    "a name twice, once in an escape": header(entry(), entry(name="\\u0077")),
     "metadata twice": header('"__metadata__":{}', '"__metadata__":{}', entry()),
     "metadata of numbers": header('"__metadata__":{"a":1}', entry()),
     "metadata is a list": header('"__metadata__":[]', entry()),

@@ -69,6 +69,8 @@ MAGNITUDE = Number("magnitude", configured.POST, deepseek.MAGNITUDE, 0, 1000)
 
 def claims(store: NamedStore) -> set[str]:
     """Layers with the sites of one of the namings."""
+    for pattern in (ANY_LAYER, SITE, MTP):  # few of 100,000 names have a mark
+        store.matching(pattern, MARKS)
     return {name for name, _ in matches(store, ANY_LAYER)}
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -93,24 +93,76 @@ def _open(path: Path, file: BinaryIO) -> Safetensors:
         )
     data = file.read(length)
     store._note("header", hashlib.sha256(data).digest(), len(data))
-    header = _parse(path, data)
-    store.config = _metadata(path, header.pop("__metadata__", {}))
     base = 8 + length
-    _add(store, header, base)
+    entries = _entries(path, data, store)
+    _add(store, entries, base)
     _check_spans(store, base)
     return store
 
 
-def _add(store: Safetensors, header: Mapping[str, Any], base: int) -> None:
+Entry = tuple[str, str, Sequence[int], Sequence[int]]
+"""Name, dtype, shape and offsets of a tensor, as the header has them."""
+
+
+def _entries(path: Path, data: bytes, store: Store) -> Iterable[Entry]:
+    """Every tensor of a header, and what else is in it as the store's ``config``.
+
+    A sound header is held to all that is asked of one in bulk. One that is not is gone through
+    again, tensor by tensor, for the sentence about what is wrong with it.
+    """
+    if data.count(b"[") + data.count(b"{") > MAX_BRACKETS + len(data) // 8:
+        raise ValueError("more lists than tensors have")  # each costs 20 times its text
+    text = data.decode("utf-8")
+    header = json.loads(text, parse_constant=_refuse)
+    if isinstance(header, dict) and (entries := _all_sound(header, data)) is not None:
+        store.config = header.get("__metadata__", {})
+        return entries
+    header = _parse(path, text)
+    store.config = _metadata(path, header.pop("__metadata__", {}))
+    return ((name, *_described(path, name, entry)) for name, entry in header.items())
+
+
+def _all_sound(header: dict[str, Any], data: bytes) -> list[Entry] | None:
+    """Every tensor of a header that is as it should be; None if something is not, or may not be."""
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    notes = header.get("__metadata__", {})
+    try:
+        parts = [(e["dtype"], e["shape"], e["data_offsets"]) for e in tensors.values()]
+    except (KeyError, TypeError, IndexError):
+        return None
+    dtypes, shapes, offsets = zip(*parts, strict=True) if parts else ((), (), ())
+    if {*map(type, tensors.values())} - {dict} or {*map(len, tensors.values())} - {len(KEYS)}:
+        return None
+    if {*map(type, dtypes)} - {str} or {*map(type, (*shapes, *offsets))} - {list}:
+        return None
+    numbers = [*chain.from_iterable(shapes), *chain.from_iterable(offsets)]
+    sound = (
+        not {*map(type, numbers)} - {int}
+        and 0 <= min(numbers, default=0) <= max(numbers, default=0) < MAX_NUMBER
+        and not {*map(len, offsets)} - {2}
+        and max(map(len, shapes), default=0) <= MAX_AXES
+        and max(map(len, tensors), default=0) <= MAX_NAME
+        and type(notes) is dict
+        and not {*map(type, notes.values())} - {str}
+    )
+    # a key that was there twice is there once now: where no text has an escape, quotes tell it
+    texts = len(tensors) * (2 + len(KEYS)) + 2 * len(notes) + ("__metadata__" in header)
+    once = b"\\" not in data and data.count(b'"') == 2 * texts
+    return list(zip(tensors, dtypes, shapes, offsets, strict=True)) if sound and once else None
+
+
+def _add(store: Safetensors, entries: Iterable[Entry], base: int) -> None:
     """Take in every tensor, whose shape, dtype and offsets agree."""
     path = store.path
-    alike: dict[tuple[str, tuple[int, ...]], TensorInfo] = {}
+    alike: dict[tuple[str, tuple[int, ...]], tuple[TensorInfo, int]] = {}
     store.tensors, store.offsets = {}, {}
-    for name, entry in header.items():
-        dtype, shape, (start, stop) = _described(path, name, entry)
-        if (info := alike.get((dtype, shape))) is None:
-            info = alike[dtype, shape] = _info(path, name, dtype, shape)
-        if (stop - start) * 8 != (bits := info.size * BITS[info.dtype]):
+    for name, dtype, axes, (start, stop) in entries:
+        shape = tuple(axes)
+        if (known := alike.get((dtype, shape))) is None:
+            info = _info(path, name, dtype, shape)
+            known = alike[dtype, shape] = info, info.size * BITS[info.dtype]
+        info, bits = known
+        if (stop - start) * 8 != bits:
             raise BadInput(
                 f"{where(path)}: tensor '{escape(name)}' has a shape of {bits // 8} bytes but "
                 f"other offsets; {DAMAGED}"
@@ -118,20 +170,18 @@ def _add(store: Safetensors, header: Mapping[str, Any], base: int) -> None:
         store.tensors[name], store.offsets[name] = info, (base + start, base + stop)
 
 
-def _parse(path: Path, data: bytes) -> dict[str, Any]:
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
         if len(values) < len(pairs):
             raise BadInput(f"{where(path)}: its header names something twice; {DAMAGED}")
         return values
 
-    def refuse(text: str) -> None:
-        raise ValueError(f"{text} is no number")
-
-    if data.count(b"[") + data.count(b"{") > MAX_BRACKETS + len(data) // 8:
-        raise ValueError("more lists than tensors have")  # each costs 20 times its text
-    text = data.decode("utf-8")
-    header = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    header = json.loads(text, object_pairs_hook=unique, parse_constant=_refuse)
     if not isinstance(header, dict):
         raise ValueError("no object")
     return header

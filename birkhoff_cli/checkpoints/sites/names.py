@@ -88,14 +88,25 @@ class NamedStore:
         """Segments that were taken out of names, in the order in which they came."""
         return tuple(self._segments)
 
-    def matching(self, pattern: re.Pattern[str]) -> Mapping[str, re.Match[str]]:
+    def matching(
+        self, pattern: re.Pattern[str], marks: tuple[str, ...] = ()
+    ) -> Mapping[str, re.Match[str]]:
         """Bare names that a pattern describes whole.
 
         Every question about sites begins with it, and there may be 100,000 names: each pattern is
         compared with them once.
+
+        Args:
+            pattern: of names.
+            marks: one of them is in every name that the pattern describes; others need not be
+                compared. Of no effect if the pattern has been compared.
         """
         if (known := self._matching.get(pattern)) is None:
-            pairs = ((name, pattern.fullmatch(name)) for name in self.tensors)
+            names: Iterable[str] = self.tensors
+            if marks:
+                marked = {name for mark in marks for name in self.tensors if mark in name}
+                names = (name for name in self.tensors if name in marked)
+            pairs = ((name, pattern.fullmatch(name)) for name in names)
             known = self._matching[pattern] = {name: match for name, match in pairs if match}
         return known
 
@@ -134,9 +145,10 @@ class NamedStore:
         """Names in the file of the scales of 8-bit floats, which are no tensors of their own."""
         scales: dict[str, str] = {}
         for name, stored in self.stored.items():
-            scale = f"{stored}{SCALE}"
-            if self.store.tensors[stored].dtype in FP8 and scale in self.store.tensors:
-                scales[name] = scale
+            if self.store.tensors[stored].dtype in FP8:
+                scale = f"{stored}{SCALE}"
+                if scale in self.store.tensors:
+                    scales[name] = scale
         for name in scales:
             self.stored.pop(f"{name}{SCALE}", None)
         return scales
