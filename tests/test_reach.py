@@ -11,7 +11,7 @@ from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.analyses.geometry.characteristic import residual
 from birkhoff_cli.analyses.geometry.charts import Parameters, chart_of
-from birkhoff_cli.analyses.geometry.rays import explore
+from birkhoff_cli.analyses.geometry.rays import explore, spread
 from birkhoff_cli.analyses.geometry.rotations import Rotations
 from birkhoff_cli.analyses.parameterizations.averaged_go_mhc import AveragedGoMHC
 from birkhoff_cli.analyses.parameterizations.be_hc import BEHC
@@ -25,6 +25,7 @@ from birkhoff_cli.analyses.parameterizations.mhc_linear import MHCLinear
 from birkhoff_cli.analyses.parameterizations.mhc_lite import MHCLite
 from birkhoff_cli.analyses.parameterizations.orthostochastic import Orthostochastic
 from birkhoff_cli.analyses.parameterizations.shc import SHC
+from birkhoff_cli.analyses.probes.frontier import EFFORTS
 
 
 def probe(method, kind, n=1000, **more):
@@ -213,6 +214,18 @@ def test_an_interval_of_a_ray_may_begin_away_from_0():
     assert (inner > 0.1).sum() > 10
     assert (inner <= np.hypot(table["re"], table["im"])).all()
     assert summary["proven_by"].startswith("a search")
+
+
+def test_two_searches_in_one_batch_are_two_searches():
+    """No state of one is tried on the rays of the other, not even from the last ray to the first."""
+    chart, angle = chart_of(BEHC(4, k=3)), np.linspace(0.1, 3.1, 12)
+    both = explore(chart, np.random.default_rng(1), np.tile(angle, 2), 2)
+    together = spread(chart, np.tile(angle, 2), both, EFFORTS[0]).split(12)
+    for one, alone in zip(together, both.split(12), strict=True):
+        apart = spread(chart, angle, alone, EFFORTS[0])
+        np.testing.assert_array_equal(one.ray, apart.ray)
+        np.testing.assert_allclose(one.low, apart.low, atol=1e-8)
+        np.testing.assert_allclose(one.high, apart.high, atol=1e-8)
 
 
 def test_kromhc_of_2_x_2_factors_has_an_empty_frontier():

@@ -88,10 +88,12 @@ def row(method, d, other):
 
 
 def area_of(s):
-    """Of an earlier version; in parentheses if some of it is outside the region."""
+    """Of an earlier version, with its error; in parentheses if some of it is outside the region."""
     if s is None:
         return f"beyond {LIMIT} s"
-    return f"({s['area_reached']:.6f})" if s["outside_fraction"] else f"{s['area_reached']:.6f}"
+    later = s.get("area_discretisation", 0) + s.get("area_uncertainty", 0)
+    text = f"{s['area_reached']:.6f} ± {s.get('area_error', later):.1e}"
+    return f"({text})" if s["outside_fraction"] else text
 
 
 def main():
