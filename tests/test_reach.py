@@ -217,7 +217,7 @@ def test_an_interval_of_a_ray_may_begin_away_from_0():
 
 
 def test_two_searches_in_one_batch_are_two_searches():
-    """No state of one is tried on the rays of the other, not even from the last ray to the first."""
+    """No state of one is tried on the rays of the other, nor from the last ray to the first."""
     chart, angle = chart_of(BEHC(4, k=3)), np.linspace(0.1, 3.1, 12)
     both = explore(chart, np.random.default_rng(1), np.tile(angle, 2), 2)
     together = spread(chart, np.tile(angle, 2), both, EFFORTS[0]).split(12)
