@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from contextlib import nullcontext
 
 import duckdb
 import numpy as np
@@ -166,3 +167,16 @@ def test_a_record_that_an_archive_does_not_list_is_refused(name, tmp_path):
         assert last.filename not in archive.namelist()
     with pytest.raises(BadInput, match="that its list leaves out|has no record"):
         open_(path)
+
+
+def test_an_archive_with_one_name_twice_says_so(tmp_path):
+    path = tmp_path / "t.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for k in range(2):
+            data = io.BytesIO()
+            np.save(data, k * np.eye(3))
+            with pytest.warns(UserWarning) if k else nullcontext():
+                archive.writestr("H.npy", data.getvalue())
+    for read in (matrices.read, stacks.read):
+        with pytest.raises(BadInput, match="has a record twice"):
+            read(path)

@@ -103,8 +103,11 @@ def check_records(path: Path, archive: zipfile.ZipFile) -> None:
     """Hold that the list has every record of an archive that lies on this machine.
 
     Raises:
-        BadInput: records lie on one another, or between them there is what no list has.
+        BadInput: a name is there twice, records lie on one another, or between them there is
+            what no list has.
     """
+    if len(names := archive.namelist()) > len({*names}):
+        raise BadInput(f"{where(path)}: has a record twice; {DAMAGED}")
     check_places(path, archive, stretches(path, archive), archive.infolist())
 
 

@@ -6,6 +6,7 @@ another order is read whole and sorted.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.tables import _rows as rows
 from birkhoff_cli.tables._columns import gathered, trace_columns
+from birkhoff_cli.tables._doubts import doubted
 from birkhoff_cli.tables._flat import list_sizes
 from birkhoff_cli.tables._format import Stored
 
@@ -59,8 +61,10 @@ def trace(
     first = _first_sample(label, table, columns) if columns else NOWHERE
     row = content.once(what, lambda: _misplaced(label, table, columns, first)) if columns else None
     if row is not None:
-        return rows.trace(label, _whole(content, table, [*columns, matrix], row), facts)
+        whole, numbers = rows.trace(label, _whole(content, table, [*columns, matrix], row), facts)
+        return replace(whole, meta=doubted(content, whole.meta, numbers, whole.sites))
     sites = rows.sites(label, first, np.arange(len(first))[None])
+    facts = doubted(content, facts, rows.numbers_of(label, first), sites)
     head = _head(label, table, matrix, len(sites))
     return MixingTrace(
         d=head.shape[-1],

@@ -20,8 +20,12 @@ MAX_WORD = 1000
 AGAIN = "every sample needs every site once; write the table again"
 
 
-def trace(label: Path, table: pa.Table, facts: dict[str, Any]) -> MixingTrace:
+def trace(
+    label: Path, table: pa.Table, facts: dict[str, Any]
+) -> tuple[MixingTrace, NDArray[np.int64]]:
     """The trace of columns ``matrix`` and, where there, ``sample, site, layer, branch``.
+
+    The second one are the numbers of the sites.
 
     Without ``site`` every row is a sample of one site; without ``sample`` there is one sample.
 
@@ -41,7 +45,15 @@ def trace(label: Path, table: pa.Table, facts: dict[str, Any]) -> MixingTrace:
     order, shape = _grid(label, sample, site)
     positions = sites(label, table, order.reshape(shape))
     d = values.shape[-1]
-    return in_memory(values[order].reshape(*shape, d, d), positions, where(label), meta=facts)
+    whole = in_memory(values[order].reshape(*shape, d, d), positions, where(label), meta=facts)
+    return whole, site[order][: shape[1]]
+
+
+def numbers_of(label: Path, first: pa.Table) -> NDArray[np.int64]:
+    """Numbers of the sites of a sample, in its order."""
+    if "site" not in first.column_names:
+        return np.zeros(1, np.int64)
+    return integers(label, first["site"], "site")
 
 
 def refuse_empty(label: Path, count: int) -> None:
