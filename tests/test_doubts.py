@@ -1,4 +1,4 @@
-"""Of a table that nobody signed, numbers of sites that are left out and layers that fall are said."""
+"""Of a table that nobody signed, gaps in the numbers of sites and layers that fall are said."""
 
 import numpy as np
 import pyarrow as pa
