@@ -314,3 +314,15 @@ def test_two_old_files_in_one_are_refused(tmp_path):
         path.write_bytes(data + more)
         with pytest.raises(BadInput, match="goes on behind its end"):
             open_store(path)
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "before 1.6"])
+def test_a_tensor_that_is_stored_with_the_other_sign_is_read_with_its_own(new, tmp_path):
+    """The bit that says so was passed over, and every number had the wrong sign."""
+    torch = pytest.importorskip("torch")
+    values = torch.arange(6.0).reshape(2, 3)
+    state = {"a": torch._neg_view(-values), "b": values, "c": torch.nn.Parameter(values)}
+    torch.save({"model": state}, tmp_path / "t.pt", _use_new_zipfile_serialization=new)
+    with open_store(tmp_path / "t.pt") as store:
+        for name in state:
+            assert np.array_equal(store.read(name), values.numpy())

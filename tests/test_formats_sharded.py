@@ -654,3 +654,23 @@ def test_a_configuration_above_that_is_no_models_is_left_alone(tmp_path, rng):
     save_file(tensors(rng), folder / "weights.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"hc_sinkhorn_iters": 3}))
     assert checkpoints.read(folder).map.iters == 20
+
+
+def test_a_tensor_that_two_shards_have_is_one_or_is_refused(tmp_path, rng):
+    """Of shards of two saves the numbers of one were read."""
+    model = tensors(rng)
+    name = next(n for n in model if n.endswith("hc_attn_base"))
+    save_file(model, tmp_path / "a.safetensors")
+    save_file({name: model[name]}, tmp_path / "b.safetensors")
+    save_file({"other": model[name]}, tmp_path / "b.safetensors")
+    listed = {"weight_map": dict.fromkeys(model, "a.safetensors") | {"other": "b.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(listed))
+    whole = checkpoints.read(tmp_path).trace().matrices
+    for more, same in ((0, True), (1, False)):
+        twice = {"other": model[name], name: model[name] + np.float32(more)}
+        save_file(twice, tmp_path / "b.safetensors")
+        if same:
+            assert np.array_equal(checkpoints.read(tmp_path).trace().matrices, whole)
+            continue
+        with pytest.raises(BadInput, match="differs between a.* and b.*files of two models"):
+            checkpoints.read(tmp_path)

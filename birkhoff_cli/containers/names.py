@@ -3,7 +3,7 @@
 Calling a name of `TABLE` looks nothing up, imports nothing, and allocates next to nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from birkhoff_cli.containers.store import BITS, TensorInfo
@@ -29,6 +29,7 @@ class View(NamedTuple):
     offset: int
     strides: tuple[int, ...]
     info: TensorInfo
+    is_negative: bool = False
 
     @property
     def extent(self) -> int:
@@ -94,16 +95,28 @@ def _view(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Vi
     """``torch._utils._rebuild_tensor_v2``, and ``v3``, where the dtype is the sixth argument."""
     if not isinstance(storage, Storage):
         raise ValueError("a tensor without a storage")
-    if len(rest) >= 3 and isinstance(rest[2], Name):
+    dtyped = len(rest) >= 3 and isinstance(rest[2], Name)
+    if dtyped:
         dtype = rest[2].dtype
         item = BITS[dtype] // 8
         storage = Storage(dtype, storage.key, storage.size * BITS[storage.dtype] // 8 // item)
     info = TensorInfo(_numbers(shape), storage.dtype)
-    view = View(storage, number(offset), _numbers(strides), info)
+    view = View(storage, number(offset), _numbers(strides), info, _is_negative(rest[2 + dtyped :]))
     inside = view.offset + view.extent <= storage.size and info.size <= storage.size
     if len(view.strides) != len(info.shape) or not inside:
         raise ValueError("a tensor larger than its storage")
     return view
+
+
+def _is_negative(metadata: Sequence[Any]) -> bool:
+    """Whether the values are those of the storage with the other sign.
+
+    Of real numbers a conjugate is the number itself, and complex ones are not read.
+    """
+    notes = metadata[0] if metadata else None
+    if not isinstance(notes, dict | None) or {*(notes or ())} - {"neg", "conj"}:
+        raise ValueError("notes of a tensor that are not known")
+    return bool(notes and notes.get("neg"))
 
 
 def _parameter(data: Any, *_: Any) -> Any:

@@ -44,12 +44,14 @@ class Parts(Store):
 
     Attributes:
         homes: the files that hold a tensor, relative to ``folder``, by its name: more than one
-            where ranks keep copies.
+            where there are copies.
+        way_out: what is said of copies that differ.
         folder: where the files are.
     """
 
     folder: Path
     homes: Mapping[str, tuple[str, ...]]
+    way_out = "so these ranks hold pieces and no copies; merge them first"
     _states: dict[str, State]
     _open: dict[str, Store]
 
@@ -60,7 +62,7 @@ class Parts(Store):
             if not np.array_equal(tensor, self._of(other, name), equal_nan=True):
                 raise BadInput(
                     f"{where(self.path)}: '{escape(name)}' differs between {escape(first)} and "
-                    f"{escape(other)}, so these ranks hold pieces and no copies; merge them first"
+                    f"{escape(other)}, {self.way_out}"
                 )
         return tensor
 
@@ -117,9 +119,14 @@ def open_index(index: Path) -> Parts:
         store.size += size
         alone = {home: (home,) for home in set(homes.values())}
         listed = {name: alone[home] for name, home in homes.items()}
-        if not listed.items() <= store.homes.items():  # a tensor in two files may be in its own
+        if not listed.items() <= store.homes.items():  # one in several files may be in its own
             _refuse_lacking(store, homes)
+            listed = {
+                name: (home, *(other for other in store.homes[name] if other != home))
+                for name, home in homes.items()
+            }
         store.homes = listed
+        store.way_out = "so these are files of two models; remove those that the index is not of"
         store.tensors = {name: store.tensors[name] for name in homes}
         return store
 

@@ -33,7 +33,7 @@ class TorchLegacy(Store):
         tensor = self.loaded[name].detach()
         if tensor.dtype == torch.bfloat16:
             tensor = tensor.float()
-        values: NDArray[Any] = tensor.numpy().copy()
+        values: NDArray[Any] = tensor.resolve_neg().numpy().copy()
         return values
 
 

@@ -68,6 +68,8 @@ class TorchZip(Store):
         flat = decode(stretch, view.info.dtype, self.order)
         steps = tuple(stride * flat.itemsize for stride in view.strides)
         values = np.lib.stride_tricks.as_strided(flat, view.info.shape, steps)
+        if view.is_negative:
+            return np.asarray(-values)
         return values if values.flags.c_contiguous else values.copy()
 
     def record(self, name: str) -> bytes:
