@@ -392,6 +392,16 @@ def test_a_trace_without_samples_and_a_broken_token_are_one_line(rng):
         _ = depth_drift.run(trace(h)).table
 
 
+def test_a_sum_that_is_not_finite_is_no_second_line_on_standard_error():
+    """NumPy warned of infinities of both signs before they were refused, and of large entries."""
+    h = np.full((3, 2, 4, 4), 0.25)
+    h[1, 0, 0, :2] = 1e308
+    assert sum(len(block) for block in trace(h)) == 3
+    h[1, 0, 0, :2] = np.inf, -np.inf
+    with pytest.raises(BadInput, match="sample 1 holds NaN or infinity"):
+        list(trace(h))
+
+
 def test_sixty_four_streams(rng):
     h = MHC(64, iters=3).draw(8, rng).reshape(4, 2, 64, 64)
     check(by_row(depth_drift.run(trace(h)).table), h, rtol=1e-9, atol=1e-9)

@@ -194,7 +194,9 @@ class MixingTrace:
         """Blocks of consecutive numbers, all of them finite."""
         start = numbers.start * self.block
         for block in islice(reader(self.block, start), len(numbers)):
-            if not np.isfinite(block.sum()):  # one number, or a sum beyond the largest
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = block.sum()
+            if not np.isfinite(total):  # one number, or a sum beyond the largest
                 self._refuse(block, start, what)
             yield block
             start += len(block)

@@ -195,7 +195,8 @@ def _arithmetic(dump: Dump, fit: Fit, best: Array) -> Iterator[str]:
 
 def tells_nothing(dump: Dump, misses: Sequence[Miss]) -> bool:
     """Whether all matrices are uniform, or every known code base gives the same, up to rounding."""
-    uniform = np.abs(dump.results * len(dump.results) - 1).max(initial=0)
+    with np.errstate(over="ignore"):  # infinite is far from it too
+        uniform = np.abs(dump.results * len(dump.results) - 1).max(initial=0)
     if uniform <= SAME + ULP[dump.format]:
         return True
     runs = [apply(np.moveaxis(dump.logits, -1, 0), m.fit.recipe, "float64") for m in misses]
