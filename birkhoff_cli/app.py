@@ -11,14 +11,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
-from birkhoff_cli import members, process, rooms
+from birkhoff_cli import members, process
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.errors import (
     BirkhoffError,
     TooLarge,
     Unsupported,
     UsageError,
-    is_short_of_memory,
 )
 from birkhoff_cli.parameters import PlainFlags
 
@@ -76,6 +75,8 @@ class CommandPerFile(PlainFlags, TyperGroup):
         """Import the one module that is about to run."""
         if ctx.resilient_parsing and members.package_of(args[0]) is None:  # a shell completes
             return None, None, args
+        from birkhoff_cli import rooms  # help needs none of it
+
         rooms.require_to_start()
         rooms.guard_imports()
         if not ctx.resilient_parsing:
@@ -146,6 +147,8 @@ def _run() -> int:
     try:
         code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
     except (BirkhoffError, TyperException) as error:
+        from birkhoff_cli.analyses.core.shortage import is_short_of_memory
+
         if is_short_of_memory(error) and not isinstance(error, TooLarge):
             return _say(TooLarge.exit_code, OUT_OF_MEMORY)
         return _say(error.exit_code, _sentence(error))
@@ -213,6 +216,8 @@ def _bug(error: Exception) -> int:
 
     if lack := extras.of_import(error):
         return _say(lack.exit_code, str(lack))
+    from birkhoff_cli.analyses.core.shortage import is_short_of_memory
+
     if is_short_of_memory(error):
         return _say(TooLarge.exit_code, OUT_OF_MEMORY)
     from birkhoff_cli import packages  # which import what may be broken

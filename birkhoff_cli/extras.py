@@ -5,8 +5,8 @@ from birkhoff_cli.analyses.core.errors import (
     BirkhoffError,
     TooLarge,
     Unsupported,
-    is_short_of_memory,
 )
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 
 EXTRAS = {"torch": "torch", "distributed": "dask", "huggingface_hub": "hub", "httpx2": "hub"}
 """Extra by the module that is imported."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported, is_short_of_memory
+from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 
 GROUPS = {
     "birkhoff_cli.analyses.parameterizations": "birkhoff.methods",

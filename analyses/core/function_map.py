@@ -17,9 +17,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, namespace
-from birkhoff_cli.analyses.core.errors import Unsupported, UsageError, is_short_of_memory
+from birkhoff_cli.analyses.core.errors import Unsupported, UsageError
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 
 Way: TypeAlias = Literal["batch", "vmap", "loop"]
 """How a function gets a batch: as it is, through torch's vmap, or row by row."""

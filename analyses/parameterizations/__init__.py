@@ -3,8 +3,8 @@
 from typing import Any
 
 from birkhoff_cli.analyses.core import discover, entry_points
-from birkhoff_cli.analyses.core.errors import is_short_of_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 
 
 def load(name: str) -> type[Parameterization]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.entry_points import one_line
-from birkhoff_cli.analyses.core.errors import BirkhoffError, is_short_of_memory
+from birkhoff_cli.analyses.core.errors import BirkhoffError
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 
 if TYPE_CHECKING:
     from birkhoff_cli.checkpoints import Checkpoint

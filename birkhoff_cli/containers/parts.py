@@ -118,6 +118,7 @@ def open_index(index: Path) -> Parts:
         store._note(index.name, sha256, size)
         store.size += size
         alone = {home: (home,) for home in set(homes.values())}
+        listed: dict[str, tuple[str, ...]]
         listed = {name: alone[home] for name, home in homes.items()}
         if not listed.items() <= store.homes.items():  # one in several files may be in its own
             _refuse_lacking(store, homes)

@@ -21,8 +21,8 @@ from birkhoff_cli.analyses.core.errors import (
     BadInput,
     BirkhoffError,
     Unsupported,
-    is_short_of_memory,
 )
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.text import escape as printable
 
