@@ -36,7 +36,7 @@ from birkhoff_cli.analyses.core.trace import in_memory as in_memory_trace
 from birkhoff_cli.commands import trace
 from birkhoff_cli.containers import open_store
 from birkhoff_cli.provenance import footer, stamp
-from birkhoff_cli.testing.formats import SAID
+from birkhoff_cli.testing.formats import GAP_PHRASES
 from mutations import Files, files_of, mutated, mutated_folder, write_folder
 
 MAX_SENTENCE = 300
@@ -91,7 +91,7 @@ def read_folder(path: Path) -> np.ndarray:
         AssertionError: there are fewer than in a sound one, and nothing says so.
     """
     found = checkpoints.read(path)
-    said = any(word in sentence for sentence in found.assumptions for word in SAID)
+    said = any(word in sentence for sentence in found.assumptions for word in GAP_PHRASES)
     assert said or len(found.sites) >= SITES, "fewer sites, and nothing says so"
     return found.trace().matrices
 

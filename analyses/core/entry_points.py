@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
-from birkhoff_cli.analyses.core.shortage import is_short_of_memory
 
 GROUPS = {
     "birkhoff_cli.analyses.parameterizations": "birkhoff.methods",
@@ -123,6 +122,8 @@ def _is_of_installation(error: BaseException) -> bool:
         return str(error.name).partition(".")[0] != "birkhoff_cli"
     if isinstance(error, ImportError):
         return not str(error).startswith("cannot import name")
+    from birkhoff_cli.analyses.core.shortage import is_short_of_memory  # of use after an error
+
     is_ours = isinstance(error, BirkhoffError) or is_short_of_memory(error)
     return is_ours or library_of(error) is not None
 
