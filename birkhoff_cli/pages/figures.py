@@ -5,7 +5,7 @@ for all elements of the page, and styles that a strict Content-Security-Policy d
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -57,14 +57,18 @@ TRANSLATION = re.compile(r"translate\((\S+) (\S+)\)")
 
 def save(figure: "Figure") -> bytes:
     """The figure as SVG, crowds of points in it as pixels; drawn again only if these are many."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     from birkhoff_cli.analyses.core.figure import house_style
 
     content = b""
     with house_style():
         lighten(figure)
+        canvas: Any = FigureCanvasSVG(figure)
         for dpi in DPI:
             sink = BytesIO()
-            figure.savefig(sink, format="svg", dpi=dpi, metadata={"Date": None})
+            figure.dpi = dpi  # printing makes it that of a point
+            canvas.print_svg(sink, metadata={"Date": None})  # `savefig` would draw all of it twice
             content = sink.getvalue()
             if len(content) <= MAX_FIGURE_BYTES or len(inline(content, "", {})) <= MAX_FIGURE_BYTES:
                 break
@@ -85,17 +89,18 @@ def lighten(figure: "Figure") -> None:
 
 def _crowds(figure: "Figure") -> Iterator[tuple[int, "list[Artist]"]]:
     """What axes hold by its kind, with the bytes that it takes as vectors."""
-    for axes in figure.findobj(_is_axes):
+    for axes in _with_insets(figure.axes):
         by_class: dict[str, list[Artist]] = {}
         for artist in _drawn(axes):
             by_class.setdefault(type(artist).__name__, []).append(artist)
         yield from ((sum(map(_bytes, artists)), artists) for artists in by_class.values())
 
 
-def _is_axes(artist: "Artist") -> bool:
-    from matplotlib.axes import Axes
-
-    return isinstance(artist, Axes)
+def _with_insets(every: Sequence[Any]) -> Iterator[Any]:
+    """Axes and those inside them; a search of all artists would make every tick for it."""
+    for axes in every:
+        yield axes
+        yield from _with_insets(axes.child_axes)
 
 
 def _drawn(axes: "Any | Axes") -> "list[Artist]":
