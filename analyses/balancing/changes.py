@@ -20,7 +20,7 @@ def measure_changes(stage: Stage) -> tuple[Values, Values]:
     if len(parts) == 1:
         return parts[0]
     sites, products = (
-        {key: np.concatenate([part[key].T for part in of_parts], 1).T for key in of_parts[0]}
+        {key: np.concatenate([part.pop(key).T for part in of_parts], 1).T for key in [*of_parts[0]]}
         for of_parts in zip(*parts, strict=True)
     )
     return sites, products

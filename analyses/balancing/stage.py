@@ -18,6 +18,8 @@ MAX_ENTRIES = 64_000
 """Entries of logits that have random numbers of their own."""
 AT_ONCE = 16_000
 """4 x 4 matrices that are measured together, so that they stay in cache; fewer of larger ones."""
+READ = 2 * AT_ONCE
+"""4 x 4 matrices that are drawn together: more numbers of a site are counted in fewer calls."""
 PARAMETERS = ("gaussian", "uniform", "init")
 """Distributions that draw parameters, which are logits, not matrices."""
 
@@ -96,7 +98,7 @@ class _DrawnLogits:
     @property
     def group(self) -> int:
         """Such blocks that are measured as one."""
-        return max(1, AT_ONCE * 16 // (self.block * self.source.layers * self.source.d**2))
+        return max(1, READ * 16 // (self.block * self.source.layers * self.source.d**2))
 
     @property
     def blocks(self) -> int:

@@ -12,6 +12,10 @@ MAX_EXACT_BYTES = 2**27
 """Bytes of numbers up to which their percentiles are exact."""
 
 
+MAX_TOGETHER = 1 << 17
+"""Numbers that are added together, so that they are not copied far."""
+
+
 @data()
 class Key(NamedTuple):
     """What a number is."""
@@ -44,12 +48,16 @@ class Tally:
 
     def add(self, number: int, values: Values) -> None:
         """The same numbers of more samples."""
-        flat = np.concatenate([numbers.T for numbers in values.values()])
+        every = [numbers.T for numbers in values.values()]
         if not self.keys:
-            self.keys = list(values)
-            what = f"{len(flat):,} numbers of {self.samples:,} samples"
-            self.distributions = Distributions(len(flat), self.samples, what, MAX_EXACT_BYTES)
-        self.distributions.add(number, flat)
+            self.keys, rows = list(values), sum(map(len, every))
+            what = f"{rows:,} numbers of {self.samples:,} samples"
+            self.distributions = Distributions(rows, self.samples, what, MAX_EXACT_BYTES)
+        step, first = max(1, MAX_TOGETHER // every[0].size), 0
+        for k in range(0, len(every), step):
+            some = np.concatenate(every[k : k + step])
+            self.distributions.add(number, some, first)
+            first += len(some)
 
     def merge(self, other: "Tally") -> None:
         """Add the numbers of another."""

@@ -251,31 +251,19 @@ class Counts:
         for mine, window in ((self.below, other.below), (self.above, other.above)):
             mine.add(window.first, window.counts)
 
-    def find(self, ranks: Sequence[int]) -> list[tuple[int, float]]:
+    def find(self, ranks: Sequence[int]) -> tuple[Array, Array]:
         """For every rank the bucket of the number, and at which share of the bucket it lies."""
-        zero = np.array([self.zeros])
-        parts = [
-            (first, counts, counts.cumsum())
-            for first, counts in (
-                (self.below.first, self.below.counts),
-                (0, zero),
-                (self.above.first, self.above.counts),
-            )
-            if len(counts)
-        ]
-        return [_find(parts, rank) for rank in ranks]
+        below, above = self.below, self.above
+        counts = np.concatenate([below.counts, (self.zeros,), above.counts])
+        ends, zero = counts.cumsum(), len(below.counts)
+        at = ends.searchsorted(ranks, side="right")
+        if at.max() == len(ends):
+            raise ValueError("a rank beyond the numbers")
+        share = (np.asarray(ranks) - (ends[at] - counts[at]) + 0.5) / counts[at]
+        first = np.where(at < zero, below.first, np.where(at > zero, above.first - zero - 1, -zero))
+        return first + at, share
 
     @property
     def total(self) -> int:
         """How many numbers there are."""
         return self.zeros + int(self.below.counts.sum()) + int(self.above.counts.sum())
-
-
-def _find(parts: Sequence[tuple[int, Array, Array]], rank: int) -> tuple[int, float]:
-    for first, counts, ends in parts:
-        if rank < ends[-1]:
-            at = int(ends.searchsorted(rank, side="right"))
-            count = int(counts[at])
-            return first + at, (rank - (int(ends[at]) - count) + 0.5) / count
-        rank -= int(ends[-1])
-    raise ValueError("a rank beyond the numbers")

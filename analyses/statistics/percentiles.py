@@ -233,8 +233,8 @@ class Percentiles:
         for at, k in enumerate(streams.tolist()):
             counts = self._counts[k]
             low, high, share[:, :, at] = zip(*_ranks(counts.total), strict=True)
-            bucket, within = zip(*counts.find(low + high), strict=True)
-            code[:, :, at], position[:, :, at] = np.reshape((bucket, within), (2, *code.shape[:2]))
+            bucket, within = counts.find(low + high)
+            code[:, :, at], position[:, :, at] = bucket.reshape(2, -1), within.reshape(2, -1)
         extremes = self._min[streams], self._max[streams]
         number, error = _in_buckets(code.astype(np.int64), position, *extremes)
         return np.stack([_between(number[0], number[1], share[0]), error.max(0)])
