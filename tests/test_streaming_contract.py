@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.random.bit_generator import ISeedSequence
 
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.fold import fold_range
@@ -151,6 +152,25 @@ def test_a_block_is_drawn_alone():
     assert np.array_equal(alone, every[1][:, 0])
     other = block_generator(8, 1).random(4), block_generator(7, 1, 1).random(4)
     assert not any(np.array_equal(block_generator(7, 1).random(4), x) for x in other)
+
+
+class Words(ISeedSequence):
+    """The first numbers of a generator, by which another one is started."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        return self.generator.random_raw(n_words).astype(dtype)
+
+
+@pytest.mark.parametrize("seed", [0, 7, (7, 2)])
+def test_the_number_of_a_block_is_in_the_counter_of_philox(seed):
+    """So the same matrices can be drawn elsewhere, and a later version draws them again."""
+    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    philox = np.random.Philox(key=key, counter=[0, 0, 5, 1])
+    expected = np.random.Generator(np.random.SFC64(Words(philox))).random(4)
+    assert np.array_equal(block_generator(seed, 5, 1).random(4), expected)
 
 
 @pytest.mark.parametrize("name", PER_SAMPLE)

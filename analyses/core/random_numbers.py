@@ -23,6 +23,16 @@ MATRICES, CIRCULANTS, LOGITS, INPUTS, TARGETS = range(5)
 """What is drawn in blocks: each kind has numbers of its own."""
 
 
+class _Key(ISeedSequence):
+    """The key of a Philox generator: given as one, NumPy asks the system for a seed beside it."""
+
+    def __init__(self, words: Array) -> None:
+        self.words = words
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Array:
+        return self.words[:n_words].astype(dtype)
+
+
 class _Words(ISeedSequence):
     """The first numbers of a Philox generator, as NumPy starts other generators with them."""
 
@@ -41,7 +51,7 @@ def block_generator(seed: Seed, number: int, kind: int = MATRICES) -> Generator:
         number: of the block.
         kind: what is drawn.
     """
-    words: Any = _Words(Philox(key=_key(seed), counter=[0, 0, number, kind]))
+    words: Any = _Words(Philox(_key(seed), counter=[0, 0, number, kind]))
     return Generator(SFC64(words))
 
 
@@ -51,5 +61,5 @@ def generator(seed: Seed) -> Generator:
 
 
 @lru_cache(maxsize=64)
-def _key(seed: Seed) -> Array:
-    return SeedSequence(seed).generate_state(2, np.uint64)
+def _key(seed: Seed) -> Any:
+    return _Key(SeedSequence(seed).generate_state(2, np.uint64))
