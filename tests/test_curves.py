@@ -301,3 +301,36 @@ def test_the_names_in_the_documents_are_those_that_are_read():
     rows = [line.split("|")[2] for line in table.splitlines()[2:8]]
     listed = [tuple(re.findall("`([^`]+)`", row)) for row in rows]
     assert listed == [*SYNONYMS.values()]
+
+
+ODD = {
+    "a key twice": ("l.ndjson", '{"step": 1, "loss": 3, "loss": 2}\n', "line 1 has loss twice"),
+    "a truth": ("l.ndjson", '{"step": 1, "loss": true}\n', "row 1 of loss is no number .True"),
+    "an underscore": ("l.csv", "step,loss\n1,1_000\n", "row 1 of loss is no number .1_000"),
+    "another script": ("l.csv", "step,loss\n٢,1.0\n", "row 1 of step is no number"),
+    "two cases": ("l.csv", "step,Loss,loss\n1,9,0.5\n", "a column 'Loss' and one 'loss'"),
+    "a later key": (
+        "l.ndjson",
+        '{"step": 1, "loss": 1.0}\n{"step": 2, "Loss": 9}\n',
+        "has a column 'loss' and one 'Loss'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_only_python_takes_for_a_number_and_what_is_there_twice_is_refused(what, tmp_path):
+    """One of two was taken, and 1_000 was a thousand."""
+    name, text, said = ODD[what]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(BadInput, match=said):
+        logs.read(tmp_path / name)
+
+
+def test_a_last_line_without_an_end_is_said(tmp_path):
+    """Of 0.45 that was cut 0.4 was read."""
+    path = tmp_path / "l.csv"
+    path.write_text("step,loss\n1,0.5\n2,0.4")
+    said = "the last line is complete, though it has no end"
+    assert logs.read(path).meta["assumptions"] == [said]
+    path.write_text("step,loss\r\n1,0.5\r\n2,0.4\r\n")
+    assert not logs.read(path).meta.get("assumptions")

@@ -24,7 +24,7 @@ from birkhoff_cli.content import of_file
 from birkhoff_cli.logs import steps
 from birkhoff_cli.logs.columns import Columns, columns_of, label_of, listed
 from birkhoff_cli.logs.events import EVENT_FILE
-from birkhoff_cli.logs.names import LAYER, STEP, choose, is_log, sentence
+from birkhoff_cli.logs.names import LAYER, STEP, choose, is_log, refuse_twins, sentence
 from birkhoff_cli.training.log import LOG_FILE
 
 __all__ = ["holds_log", "read", "read_all"]
@@ -82,6 +82,7 @@ def read(path: Path) -> TrainingLog:
         content = of_file(path)
         columns = columns_of(content)
         chosen = choose(columns.names)
+        refuse_twins(path, chosen, columns.names)
         layers = sorted(filter(LAYER.fullmatch, columns.names), key=_number)
         raw = columns.read([*chosen.values(), *layers, *({FINITE} & {*columns.names})])
         log = _log(path, columns, chosen, raw, layers)
@@ -126,7 +127,8 @@ def _log(
             f"{where(path)}: has no loss and no gradient norm (its columns: "
             f"{listed(columns.names)}); call them loss and grad_norm"
         )
-    assumptions = [text for text in (sentence(chosen, columns.names),) if text]
+    said = sentence(chosen, columns.names)
+    assumptions = [*columns.assumptions, *([said] if said else [])]
     rows = len(next(iter(raw.values())))
     if not rows:
         raise BadInput(f"{where(path)}: has no rows; did the run take a step?")

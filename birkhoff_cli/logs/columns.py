@@ -16,6 +16,7 @@ from birkhoff_cli.logs.events import EVENT_FILE, is_events, scalars
 from birkhoff_cli.logs.names import STEP
 from birkhoff_cli.tables._format import TableFormat
 
+CUT = "the last line is complete, though it has no end"
 LISTED = 6
 """Names in a message."""
 
@@ -27,11 +28,13 @@ class Columns(NamedTuple):
         names: in the file's order.
         read: the values of a column by its name, as many as there are rows.
         author: the command that wrote the table, if it is one of ours.
+        assumptions: what nothing in the file says.
     """
 
     names: Sequence[str]
     read: Callable[[Sequence[str]], Mapping[str, list[Any]]]
     author: str | None = None
+    assumptions: Sequence[str] = ()
 
 
 def columns_of(content: Content) -> Columns:
@@ -90,7 +93,12 @@ def _of_objects(content: Content) -> Columns:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_unique)
+        except KeyError as twice:
+            name = escape(twice.args[0], 30)
+            raise BadInput(
+                f"{where(content.label)}: line {number:,} has {name} twice; leave one of them out"
+            ) from None
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
@@ -103,8 +111,18 @@ def _of_objects(content: Content) -> Columns:
     return Columns(names, lambda chosen: {n: [row.get(n) for row in rows] for n in chosen})
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; raises KeyError with a key that it has twice, of which one would be taken."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise KeyError(next(key for key in keys if keys.count(key) > 1))
+    return entries
+
+
 def _of_csv(content: Content) -> Columns:
-    lines = csv.reader(io.StringIO(_text(content)))
+    text = _text(content)
+    lines = csv.reader(io.StringIO(text))
     names = next(lines)
     rows = [row for row in lines if row]
     for number, row in enumerate(rows, 2):
@@ -119,7 +137,8 @@ def _of_csv(content: Content) -> Columns:
             raise BadInput(f"{where(content.label)}: has {twice[0]} twice; leave one of them out")
         return {name: [row[names.index(name)] or None for row in rows] for name in chosen}
 
-    return Columns(names, read)
+    cut = () if text.endswith(("\n", "\r")) else (CUT,)
+    return Columns(names, read, assumptions=cut)
 
 
 def _text(content: Content) -> str:

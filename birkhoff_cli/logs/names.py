@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.training_log import (
     GRADIENT_NORM,
     HELD_OUT_LOSS,
@@ -10,7 +12,7 @@ from birkhoff_cli.analyses.core.training_log import (
     LEARNING_RATE,
     LOSS,
 )
-from birkhoff_cli.containers import escape
+from birkhoff_cli.containers import escape, where
 
 STEP = "step"
 
@@ -42,6 +44,22 @@ def choose(names: Iterable[str]) -> dict[str, str]:
         if name := next((own[word] for word in known if word in own), None):
             columns[meaning] = name
     return columns
+
+
+def refuse_twins(path: Path, chosen: Mapping[str, str], names: Iterable[str]) -> None:
+    """Hold that no other column is called as one that is taken, but for case and spaces.
+
+    Raises:
+        BadInput: naming both: one of them would be left out.
+    """
+    own = {name.strip().casefold(): name for name in chosen.values()}
+    for name in names:
+        other = own.get(name.strip().casefold(), name)
+        if other != name:
+            raise BadInput(
+                f"{where(path)}: has a column '{escape(name, 30)}' and one '{escape(other, 30)}'; "
+                f"leave one of them out"
+            )
 
 
 def is_log(chosen: Mapping[str, str]) -> bool:

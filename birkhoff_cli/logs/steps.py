@@ -35,13 +35,23 @@ def numbers(path: Path, name: str, cells: Sequence[Any]) -> tuple[Array, Array]:
     there = np.array([cell is not None for cell in cells], bool)
     for row in np.flatnonzero(there).tolist():
         try:
-            values[row] = float(cells[row])
+            values[row] = _number(cells[row])
         except (TypeError, ValueError, OverflowError):
             raise BadInput(
                 f"{where(path)}: row {row + 1:,} of {escape(name, 30)} is no number "
                 f"({escape(cells[row], 30)}); give a number, or nothing"
             ) from None
     return values, there
+
+
+def _number(cell: Any) -> float:
+    """A number as logs have it; raises ValueError of truths, and of what only Python reads as one.
+
+    That is digits with underscores between them, and those of other scripts.
+    """
+    if isinstance(cell, bool) or (isinstance(cell, str) and ("_" in cell or not cell.isascii())):
+        raise ValueError("no number")
+    return float(cell)
 
 
 def by_step(cells: Array, there: Array, index: Array, steps: int) -> tuple[Array, Array, Array]:
