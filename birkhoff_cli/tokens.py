@@ -134,8 +134,9 @@ def _of_npy(path: Path, file: BinaryIO, size: int) -> Stored:
             f"{where(path)}: has dtype {escape(dtype, 40)}, and tokens are whole numbers; {IT}"
         )
     first, count = file.tell(), prod(shape)
-    if size < first + count * dtype.itemsize:
-        raise BadInput(f"{where(path)}: is shorter than its header says; {INCOMPLETE}")
+    if size != first + count * dtype.itemsize:
+        what = "shorter" if size < first + count * dtype.itemsize else "longer"
+        raise BadInput(f"{where(path)}: is {what} than its header says; {INCOMPLETE}")
     if not is_fortran or len(shape) < 2:
         return Stored(file, dtype, first, count)
     require_memory(2 * size, where(path))

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import struct
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -334,3 +335,24 @@ def test_a_last_line_without_an_end_is_said(tmp_path):
     assert logs.read(path).meta["assumptions"] == [said]
     path.write_text("step,loss\r\n1,0.5\r\n2,0.4\r\n")
     assert not logs.read(path).meta.get("assumptions")
+
+
+@pytest.mark.parametrize("name", ["l.csv", "l.ndjson"])
+def test_a_bad_line_far_into_a_log_takes_little_memory(name, tmp_path):
+    """150 MB of a log took 1.8 GB before they were refused."""
+    path, count = tmp_path / name, 20_000
+    more = "x" * 200
+    with path.open("w") as file:
+        if name == "l.csv":
+            file.write("step,loss,text\n" + "".join(f"{k},0.5,{more}\n" for k in range(count)))
+        else:
+            for k in range(count):
+                file.write(json.dumps({"step": k, "loss": 0.5, "text": more}) + "\n")
+        file.write("1,2\n")
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="line 20,00[12] (has 2 fields|is no JSON object)"):
+            logs.read(path)
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size
+    finally:
+        tracemalloc.stop()

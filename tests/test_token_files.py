@@ -211,3 +211,13 @@ def test_defaults_of_the_environment_do_no_harm_to_other_inputs(birkhoff, tmp_pa
     assert done.returncode == 0 and '"samples": 7,' in done.stdout
     done = birkhoff("trace", "ckpt.pt", "-n", "0")
     assert done.returncode == 2 and "--samples has no meaning with --inputs static" in done.stderr
+
+
+def test_an_array_of_tokens_with_more_behind_it_is_refused(tmp_path):
+    """What was behind it was left out in silence."""
+    path = tmp_path / "t.npy"
+    np.save(path, np.arange(100))
+    tokens.read(path, 2, 10, 1 << 16)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(BadInput, match="is longer than its header says"):
+        tokens.read(path, 2, 10, 1 << 16)

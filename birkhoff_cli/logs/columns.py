@@ -1,9 +1,9 @@
 """The columns of a log as Python lists: of tables, CSV, a JSON object per line, or event files."""
 
 import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,15 @@ from birkhoff_cli import members, tables
 from birkhoff_cli.analyses.core import metadata
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers import escape, where
-from birkhoff_cli.content import Content
+from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.logs.events import EVENT_FILE, is_events, scalars
 from birkhoff_cli.logs.names import STEP
 from birkhoff_cli.tables._format import TableFormat
 
 CUT = "the last line is complete, though it has no end"
+MAX_LINE = 16 << 20
+"""Bytes of a line: a million numbers."""
+
 LISTED = 6
 """Names in a message."""
 
@@ -88,8 +91,25 @@ def _of_events(content: Content) -> Columns:
 
 def _of_objects(content: Content) -> Columns:
     """A JSON object per line; keys that a line lacks are None there."""
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(_text(content).splitlines(), 1):
+    names = list(dict.fromkeys(name for row in _objects(content) for name in row))
+
+    def read(chosen: Sequence[str]) -> Mapping[str, list[Any]]:
+        columns: dict[str, list[Any]] = {name: [] for name in chosen}
+        for row in _objects(content):
+            for name, cells in columns.items():
+                cells.append(row.get(name))
+        return columns
+
+    return Columns(names, read)
+
+
+def _objects(content: Content) -> Iterator[dict[str, Any]]:
+    """The object of every line.
+
+    Raises:
+        BadInput: a line is none, or has a key twice.
+    """
+    for number, line in enumerate(_lines(content), 1):
         if not line.strip():
             continue
         try:
@@ -106,9 +126,7 @@ def _of_objects(content: Content) -> Columns:
                 f"{where(content.label)}: line {number:,} is no JSON object; a run that still "
                 f"writes? give the log when the line is complete"
             )
-        rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return Columns(names, lambda chosen: {n: [row.get(n) for row in rows] for n in chosen})
+        yield row
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -121,31 +139,59 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _of_csv(content: Content) -> Columns:
-    text = _text(content)
-    lines = csv.reader(io.StringIO(text))
-    names = next(lines)
-    rows = [row for row in lines if row]
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(names):
-            raise BadInput(
-                f"{where(content.label)}: line {number:,} has {len(row)} fields and the header "
-                f"{len(names)}; give a complete CSV file"
-            )
+    names = next(csv.reader(_lines(content)))
+    cut = CUT
+    for line in _lines(content):
+        cut = "" if line.endswith(("\n", "\r")) else CUT
 
     def read(chosen: Sequence[str]) -> Mapping[str, list[Any]]:
         if twice := [name for name in chosen if names.count(name) > 1]:
             raise BadInput(f"{where(content.label)}: has {twice[0]} twice; leave one of them out")
-        return {name: [row[names.index(name)] or None for row in rows] for name in chosen}
+        places = {name: names.index(name) for name in chosen}
+        columns: dict[str, list[Any]] = {name: [] for name in chosen}
+        for row in _rows(content, len(names)):
+            for name, place in places.items():
+                columns[name].append(row[place] or None)
+        return columns
 
-    cut = () if text.endswith(("\n", "\r")) else (CUT,)
-    return Columns(names, read, assumptions=cut)
+    return Columns(names, read, assumptions=(cut,) if cut else ())
 
 
-def _text(content: Content) -> str:
-    try:
-        return content.whole().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInput(f"{where(content.label)}: is no UTF-8 text; convert it") from None
+def _rows(content: Content, width: int) -> Iterator[list[str]]:
+    """Every row behind the header but empty ones; raises BadInput where one is not as wide."""
+    number = 1
+    for row in islice(csv.reader(_lines(content)), 1, None):
+        if row:
+            number += 1
+            if len(row) != width:
+                raise BadInput(
+                    f"{where(content.label)}: line {number:,} has {len(row)} fields and the header "
+                    f"{width}; give a complete CSV file"
+                )
+            yield row
+
+
+def _lines(content: Content) -> Iterator[str]:
+    """Line by line: of a large file only what is asked for is kept.
+
+    Raises:
+        BadInput: no text, or a line that is longer than any of a log.
+        TooLarge: what is asked for may not fit in memory.
+    """
+    content.require_room(COPIES * content.size)
+    encoding = "utf-8-sig"
+    with content.open() as file:
+        while line := file.readline(MAX_LINE):
+            if len(line) == MAX_LINE:
+                raise BadInput(
+                    f"{where(content.label)}: has a line of over {MAX_LINE >> 20} MB; "
+                    f"give the log of a run"
+                )
+            try:
+                yield line.decode(encoding)
+            except UnicodeDecodeError:
+                raise BadInput(f"{where(content.label)}: is no UTF-8 text; convert it") from None
+            encoding = "utf-8"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.containers import where
 from birkhoff_cli.containers.store import DAMAGED
-from birkhoff_cli.content import Content
+from birkhoff_cli.content import COPIES, Content
 
 START = b"brain.Event:"
 """In the first record of every file."""
@@ -35,6 +35,9 @@ FLOAT, DOUBLE = 1, 2
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types of protocol buffers."""
+
+HEAD, TAIL = 12, 4
+"""Bytes before and behind the data of a record."""
 
 POLYNOMIAL, MASK = 0x82F63B78, 0xA282EAD8
 """CRC-32C, and what TFRecord adds to it."""
@@ -75,21 +78,22 @@ def scalars(content: Content) -> list[Scalar]:
 
 def _records(content: Content) -> Iterator[bytes]:
     """The data of every record, checked."""
-    data, at = content.whole(), 0
-    while at < len(data):
-        head, length = data[at : at + 12], int.from_bytes(data[at : at + 8], "little")
-        if len(head) == 12 and _checksum(head[:8]) != int.from_bytes(head[8:], "little"):
-            raise BadInput(f"{where(content.label)}: a length fails its checksum; {DAMAGED}")
-        record, end = data[at + 12 : at + 12 + length], at + 16 + length
-        if len(head) < 12 or end > len(data):
-            raise BadInput(
-                f"{where(content.label)}: ends inside a record; a run that still writes? give the "
-                f"file when the record is complete"
-            )
-        if _checksum(record) != int.from_bytes(data[end - 4 : end], "little"):
-            raise BadInput(f"{where(content.label)}: a record fails its checksum; {DAMAGED}")
-        yield record
-        at = end
+    content.require_room(COPIES * content.size)
+    with content.open() as file:
+        while head := file.read(HEAD):
+            length = int.from_bytes(head[:8], "little")
+            if len(head) == HEAD and _checksum(head[:8]) != int.from_bytes(head[8:], "little"):
+                raise BadInput(f"{where(content.label)}: a length fails its checksum; {DAMAGED}")
+            record = file.read(length) if length <= content.size else b""
+            end = file.read(TAIL)
+            if len(head) < HEAD or len(record) < length or len(end) < TAIL:
+                raise BadInput(
+                    f"{where(content.label)}: ends inside a record; a run that still writes? give "
+                    f"the file when the record is complete"
+                )
+            if _checksum(record) != int.from_bytes(end, "little"):
+                raise BadInput(f"{where(content.label)}: a record fails its checksum; {DAMAGED}")
+            yield record
 
 
 def _number(value: bytes) -> tuple[str, float] | None:
