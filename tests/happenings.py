@@ -73,6 +73,8 @@ def _allocates(frame: FrameType, event: str, function: Any) -> bool:
     if event == "call":
         name = frame.f_globals.get("__name__") or ""
         return name.startswith("birkhoff_cli.") and name not in BEGINNING
+    if frame.f_code.co_name == "array_equal" and getattr(function, "__name__", "") == "asarray":
+        return False  # of an array it allocates nothing, and any error would mean that they differ
     module = getattr(function, "__module__", None) if event == "c_call" else None
     return isinstance(module, str) and module.startswith(("numpy", "pyarrow"))
 
