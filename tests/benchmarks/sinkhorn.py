@@ -56,7 +56,7 @@ def growth():
         f"\n{'samples':>8}{'layers':>7}{'d':>4}{'scale':>7}{'CPU s':>9}{'us/matrix':>11}{'MiB':>6}"
     )
     for shape in (
-        *((SAMPLES, 24, 4, 1.0), (4 * SAMPLES, 24, 4, 1.0), (SAMPLES, 96, 4, 1.0)),
+        *((SAMPLES, 24, 4, 1.0), (10 * SAMPLES, 24, 4, 1.0), (SAMPLES, 96, 4, 1.0)),
         *((SAMPLES, 24, 4, 4.0), (SAMPLES, 24, 4, 8.0), (SAMPLES, 24, 2, 1.0)),
         *((SAMPLES // 4, 24, 8, 1.0), (SAMPLES // 16, 24, 16, 1.0)),
     ):
