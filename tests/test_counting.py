@@ -1,11 +1,14 @@
 """Counts of several short rows at once: those of each row alone."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from birkhoff_cli.analyses.statistics import counting
 from birkhoff_cli.analyses.statistics.buckets import Counts, buckets, range_of
 from birkhoff_cli.analyses.statistics.counting import count_rows
+from birkhoff_cli.analyses.statistics.percentiles import Percentiles
 
 
 def rows_of(kind, rng):
@@ -55,3 +58,16 @@ def test_rows_of_one_kind_are_counted_without_a_call_for_each(kind, rng, monkeyp
     monkeypatch.setattr(counting, "buckets", lambda *x: calls.append(x) or buckets(*x))
     count_rows([Counts() for _ in values], values, ends, buckets(ends))
     assert 1 <= len(calls) < 40 if "some" in kind else len(calls) == 2
+
+
+def test_counts_have_32_bits_only_where_no_stream_is_longer():
+    short, long = (Percentiles(1, length, "numbers")._counts[0] for length in (2**31 - 1, 2**31))
+    for counts in (short, long):
+        counts.above.add(7, np.array([2**31 - 2]))
+        counts.above.add(7, np.array([1]))
+        assert counts.total == 2**31 - 1
+    long.above.add(7, np.array([1]))
+    assert long.total == 2**31
+    assert 2 * short.above.counts.nbytes == long.above.counts.nbytes
+    again = pickle.loads(pickle.dumps(short))
+    assert again.above.counts.dtype == short.above.counts.dtype and again.total == short.total

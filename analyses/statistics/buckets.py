@@ -30,6 +30,9 @@ INFINITY = 2047 << BITS
 ONE = 2 * HALF - LEAST
 """The bucket of 1; every distance to it that is negative has a bucket above `HALF`."""
 
+MAX_SHORT, MAX_LONG = 2**31 - 1, 2**63 - 1
+"""Largest counts of 32 and of 64 bits."""
+
 POINTS = {0: 0.0, HALF: 0.5, ONE: 1.0}
 """Buckets of one number."""
 
@@ -175,18 +178,18 @@ def range_of(numbers: Array) -> Range:
 class Window:
     """Counts of buckets from the first to the last that was seen."""
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self.first, self.counts = 0, np.zeros(0, np.int64)
+    def __init__(self, kind: str) -> None:
+        """Start empty, with whole numbers of a kind that hold every count there will be."""
+        self.first, self.counts, self.kind = 0, np.zeros(0, kind), kind
 
-    def __getstate__(self) -> dict[str, Array | int]:
+    def __getstate__(self) -> dict[str, Any]:
         """For another process: whole numbers as short as they can be, an eighth of the bytes."""
-        kind = np.min_scalar_type(self.counts.max(initial=0))
-        return {"first": self.first, "counts": self.counts.astype(kind)}
+        least = np.min_scalar_type(self.counts.max(initial=0))
+        return {**vars(self), "counts": self.counts.astype(least)}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         """As it was."""
-        self.first, self.counts = kept["first"], kept["counts"].astype(np.int64)
+        vars(self).update(kept, counts=kept["counts"].astype(kept["kind"]))
 
     def add(self, first: int, counts: Array) -> None:
         """Add the counts of buckets from ``first`` on."""
@@ -199,7 +202,7 @@ class Window:
         low = min(self.first, first) if len(self.counts) else first
         high = max(self.first + len(self.counts), first + len(counts))
         if high - low > len(self.counts):
-            wider = np.zeros(high - low, np.int64)
+            wider = np.zeros(high - low, self.kind)
             wider[self.first - low : self.first - low + len(self.counts)] = self.counts
             self.first, self.counts = low, wider
         self.counts[first - self.first : first - self.first + len(counts)] += counts
@@ -209,10 +212,11 @@ class Window:
 class Counts:
     """Counts of the numbers of one stream."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, most: int = MAX_LONG) -> None:
+        """Start empty, for so many numbers at most: half the memory where 32 bits hold that."""
+        kind = "int32" if most <= MAX_SHORT else "int64"
         self.zeros = 0
-        self.below, self.above = Window(), Window()
+        self.below, self.above = Window(kind), Window(kind)
 
     def add(self, numbers: Array, ends: Range) -> None:
         """Count numbers, contiguous float64 and none of them NaN."""

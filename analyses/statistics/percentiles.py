@@ -68,7 +68,7 @@ class Percentiles:
         self._added = np.zeros(streams, np.int64)
         self._values: dict[int, Array] = {}
         self._done: tuple[Array, Array] | None = None
-        self._counts = [] if self.exact else [Counts() for _ in range(streams)]
+        self._counts = [] if self.exact else [Counts(length) for _ in range(streams)]
 
     def add(self, number: int, values: Array, first: int = 0) -> None:
         """Add ``values[k]`` of a block to stream ``first + k``; NaN stands for what is not known.
