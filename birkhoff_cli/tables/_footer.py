@@ -180,9 +180,8 @@ def _chunk(reader: "Reader", group: Group) -> None:
     if size < 0:
         raise ValueError("a negative size")
     group.sizes[name] = group.sizes.get(name, 0) + size
-    start = (
-        min(numbers[n] for n in (PAGES, DICTIONARY) if numbers.get(n)) if PAGES in numbers else 0
-    )
+    places = [numbers[n] for n in (PAGES, DICTIONARY) if numbers.get(n)]
+    start = min(places, default=0)  # a column without rows may have none
     group.chunks.append((start, start + numbers[STORED_SIZE]))
     if FILTER in numbers:
         group.filters.append((numbers[FILTER], numbers.get(FILTER_SIZE)))
