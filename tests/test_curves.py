@@ -340,7 +340,7 @@ def test_a_last_line_without_an_end_is_said(tmp_path):
 @pytest.mark.parametrize("name", ["l.csv", "l.ndjson"])
 def test_a_bad_line_far_into_a_log_takes_little_memory(name, tmp_path):
     """150 MB of a log took 1.8 GB before they were refused."""
-    path, count = tmp_path / name, 20_000
+    path, count = tmp_path / name, 4000
     more = "x" * 200
     with path.open("w") as file:
         if name == "l.csv":
@@ -351,7 +351,7 @@ def test_a_bad_line_far_into_a_log_takes_little_memory(name, tmp_path):
         file.write("1,2\n")
     tracemalloc.start()
     try:
-        with pytest.raises(BadInput, match="line 20,00[12] (has 2 fields|is no JSON object)"):
+        with pytest.raises(BadInput, match="line 4,00[12] (has 2 fields|is no JSON object)"):
             logs.read(path)
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size
     finally:
