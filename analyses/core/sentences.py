@@ -24,8 +24,10 @@ def answer(summary: Mapping[str, Any], module: ModuleType) -> str:
     return sentence
 
 
-def short(value: float) -> str:
-    """Three digits: ``0.25``, ``1.5e-7``, ``12,300``."""
+def short(value: float | None) -> str:
+    """Three digits: ``0.25``, ``1.5e-7``, ``12,300``; of a number that has none, a word."""
+    if value is None:
+        return "unknown"
     text = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
     head, e, exponent = text.partition("e")
     return f"{head}e{int(exponent)}" if e else text

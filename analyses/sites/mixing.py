@@ -45,6 +45,7 @@ def row_maxima(h: Array) -> tuple[Array, Array]:
     return np.maximum(on, beside), (on > beside).all(0)
 
 
+@np.errstate(all="ignore")  # sums beyond the largest number, and what has no shares: NaN
 def measure_mixing(h: Array, low: float) -> Array:
     """`MEANS`, of which the first is still to fill in: ``(numbers, n)``.
 
@@ -68,9 +69,8 @@ def measure_mixing(h: Array, low: float) -> Array:
         negative[:] = 0
     np.subtract(total, trace, out=beside)
     columns.max(0, out=concentration)
-    with np.errstate(all="ignore"):  # a matrix or row of zeros has no shares: NaN
-        out[4:7] /= total
-        effective[:] = _effective_streams(h, low)
+    out[4:7] /= total
+    effective[:] = _effective_streams(h, low)
     return out
 
 
