@@ -95,8 +95,8 @@ def _by_coefficients(g: Array, z: Array) -> tuple[Array, Array]:
     """
     n = len(g)
     m = np.repeat(np.eye(n, dtype=g.dtype)[..., None], g.shape[-1], -1)
-    kind = np.result_type(g, np.complex64)
-    determinant, adjugate = np.ones(len(z), kind), m.astype(kind)
+    dtype = np.result_type(g, np.complex64)
+    determinant, adjugate = np.ones(len(z), dtype), m.astype(dtype)
     for k in range(1, n + 1):
         m = matmul(g, m)
         diagonal = np.einsum("ii...->i...", m)  # a view

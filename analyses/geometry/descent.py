@@ -14,7 +14,7 @@ SETTLED = 1e-9
 """A start has ended when it falls by less than this share of its value in `CHECK` steps."""
 
 CHECK = 10
-HOPE = 10
+MAX_FALLS = 10
 """A start is given up when that many times its last fall would not bring it to the best one."""
 
 SHORTENINGS = 20
@@ -55,7 +55,9 @@ def minimise(
         point[state.owner[at]] = state.x[at]
         fall = before - state.value
         goal = best[state.owner]
-        left = (fall > SETTLED * before) & (goal > enough) & (state.value - HOPE * fall <= goal)
+        left = (
+            (fall > SETTLED * before) & (goal > enough) & (state.value - MAX_FALLS * fall <= goal)
+        )
         if not left.any():
             break
         state.keep(left)

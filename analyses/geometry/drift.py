@@ -199,8 +199,8 @@ def _lines(p: Array, precision: float, tolerance: Array | float) -> Numbers:
 def _entropy(p: Array, total: Array, precision: float) -> Array:
     """Entropy of every row of nonnegative lanes over its sum; as precise as the entries."""
     single = precision > np.finfo(np.float32).eps / 2
-    kind = np.float32 if single else float
-    share, logs = aligned(p.shape[1:], kind), aligned(p.shape[1:], kind)
+    dtype = np.float32 if single else float
+    share, logs = aligned(p.shape[1:], dtype), aligned(p.shape[1:], dtype)
     entropy = np.empty(total.shape)
     for i, row in enumerate(p):  # a row of all matrices at a time stays in cache
         np.divide(row, total[i], out=share, casting="same_kind")
