@@ -32,7 +32,10 @@ def require_sound(error: OSError, path: Path) -> None:
         MemoryError: there is no memory for it.
         TooLarge: more files are open than may be.
         Unreadable: a disk fails.
+        BirkhoffError: a library that reads could not be loaded.
     """
+    if lack := extras.of_import(error):
+        raise lack from error
     if error.errno == errno.ENOMEM:
         raise MemoryError from error
     if error.errno in TOO_MANY:

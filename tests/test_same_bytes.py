@@ -70,8 +70,13 @@ def has_output(command):
 
 
 def paths_of(words, move):
-    """Words of a command, those that are files of the inputs moved."""
-    return [str(move(word)) if (option_pairs.inputs() / word).exists() else word for word in words]
+    """Words of a command, those that are files of the inputs moved, as in ``tokens=FILE``."""
+    moved = []
+    for word in words:
+        before, equals, name = word.rpartition("=")
+        is_file = (option_pairs.inputs() / name).exists()
+        moved.append(f"{before}{equals}{move(name)}" if is_file else word)
+    return moved
 
 
 def written(words, output, folder, target, stream=None):
