@@ -82,6 +82,24 @@ def test_an_arrow_table_that_unfolds_is_refused_unread(make, tmp_path):
     assert peak < LIMIT
 
 
+def test_an_arrow_message_that_says_more_than_the_footer_lists_is_refused_unread(tmp_path):
+    """Arrow allocated what the message said: 3.6 GB for a file of 7 kB."""
+    path = tmp_path / "t.arrow"
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, ones(2).schema) as writer:
+        writer.write_table(ones(2))
+    with path.open("r+b") as file:
+        schema = _messages.message(file, 8)
+        header, body = _messages._header(file, schema.end)
+        at = _messages.field(header, _messages.follow(header, 0), _messages.BODY_LENGTH)
+        file.seek(body - len(header) + at)
+        file.write(struct.pack("<q", 3 << 30))
+    pool = pa.default_memory_pool()
+    before = pool.max_memory()
+    with pytest.raises(BadInput, match="damaged"):
+        _ = matrices.read(path).matrices
+    assert pool.max_memory() - before < 1 << 20
+
+
 def test_words_that_unfold_are_refused_unread(tmp_path):
     word = pa.array(["x" * (1 << 20)] * 100)
     columns = {"site": np.arange(100), "branch": word, "matrix": ones(2, 100)["matrix"]}

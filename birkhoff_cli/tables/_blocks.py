@@ -25,6 +25,7 @@ from birkhoff_cli.tables._messages import (
     compact,
     entries,
     follow,
+    frame,
     message,
 )
 from birkhoff_cli.tables._unlisted import gaps
@@ -148,6 +149,8 @@ class Blocks:
             raise ValueError("length of a body")
         file.seek(offset)
         message = file.read(header)
+        if frame(message) != (header, body):  # Arrow allocates what the message says
+            raise ValueError("a message of another size than the footer lists")
         kept = self._kept(message, fields) if fields else {}
         if not kept or 2 * sum(length for _, length in kept.values()) >= body:
             return _Part(message, body, [(start, 0, body)])
