@@ -11,7 +11,12 @@ FEW = 5
 LARGE = ("degeneration of an array", 300066)
 """Entries of 1e308, whose distances nobody knows: a warning, and a bug of ours."""
 
-TWO_LINES = (("decompose", 5109), ("distance", 5183), ("verify", 20102))
+TWO_LINES = (
+    ("decompose", 5109),
+    ("distance", 5183),
+    ("verify", 20102),
+    ("heatmap of an array", 100227),
+)
 """Commands and seeds where NumPy warned on standard error of a sum or a product."""
 
 

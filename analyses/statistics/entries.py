@@ -50,11 +50,13 @@ class Entries:
         """What `SCHEMA` has of every site."""
         shape = (self.sites, self.d, self.d)
         mean = self.moments.mean.reshape(shape)
+        with np.errstate(over="ignore"):  # of entries near the largest number a sum is infinite
+            rows, columns = mean.sum(-1), mean.sum(-2)
         return {
             "mean": mean,
             "std": self.moments.std.reshape(shape),
-            "row_sum": mean.sum(-1),
-            "column_sum": mean.sum(-2),
+            "row_sum": rows,
+            "column_sum": columns,
             "entry_min": self.ranges.low,
             "entry_max": self.ranges.high,
             "histogram": self.histogram,
