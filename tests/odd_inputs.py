@@ -110,7 +110,7 @@ def odd_checkpoint(path: Path, rng: random.Random) -> None:
     """A checkpoint of torch with other tensors or settings."""
     import torch
 
-    state = torch.load(path, weights_only=False)
+    state = torch.load(path, weights_only=True)
     change(state, rng)
     torch.save(state, path)
 

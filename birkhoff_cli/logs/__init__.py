@@ -127,8 +127,8 @@ def _log(
             f"{where(path)}: has no loss and no gradient norm (its columns: "
             f"{listed(columns.names)}); call them loss and grad_norm"
         )
-    said = sentence(chosen, columns.names)
-    assumptions = [*columns.assumptions, *([said] if said else [])]
+    assumption = sentence(chosen, columns.names)
+    assumptions = [*columns.assumptions, *([assumption] if assumption else [])]
     rows = len(next(iter(raw.values())))
     if not rows:
         raise BadInput(f"{where(path)}: has no rows; did the run take a step?")

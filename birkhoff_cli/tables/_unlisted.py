@@ -51,7 +51,8 @@ def check(content: Content, file: BinaryIO, left_out: Spans, magic: bytes) -> tu
                     f"another; {DAMAGED}"
                 )
             before = piece[-len(magic) + 1 :]
-            others += len(piece) - piece.count(0) and len(piece)
+            if piece.count(0) < len(piece):
+                others += len(piece)
     if not others:
         return ()
     return (f"{others:,} bytes that the list of its contents leaves out are not meant to be read",)

@@ -80,8 +80,8 @@ class Csv(TableFormat):
             if not block.endswith(b"\n"):
                 raise BadInput(f"{where(label)}: ends inside a line; {INCOMPLETE}")
 
-        def parse(lines: bytes, wanted: Sequence[str]) -> "pa.Table":
-            return _parse(lines, names, chosen, wanted)
+        def parse(lines: bytes, needed: Sequence[str]) -> "pa.Table":
+            return _parse(lines, names, chosen, needed)
 
         return stored(content, rows(), start, parse, names)
 
@@ -138,7 +138,7 @@ def _parse(
     lines: bytes,
     names: Sequence[str],
     types: "Mapping[str, pa.DataType] | None",
-    wanted: Sequence[str],
+    needed: Sequence[str],
 ) -> "pa.Table":
     """Columns of some rows, the entries of a matrix as one.
 
@@ -146,7 +146,7 @@ def _parse(
         lines: whole ones.
         names: of all columns.
         types: of those that are read; of all if not given, as their values look.
-        wanted: columns of the result that are needed; all if none are named.
+        needed: columns of the result that are needed; all if none are named.
     """
     import pyarrow as pa
     import pyarrow.csv
@@ -164,7 +164,7 @@ def _parse(
             ),
         )
 
-    own = [n for n in types or names if not wanted or n in wanted or matrix_of(n) in wanted]
+    own = [n for n in types or names if not needed or n in needed or matrix_of(n) in needed]
     if not lines.strip():
         empty = {name: pa.array([], types[name] if types else pa.null()) for name in own}
         return nest([pa.table(empty)], own)

@@ -74,8 +74,8 @@ class Ndjson(TableFormat):
                     keys.check(block)
                 yield block
 
-        def parse(lines: bytes, wanted: Sequence[str]) -> "pa.Table":
-            own = schema if schema is None or not wanted else {n: schema[n] for n in wanted}
+        def parse(lines: bytes, needed: Sequence[str]) -> "pa.Table":
+            own = schema if schema is None or not needed else {n: schema[n] for n in needed}
             return _parse(lines, own)
 
         return stored(content, rows(), 0, parse, names)
