@@ -1,6 +1,8 @@
 """What the variants of Sinkhorn and the rounding of its numbers change in the matrices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from birkhoff_cli.analyses.geometry.dominant import second_modulus
 from birkhoff_cli.analyses.geometry.lanes import matmul
 from birkhoff_cli.analyses.geometry.rounding import FORMATS, stored
 from birkhoff_cli.analyses.geometry.spectral_norms import dominant_singular_value
+
+Name: TypeAlias = tuple[str, str]
+"""Part of the table, and which variant or rounding."""
 
 
 def measure_changes(stage: Stage) -> tuple[Values, Values]:
@@ -28,20 +33,64 @@ def measure_changes(stage: Stage) -> tuple[Values, Values]:
 
 def _measure(stage: Stage) -> tuple[Values, Values]:
     """The same of so few samples that they stay in cache."""
-    treated = list(_treated(stage))
-    maps = list({id(h): h for _, _, h in treated}.values())  # those that are one share an array
-    second = _second(stage.h)
-    of_sites = {id(h): _of_sites(h, stage.h, second) for h in maps}
-    of_products = dict(zip(map(id, maps), _of_products(maps, stage.h), strict=True))
-    sites, products = (
-        {
-            Key(part, name, None, metric): values
-            for part, name, h in treated
-            for metric, values in numbers[id(h)].items()
-        }
-        for numbers in (of_sites, of_products)
+    names: dict[Name, Hashable] = {}
+    maps: dict[Hashable, Callable[[], Array]] = {}
+    for name, settings, make in _treated(stage):
+        names[name] = settings
+        maps.setdefault(settings, make)
+    second, product = _second(stage.h), _composite(stage.h)
+    of_sites, products = [], [product]
+    for make in maps.values():  # one after the other: all of them would not fit a cache
+        h = make()
+        of_sites.append(_of_sites(h, stage.h, second))
+        products.append(product if h is stage.h else _composite(h))
+    of_products = _of_products(np.stack(products, 2))
+    sites, whole = (
+        _by_key(names, dict(zip(maps, of, strict=True))) for of in (of_sites, of_products)
     )
-    return sites, products
+    return sites, whole
+
+
+def _by_key(names: dict[Name, Hashable], numbers: dict[Hashable, dict[str, Array]]) -> Values:
+    """Numbers of every variant and rounding, of numbers by map and metric."""
+    return {
+        Key(*name, None, metric): values
+        for name, settings in names.items()
+        for metric, values in numbers[settings].items()
+    }
+
+
+def _treated(stage: Stage) -> Iterator[tuple[Name, Hashable, Callable[[], Array]]]:
+    """Variants and roundings: with equal settings they are one map; and what makes its lanes."""
+    logits, balancing = stage.logits, stage.balancing
+    if balancing and logits is not None:
+        theta = parameters(logits)
+        applied = balancing.effective(theta)
+        for name, variant in balancing.variants.items():
+            own = variant.balancing()
+            settings = own.effective(theta) if own else variant
+            balance = own.quick if own else variant
+            known = settings == applied
+            make = partial(_applied, stage) if known else partial(_balanced, balance, logits)
+            yield ("variant", name), settings, make
+        for name in FORMATS:
+            key = "rounding", f"{name} logits"
+            yield key, key, partial(_of_rounded, balancing.quick, logits, name)
+    for name in FORMATS:
+        key = "rounding", f"{name} matrix"
+        yield key, key, partial(stored, stage.h, name, (0, 1))
+
+
+def _applied(stage: Stage) -> Array:
+    return stage.h
+
+
+def _balanced(balance: Callable[[Array], Array], logits: Array) -> Array:
+    return lanes(balance(parameters(logits)), 2).reshape(logits.shape)
+
+
+def _of_rounded(balance: Callable[[Array], Array], logits: Array, format: str) -> Array:
+    return _balanced(balance, stored(logits, format, (0, 1)))
 
 
 def _of_sites(h: Array, applied: Array, second: Array) -> dict[str, Array]:
@@ -58,17 +107,15 @@ def _second(h: Array) -> Array:
     return second_modulus(batch_first(h.reshape(d, d, -1), 2)).reshape(h.shape[2:])
 
 
-def _of_products(maps: Sequence[Array], applied: Array) -> Iterator[dict[str, Array]]:
-    """The same of the composites of all maps, ``(n, 1)``."""
-    every = {id(h): h for h in (applied, *maps)}
-    products = _composites(list(every.values()))
+def _of_products(products: Array) -> list[dict[str, Array]]:
+    """The same of the composites of all maps ``(d, d, maps, n)``, the first applied: ``(n, 1)``."""
     d = len(products)
     norms = dominant_singular_value(products.reshape(d, d, -1)).reshape(products.shape[2:])
-    numbers = {key: k for k, key in enumerate(every)}
-    for k in (numbers[id(h)] for h in maps):
-        changes = _changes(products[:, :, k], products[:, :, 0])
-        changes["spectral_norm"] = norms[k]
-        yield {metric: values[:, None] for metric, values in changes.items()}
+    changes = _changes(products, products[:, :, :1]) | {"spectral_norm": norms}
+    return [
+        {metric: values[k, :, None] for metric, values in changes.items()}
+        for k in range(1, products.shape[2])
+    ]
 
 
 def _changes(h: Array, applied: Array) -> dict[str, Array]:
@@ -88,43 +135,14 @@ def _sum_error(h: Array, axis: int) -> Array:
     return largest
 
 
-def _treated(stage: Stage) -> Iterator[tuple[str, str, Array]]:
-    method, logits, shape = stage.method, stage.logits, stage.h.shape
-
-    def as_lanes(h: Array) -> Array:
-        return lanes(h, 2).reshape(shape)
-
-    if method and logits is not None and (balancing := stage.balancing):
-        theta = parameters(logits)
-        known = {balancing.effective(theta): stage.h}
-        for name, variant in balancing.variants.items():
-            own = variant.balancing()
-            settings = own.effective(theta) if own else variant
-            if settings not in known:
-                known[settings] = as_lanes(own.quick(theta) if own else variant(theta))
-            yield "variant", name, known[settings]
-        for name in FORMATS:
-            rounded = stored(logits, name, (0, 1))
-            yield "rounding", f"{name} logits", as_lanes(balancing.quick(parameters(rounded)))
-    for name in FORMATS:
-        yield "rounding", f"{name} matrix", stored(stage.h, name, (0, 1))
-
-
-def _composites(maps: Sequence[Array]) -> Array:
-    """Products over the sites of lanes ``(d, d, sites, n)``, the last leftmost.
-
-    Returns:
-        ``(d, d, len(maps), n)``.
-    """
-    sites, n = maps[0].shape[2:]
-    product = np.stack([h[:, :, 0] for h in maps], 2)
-    flat = product.reshape(*product.shape[:2], -1)
+def _composite(h: Array) -> Array:
+    """Product ``(d, d, n)`` over the sites of lanes ``(d, d, sites, n)``, the last leftmost."""
+    product = h[:, :, 0]
     with np.errstate(over="ignore", invalid="ignore"):
-        for site in range(1, sites):
-            factor = np.stack([h[:, :, site] for h in maps], 2)
-            flat = matmul(factor.reshape(flat.shape), flat)
-    _refuse_infinite(flat, sites)
-    return flat.reshape(product.shape)
+        for site in range(1, h.shape[2]):
+            product = matmul(h[:, :, site], product)
+    _refuse_infinite(product, h.shape[2])
+    return product
 
 
 def composite(h: Array) -> Array:
