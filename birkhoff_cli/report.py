@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from birkhoff_cli import layout, summaries
 from birkhoff_cli.analyses.core.lettering import label
@@ -22,21 +22,29 @@ def show(
     summary: Summary, result: Result, invocation: "Invocation", rows: "Preview | None" = None
 ) -> None:
     """The summary where it was asked for; notes and the legend always on standard error."""
+    stream = sys.stderr if invocation.output == STDOUT else sys.stdout
+    # all of it before the first line of it: a lack of memory leaves no half of a page
+    lines = [] if stream is None else list(_lines(summary, invocation, stream, rows))
     heard = contextlib.suppress(OSError)  # what standard error does not take changes no exit code
     with heard:
         _notes(summary, result, invocation)
-    stream = sys.stderr if invocation.output == STDOUT else sys.stdout
     if stream is None:
         return
     with heard if stream is sys.stderr else writing("standard output"):
-        if invocation.json:
-            numbers = summaries.with_answer(summary, invocation.module)
-            in_ascii = not (stream.encoding or "").lower().startswith("utf")
-            print(json.dumps(finite(numbers), ensure_ascii=in_ascii, default=plain))
-        else:
-            for line in _page(summary, invocation, layout.columns_of(stream), rows):
-                print(line, file=stream)
+        for line in lines:
+            print(line, file=stream)
         stream.flush()
+
+
+def _lines(
+    summary: Summary, invocation: "Invocation", stream: TextIO, rows: "Preview | None"
+) -> Iterator[str]:
+    if not invocation.json:
+        yield from _page(summary, invocation, layout.columns_of(stream), rows)
+        return
+    numbers = summaries.with_answer(summary, invocation.module)
+    in_ascii = not (stream.encoding or "").lower().startswith("utf")
+    yield json.dumps(finite(numbers), ensure_ascii=in_ascii, default=plain)
 
 
 def _notes(summary: Summary, result: Result, invocation: "Invocation") -> None:

@@ -79,19 +79,21 @@ class Stages:
     Attributes:
         command: it.
         new: what its outputs hold after it was not disturbed, by name.
+        notes: what it says on standard error all the same.
         callers: of what the last event happened in, if one did.
     """
 
     def __init__(self, name: str) -> None:
         """Run it once."""
         self.command = small_commands.command(name)
-        self.callers = ""
+        self.callers, self.notes = "", frozenset[str]()
         self.new = self._made(EVENTS["TERM"])
 
     def _made(self, event: Event) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as place:
             ended, _ = self._run(Path(place), -1, event, already=event.changes)
             assert ended.code == 0, ended
+            self.notes |= {*ended.err.splitlines()}
             return self._outputs(Path(place))
 
     @cache  # noqa: B019 (there are as many as commands)
@@ -184,7 +186,7 @@ class Stages:
             return self._killed(folder)
         if ended.code not in event.codes:
             return f"exit {ended.code}: {ended.err[-300:]}"
-        lines = ended.err.splitlines()
+        lines = [line for line in ended.err.splitlines() if line not in self.notes]
         ours = all(line.startswith("birkhoff: ") for line in lines)
         if ended.code and not (len(lines) == event.lines and ours):
             return f"says {ended.err[-300:]}"

@@ -220,6 +220,21 @@ def test_verbose_gives_every_key_of_json_a_line(name, results, capsys, monkeypat
                 assert own[0].split()[1] == "-"
 
 
+def test_a_lack_of_memory_leaves_no_half_of_a_page(results, capsys, monkeypatch):
+    """Nor a note before the sentence that says so."""
+
+    def lists(*_):
+        raise MemoryError
+        yield
+
+    monkeypatch.setattr(report, "_lists", lists)
+    (invocation, result), *_ = results("distance")
+    result.meta["assumptions"] = ["something"]
+    with pytest.raises(MemoryError):
+        report.show(result.summary, result, invocation)
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_notebook_shows_the_meaning_of_every_key(name, results):
     module = members.module_of(name)
