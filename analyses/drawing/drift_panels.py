@@ -115,7 +115,7 @@ def _draw_deviations(axes: "Axes", ends: Ends, ylabel: str) -> None:
     axis.logarithmic(axes)
     if largest == 0:
         style: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "fontsize": SMALL}
-        axes.text(0.5, 0.6, "exactly 1 at every depth", **style)
+        axes.text(0.5, 0.6, "1 to rounding at every depth", **style)
         axes.set_yticks([])
 
 
