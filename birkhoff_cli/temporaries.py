@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -92,6 +93,7 @@ class NewFolder:
     """
 
     _handle = -1
+    _is_exchanged = False
 
     def __init__(self, folder: Path) -> None:
         """Choose a name; nothing is made yet."""
@@ -107,19 +109,23 @@ class NewFolder:
             _lock(self._handle, wait=True)
 
     def keep_old(self) -> None:
-        """Nothing: the old one is moved aside, and there until `discard`."""
+        """Nothing: the old one is there until `discard`, under a temporary name."""
 
     def appear(self) -> None:
         """Take the place of the old one."""
-        if self.final.exists():
-            self.final.rename(self._old)
-        self.path.rename(self.final)
+        self._is_exchanged = self.final.exists() and exchange(self.path, self.final)
+        if not self._is_exchanged:
+            if self.final.exists():
+                self.final.rename(self._old)
+            self.path.rename(self.final)
         _sync_folder(self.final.parent)
 
     def restore(self) -> None:
         """Bring back the old one, or that there was none; of no effect on one that is not there."""
         with contextlib.suppress(OSError):
-            if not self.path.exists():
+            if self._is_exchanged:
+                self._is_exchanged = not exchange(self.path, self.final)
+            elif not self.path.exists():
                 self.final.rename(self.path)
             if self._old.exists():
                 self._old.rename(self.final)
@@ -131,6 +137,21 @@ class NewFolder:
             self._handle = -1
         for left in (self.path, self._old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places at once; False, and nothing, where the system cannot.
+
+    Between two renames a command that is killed would leave neither of them (Linux, renameat2).
+    """
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    names = [(AT_FDCWD, os.fsencode(path)) for path in (one, other)]
+    return rename is not None and rename(*names[0], *names[1], RENAME_EXCHANGE) == 0
 
 
 def temporary_path(final: Path) -> Path:

@@ -3,11 +3,12 @@
 import errno
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
 
-from birkhoff_cli import files, process, tables
+from birkhoff_cli import files, process, tables, temporaries
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
 from birkhoff_cli.temporaries import NewFile, remove_stale, temporary_path
@@ -244,10 +245,24 @@ def test_a_signal_waits_until_files_are_in_their_places(tmp_path, monkeypatch):
     assert sorted(tmp_path.iterdir()) == both
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="folders change places at once on Linux")
+def test_a_folder_is_never_away(tmp_path, monkeypatch):
+    """A command that was killed between two renames left neither the old nor the new one."""
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "x").write_bytes(b"old")
+    monkeypatch.setattr(os, "rename", None)
+    with files.together() as every:
+        (every.folder(tmp_path / "f") / "x").write_bytes(b"new")
+    assert (tmp_path / "f" / "x").read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
 @pytest.mark.parametrize("call", ["replace", "rename", "fsync", "link"])
 def test_a_name_that_cannot_be_given_leaves_every_output_as_it_was(call, tmp_path, monkeypatch):
     """The second of two renames failed, and a new table stood beside an old figure."""
     real = getattr(os, call)
+    if call == "rename":
+        monkeypatch.setattr(temporaries, "exchange", lambda *_: False)
 
     def failing(*arguments):
         nonlocal left
