@@ -172,5 +172,5 @@ def draw(
 
     suffix = path.suffix.lower()
     drawn = figure.figure_of(table, module, finite(dict(summary)))
-    with figure.house_style(), opened(path) as sink:
-        drawn.savefig(sink, format=suffix[1:], metadata={STAMP[suffix]: None})
+    with opened(path) as sink:
+        figure.save(drawn, sink, suffix[1:], STAMP[suffix])

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli.analyses.core import metadata, overview, titles
@@ -29,10 +30,11 @@ STYLE: Any = {
     "pdf.fonttype": 42,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "savefig.dpi": 200,
     "svg.hashsalt": "birkhoff",
 }
 SIZE = (4.8, 3.9)
+DPI = 200
+"""Of what is drawn as pixels in a file."""
 SCREEN_DPI = 110
 """Of pictures in a notebook."""
 
@@ -140,9 +142,30 @@ def _sweep(axes: dict[str, Any], results: overview.Rows, title: str) -> "Figure"
 def _png(figure: "Figure") -> bytes:
     from io import BytesIO
 
-    with house_style():
-        figure.savefig(file := BytesIO(), format="png", dpi=SCREEN_DPI)
+    save(figure, file := BytesIO(), "png", "Software", SCREEN_DPI)
     return file.getvalue()
+
+
+CANVASES = {"png": "Agg", "svg": "SVG", "pdf": "Pdf"}
+"""What draws each format, in Matplotlib's words."""
+
+
+def save(figure: "Figure", sink: Any, format: str, without: str, dpi: float = DPI) -> None:
+    """Write a figure in house style, drawn once: ``savefig`` draws one with a layout twice.
+
+    Args:
+        figure: that is drawn.
+        sink: a binary file.
+        format: one of `CANVASES`.
+        without: what Matplotlib would note of the time or of itself, and is left out.
+        dpi: dots in an inch of what is drawn as pixels.
+    """
+    name = CANVASES[format]
+    backend = import_module(f"matplotlib.backends.backend_{name.lower()}")
+    with house_style():
+        figure.dpi = dpi  # printing to vectors leaves it at that of a point
+        canvas = vars(backend)[f"FigureCanvas{name}"](figure)
+        getattr(canvas, f"print_{format}")(sink, metadata={without: None})
 
 
 def _by_step(table: "pa.Table") -> "dict[int, pa.Table]":

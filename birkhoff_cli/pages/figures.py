@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
+from birkhoff_cli.invocation import STAMP
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -57,21 +59,16 @@ TRANSLATION = re.compile(r"translate\((\S+) (\S+)\)")
 
 def save(figure: "Figure") -> bytes:
     """The figure as SVG, crowds of points in it as pixels; drawn again only if these are many."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    from birkhoff_cli.analyses.core.figure import house_style
+    from birkhoff_cli.analyses.core import figure as pictures
 
     content = b""
-    with house_style():
+    with pictures.house_style():
         lighten(figure)
-        canvas: Any = FigureCanvasSVG(figure)
-        for dpi in DPI:
-            sink = BytesIO()
-            figure.dpi = dpi  # printing makes it that of a point
-            canvas.print_svg(sink, metadata={"Date": None})  # `savefig` would draw all of it twice
-            content = sink.getvalue()
-            if len(content) <= MAX_FIGURE_BYTES or len(inline(content, "", {})) <= MAX_FIGURE_BYTES:
-                break
+    for dpi in DPI:
+        pictures.save(figure, sink := BytesIO(), "svg", STAMP[".svg"], dpi)
+        content = sink.getvalue()
+        if len(content) <= MAX_FIGURE_BYTES or len(inline(content, "", {})) <= MAX_FIGURE_BYTES:
+            break
     return content
 
 

@@ -150,8 +150,7 @@ class Analysis:
         """The figure of a table, as svg; nothing is moved to where it fits."""
         drawn, sink = figure.figure_of(table, self.module), io.BytesIO()
         drawn.set_layout_engine("none")  # it takes longer than all the rest
-        with figure.house_style():
-            drawn.savefig(sink, format="svg", metadata={STAMP[".svg"]: None})
+        figure.save(drawn, sink, "svg", STAMP[".svg"])
         return sink.getvalue()
 
 
