@@ -71,6 +71,36 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
     assert trained(method, tmp_path / "stopped").total == 0
 
 
+def test_a_run_does_not_go_on_with_another_text_or_from_another_run(tmp_path):
+    """Texts of the same letters and length: it went on from what another run had learned."""
+    words, method = "the quick brown fox " * 20, parameterizations.load("identity")(d=2)
+    source = files_text(tmp_path / "text.txt", words)
+    small = {"updates": 2, "every": 2, "text": source, "length": 8}
+    for seed in (0, 1):
+        assert trained(method, tmp_path / f"run{seed}", seed=seed, **small).summary["updates"] == 2
+    state, other = (tmp_path / f"run{k}" / "resume" / "state.pt" for k in (0, 1))
+    files_text(source, words[::-1])
+    with pytest.raises(BadInput, match="is of another run or another text"):
+        trained(method, tmp_path / "run0", **small)
+    state.unlink()
+    with pytest.raises(UsageError, match="train.bin: is not as this text makes it"):
+        trained(method, tmp_path / "run0", **small)
+    files_text(source, words)
+    state.write_bytes(other.read_bytes())
+    with pytest.raises(BadInput, match="is of another run or another text"):
+        trained(method, tmp_path / "run0", **small)
+    state.unlink()
+    held_out = tmp_path / "run0" / "val.bin"
+    held_out.write_bytes(held_out.read_bytes()[:40])
+    with pytest.raises(UsageError, match="val.bin: is not as this text makes it"):
+        trained(method, tmp_path / "run0", **small)
+
+
+def files_text(path, words):
+    path.write_text(words)
+    return path
+
+
 @pytest.mark.parametrize("mix", ["streams", "tokens"])
 def test_gradient_norms_of_layers_are_those_of_their_tensors(mix, tmp_path):
     method = parameterizations.load("be-hc")(d=8, k=4)

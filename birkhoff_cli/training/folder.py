@@ -5,6 +5,7 @@ from the last of them. Every file appears whole or not at all.
 """
 
 import dataclasses
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -22,6 +23,8 @@ from birkhoff_cli.training.run import Plan, Run
 from birkhoff_cli.training.text import Text
 
 PLAN_FILE, STATE_FILE = "plan.json", "resume/state.pt"
+RUN = "run"
+"""Under which the way back says which run it is of."""
 
 
 def opened(folder: Path, plan: Plan, text: Text) -> Run:
@@ -29,7 +32,7 @@ def opened(folder: Path, plan: Plan, text: Text) -> Run:
 
     Raises:
         CannotWrite: it cannot be made, or holds other files.
-        UsageError: it holds a run with another plan.
+        UsageError: it holds a run with another plan, or of another text.
         BadInput: what it holds is damaged.
     """
     description = _described(plan, text)
@@ -60,12 +63,24 @@ def _claim(folder: Path, description: str) -> None:
 
 
 def _write_tokens(path: Path, tokens: Any, characters: int) -> None:
-    """A text as numbers of characters, once."""
-    if path.exists():
+    """A text as numbers of characters, once.
+
+    Raises:
+        UsageError: other numbers are there: the run would go on with another text.
+    """
+    data = tokens.astype("<u2" if characters <= 1 << 16 else "<u4").tobytes()
+    if not path.exists():
+        with files.opened(path) as file:
+            file.write(data)
         return
-    size = "<u2" if characters <= 1 << 16 else "<u4"
-    with files.opened(path) as file:
-        file.write(tokens.astype(size).tobytes())
+    check_regular(path)
+    with refusing(path):
+        written = path.stat().st_size == len(data) and path.read_bytes() == data
+    if not written:
+        raise UsageError(
+            f"{where(path)}: is not as this text makes it; give another directory, or the text "
+            f"that the run has learned from"
+        )
 
 
 def named(folder: Path | None) -> Path:
@@ -99,6 +114,14 @@ def _described(plan: Plan, text: Text) -> str:
     )
 
 
+def _own_digest(plan: Plan, text: Text) -> str:
+    """A digest of the plan and of every token: of one run, and of no other."""
+    total = hashlib.sha256(_described(plan, text).encode())
+    for tokens in (text.learned, text.held_out):
+        total.update(tokens.tobytes())
+    return total.hexdigest()
+
+
 def _agree(folder: Path, description: str) -> None:
     check_regular(folder / PLAN_FILE)
     with refusing(folder / PLAN_FILE):
@@ -122,11 +145,17 @@ def _resumed(folder: Path, plan: Plan, text: Text) -> Run:
     check_regular(path)
     with refusing(path), warnings.catch_warnings(action="ignore"):  # they are torch's advice
         state = torch.load(path, map_location=plan.device, weights_only=True)
+        own = _own_digest(plan, text)
+        if state.get(RUN, own) != own:  # older versions did not write it
+            raise BadInput(
+                f"{where(path)}: is of another run or another text; give another directory, or "
+                f"remove the file to begin again"
+            )
         with torch.no_grad():
             for name, value in run.state.items():
                 value.copy_(state["model"][name])
-        own = run.optimizer.state_dict()
-        run.optimizer.load_state_dict({**own, "state": state["optimizer"]["state"]})
+        started = run.optimizer.state_dict()
+        run.optimizer.load_state_dict({**started, "state": state["optimizer"]["state"]})
         run.step, run.log = state["step"], state["log"]
         if not (log.fits(run.log, run.step) and _fitting(run)):
             raise BadInput(
@@ -166,6 +195,7 @@ def save(folder: Path, run: Run) -> None:
                 "optimizer": run.optimizer.state_dict(),
                 "step": run.step,
                 "log": run.log,
+                RUN: _own_digest(run.plan, run.text),
             },
             file,
         )
