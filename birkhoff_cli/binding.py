@@ -132,7 +132,8 @@ class Binding:
         runs = [(step, arguments_of[id(model)]) for step, model in ordered]
         if len(models) == 1 < len(paths):  # one trace, and no series of one step
             return partial(self._run, **runs[0][1])
-        return lambda: series.stack([(step, self._run(**own)) for step, own in runs])
+        notes = series.copies([m for _, m in models], [path for path, _ in models])
+        return lambda: series.stack([(step, self._run(**own)) for step, own in runs], notes)
 
     @staticmethod
     def _join_parts(

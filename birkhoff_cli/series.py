@@ -16,8 +16,9 @@ from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder, with_husks
+from birkhoff_cli.containers.ranks import are_ranks
 from birkhoff_cli.matrices import list_steps
-from birkhoff_cli.steps import step_in_name, training_step
+from birkhoff_cli.steps import split_step, step_in_name, training_step
 
 STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
@@ -56,7 +57,7 @@ def _in_folder(path: Path) -> list[Path]:
     places.fetch_heads(entries, HEAD)
     members = first_parts(with_husks(entries, filter(_is_member, entries)))
     members = members or [entry for entry in entries if _is_array_of_a_step(entry)]
-    whole = any(entry.name.endswith(".index.json") for entry in entries)
+    whole = any(entry.name.endswith(".index.json") for entry in entries) or are_ranks(entries)
     if members or whole:
         return members if len(members) > 1 and len(entries) <= MAX_ENTRIES and not whole else [path]
     return [one for part in files_in(path) for one in _steps_of(part)] or [path]
@@ -155,8 +156,34 @@ def _facts(model: Any) -> dict[str, Any]:
     }
 
 
-def stack(results: Sequence[tuple[int | None, Result]]) -> Result:
+def copies(models: Sequence[Any], paths: Sequence[Path]) -> list[str]:
+    """The sentence about a member of which the same bytes were read as of another one.
+
+    Args:
+        models: checkpoints, traces or others with a ``meta``.
+        paths: where each was.
+    """
+    first: dict[str, Path] = {}
+    for path, model in zip(paths, models, strict=True):
+        (digest, *more) = model.meta.get("inputs") or [{}]
+        sha256 = digest.get("sha256")
+        if more or type(sha256) is not str or split_step(path)[1] is not None:
+            continue  # of several files, or of one whose digest is not known yet
+        other = first.setdefault(sha256, path)
+        if other is not path:
+            return [
+                f"{where(path)} is a model of its own, though all that is read of it is the same, "
+                f"to the last bit, as of {where(other)}"
+            ]
+    return []
+
+
+def stack(results: Sequence[tuple[int | None, Result]], assumptions: Sequence[str] = ()) -> Result:
     """The tables of all steps as one.
+
+    Args:
+        results: with their steps, in order of these.
+        assumptions: about all of them together.
 
     Raises:
         UsageError: tables that differ, as of models with different numbers of streams.
@@ -178,11 +205,18 @@ def stack(results: Sequence[tuple[int | None, Result]]) -> Result:
         steps=steps(),
         summarise=lambda: {**summaries[-1], "steps": summaries},
         total=sum(result.total for _, result in results),
-        meta={"series": {str(step): result.meta for step, result in results}},
+        meta={
+            "series": {str(step): result.meta for step, result in results},
+            **({"assumptions": [*assumptions]} if assumptions else {}),
+        },
         failed=lambda: next(filter(None, (result.failed() for _, result in results)), None),
     )
 
 
 def set_steps(traces: Sequence[Any], paths: Sequence[Path]) -> tuple[Any, ...]:
     """Traces in order of their training steps, each with its step."""
-    return tuple(replace(trace, step=step) for step, trace in order_by_step(traces, paths))
+    first, *others = (replace(trace, step=step) for step, trace in order_by_step(traces, paths))
+    if notes := copies(traces, paths):
+        assumptions = [*first.meta.get("assumptions", ()), *notes]
+        first = replace(first, meta={**first.meta, "assumptions": assumptions})
+    return (first, *others)

@@ -78,7 +78,24 @@ def _in_state(path: Path) -> int | None:
     return step if type(step) is int and step >= 0 else None
 
 
-def damaged_state(path: Path, stored: int | None) -> tuple[str, ...]:
+def step_doubts(path: Path, stored: int | None) -> tuple[str, ...]:
+    """What is assumed where a name says another step than is stored, or a note says none.
+
+    Args:
+        path: as `training_step`.
+        stored: what the file itself says.
+    """
+    folder = path if _is_folder(path) else path.parent
+    named = None if folder == path else step_in_name(path.stem)
+    named = step_in_name(folder.name) if named is None else named
+    step = training_step(path, stored)
+    if named in (None, step):
+        return _damaged_state(path, stored)
+    source = "is stored in it" if stored is not None else "a note in its folder says"
+    return (f"the step is {step:,}, as {source}, though it is called that of {named:,}",)
+
+
+def _damaged_state(path: Path, stored: int | None) -> tuple[str, ...]:
     """The sentence that a trainer's state beside a checkpoint says no step; none if it does.
 
     Args:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from birkhoff_cli import logs
 from birkhoff_cli.analyses import curves
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.statistics import rolling
 from birkhoff_cli.logs.names import SYNONYMS
 from conftest import ROOT
@@ -356,3 +356,12 @@ def test_a_bad_line_far_into_a_log_takes_little_memory(name, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size
     finally:
         tracemalloc.stop()
+
+
+def test_norms_of_many_layers_in_one_of_many_steps_are_too_many(tmp_path):
+    """A megabyte of such rows asked for 24 GB, and the sentence named no file."""
+    rows = [{"step": k, "loss": 1.0} for k in range(2050)]
+    rows[0]["layer_gradient_norms"] = [1] * 2050
+    with pytest.raises(TooLarge, match=r"log.ndjson: has gradient norms of 2,050 layers in one of"):
+        logs.read(ndjson(tmp_path / "log.ndjson", rows))
+    assert logs.read(ndjson(tmp_path / "log.ndjson", rows[:2040])).layers.shape == (2040, 2050)

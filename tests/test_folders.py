@@ -66,6 +66,42 @@ def test_ranks_that_hold_copies_are_one_model(tmp_path, model):
     same(tmp_path / "ranks", model, tmp_path)
 
 
+def test_ranks_lie_in_a_folder_without_a_configuration(tmp_path, model, birkhoff):
+    """They were taken for models of their own, and refused as no series."""
+    for rank in range(2):
+        save_file(model, tmp_path / f"model-rank-{rank}-part-0.safetensors")
+    done = birkhoff("depth-drift", ".", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "2 files of ranks" in done.stderr
+
+
+def test_parts_and_ranks_that_are_missing_are_refused_or_said(tmp_path, model):
+    """Those that were left were taken for the whole."""
+    names = sorted(model)
+    for k, half in ((0, names[:5]), (2, names[5:])):
+        save_file({n: model[n] for n in half}, tmp_path / f"model-rank-0-part-{k}.safetensors")
+    with pytest.raises(BadInput, match="holds part 2 of rank 0, and its part 1 is missing"):
+        checkpoints.read(tmp_path)
+    for part in tmp_path.iterdir():
+        part.unlink()
+    for rank in (0, 2):
+        save_file(model, tmp_path / f"model-rank-{rank}-part-0.safetensors")
+    said = "nothing of the model is in the files of rank 1 alone, which are missing"
+    assert said in checkpoints.read(tmp_path).assumptions
+
+
+def test_a_parameter_of_a_universal_checkpoint_without_its_weights_is_refused(tmp_path, model):
+    """A layer whose files were lost was left out: what the optimizer kept was still there."""
+    for name, tensor in in_torch(model).items():
+        torch_save(tmp_path / "zero" / name / "exp_avg.pt", tensor)
+        torch_save(tmp_path / "zero" / name / "fp32.pt", tensor)
+    last = [name for name in model if ".1." in name]
+    for name in last:
+        (tmp_path / "zero" / name / "fp32.pt").unlink()
+    with pytest.raises(BadInput, match=r"has no fp32\.pt; incomplete"):
+        checkpoints.read(tmp_path)
+
+
 def test_pieces_of_zero_3_say_what_to_do(tmp_path):
     torch_save(tmp_path / "zero_pp_rank_0_mp_rank_00_model_states.pt", {"module": {}})
     with pytest.raises(Unsupported, match=r"run zero_to_fp32\.py"):

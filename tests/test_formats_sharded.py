@@ -674,3 +674,28 @@ def test_a_tensor_that_two_shards_have_is_one_or_is_refused(tmp_path, rng):
             continue
         with pytest.raises(BadInput, match="differs between a.* and b.*files of two models"):
             checkpoints.read(tmp_path)
+
+
+def test_what_an_index_leaves_out_of_its_files_is_said(tmp_path):
+    """The last layer, which the shards hold and the index does not list, was left out."""
+    folder = sharded(tmp_path / "f", tensors(np.random.default_rng(0), layers=3), config=None)
+    index = json.loads((folder / INDEX).read_text())
+    homes = index["weight_map"]
+    index["weight_map"] = {n: h for n, h in homes.items() if not n.startswith("layers.2.")}
+    (folder / INDEX).write_text(json.dumps(index))
+    found = checkpoints.read(folder)
+    said = f"{INDEX} lists the whole model, though its files hold 6 more tensors"
+    assert found.layers == 2
+    assert f"{said} ('layers.2.hc_attn_base'), which are not read" in found.assumptions
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_index_that_counts_more_bytes_than_its_files_have_is_said(more, tmp_path):
+    model = tensors(np.random.default_rng(0))
+    folder = sharded(tmp_path / "f", model, config=None)
+    index = json.loads((folder / INDEX).read_text())
+    size = sum(array.nbytes for array in model.values())
+    index["metadata"] = {"total_size": size + more}
+    (folder / INDEX).write_text(json.dumps(index))
+    said = f"though it says that it has {size + more:,} bytes and its files have {size:,}"
+    assert more == any(said in text for text in checkpoints.read(folder).assumptions)

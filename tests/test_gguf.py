@@ -315,3 +315,39 @@ def test_tensors_that_lie_on_one_another_and_bytes_of_none_are_refused(path):
             open_store(path)
     path.write_bytes(sound + bytes(31))  # filled up
     open_store(path).close()
+
+
+@pytest.mark.parametrize(
+    "keys, said",
+    [
+        ({"no": 1, "count": 2}, "part 2 of 2, and is read as part 1 of 1"),
+        ({"count": 3}, "one part of 3, and is read as part 1 of 1"),
+        ({"no": 0, "count": 2, "tensors.count": 19}, "part 1 of 2, and is read as part 1 of 1"),
+    ],
+)
+def test_a_part_under_another_name_is_not_the_whole(keys, said, path):
+    """Its layers were taken for all that there are."""
+    split = [key(f"split.{name}", UINT32, value) for name, value in keys.items()]
+    path.write_bytes(gguf([*model_keys(blocks=1), *split], model_tensors(range(1))))
+    with pytest.raises(BadInput, match=said):
+        read(path)
+
+
+@pytest.mark.parametrize("tensors, numbers", [(20, (0, 1)), (None, (1, 0)), (None, (0, 0))])
+def test_parts_say_which_they_are_and_of_how_many_tensors(tensors, numbers, tmp_path):
+    every = model_tensors()
+    names = list(every)
+    for part, number in enumerate(numbers):
+        split = [key("split.count", UINT32, 2), key("split.no", UINT32, number)]
+        split += [] if tensors is None else [key("split.tensors.count", INT32, tensors)]
+        own = {n: every[n] for n in names[part::2]}
+        keys = [*(model_keys() if part == 0 else ()), *split]
+        (tmp_path / f"m-0000{part + 1}-of-00002.gguf").write_bytes(gguf(keys, own))
+    with pytest.raises(BadInput, match="says that (it is part|the model has 20 tensors)"):
+        read(tmp_path)
+
+
+def test_a_merged_model_keeps_the_keys_of_its_parts(path):
+    split = [key("split.count", UINT32, 0), key("split.no", UINT32, 0)]
+    path.write_bytes(gguf([*model_keys(), *split], model_tensors()))
+    assert len(read(path).sites) == 2 * LAYERS

@@ -8,7 +8,7 @@ import pytest
 import birkhoff_cli
 import forked
 from birkhoff_cli import degeneration, load
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge
 from birkhoff_cli.tables import _monitor
 from files import monitor_log
 
@@ -158,3 +158,14 @@ def test_what_is_null_is_not_known(log):
     table = degeneration(load(log)).table
     distance = np.array(table["identity_distance"].to_pylist(), float)
     assert np.isnan(distance).sum() == 3
+
+
+def test_sites_of_many_steps_that_are_never_together_are_too_many(tmp_path):
+    """A line of 40 bytes for each took 8 GB: every step had every site."""
+    line = '{"step":%d,"d":2,"verdict":null,"a%d":{}}\n'
+    path = tmp_path / "hc.ndjson"
+    path.write_text("".join(line % (k, k) for k in range(1030)))
+    with pytest.raises(TooLarge, match="names 1,030 sites in 1,030 steps"):
+        load(path)
+    path.write_text("".join(line % (k, k) for k in range(1000)))
+    assert len(load(path).sites) == 1000

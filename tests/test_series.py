@@ -14,7 +14,7 @@ from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.series import order_by_step
 from birkhoff_cli.steps import training_step
-from files import torch_file
+from files import number, torch_file
 
 
 def trace(step, **meta):
@@ -284,3 +284,40 @@ def test_a_folder_of_arrays_named_by_their_steps_is_a_series(birkhoff, tmp_path)
     done = birkhoff("spectrum", "run", "--json")
     assert done.returncode == 0, done.stderr
     assert [row["step"] for row in json.loads(done.stdout)["steps"]] == [20, 100]
+
+
+@pytest.mark.parametrize("command", ["degeneration", "depth-drift"])
+def test_a_member_that_is_a_copy_of_another_is_said(command, birkhoff, tmp_path):
+    """An older save under a newer name gave its numbers twice, and nothing said so."""
+    (tmp_path / "run").mkdir()
+    for step in (1, 2, 3):
+        torch_file(tmp_path / "run" / f"ckpt_{step}.pt")
+    done = birkhoff(command, "run", "--json")
+    assert done.returncode == 0, done.stderr
+    said = "run/ckpt_2.pt is a model of its own, though all that is read of it is the same"
+    assert f"assumed: {said}, to the last bit, as of run/ckpt_1.pt" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["degeneration", "depth-drift"])
+def test_what_is_assumed_of_an_earlier_member_is_said(command, birkhoff, tmp_path):
+    """Only what is assumed of the last one was."""
+    for step, stored in ((1, 2), (3, 3)):
+        folder = tmp_path / "run" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        torch_file(folder / "model.pt")
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": stored}))
+    done = birkhoff(command, "run", "--json", "-o", "t.parquet")
+    assert [row["step"] for row in json.loads(done.stdout)["steps"]] == [2, 3]
+    said = "the step is 2, as a note in its folder says, though it is called that of 1"
+    assert f"assumed: {said}" in done.stderr
+    meta = json.loads(pq.read_schema(tmp_path / "t.parquet").metadata[b"birkhoff"])["meta"]
+    assert said in json.dumps(meta)
+
+
+def test_a_stored_step_and_another_in_the_name_are_said(tmp_path):
+    """A save that was copied to the name of a later one is of its own step."""
+    path = torch_file(tmp_path / "ckpt_300.pt", extra={"iter_num": number(150)})
+    said = "the step is 150, as is stored in it, though it is called that of 300"
+    assert said in checkpoints.read(path).assumptions
+    path = torch_file(tmp_path / "ckpt_150.pt", extra={"iter_num": number(150)})
+    assert not any("called" in text for text in checkpoints.read(path).assumptions)

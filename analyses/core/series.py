@@ -1,6 +1,6 @@
 """Several models in order of training: that they are of one run, and what is said of all steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from birkhoff_cli.analyses.core.errors import BadInput
@@ -20,6 +20,10 @@ class Trained(Protocol):
     @property
     def step(self) -> int | None:
         """Training step, where it is known."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Provenance for file metadata."""
 
 
 def check_steps(series: Sequence[Trained]) -> None:
@@ -64,7 +68,26 @@ def meta_of_series(series: Sequence[Source]) -> dict[str, Any]:
     """Metadata of a table of all steps: those of the last one, every file, and the title."""
     last = series[-1]
     files = [file for source in series for file in source.meta.get("inputs", ())]
-    return {**last.meta, "inputs": files, "d": last.d, "title": title_of_series(series)}
+    own = {"inputs": files, "d": last.d, "title": title_of_series(series)}
+    return {**last.meta, **assumed_of_series(series), **own}
+
+
+def assumed_of_series(series: Sequence[Trained]) -> dict[str, list[str]]:
+    """What is assumed of any of several models, under its key; of which step, if not of all."""
+    steps: dict[str, list[int | None]] = {}
+    for model in series:
+        for sentence in dict.fromkeys(model.meta.get("assumptions", ())):
+            steps.setdefault(sentence, []).append(model.step)
+    sentences = [
+        sentence if len(of) == len(series) else f"{sentence} ({_at(of)})"
+        for sentence, of in steps.items()
+    ]
+    return {"assumptions": sentences} if sentences else {}
+
+
+def _at(steps: Sequence[int | None]) -> str:
+    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+    return f"at step {steps[0]}{more}"
 
 
 def over_steps(steps: Sequence[Summary]) -> dict[str, Any]:

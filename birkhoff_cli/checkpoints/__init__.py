@@ -30,7 +30,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.checkpoints._one import claims_of, read_with
-from birkhoff_cli.steps import damaged_state
+from birkhoff_cli.steps import step_doubts
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
@@ -169,8 +169,7 @@ def read(path: Path, settings: Mapping[str, str] | None = None) -> Checkpoint:
     typed_path = places.path_of(str(path))
     with open_store(typed_path) as store:
         checkpoint = interpret(store, settings or {})
-    damaged = damaged_state(typed_path, checkpoint.step)
-    assumptions = (*checkpoint.assumptions, *damaged)
+    assumptions = (*checkpoint.assumptions, *step_doubts(typed_path, checkpoint.step))
     return replace(checkpoint, typed_path=typed_path, assumptions=assumptions)
 
 

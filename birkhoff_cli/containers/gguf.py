@@ -115,7 +115,32 @@ def _join(path: Path, parts: list[Part]) -> Gguf:
                 raise BadInput(f"{where(part.path)}: '{escape(name)}' is there twice; {DAMAGED}")
             tensors[name], store.homes[name] = info, part
     store.tensors = tensors
+    _check_split(parts, len(tensors))
     return store
+
+
+def _check_split(parts: list[Part], tensors: int) -> None:
+    """Hold that parts are what they say themselves: which of how many, and of how many tensors.
+
+    Raises:
+        BadInput: naming the one that says another thing than its name or the other parts.
+    """
+    for number, part in enumerate(parts):
+        count, own, total = (part.keys.get(f"split.{n}") for n in ("count", "no", "tensors.count"))
+        if type(count) is not int or count < 2:  # a merged file keeps the key, as 0
+            continue
+        if count != len(parts) or (type(own) is int and own != number):
+            said = f"part {own + 1}" if type(own) is int else "one part"
+            raise BadInput(
+                f"{where(part.path)}: says that it is {said} of {count}, and is read as part "
+                f"{number + 1} of {len(parts)}; give all parts, each called by its number as "
+                f"NAME-00001-of-{count:05}.gguf"
+            )
+        if type(total) is int and total != tensors:
+            raise BadInput(
+                f"{where(part.path)}: says that the model has {total:,} tensors, and its parts "
+                f"have {tensors:,}; give the parts of one conversion"
+            )
 
 
 def _dequantise(data: bytes) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ files stay open, with their headers, so a model in a thousand shards needs no th
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,41 @@ def open_index(index: Path) -> Parts:
                 name: (home, *(other for other in store.homes[name] if other != home))
                 for name, home in homes.items()
             }
+        store.notes += _left_out(index, weights, store, homes)
         store.homes = listed
         store.way_out = "so these are files of two models; remove those that the index is not of"
         store.tensors = {name: store.tensors[name] for name in homes}
         return store
+
+
+def _left_out(
+    index: Path, contents: Mapping[str, Any], store: Parts, homes: Mapping[str, str]
+) -> list[str]:
+    """What an index leaves out of the files that it lists, and what it counts more than they have.
+
+    Args:
+        index: its path.
+        contents: what it says.
+        store: of all tensors in the files that it lists.
+        homes: of the tensors that it lists.
+    """
+    notes = []
+    if others := [name for name in store.tensors if name not in homes]:
+        notes.append(
+            f"{escape(index.name)} lists the whole model, though its files hold {len(others):,} "
+            f"more tensors ('{escape(others[0], 60)}'), which are not read"
+        )
+    metadata = contents.get("metadata")
+    total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
+    counts = Counter(map(id, store.tensors.values()))  # thousands share a shape
+    alike = {id(info): info for info in store.tensors.values()}
+    size = sum(count * alike[key].nbytes for key, count in counts.items())
+    if type(total) is int and total > size:
+        notes.append(
+            f"{escape(index.name)} lists the whole model, though it says that it has {total:,} "
+            f"bytes and its files have {size:,}"
+        )
+    return notes
 
 
 def _refuse_lacking(store: Parts, homes: Mapping[str, str]) -> None:

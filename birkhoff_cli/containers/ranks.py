@@ -7,11 +7,11 @@ from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.kinds import opener
 from birkhoff_cli.containers.parts import open_parts
-from birkhoff_cli.containers.store import Store, where
+from birkhoff_cli.containers.store import INCOMPLETE, Store, where
 
 RANKS = (
     re.compile(r"mp_rank_(?P<rank>[0-9]{2,4})_model_states\.pt"),
-    re.compile(r"model-rank-(?P<rank>[0-9]{1,4})-part-[0-9]{1,4}\.safetensors"),
+    re.compile(r"model-rank-(?P<rank>[0-9]{1,4})-part-(?P<part>[0-9]{1,4})\.safetensors"),
 )
 """Files of ranks that are one model together: DeepSpeed's, and vLLM's."""
 
@@ -60,10 +60,42 @@ def rank_files(entries: list[Path]) -> list[str]:
     return files
 
 
+def are_ranks(entries: list[Path]) -> bool:
+    """Whether files of ranks, which are one model together, are among a folder's entries."""
+    names = [entry.name for entry in entries]
+    return any(pattern.fullmatch(name) for pattern in RANKS for name in names)
+
+
 def open_ranks(folder: Path, ranks: list[str]) -> Store:
-    """Open the files of all ranks, as `rank_files` lists them, as one model."""
+    """Open the files of all ranks, as `rank_files` lists them, as one model.
+
+    Raises:
+        BadInput: a part of a rank is missing.
+    """
+    numbers = [tuple(map(int, re.findall("[0-9]+", name.partition("/")[0]))) for name in ranks]
+    _check_parts(folder, ranks, numbers)
     if len(ranks) == 1:
         return opener(folder / ranks[0])(folder / ranks[0])
     store = open_parts(folder, ranks)
+    store.notes += _missing(sorted({rank for rank, *_ in numbers}))
     store.notes.append(f"{len(ranks)} files of ranks; what is read is the same in all that hold it")
     return store
+
+
+def _check_parts(folder: Path, files: list[str], numbers: list[tuple[int, ...]]) -> None:
+    """Hold that a rank that has several parts, counted from 0, has all before its last."""
+    for file, (rank, *part) in zip(files, numbers, strict=True):
+        for before in range(part[0] if RANKS[1].fullmatch(file) else 0):
+            if (rank, before) not in numbers:
+                raise BadInput(
+                    f"{where(folder)}: holds part {part[0]} of rank {rank}, and its part {before} "
+                    f"is missing; {INCOMPLETE}"
+                )
+
+
+def _missing(ranks: list[int]) -> list[str]:
+    """The sentence about ranks, counted from 0, of which one before the last is not there."""
+    missing = [rank for rank in range(ranks[-1]) if rank not in ranks]
+    if not missing:
+        return []
+    return [f"nothing of the model is in the files of rank {missing[0]} alone, which are missing"]

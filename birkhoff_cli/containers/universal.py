@@ -11,8 +11,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
-from birkhoff_cli.containers.kinds import check_regular
-from birkhoff_cli.containers.store import DAMAGED, Store, TensorInfo, refusing, unreadable, where
+from birkhoff_cli.containers.kinds import check_regular, first_entries
+from birkhoff_cli.containers.store import (
+    DAMAGED,
+    INCOMPLETE,
+    Store,
+    TensorInfo,
+    refusing,
+    unreadable,
+    where,
+)
 from birkhoff_cli.containers.torch_values import ALONE, open_values
 
 FOLDER, WEIGHTS = "zero", "fp32.pt"
@@ -60,7 +68,12 @@ def open_universal(folder: Path, root: Path) -> Universal:
         Unsupported: more parameters than any model here has.
     """
     with refusing(folder):
-        names = sorted(entry.name for entry in root.iterdir() if (entry / WEIGHTS).exists())
+        entries = sorted(root.iterdir())
+        names = [entry.name for entry in entries if (entry / WEIGHTS).exists()]
+        known = {*names}
+        for entry in entries:
+            if entry.name not in known and entry.is_dir() and first_entries(entry, 1):
+                raise BadInput(f"{where(entry)}: has no {WEIGHTS}; {INCOMPLETE}")
     if len(names) > MAX_PARAMETERS:
         raise Unsupported(
             f"{where(root)}: holds {len(names):,} parameters, this version reads "

@@ -20,7 +20,7 @@ from birkhoff_cli.analyses.core.training_log import LAYERS, LOSS, NUMBERS, Train
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.containers.kinds import check_regular, is_folder
 from birkhoff_cli.containers.store import refusing
-from birkhoff_cli.content import of_file
+from birkhoff_cli.content import Content, of_file
 from birkhoff_cli.logs import steps
 from birkhoff_cli.logs.columns import Columns, columns_of, label_of, listed
 from birkhoff_cli.logs.events import EVENT_FILE
@@ -85,7 +85,7 @@ def read(path: Path) -> TrainingLog:
         refuse_twins(path, chosen, columns.names)
         layers = sorted(filter(LAYER.fullmatch, columns.names), key=_number)
         raw = columns.read([*chosen.values(), *layers, *({FINITE} & {*columns.names})])
-        log = _log(path, columns, chosen, raw, layers)
+        log = _log(content, columns, chosen, raw, layers)
         facts = {
             "name": escape(places.label(path)),
             "size": content.size,
@@ -115,13 +115,14 @@ def _number(name: str) -> int:
 
 
 def _log(
-    path: Path,
+    content: Content,
     columns: Columns,
     chosen: Mapping[str, str],
     raw: Mapping[str, list[Any]],
     layers: Sequence[str],
 ) -> TrainingLog:
     """The log of what was read."""
+    path = content.label
     if not chosen.keys() & set(NUMBERS):
         raise BadInput(
             f"{where(path)}: has no loss and no gradient norm (its columns: "
@@ -160,6 +161,6 @@ def _log(
         )
     split = [*zip(*(raw[name] for name in layers), strict=True)]
     lists = split or raw.get(chosen.get(LAYERS, ""), [])
-    norms = steps.layer_norms(path, lists, index, len(step))
+    norms = steps.layer_norms(content, lists, index, len(step))
     meta = {"assumptions": assumptions} if assumptions else {}
     return TrainingLog(label_of(path), step, values, logged, norms, meta)

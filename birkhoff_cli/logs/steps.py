@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.training_log import LAYERS
 from birkhoff_cli.containers import escape, where
+from birkhoff_cli.content import Content
+
+MAX_NORMS = 1 << 22
+"""Steps times layers that any log may have; a larger log one for each of its bytes."""
 
 MAX_STEP = 2**53
 """Beyond it a float64 does not hold every whole number."""
@@ -73,14 +77,22 @@ def by_step(cells: Array, there: Array, index: Array, steps: int) -> tuple[Array
     return values, logged, again
 
 
-def layer_norms(path: Path, rows: Sequence[Any], index: Array, steps: int) -> Array | None:
+def layer_norms(content: Content, rows: Sequence[Any], index: Array, steps: int) -> Array | None:
     """Gradient norms ``(steps, layers)`` of a list for every row; None if there are none.
 
     NaN where a step has none, infinite where one is NaN.
+
+    Raises:
+        TooLarge: far more layers than most of many steps have.
     """
     if not any(rows):
         return None
-    width = max(len(row) for row in rows if row)
+    path, width = content.label, max(len(row) for row in rows if row)
+    if steps * width > max(MAX_NORMS, content.size):
+        raise TooLarge(
+            f"{where(path)}: has gradient norms of {width:,} layers in one of {steps:,} steps, and "
+            f"most steps lack most of them; leave the column {LAYERS} out"
+        )
     norms_of_steps = np.full((steps, width), np.nan)
     for at, row in zip(index, rows, strict=True):
         if row:

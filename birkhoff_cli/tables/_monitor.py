@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
 from typing import Any
 
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
 from birkhoff_cli.analyses.core.measured import Measured, Step
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.sites.verdict import WORDS
@@ -34,6 +34,9 @@ FLAGS = ("finite", "finished")
 MAX_LINE = 64 << 20
 """Bytes of a line: a million sites."""
 
+MAX_CELLS = 1 << 20
+"""Numbers of steps times sites that any log may have; a larger log one for each of its bytes."""
+
 MAX_STEP, MAX_D = 1 << 62, 1 << 20
 CUT = "the last line of the log is cut, and is left out"
 
@@ -48,6 +51,7 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
 
     Raises:
         BadInput: no complete line, or one that is none of a monitor.
+        TooLarge: far more sites in all than in any of many steps.
     """
     steps, assumptions = _steps(content)
     if not steps:
@@ -55,7 +59,13 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
     names = _names(steps)
     if not names:
         raise BadInput(f"{where(content.label)}: has no site in any line; did the model run?")
-    every = tuple(s._replace(sites={n: s.sites.get(n, {}) for n in names}) for s in steps)
+    if len(names) * len(steps) > max(MAX_CELLS, content.size):
+        raise TooLarge(
+            f"{where(content.label)}: names {len(names):,} sites in {len(steps):,} steps, and most "
+            f"steps lack most of them; give the log of one run"
+        )
+    unknown: Mapping[str, Any] = {}
+    every = tuple(s._replace(sites={n: s.sites.get(n, unknown) for n in names}) for s in steps)
     return MixingTrace(
         d=steps[-1].d,
         samples=1,  # whoever asks for its matrices is told that there are none
