@@ -63,6 +63,15 @@ class CommandPerFile(PlainFlags, TyperGroup):
             _refuse(first)
         return super().parse_args(ctx, args or ["--help"])
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run; Typer takes the end of a file that is imported for the end of what is typed."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            from birkhoff_cli import extras
+
+            raise (extras.of_import(error) or RuntimeError("the end of a file")) from error
+
     def get_help(self, ctx: Any) -> str:
         """Examples first, then every command."""
         from birkhoff_cli import help
@@ -161,15 +170,35 @@ def _run() -> int:
 
         missing = extras.explain(error)
         return _say(missing.exit_code, str(missing))
-    except SystemExit as leave:
-        if isinstance(leave.__context__, BrokenPipeError):  # click makes it a 1
-            return process.PipeClosed.exit_code
-        return leave.code if isinstance(leave.code, int) else 1
     except OSError as error:
-        return _bug(error) if error.filename or error.errno not in FULL else _unwritten(error)
+        is_full = not error.filename and error.errno in FULL and not _is_of_import(error)
+        return _unwritten(error) if is_full else _bug(error)
     except Exception as error:  # the last resort: a bug becomes a line and a log, not a traceback
         return _bug(error)
+    except BaseException as error:
+        return _left(error)
     return code if isinstance(code, int) else 0
+
+
+def _is_of_import(error: BaseException) -> bool:
+    """Whether a library that was being imported raised an error."""
+    from birkhoff_cli import extras
+
+    return extras.of_import(error) is not None
+
+
+def _left(error: BaseException) -> int:
+    """The exit code of what is no error, but for a library that raises it as it is imported."""
+    from birkhoff_cli import extras
+
+    cause = error.__context__ if isinstance(error.__context__, BrokenPipeError) else error
+    if lack := extras.of_import(cause):
+        return _say(lack.exit_code, str(lack))
+    if not isinstance(error, SystemExit):
+        raise error
+    if cause is not error:  # click makes it a 1
+        return process.PipeClosed.exit_code
+    return error.code if isinstance(error.code, int) else 1
 
 
 def _end_progress() -> None:
@@ -209,7 +238,6 @@ def _public(text: str) -> str:
 
 
 def _bug(error: Exception) -> int:
-    import tempfile
     import traceback
 
     from birkhoff_cli import extras
@@ -226,11 +254,25 @@ def _bug(error: Exception) -> int:
     if location := packages.place_of(error):
         sentence = f"{location}: {one_line(error)}; it is code of another package, mend it there"
         return _say(Unsupported.exit_code, f"{sentence} (--debug shows how it was called)")
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="birkhoff-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        log.write(_public(f"birkhoff {sys.argv[1:]}\n{traceback.format_exc()}"))
-    return _say(BUG, f"a bug of ours, {type(error).__name__}; please report it with {log.name}")
+    enclosed = _log(f"birkhoff {sys.argv[1:]}\n{traceback.format_exc()}")
+    return _say(BUG, f"a bug of ours, {type(error).__name__}; please report it with {enclosed}")
+
+
+def _log(text: str) -> str:
+    """Write what a bug is reported with; where no file can be, it is what --debug prints."""
+    import tempfile
+
+    try:
+        handle, name = tempfile.mkstemp(prefix="birkhoff-", suffix=".log")
+    except OSError:
+        return "what --debug prints"
+    try:
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as log:  # noqa: PTH123
+            log.write(_public(text))
+    except OSError:
+        os.unlink(name)  # noqa: PTH108 (the rest of this module needs no pathlib)
+        return "what --debug prints"
+    return name
 
 
 def _unwritten(error: OSError) -> int:

@@ -1,9 +1,12 @@
 """Libraries that a few commands need, and the extra of an installation that brings each."""
 
+import errno
+from types import ModuleType
+
 from birkhoff_cli.analyses.core.entry_points import library_of
 from birkhoff_cli.analyses.core.errors import (
     BirkhoffError,
-    TooLarge,
+    NoRoom,
     Unsupported,
 )
 from birkhoff_cli.analyses.core.shortage import is_short_of_memory
@@ -13,6 +16,10 @@ EXTRAS = {"torch": "torch", "distributed": "dask", "huggingface_hub": "hub", "ht
 
 NO_MEMORY = ("cannot allocate memory", "failed to map segment")
 """What the loader of shared libraries says where a process may not have more memory."""
+
+
+TOO_MANY = {errno.EMFILE, errno.ENFILE}
+"""What the system says where a process, or all together, have as many open files as they may."""
 
 
 def of_import(error: BaseException) -> BirkhoffError | None:
@@ -27,16 +34,28 @@ def of_import(error: BaseException) -> BirkhoffError | None:
     Returns:
         The error to report; None if no library was being imported.
     """
-    package = library_of(error)
+    package = library_of(error) or _lacking(error)
     if package is None:
         return None
     if is_short_of_memory(error):
         return _out_of_memory(package)
+    if isinstance(error, OSError) and error.errno in TOO_MANY:
+        return NoRoom(
+            f"{package} cannot be opened ({error.strerror}); allow more, such as by ulimit -n 4096"
+        )
     return explain(ImportError(str(error), name=package))
 
 
-def _out_of_memory(module: str) -> TooLarge:
-    return TooLarge(f"out of memory while {module} was loaded; allow more")
+def _lacking(error: BaseException) -> str | None:
+    """The library that has no such name: it is too old, or of a removed one a folder is left."""
+    if not isinstance(error, AttributeError) or not isinstance(error.obj, ModuleType):
+        return None
+    package = error.obj.__name__.partition(".")[0]
+    return None if package == __package__ else package
+
+
+def _out_of_memory(module: str) -> NoRoom:
+    return NoRoom(f"out of memory while {module} was loaded; allow more")
 
 
 def explain(error: ImportError) -> BirkhoffError:

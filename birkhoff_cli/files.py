@@ -166,11 +166,11 @@ def writing(where: str) -> Iterator[None]:
     """Whatever the system says against a write, as an error of ours."""
     try:
         yield
-    except BrokenPipeError as error:
-        raise PipeClosed from error
     except OSError as error:
         if lack := extras.of_import(error):
             raise lack from error
+        if isinstance(error, BrokenPipeError):
+            raise PipeClosed from error
         reason = error.strerror or str(error)
         raise CannotWrite(f"{where}: {reason}; the output is not complete") from error
 

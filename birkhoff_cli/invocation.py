@@ -87,6 +87,8 @@ class Invocation:
         if self.plot is not None:
             check_figure(self.plot)
             files.check(self.plot, inputs)
+        elif self.output is not None:
+            rooms.require("pyarrow")
         if self.json and self.output == STDOUT:
             raise UsageError("--json and -o - both want standard output; give -o a file name")
         if self.table and (self.json or self.output == STDOUT):
@@ -113,7 +115,7 @@ def check_figure(path: Path) -> None:
     """
     if path.suffix.lower() not in STAMP:
         raise UsageError(f"{path}: a figure ends in {', '.join(STAMP)}")
-    rooms.require("matplotlib")
+    rooms.require("pyarrow", "matplotlib")
 
 
 def _terminal(descriptor: int) -> bool:

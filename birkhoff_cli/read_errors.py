@@ -11,11 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from birkhoff_cli import extras
-from birkhoff_cli.analyses.core.errors import TooLarge, Unreadable
+from birkhoff_cli.analyses.core.errors import NoRoom, Unreadable
 from birkhoff_cli.text import either, escape
-
-TOO_MANY = {errno.EMFILE, errno.ENFILE}
-"""What the system says where a process, or all together, have as many open files as they may."""
 
 FAILING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 """What it says of a disk, or of a server of files, that fails."""
@@ -30,7 +27,7 @@ def require_sound(error: OSError, path: Path) -> None:
 
     Raises:
         MemoryError: there is no memory for it.
-        TooLarge: more files are open than may be.
+        NoRoom: more files are open than may be.
         Unreadable: a disk fails.
         BirkhoffError: a library that reads could not be loaded.
     """
@@ -38,8 +35,8 @@ def require_sound(error: OSError, path: Path) -> None:
         raise lack from error
     if error.errno == errno.ENOMEM:
         raise MemoryError from error
-    if error.errno in TOO_MANY:
-        raise TooLarge(
+    if error.errno in extras.TOO_MANY:
+        raise NoRoom(
             f"{escape(path)}: cannot be opened ({error.strerror}); "
             f"allow more, such as by ulimit -n 4096"
         ) from error

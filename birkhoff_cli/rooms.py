@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.errors import NoRoom
 
 RESIDENT = 32 << 20
 """Bytes that Python and NumPy touch in the smallest command, beside those touched before."""
@@ -35,30 +35,40 @@ NEEDS = {
     "scipy": Need(16 << 20, 120 << 20),
     "matplotlib": Need(64 << 20, 200 << 20),
     "torch": Need(140 << 20, 520 << 20),
+    "torch._dynamo": Need(70 << 20, 100 << 20),  # which its optimizers import
 }
 """Measured of commands that import each, and do little with it."""
 
 
-def require(library: str) -> None:
-    """Hold that there is room for a library, unless it is there already.
+def require(*libraries: str, work: int = 0) -> None:
+    """Hold that there is room for libraries, but for those that are there already, and for work.
+
+    Args:
+        libraries: all that a command will need, so that it ends before it has begun.
+        work: bytes that it takes beside them.
 
     Raises:
-        TooLarge: the container, or the limit of the process, leaves too little.
+        NoRoom: the container, or the limit of the process, leaves too little.
     """
-    if library in sys.modules:
+    missing = [library for library in libraries if library not in sys.modules]
+    if not missing and not work:
         return
-    need = NEEDS[library]
+    needs = [NEEDS[library] for library in missing]
+    need = Need(sum(n.resident for n in needs) + work, sum(n.reserved for n in needs) + work)
+    names = dict.fromkeys(name.partition(".")[0] for name in missing)
+    what = " and ".join([*names, *(["the work"] if work else [])])
+    verb = "need" if " and " in what else "needs"
     if (room := container_room()) is not None and room < need.resident:
-        raise TooLarge(
-            f"the container leaves {room >> 20} MB of memory and {library} needs at least "
-            f"{need.resident >> 20}; allow it more"
+        raise NoRoom(
+            f"the container leaves {max(0, room) >> 20} MB of memory and {what} {verb} "
+            f"{'about' if work else 'at least'} {need.resident >> 20}; allow it more"
         )
     if (limit := address_limit()) is None:
         return
     if (left := max(0, limit - _reserved())) < need.reserved:
-        raise TooLarge(
-            f"this process may use {left >> 20} MB more of address space and {library} "
-            f"needs {need.reserved >> 20}; raise the limit, such as by ulimit -v unlimited"
+        raise NoRoom(
+            f"this process may use {left >> 20} MB more of address space and {what} {verb} "
+            f"{need.reserved >> 20}; raise the limit, such as by ulimit -v unlimited"
         )
 
 
@@ -66,15 +76,15 @@ def require_to_start() -> None:
     """Hold that there is room for the libraries that every command needs.
 
     Raises:
-        TooLarge: the container, or the limit of the process, leaves too little.
+        NoRoom: the container, or the limit of the process, leaves too little.
     """
     if (room := container_room()) is not None and room < RESIDENT:
-        raise TooLarge(
-            f"the container leaves {room >> 20} MB of memory and a command needs at least "
+        raise NoRoom(
+            f"the container leaves {max(0, room) >> 20} MB of memory and a command needs at least "
             f"{RESIDENT >> 20}; allow it more"
         )
     if (limit := address_limit()) is not None and limit < ADDRESS_SPACE:
-        raise TooLarge(
+        raise NoRoom(
             f"this process may use {limit >> 20} MB of address space and a command needs "
             f"{ADDRESS_SPACE >> 20}; raise the limit, such as by ulimit -v unlimited"
         )
@@ -87,7 +97,7 @@ class Guard:
         """Nothing, and so the import goes on.
 
         Raises:
-            TooLarge: there is no room.
+            NoRoom: there is no room.
         """
         del path, target
         if name in NEEDS:

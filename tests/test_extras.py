@@ -1,5 +1,8 @@
 """Commands where torch is not installed, and libraries that cannot be loaded."""
 
+import importlib
+import importlib.util
+import marshal
 import os
 import subprocess
 import sys
@@ -7,7 +10,11 @@ import sys
 import numpy as np
 import pytest
 
-from birkhoff_cli import extras
+import forked
+from birkhoff_cli import app, extras, members
+from birkhoff_cli.analyses.core.errors import NoRoom, Unsupported
+from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.files import writing
 from conftest import ROOT
 
 WITHOUT_TORCH = """
@@ -132,3 +139,98 @@ def test_a_library_that_cannot_be_imported_is_not_the_fault_of_a_file(
 @pytest.mark.parametrize("name", NEEDS)
 def test_every_library_and_all_that_it_may_say(name, fault, birkhoff, tmp_path):
     check_refused(name, fault, birkhoff, tmp_path)
+
+
+def damaged(how, folder):
+    """A library whose file was cut, or is of other bytes, as after a crash or on a full disk."""
+    file = folder / "odd_library.py"
+    file.write_bytes({"zeros": bytes(99), "cut": b"def f(:", "letters": b"'\xff'"}.get(how, b""))
+    if how == "compiled":
+        cached = folder / "__pycache__" / f"odd_library.{sys.implementation.cache_tag}.pyc"
+        cached.parent.mkdir()
+        code = marshal.dumps(compile("x = 1", "odd_library.py", "exec"))
+        unchecked = (1).to_bytes(4, "little") + bytes(8)
+        cached.write_bytes(importlib.util.MAGIC_NUMBER + unchecked + code[: len(code) // 2])
+
+
+def by_statement():
+    import odd_library  # noqa: F401
+
+
+def by_name():
+    importlib.import_module("odd_library")
+
+
+DAMAGED = ("zeros", "cut", "letters", "compiled")
+
+
+@pytest.mark.parametrize("load", [by_statement, by_name])
+@pytest.mark.parametrize("how", DAMAGED)
+def test_a_library_whose_file_is_damaged_is_named(how, load, tmp_path, monkeypatch):
+    """A model's file was called damaged, and a command ended as by a bug of ours."""
+    damaged(how, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Unsupported, match="odd_library is installed"), refusing(tmp_path):
+        load()
+
+
+def test_the_end_of_a_file_that_is_imported_is_not_what_is_typed(tmp_path):
+    """Typer made it an abort, and that was a bug of ours."""
+    damaged("compiled", tmp_path)
+
+    def hook():
+        sys.path.insert(0, str(tmp_path))
+        members.module_of = lambda _: by_statement()
+
+    code, out, err = forked.call(["methods"], tmp_path, hook)
+    assert (code, out) == (4, "") and err.startswith("birkhoff: odd_library is installed, and part")
+    assert err.count("\n") == 1
+
+
+def raised_while_imported(error, folder, monkeypatch):
+    """An error as a library raises it while it is imported."""
+    (folder / "odd_library.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(folder)
+    with pytest.raises(BaseException) as raised:
+        by_statement()
+    return raised.value
+
+
+@pytest.mark.parametrize("error", ["SystemExit(3)", "GeneratorExit", "BaseException('panic')"])
+def test_what_is_no_error_and_comes_while_a_library_is_imported(
+    error, tmp_path, monkeypatch, capsys
+):
+    """It was an exit code of the library's own without a word, or a traceback."""
+    assert app._left(raised_while_imported(error, tmp_path, monkeypatch)) == 4
+    assert "odd_library is installed, and part of it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [28, 32])
+def test_a_library_that_meets_a_full_disk_is_no_output(number, tmp_path, monkeypatch):
+    error = raised_while_imported(f"OSError({number}, 'odd')", tmp_path, monkeypatch)
+    with pytest.raises(Unsupported, match="odd_library"), writing("out.csv"):
+        raise error
+
+
+def test_a_library_beyond_the_number_of_open_files(tmp_path, monkeypatch):
+    error = raised_while_imported("OSError(24, 'Too many open files')", tmp_path, monkeypatch)
+    lack = extras.of_import(error)
+    assert isinstance(lack, NoRoom) and "odd_library cannot be opened (Too many" in str(lack)
+
+
+def test_a_library_that_lacks_a_name_is_too_old_or_a_folder_that_was_left():
+    """A folder without modules can be imported, and whatever is looked for in it is missing."""
+    with pytest.raises(Unsupported, match="json is installed"), refusing(ROOT):
+        import json
+
+        json.no_such_function()
+    with pytest.raises(AttributeError) as raised:
+        app.no_such_function()
+    assert extras.of_import(raised.value) is None
+
+
+def test_a_bug_is_said_where_no_file_can_be_written(monkeypatch, capsys, tmp_path):
+    """The report of a bug failed itself, in a traceback."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    assert app._bug(RuntimeError("odd")) == 70
+    assert capsys.readouterr().err.endswith("please report it with what --debug prints\n")

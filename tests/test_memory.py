@@ -6,15 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import forked
 from birkhoff_cli import app, engines, rooms
 from birkhoff_cli.analyses.core import cgroups, memory
-from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.errors import NoRoom, TooLarge
 from birkhoff_cli.containers.store import refusing
+from birkhoff_cli.pages import sections
 from conftest import ROOT
 
 MIB = 1 << 20
@@ -134,7 +137,8 @@ def test_a_library_is_loaded_only_where_it_has_room(library, machine, monkeypatc
     (machine / "own").write_text("0::/pod\n")
     needed = rooms.NEEDS[library].resident // MIB
     group(machine, "pod", 500, 501 - needed)
-    said = f"the container leaves {needed - 1} MB of memory and {library} needs at least {needed}"
+    name = library.partition(".")[0]
+    said = f"the container leaves {needed - 1} MB of memory and {name} needs at least {needed}"
     with pytest.raises(TooLarge, match=said):
         rooms.Guard().find_spec(library)
     rooms.Guard().find_spec(f"{library}.part")  # is a part of what is there
@@ -145,7 +149,7 @@ def test_a_library_is_loaded_only_where_it_has_room(library, machine, monkeypatc
     monkeypatch.setattr(rooms, "address_limit", lambda: (200 + reserved) * MIB)
     rooms.Guard().find_spec(library)
     monkeypatch.setattr(rooms, "address_limit", lambda: (199 + reserved) * MIB)
-    with pytest.raises(TooLarge, match=f"{reserved - 1} MB more of address space and {library}"):
+    with pytest.raises(TooLarge, match=f"{reserved - 1} MB more of address space and {name}"):
         rooms.Guard().find_spec(library)
 
 
@@ -156,8 +160,62 @@ def test_a_figure_without_room_is_refused_before_the_work(machine, monkeypatch):
     (machine / "own").write_text("0::/pod\n")
     group(machine, "pod", 100, 60)
     rooms.require_to_start()
-    with pytest.raises(TooLarge, match="40 MB of memory and matplotlib needs"):
+    with pytest.raises(TooLarge, match="40 MB of memory and .*matplotlib needs? at least"):
         check_figure(Path("a.png"))
+
+
+def in_container(megabytes, words, folder):
+    """A command in a container that leaves so many megabytes, where no library is loaded yet."""
+
+    def hook():
+        rooms.container_room = lambda: megabytes * MIB
+        for name in [*sys.modules]:
+            if name.partition(".")[0] in {"torch", "matplotlib"}:
+                del sys.modules[name]
+
+    before = {path.name for path in folder.iterdir()} | {"tmp"}
+    ended = forked.call([str(word) for word in words], folder, hook)
+    assert {path.name for path in folder.iterdir()} == before
+    return ended
+
+
+@pytest.mark.parametrize("megabytes", [60, 150, 280])
+def test_training_without_room_is_refused_before_it_begins(megabytes, tmp_path):
+    """It ended after the last step, where the log was written; or the system killed it."""
+    words = ("train", "--method", "mhc", "-o", "out", "--updates", "1")
+    code, out, err = in_container(megabytes, words, tmp_path)
+    assert (code, out, err.count("\n")) == (6, "", 1)
+    said = (
+        rf"birkhoff: the container leaves {megabytes} MB of memory and .*torch.* need about 3\d\d;"
+    )
+    assert re.match(said, err), err
+
+
+def test_a_model_too_large_to_be_trained_is_refused_before_it_is_made(tmp_path):
+    words = ("train", "--method", "mhc", "--width", "1e6", "--heads", "1", "-o", "out")
+    code, _, err = in_container(10**6, words, tmp_path)
+    assert code == 6 and "a step with --batch 16 and --width 1000000 would need" in err
+
+
+def test_a_report_without_room_for_a_library_is_not_the_fault_of_the_model(tmp_path):
+    """Each analysis was refused in a section of its own, and the page for its file, exit code 3."""
+    np.save(tmp_path / "g.npy", np.full((2, 3, 3), 1 / 3))
+    code, _, err = in_container(60, ("report", "g.npy", "-o", "out.html"), tmp_path)
+    assert code == 6 and re.search("60 MB of memory and .*matplotlib needs? at least", err)
+
+
+@pytest.mark.parametrize("error, code", [(NoRoom("no room"), 6), (TooLarge("too large"), 6)])
+def test_a_page_that_no_analysis_has_room_for_is_not_the_fault_of_the_model(error, code, tmp_path):
+    np.save(tmp_path / "g.npy", np.full((2, 3, 3), 1 / 3))
+
+    def fail(*_):
+        raise error
+
+    def hook():
+        sections._run = fail
+
+    ended = forked.call(["report", "g.npy", "-o", "out.html"], tmp_path, hook)
+    assert (ended.code, ended.err) == (code, f"birkhoff: {error}\n")
 
 
 WORDS = (

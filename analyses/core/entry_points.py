@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from birkhoff_cli.analyses.core.errors import BirkhoffError, Unsupported
@@ -125,7 +125,7 @@ def _is_of_installation(error: BaseException) -> bool:
     from birkhoff_cli.analyses.core.shortage import is_short_of_memory  # of use after an error
 
     is_ours = isinstance(error, BirkhoffError) or is_short_of_memory(error)
-    return is_ours or library_of(error) is not None
+    return is_ours or library_of(error) not in {None, *OURS}
 
 
 OURS = {"__main__", "__mp_main__", "birkhoff_cli"}
@@ -133,14 +133,48 @@ OURS = {"__main__", "__mp_main__", "birkhoff_cli"}
 
 
 def library_of(error: BaseException) -> str | None:
-    """The library whose module was being executed when an error came; None if none was."""
-    trace = error.__traceback__
+    """The library that was being imported when an error came; None if none was.
+
+    Its module was being executed, or could not even be read: a file that is cut, of zeros, or of
+    other bytes. Such a module may be ours.
+    """
+    trace, last = error.__traceback__, None
     while trace is not None:
         package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
         if trace.tb_frame.f_code.co_name == "<module>" and package not in OURS:
             return package
-        trace = trace.tb_next
-    return None
+        trace, last = trace.tb_next, trace
+    return last and _unreadable(last)
+
+
+def _unreadable(last: TracebackType) -> str | None:
+    """The package of a module that an error's last frame wanted to import, if it is an import.
+
+    Python removes its own frames from some of these errors, and not from others.
+    """
+    frame = last.tb_frame
+    while frame is not None and frame.f_globals.get("__name__") in IMPORTING:
+        name = frame.f_locals.get("name")
+        if isinstance(name, str) and frame.f_code.co_name in ("_find_and_load", "import_module"):
+            return name.partition(".")[0]
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is not last.tb_frame:
+        return None
+    import dis  # an error is rare
+
+    own = str(frame.f_globals.get("__name__"))
+    steps = [i for i in dis.get_instructions(frame.f_code) if i.offset <= last.tb_lasti]
+    if not steps or steps[-1].opname != "IMPORT_NAME" or steps[-1].offset != last.tb_lasti:
+        return None
+    is_relative = bool(steps[-3].argval)  # the level, then what is taken, then the name
+    return (own if is_relative else str(steps[-1].argval)).partition(".")[0]
+
+
+IMPORTING = {
+    *("importlib", "importlib._bootstrap", "importlib._bootstrap_external"),
+    *("_frozen_importlib", "_frozen_importlib_external"),
+}
+"""Modules of Python that import."""
 
 
 def require_module(entry: Entry, member: Any, names: Collection[str]) -> None:

@@ -49,3 +49,7 @@ class TooLarge(BirkhoffError):
     """Work that would need more memory than there is; the message says how much."""
 
     exit_code = 6
+
+
+class NoRoom(TooLarge):
+    """What the machine allows a process is less than a library, or an open file, needs."""

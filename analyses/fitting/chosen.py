@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.errors import NoRoom, TooLarge
 from birkhoff_cli.analyses.core.memory import magnitude
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.result import Summary
@@ -91,6 +91,8 @@ def fits_of(
     for k, (method, rng) in enumerate(zip(methods, rngs, strict=True)):
         try:
             fits.append(Fit(k, method, problem, plan, rng))
+        except NoRoom:  # for a library: no method is too large
+            raise
         except TooLarge:
             if k < needed or len(assumptions) + 1 == len(methods):
                 raise

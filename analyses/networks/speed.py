@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.analyses.core.errors import NoRoom, TooLarge
 from birkhoff_cli.analyses.core.facts import Facts
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization
@@ -100,6 +100,8 @@ def measure(
                     rate = isinstance(value, Rate)
                     row[name] = value.median if rate else value
                     spreads += [value.spread] if rate else []
+            except NoRoom:  # for a library: no method is too large
+                raise
             except TooLarge as error:
                 reasons.append(str(error))
     return row | {

@@ -15,10 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from birkhoff_cli import files, matrices, members, progress, provenance
+from birkhoff_cli import files, matrices, members, progress, provenance, rooms
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.array_trace import AXES
-from birkhoff_cli.analyses.core.errors import BadInput, CannotWrite, UsageError
+from birkhoff_cli.analyses.core.errors import CannotWrite, UsageError
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count
@@ -91,6 +91,7 @@ def run(
         raise UsageError(f"{output}: a report ends in .html")
     files.check(output, tuple(request["path"]))
     _check_folder(_folder(output), request["path"])
+    rooms.require("pyarrow", "matplotlib")
     traces = read_series(request["path"], request)  # a bad option or file is no analysis's fault
     request = _one_reading(request, traces)
     analyses = dict(_analyses(request))
@@ -150,7 +151,7 @@ def _steps(
             page_sections.append(sections.run(name, module, request, folder))
             yield {}
         if all(section.refused is not None for section in page_sections):
-            raise BadInput(str(page_sections[0].refused))
+            raise page_sections[0].error(str(page_sections[0].refused))
         done["page"] = render.Page(
             title=_title(traces),
             facts=list(_facts(request)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from birkhoff_cli import files, outputs, places, summaries
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import BirkhoffError, CannotWrite, Unreadable
+from birkhoff_cli.analyses.core.errors import BirkhoffError, CannotWrite, NoRoom, Unreadable
 from birkhoff_cli.analyses.core.questions import Question
 from birkhoff_cli.analyses.core.result import Summary
 from birkhoff_cli.analyses.core.table import Column
@@ -47,6 +47,7 @@ class Section:
         headline: its question.
         module: the analysis.
         refused: why there is nothing else; None if there is.
+        error: of which kind that is.
         summary: its headline numbers.
         answer: its sentence.
         caption: what its figure shows beside that.
@@ -62,6 +63,7 @@ class Section:
     headline: str
     module: ModuleType
     refused: str | None = None
+    error: type[BirkhoffError] = BirkhoffError
     summary: Summary = field(default_factory=dict)
     answer: str = ""
     caption: str = ""
@@ -84,15 +86,17 @@ def run(name: str, module: ModuleType, request: Request, folder: Path) -> Sectio
 
     Raises:
         CannotWrite: a file, for which the model cannot answer.
-        Unreadable: a file that is read, which says nothing of the model.
+        NoRoom: for a library, which says nothing of the model.
+        Unreadable: a file that is read, which does not either.
     """
     headline = discover.headline("birkhoff_cli.analyses", name)
     try:
         return _run(name, module, request, folder, headline)
-    except (CannotWrite, Unreadable):
+    except (CannotWrite, NoRoom, Unreadable):
         raise
     except BirkhoffError as error:
-        return Section(name, headline, module, refused=_without_folders(str(error), request))
+        sentence = _without_folders(str(error), request)
+        return Section(name, headline, module, refused=sentence, error=type(error))
 
 
 def _without_folders(sentence: str, request: Request) -> str:
