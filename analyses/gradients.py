@@ -26,6 +26,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.analysis import analysis
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.describe import specification
+from birkhoff_cli.analyses.core.memory import magnitude, require_memory
 from birkhoff_cli.analyses.core.metadata import meta_of
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, METHOD, D, judged, quantity
@@ -144,6 +145,10 @@ def run(
         "parameters: gaussian, uniform or init",
     )
     draws.evaluator()
+    for method in methods:
+        count = points + 2 + draws.samples
+        size = 8 * count * (method.parameters + len(SCHEMA))
+        require_memory(size, f"the rows of {magnitude(count)} points of d = {method.d}")
     rows: list[Columns] = []
     scales = np.unique(np.append(span ** np.linspace(-1, 1, points), (0, 1)))
     return Result(

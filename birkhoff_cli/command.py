@@ -20,6 +20,7 @@ from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Option, Text, dashes
 from birkhoff_cli.parameters import PlainFlags
 from birkhoff_cli.request import Request
+from birkhoff_cli.variables import say_unknown
 
 
 def table_formats() -> list[str]:
@@ -176,6 +177,8 @@ class Subcommand(PlainFlags, TyperCommand):
         own = request.on(self.binding.options)
         with read_errors.reading(own.paths):
             self._dispatch(request, own)
+        if not request.get("quiet"):  # a refusal is one line
+            say_unknown(self.options)
 
     def _dispatch(self, request: Request, own: Request) -> None:
         """Run a sweep, a part or the whole command."""

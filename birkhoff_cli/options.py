@@ -13,6 +13,9 @@ from birkhoff_cli.text import either
 Text = str | bool | tuple[str, ...]
 """What was typed: True for a flag, a tuple for an option that may be there several times."""
 
+PREFIX = "BIRKHOFF_"
+"""Of environment variables that set defaults."""
+
 SHORT = {"samples": "-n", "output": "-o", "quiet": "-q", "verbose": "-v"}
 """Letters of options."""
 
@@ -62,7 +65,7 @@ class Option:
     @property
     def variable(self) -> str | None:
         """The environment variable that sets its default."""
-        return f"BIRKHOFF_{self.name.upper()}" if self.environment else None
+        return f"{PREFIX}{self.name.upper()}" if self.environment else None
 
     def read(self, text: Text) -> Any:
         """The value of what was typed.

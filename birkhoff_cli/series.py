@@ -145,37 +145,39 @@ def _why_no_series(
 
 
 def _facts(model: Any) -> dict[str, Any]:
-    """Format, method and settings of a model; of a trace, those of the model that it recorded."""
+    """Sites, format, method and settings of a model; of a trace those of what it recorded."""
     meta = model.meta.get("recorded", model.meta)
     settings = meta.get("settings")
     values = settings if isinstance(settings, Mapping) else {}
     return {
+        "sites": len(model.sites),
         "format": meta.get("format"),
         "method": meta.get("method"),
         **{n: s.get("value") for n, s in values.items() if n != "iter_num" and isinstance(s, dict)},
     }
 
 
-def copies(models: Sequence[Any], paths: Sequence[Path]) -> list[str]:
-    """The sentence about a member of which the same bytes were read as of another one.
+def copies(models: Sequence[Any], paths: Sequence[Path]) -> dict[int, str]:
+    """The sentence about each member of which the same bytes were read as of another one.
 
     Args:
         models: checkpoints, traces or others with a ``meta``.
         paths: where each was.
     """
+    sentences: dict[int, str] = {}
     first: dict[str, Path] = {}
-    for path, model in zip(paths, models, strict=True):
+    for k, (path, model) in enumerate(zip(paths, models, strict=True)):
         (digest, *more) = model.meta.get("inputs") or [{}]
         sha256 = digest.get("sha256")
         if more or type(sha256) is not str or split_step(path)[1] is not None:
             continue  # of several files, or of one whose digest is not known yet
         other = first.setdefault(sha256, path)
         if other is not path:
-            return [
+            sentences[k] = (
                 f"{where(path)} is a model of its own, though all that is read of it is the same, "
                 f"to the last bit, as of {where(other)}"
-            ]
-    return []
+            )
+    return sentences
 
 
 def stack(results: Sequence[tuple[int | None, Result]], assumptions: Sequence[str] = ()) -> Result:
@@ -215,8 +217,8 @@ def stack(results: Sequence[tuple[int | None, Result]], assumptions: Sequence[st
 
 def set_steps(traces: Sequence[Any], paths: Sequence[Path]) -> tuple[Any, ...]:
     """Traces in order of their training steps, each with its step."""
-    first, *others = (replace(trace, step=step) for step, trace in order_by_step(traces, paths))
-    if notes := copies(traces, paths):
-        assumptions = [*first.meta.get("assumptions", ()), *notes]
-        first = replace(first, meta={**first.meta, "assumptions": assumptions})
-    return (first, *others)
+    noted = [*traces]
+    for k, sentence in copies(traces, paths).items():
+        assumptions = [*noted[k].meta.get("assumptions", ()), sentence]
+        noted[k] = replace(noted[k], meta={**noted[k].meta, "assumptions": assumptions})
+    return tuple(replace(trace, step=step) for step, trace in order_by_step(noted, paths))

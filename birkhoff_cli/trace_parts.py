@@ -2,17 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from birkhoff_cli import matrices
+from birkhoff_cli import matrices, tables
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.joined import join
 from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.trace import MixingTrace
 from birkhoff_cli.containers import escape, where
+from birkhoff_cli.containers.kinds import digitless, is_hollow
 from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.steps import training_step
 
@@ -42,8 +43,21 @@ def files_in(folder: Path) -> list[Path]:
         raise BadInput(f"{where(folder)}: holds more than {MAX_PARTS:,} entries; give fewer parts")
     own = [entry for entry in entries if entry.name[:1] not in "._"]
     parts = {entry for entry in own if matrices.recognises(entry)}
-    suffixes = {part.suffix for part in parts}
-    return sorted((e for e in own if e in parts or e.suffix in suffixes), key=by_numbers)
+    suffixes, names = {part.suffix for part in parts}, {_name_of_part(part) for part in parts}
+    return sorted(
+        (e for e in own if e in parts or e.suffix in suffixes or _is_husk(e, names)), key=by_numbers
+    )
+
+
+def _name_of_part(path: Path) -> str:
+    """What a part has in common with others, whatever their formats: ``rank`` of rank7.arrow."""
+    return digitless(path.name.partition(".")[0])
+
+
+def _is_husk(path: Path, names: Collection[str]) -> bool:
+    """Whether it is called like a part, and nothing but a name is there."""
+    known = {suffix for format in tables.formats() for suffix in format.suffixes}
+    return _name_of_part(path) in names and path.suffix in known and is_hollow(path)
 
 
 def join_parts(

@@ -248,3 +248,16 @@ def test_a_command_imports_the_method_that_it_draws_from_and_no_other():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['mhc']"
+
+
+def test_a_variable_that_is_of_no_option_is_said(birkhoff):
+    """A misspelt one was passed over in silence."""
+    env = {"BIRKHOFF_SAMPELS": "3", "BIRKHOFF_S": "2", "BIRKHOFF_MAX_DOWNLOAD": "1e3"}
+    words = ("sample", "--method", "hc", "-n", "2")
+    done = birkhoff(*words, env=env)
+    said = (
+        "the environment variable BIRKHOFF_SAMPELS is of no option; did you mean BIRKHOFF_SAMPLES?"
+    )
+    assert done.returncode == 0 and done.stderr.splitlines()[-1] == f"birkhoff: {said}"
+    assert "BIRKHOFF" not in birkhoff(*words, "-q", env=env).stderr
+    assert "BIRKHOFF" not in birkhoff(*words, env={"BIRKHOFF_S": "2"}).stderr

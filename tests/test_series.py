@@ -321,3 +321,14 @@ def test_a_stored_step_and_another_in_the_name_are_said(tmp_path):
     assert said in checkpoints.read(path).assumptions
     path = torch_file(tmp_path / "ckpt_150.pt", extra={"iter_num": number(150)})
     assert not any("called" in text for text in checkpoints.read(path).assumptions)
+
+
+@pytest.mark.parametrize("command", ["degeneration", "depth-drift"])
+def test_a_member_with_fewer_sites_is_no_step_of_the_same_model(command, birkhoff, tmp_path):
+    """The numbers of a shallower model stood among those of the others."""
+    (tmp_path / "run").mkdir()
+    for step, sites in ((1, 3), (2, 2), (3, 3)):
+        np.save(tmp_path / "run" / f"ckpt_{step}.npy", np.tile(np.eye(2), (1, sites, 1, 1)))
+    done = birkhoff(command, "run")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "run/ckpt_2.npy has sites 2 and run/ckpt_1.npy 3" in done.stderr

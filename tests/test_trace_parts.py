@@ -191,3 +191,14 @@ def test_two_traces_side_by_side_may_each_be_in_parts(tmp_path):
     write(tmp_path / "whole.parquet", h)
     result = birkhoff.diff(tmp_path / "parts", tmp_path / "whole.parquet")
     assert result.summary["verdict"] == "equal"
+
+
+@pytest.mark.parametrize("name", ["rank1.arrow", "rank1.part.arrow", "rank1.csv"])
+def test_an_empty_part_of_another_format_is_not_left_out(name, tmp_path):
+    """The samples of a rank that had written nothing were missing, and nothing said so."""
+    write(tmp_path / "rank0.parquet", draw(3))
+    (tmp_path / "log.csv").touch()
+    assert birkhoff.load(tmp_path).samples == 3
+    (tmp_path / name).touch()
+    with pytest.raises(BadInput, match=f"{name}: is "):
+        birkhoff.load(tmp_path)

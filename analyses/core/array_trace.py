@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.shapes import Shaped
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
@@ -17,6 +17,9 @@ Axis: TypeAlias = Literal["samples", "sites"]
 
 AXES = "axes"
 """Key in ``meta`` for that axis, of such arrays only; None until an analysis says what it is."""
+
+MAX_SITES = 1 << 15
+"""Of a model: 16,384 layers of two."""
 
 WHAT = {
     "samples": "n samples of one site",
@@ -92,7 +95,7 @@ def along(trace: MixingTrace, axes: Axis) -> MixingTrace:
             yield matrices.swapaxes(0, 1)
 
     require_memory(trace.samples * trace.d**2 * trace.dtype.itemsize, trace.source)
-    sites = array_sites(trace.samples, trace.sites[0].branch)
+    sites = array_sites(trace.samples, trace.sites[0].branch, trace.source)
     return replace(trace, samples=1, sites=sites, reader=read, meta=meta)
 
 
@@ -102,9 +105,27 @@ def four_axes(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     return samples, sites, shape[-2], shape[-1]
 
 
-def array_sites(count: int, branch: str) -> tuple[Site, ...]:
-    """Sites by number: an array has no names."""
+def array_sites(count: int, branch: str, source: str = "an array") -> tuple[Site, ...]:
+    """Sites by number: an array has no names.
+
+    Raises:
+        TooLarge: more than any model has, see `require_sites`.
+    """
+    require_sites(count, source)
     return tuple(Site(k, branch, f"site {k}") for k in range(count))
+
+
+def require_sites(count: int, source: str) -> None:
+    """Hold that a file has no more sites than a model: what is kept of each takes 10 kB.
+
+    Raises:
+        TooLarge: it has.
+    """
+    if count > MAX_SITES:
+        raise TooLarge(
+            f"{source}: has {count:,} sites, and no model has more than {MAX_SITES:,}; if they are "
+            f"samples of one site, save them as (samples, 1, d, d)"
+        )
 
 
 def real(array: Array) -> Array:

@@ -106,7 +106,11 @@ class Parameterization(Facts):
             how: ``gaussian``, ``uniform`` on [-scale, scale], or ``init``: the published start
                 plus ``scale`` times a Gaussian.
             scale: 1 for the first two if not given, 0 for ``init``.
+
+        Raises:
+            TooLarge: those of one matrix do not fit in memory.
         """
+        self.require_memory()
         shape = (self.parameters, n)  # lanes: transposed below, so that no copy is made
         if how == "uniform":
             half = 1.0 if scale is None else scale

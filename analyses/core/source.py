@@ -13,6 +13,7 @@ import numpy as np
 from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.evaluators import in_float32, through_torch
+from birkhoff_cli.analyses.core.memory import require_memory
 from birkhoff_cli.analyses.core.parameterization import Parameterization, require
 from birkhoff_cli.analyses.core.random_numbers import Seed, block_generator
 from birkhoff_cli.analyses.core.trace import Site
@@ -90,6 +91,9 @@ class Source(Protocol):
 MAX_SAMPLES = 1 << 40
 """More are a slip of the keyboard: they would be drawn for weeks."""
 
+MAX_LAYERS = 1 << 20
+"""Of a stack, which is in memory whole: every layer has a name."""
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -115,7 +119,8 @@ class Draws:
         require(
             self.samples <= MAX_SAMPLES, f"-n/--samples {self.samples}", f"{MAX_SAMPLES:,} at most"
         )
-        require(self.layers is None or self.layers >= 1, f"--layers {self.layers}", "at least 1")
+        fits = self.layers is None or 1 <= self.layers <= MAX_LAYERS
+        require(fits, f"--layers {self.layers}", f"at least 1, {MAX_LAYERS:,} at most")
         require(
             self.scale is None or 0 <= self.scale < np.inf,
             f"--scale {self.scale}",
@@ -276,6 +281,7 @@ class Drawn:
         lanes = self.method.lanes
         for number, n in self.sizes(numbers):
             rng, total = block_generator(self.seed, number), n * self.layers
+            require_memory(16 * total * self.d**2, f"{total:,} matrices of d = {self.d}")
             parts = [draw(min(lanes, total - i), rng) for i in range(0, total, lanes)]
             yield parts[0] if len(parts) == 1 else np.concatenate(parts)
 

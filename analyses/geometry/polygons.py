@@ -14,6 +14,12 @@ from birkhoff_cli.analyses.geometry import curves, farey
 CORNERS = {1: (1, 1), 2: (1, -1), 3: (1, complex(-0.5, np.sqrt(0.75)), -0.5, -1)}
 """Corners of the upper boundary, by d, where part of it is a line along a ray from 0."""
 
+MANY = 16
+"""k-gons from whose number on only the nearest edge of each is looked at, and not every one."""
+
+TOGETHER = 1 << 20
+"""Pairs of neighbours times k-gons that are looked at together."""
+
 VERTEX = 1e-9
 """Share of the way between two vertices below which a crossing is the vertex itself."""
 
@@ -23,6 +29,8 @@ def excess(re: Array, im: Array, d: int) -> Array:
     up = np.abs(im)
     if d == 1:
         return np.hypot(re - 1, up)
+    if d > MANY:
+        return _excess_of_many(re, up, d)
     nearest = np.maximum(up, np.abs(re) - 1)
     for k in range(3, d + 1):
         beyond = -np.inf
@@ -30,6 +38,21 @@ def excess(re: Array, im: Array, d: int) -> Array:
             normal = (2 * j + 1) * np.pi / k
             beyond = np.maximum(beyond, re * np.cos(normal) + up * np.sin(normal))
         nearest = np.minimum(nearest, beyond - np.cos(np.pi / k))
+    return nearest
+
+
+def _excess_of_many(re: Array, up: Array, d: int) -> Array:
+    """The same from the nearest edge of each k-gon alone; in the d-gon's incircle from that."""
+    re, up = np.broadcast_arrays(re, up)
+    square = np.asarray(re * re + up * up)
+    nearest = np.sqrt(square) - np.cos(np.pi / d)
+    away = square > inner_square(d)
+    modulus, angle = np.hypot(re[away], up[away]), np.arctan2(up[away], re[away])
+    least = np.maximum(up[away], np.abs(re[away]) - 1)
+    for k in range(3, d + 1):
+        turn = np.mod(angle, 2 * np.pi / k) - np.pi / k
+        least = np.minimum(least, modulus * np.cos(turn) - np.cos(np.pi / k))
+    nearest[away] = least
     return nearest
 
 
@@ -88,20 +111,29 @@ def upper_pieces(radius: curves.Radius, breaks: Array, d: int, points: int) -> A
 def corners(d: int) -> Array:
     """Angles in [0, pi] between which one straight edge bounds the union; the ends included.
 
-    Between two neighbouring vertices, 1 / radius of each k-gon is a line in the tangent of the
-    angle (from their middle). Their lower envelope is walked from crossing to crossing, between
-    all pairs of neighbours at once.
+    Pairs of neighbouring vertices are looked at as many together as fit in little memory.
     """
     vertices = farey.angles(d)
     if d < 3:
         return vertices
+    together = max(1, TOGETHER // d)
+    slabs = (vertices[k : k + together + 1] for k in range(0, len(vertices) - 1, together))
+    return np.sort(np.concatenate([vertices, *(_corners_between(slab, d) for slab in slabs)]))
+
+
+def _corners_between(vertices: Array, d: int) -> Array:
+    """Corners that are no vertices, between neighbours.
+
+    Between two of them, 1 / radius of each k-gon is a line in the tangent of the angle (from their
+    middle). Their lower envelope is walked from crossing to crossing, between all pairs at once.
+    """
     middle, half = 0.5 * (vertices[1:] + vertices[:-1]), 0.5 * np.diff(vertices)
     k = np.arange(3, d + 1)[:, None]
     normal = (np.floor(middle * k / (2 * np.pi)) + 0.5) * (2 * np.pi / k) - middle
     level, slope = np.cos(normal) / np.cos(np.pi / k), np.sin(normal) / np.cos(np.pi / k)
     inner = (1 - VERTEX) * np.tan(half)
     edge = np.argmin(level - slope * inner, axis=0)
-    corner = [vertices]
+    corner = [vertices[:0]]
     while edge.size:
         column = np.arange(edge.size)
         fall = slope[edge, column] - slope
@@ -113,4 +145,4 @@ def corners(d: int) -> Array:
         corner.append((middle + np.arctan(at))[on])
         middle, inner, edge = middle[on], inner[on], edge[on]
         level, slope = level[:, on], slope[:, on]
-    return np.sort(np.concatenate(corner))
+    return np.concatenate(corner)

@@ -54,6 +54,7 @@ def count_costs(method: Parameterization, d: int, width: int, layers: int) -> di
             "model_flops": sites * there.flops(),
         }
         row |= {name: _number(count) for name, count in counts.items()}
+        there.require_memory()
         there.initial()
     except BirkhoffError as error:
         row["reason"] = str(error)

@@ -205,22 +205,23 @@ def with_husks(entries: Sequence[Path], checkpoints: Iterable[Path]) -> list[Pat
     pointer, an error page, a link to nothing.
     """
     own = {*checkpoints}
-    kinds = {_digitless(path.name) for path in own}
+    kinds = {digitless(path.name) for path in own}
 
     def is_husk(path: Path) -> bool:
         if BESIDE.fullmatch(path.name):
             return False
-        alike = _digitless(path.name) in kinds
-        return alike or (path.suffix.lower() in WEIGHTS and _is_hollow(path))
+        alike = digitless(path.name) in kinds
+        return alike or (path.suffix.lower() in WEIGHTS and is_hollow(path))
 
     return [entry for entry in entries if entry in own or is_husk(entry)]
 
 
-def _digitless(name: str) -> str:
+def digitless(name: str) -> str:
+    """A name with 0 in place of every number."""
     return re.sub("[0-9]+", "0", name)
 
 
-def _is_hollow(path: Path) -> bool:
+def is_hollow(path: Path) -> bool:
     """Whether nothing but a name is there."""
     try:
         if path.is_dir():

@@ -170,7 +170,7 @@ def array_trace(
         arrays: how many the file holds; that one of several was chosen is said.
     """
     values = real(array).reshape(four_axes(array.shape))
-    sites = array_sites(values.shape[1], "file")
+    sites = array_sites(values.shape[1], "file", where(label))
     meta = assuming(facts, array.shape)
     if arrays > 1:
         chosen = f"the array {escape(name, 40)} is meant, one of {arrays} in the file, by its name"

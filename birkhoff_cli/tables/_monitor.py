@@ -16,6 +16,7 @@ from birkhoff_cli.analyses.core.trace import MixingTrace, Site
 from birkhoff_cli.analyses.sites.verdict import WORDS
 from birkhoff_cli.containers import escape, where
 from birkhoff_cli.content import COPIES, Content
+from birkhoff_cli.tables._doubts import gap
 
 LINE = re.compile(rb'\s*\{\s*"step"\s*:\s*\d+\s*,\s*"d"\s*:\s*\d+\s*,\s*"verdict"\s*:')
 """How every line begins."""
@@ -33,6 +34,9 @@ FLAGS = ("finite", "finished")
 
 MAX_LINE = 64 << 20
 """Bytes of a line: a million sites."""
+
+MAX_DIGITS = 30
+"""Of a whole number, which is a number of a float64 then."""
 
 MAX_CELLS = 1 << 20
 """Numbers of steps times sites that any log may have; a larger log one for each of its bytes."""
@@ -64,12 +68,14 @@ def trace(content: Content, facts: dict[str, Any]) -> MixingTrace:
             f"{where(content.label)}: names {len(names):,} sites in {len(steps):,} steps, and most "
             f"steps lack most of them; give the log of one run"
         )
+    sites = tuple(_site(k, name) for k, name in enumerate(names))
+    assumptions += gap([site.layer for site in sites], "is of layer")
     unknown: Mapping[str, Any] = {}
     every = tuple(s._replace(sites={n: s.sites.get(n, unknown) for n in names}) for s in steps)
     return MixingTrace(
         d=steps[-1].d,
         samples=1,  # whoever asks for its matrices is told that there are none
-        sites=tuple(_site(k, name) for k, name in enumerate(names)),
+        sites=sites,
         source=where(content.label),
         reader=lambda *_: _no_matrices(content),
         meta={**facts, "format": "monitor", "assumptions": assumptions},
@@ -133,7 +139,7 @@ def _no_matrices(content: Content) -> Iterator[Any]:
 
 def step_of(line: bytes) -> Step:
     """The numbers of a complete line; raises one of `NO_STEP` of what is none."""
-    entries = json.loads(line, object_pairs_hook=_unique)
+    entries = json.loads(line, object_pairs_hook=_unique, parse_int=_integer)
     step, d = entries["step"], entries["d"]
     if not (type(step) is int and 0 <= step < MAX_STEP and type(d) is int and 0 < d < MAX_D):
         raise ValueError("a step")
@@ -159,6 +165,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(entries) < len(pairs):
         raise ValueError("a key twice")
     return entries
+
+
+def _integer(text: str) -> int:
+    """A whole number; raises ValueError of one beyond any that a monitor writes."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError("a long number")
+    return int(text)
 
 
 def _check_flags(numbers: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from birkhoff_cli.containers.store import refusing
 from birkhoff_cli.content import COPIES, Content
 from birkhoff_cli.tables import _rows as rows
 from birkhoff_cli.tables._columns import gathered, trace_columns
-from birkhoff_cli.tables._doubts import doubted
+from birkhoff_cli.tables._doubts import Samples, doubted
 from birkhoff_cli.tables._flat import list_sizes
 from birkhoff_cli.tables._format import Stored
 
@@ -59,12 +59,16 @@ def trace(
         columns.remove("step")
         rows.refuse_steps(label, table.batches(["step"], ROWS))
     first = _first_sample(label, table, columns) if columns else NOWHERE
-    row = content.once(what, lambda: _misplaced(label, table, columns, first)) if columns else None
+    row, missing = None, None
+    if columns:
+        row, missing = content.once(what, lambda: _misplaced(label, table, columns, first))
     if row is not None:
-        whole, numbers = rows.trace(label, _whole(content, table, [*columns, matrix], row), facts)
-        return replace(whole, meta=doubted(content, whole.meta, numbers, whole.sites))
+        together = _whole(content, table, [*columns, matrix], row)
+        whole, numbers = rows.trace(label, together, facts)
+        missing = _missing(label, together)
+        return replace(whole, meta=doubted(content, whole.meta, numbers, whole.sites, missing))
     sites = rows.sites(label, first, np.arange(len(first))[None])
-    facts = doubted(content, facts, rows.numbers_of(label, first), sites)
+    facts = doubted(content, facts, rows.numbers_of(label, first), sites, missing)
     head = _head(label, table, matrix, len(sites))
     return MixingTrace(
         d=head.shape[-1],
@@ -124,15 +128,27 @@ def _length(label: Path, table: pa.Table) -> int:
     return int(others[0]) if len(others) else len(table)
 
 
-def _misplaced(label: Path, table: Stored, columns: list[str], first: pa.Table) -> int | None:
-    """Roughly the first row that is not the next in order; None if all of them are.
+def _missing(label: Path, table: pa.Table) -> int | None:
+    """The number of a sample that a table leaves out; None if it has all, or has no numbers."""
+    samples = Samples()
+    if "sample" in table.column_names:
+        samples.add(np.unique(rows.integers(label, table["sample"], "sample")))
+    return samples.missing
+
+
+def _misplaced(
+    label: Path, table: Stored, columns: list[str], first: pa.Table
+) -> tuple[int | None, int | None]:
+    """Roughly the first row that is not the next in order, and the number of a missing sample.
+
+    None for a row if all of them are in order, for a sample if none is missing.
 
     Raises:
         BadInput: in order, but the last sample is not complete.
     """
     if "site" in columns and not _rises(rows.integers(label, first["site"], "site")):
-        return 0
-    count, start, last = len(first), 0, None
+        return 0, None
+    count, start, last, samples = len(first), 0, None, Samples()
     alike = [name for name in columns if name != "sample"]
     longest = min(ROWS, table.rows) + count
     cycle = first
@@ -142,16 +158,17 @@ def _misplaced(label: Path, table: Stored, columns: list[str], first: pa.Table) 
         turn = start % count
         for name in alike:
             if not cycle[name].chunk(0).slice(turn, len(piece)).equals(piece[name]):
-                return start
+                return start, None
         if "sample" in columns:
             sample = rows.integers(label, piece["sample"], "sample")
             if not _in_turn(sample, last, turn, count):
-                return start
+                return start, None
             last = sample[-1:]
+            samples.add(sample[-turn % count :: count])
         start += len(piece)
     if start % count:
         raise rows.incomplete(label, start, -(-start // count), count)
-    return None
+    return None, samples.missing
 
 
 def _rises(values: NDArray[np.int64]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from birkhoff_cli.analyses.core.array_trace import real
+from birkhoff_cli.analyses.core.array_trace import real, require_sites
 from birkhoff_cli.analyses.core.errors import BadInput
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.containers import escape, where
@@ -179,6 +179,7 @@ def incomplete(label: Path, count: int, samples: int, sites: int) -> BadInput:
 
 def sites(label: Path, table: pa.Table, order: NDArray[np.int64]) -> tuple[Site, ...]:
     """Layer and branch of every site, the same in every sample."""
+    require_sites(order.shape[1], where(label))
     names = set(table.column_names)
     layer, branch = np.arange(order.shape[1]), np.full(order.shape[1], "file", dtype=object)
     if "layer" in names:

@@ -65,7 +65,7 @@ class Npy(TableFormat):
         return MixingTrace(
             d=inner[-1],
             samples=samples,
-            sites=array_sites(inner[0], "file"),
+            sites=array_sites(inner[0], "file", where(label)),
             source=where(label),
             reader=read,
             dtype=real(np.empty(0, header.dtype)).dtype,
