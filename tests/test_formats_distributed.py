@@ -352,3 +352,11 @@ def test_objects_of_megatron_among_the_arguments_are_not_looked_up(tmp_path, rng
         folder = saved(tmp_path / "f", model(rng), {**ARGS, **more})
     assert name not in sys.modules
     assert formats.read(folder).map.iters == 7
+
+
+def test_a_file_of_chunks_that_the_metadata_does_not_list_is_said(tmp_path, rng):
+    saved(folder := tmp_path / "d", model(rng), ARGS)
+    assert not any("beside it" in text for text in formats.read(folder).assumptions)
+    (folder / "__7_0.distcp").write_bytes(next(folder.glob("*.distcp")).read_bytes())
+    said = ".metadata lists the whole model, though it has nothing of __7_0.distcp beside it"
+    assert said in formats.read(folder).assumptions

@@ -699,3 +699,13 @@ def test_an_index_that_counts_more_bytes_than_its_files_have_is_said(more, tmp_p
     (folder / INDEX).write_text(json.dumps(index))
     said = f"though it says that it has {size + more:,} bytes and its files have {size:,}"
     assert more == any(said in text for text in checkpoints.read(folder).assumptions)
+
+
+def test_two_values_of_a_setting_in_one_configuration_are_said(tmp_path):
+    """The one of the language model was taken in silence."""
+    more = {"text_config": {**CONFIG, "hc_sinkhorn_iters": 3}}
+    folder = sharded(tmp_path / "f", tensors(np.random.default_rng(0)), config={**CONFIG, **more})
+    found = checkpoints.read(folder)
+    assert found.map.iters == 3
+    said = "hc_sinkhorn_iters = 3 is meant, as config.json says of the language model, though the"
+    assert f"{said} whole configuration says 7" in found.assumptions

@@ -7,13 +7,14 @@ every chunk is a small file of torch.save. Both are read as descriptions, withou
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers.descriptors import Descriptor
 from birkhoff_cli.containers.kinds import check_regular
@@ -170,8 +171,17 @@ def _open(folder: Path) -> Distributed:
     store.chunks = {name: chunks for name, (_, chunks) in tensors.items()}
     files = {chunk.span.file for chunks in store.chunks.values() for chunk in chunks}
     store.size = len(data) + _size_of_files(folder, files, spans.values())
+    store.notes += _left_out(folder, {span.file for span in spans.values()})
     store.config = _common(store, spans)
     return store
+
+
+def _left_out(folder: Path, listed: Collection[str]) -> list[str]:
+    """The sentence about a file of chunks that the metadata does not list."""
+    entries = () if places.is_remote(folder) else folder.iterdir()  # no further request
+    others = sorted(e.name for e in entries if e.suffix == ".distcp" and e.name not in listed)
+    said = f"{METADATA} lists the whole model, though it has nothing of"
+    return [f"{said} {escape(others[0], 60)} beside it"] if others else []
 
 
 def _size_of_files(folder: Path, files: Iterable[str], spans: Iterable[Span]) -> int:
@@ -183,11 +193,9 @@ def _size_of_files(folder: Path, files: Iterable[str], spans: Iterable[Span]) ->
     for path in (folder / name for name in sorted(files)):
         check_regular(path)
         size = path.stat().st_size
-        if size < ends[path.name]:
-            raise BadInput(
-                f"{where(path)}: has {size:,} bytes and should have {ends[path.name]:,}; "
-                f"{INCOMPLETE}"
-            )
+        if size < (end := ends[path.name]):
+            told = f"has {size:,} bytes and should have {end:,}"
+            raise BadInput(f"{where(path)}: {told}; {INCOMPLETE}")
         total += size
     return total
 
@@ -196,9 +204,9 @@ def _check_backend(store: Distributed) -> None:
     """Megatron says beside it what wrote the checkpoint; others say nothing."""
     if not (path := store.path / BACKEND).exists():
         return
-    backend_notes, sha256, size = read_json(path, MAX_BACKEND)
+    notes, sha256, size = read_json(path, MAX_BACKEND)
     store._note(BACKEND, sha256, size)
-    if (backend := backend_notes.get("sharded_backend", "torch_dist")) != "torch_dist":
+    if (backend := notes.get("sharded_backend", "torch_dist")) != "torch_dist":
         raise Unsupported(
             f"{where(path)}: the backend '{escape(backend, 20)}' is not known here; "
             f"save with torch_dist"

@@ -54,13 +54,31 @@ def model_config(store: NamedStore) -> Mapping[str, Any]:
     config = store.config.get(CONFIG)
     if not isinstance(config, dict):
         config = {}
-    if not _speaks(part := _text_part(config)):  # a torch file may hold what it was trained with
-        parts = {k: v for k, v in store.config.items() if isinstance(v, dict) and k not in BESIDE}
-        inside = _text_part(parts)
+    others = {CONFIG, *BESIDE}
+    parts = {k: v for k, v in store.config.items() if isinstance(v, dict) and k not in others}
+    inside = _text_part(parts)  # a torch file may hold what it was trained with
+    if not _speaks(part := _text_part(config)):
         if _speaks(inside):
             config, part = inside, {**config, **inside}
+    else:
+        _note_other(store, part, inside, "the file itself")
+        _note_other(store, part, config, "the whole configuration")
     outside = {key: value for key, value in config.items() if SETTING.search(key)}
     return {**outside, **part, "model_type": part.get("model_type", config.get("model_type", ""))}
+
+
+def _note_other(
+    store: NamedStore, part: Mapping[str, Any], other: Mapping[str, Any], where_: str
+) -> None:
+    """Note settings of hyper-connections that another configuration of the model has otherwise."""
+    for key in filter(SETTING.search, part.keys() & other.keys()):
+        if part[key] != other[key] and not isinstance(other[key], dict):
+            sentence = (
+                f"{escape(key, 40)} = {escape(part[key], 40)} is meant, as {CONFIG} says of the "
+                f"language model, though {where_} says {escape(other[key], 40)}"
+            )
+            if sentence not in store.store.notes:
+                store.store.notes.append(sentence)
 
 
 def _text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
