@@ -365,3 +365,10 @@ def test_norms_of_many_layers_in_one_of_many_steps_are_too_many(tmp_path):
     with pytest.raises(TooLarge, match=r"log.ndjson: has gradient norms of 2,050 layers in one of"):
         logs.read(ndjson(tmp_path / "log.ndjson", rows))
     assert logs.read(ndjson(tmp_path / "log.ndjson", rows[:2040])).layers.shape == (2040, 2050)
+
+
+def test_columns_of_many_layers_in_many_rows_are_too_many(tmp_path):
+    """Each row had a layer of its own, and all others as nothing: 800 MB of half a megabyte."""
+    rows = [{"step": k, "loss": 1.0, f"layer_gradient_norms_{k}": 1.0} for k in range(2050)]
+    with pytest.raises(TooLarge, match=r"log.ndjson: has gradient norms of 2,050 layers"):
+        logs.read(ndjson(tmp_path / "log.ndjson", rows))

@@ -84,7 +84,10 @@ def read(path: Path) -> TrainingLog:
         chosen = choose(columns.names)
         refuse_twins(path, chosen, columns.names)
         layers = sorted(filter(LAYER.fullmatch, columns.names), key=_number)
-        raw = columns.read([*chosen.values(), *layers, *({FINITE} & {*columns.names})])
+        raw = columns.read([*chosen.values(), *({FINITE} & {*columns.names})])
+        if layers and raw:
+            steps.require_norms(content, len(layers), len(next(iter(raw.values()))))
+            raw = {**raw, **columns.read(layers)}
         log = _log(content, columns, chosen, raw, layers)
         facts = {
             "name": escape(places.label(path)),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -65,7 +66,8 @@ def _of_table(content: Content, format: TableFormat) -> Columns:
     def read(names: Sequence[str]) -> Mapping[str, list[Any]]:
         from birkhoff_cli.tables._columns import refuse_repeats
 
-        refuse_repeats(content.label, [n for n in table.names if n in names])
+        asked = {*names}
+        refuse_repeats(content.label, [n for n in table.names if n in asked])
         columns: dict[str, list[Any]] = {name: [] for name in names}
         for batch in table.batches([*names], tables.ROWS):
             for name in names:
@@ -81,10 +83,13 @@ def _of_events(content: Content) -> Columns:
     events = scalars(content)
 
     def read(names: Sequence[str]) -> Mapping[str, list[Any]]:
-        return {
-            name: [s.step if name == STEP else s.value if s.tag == name else None for s in events]
-            for name in names
-        }
+        columns: dict[str, list[Any]] = {name: [None] * len(events) for name in names}
+        for row, event in enumerate(events):
+            if event.tag in columns:
+                columns[event.tag][row] = event.value
+        if STEP in columns:
+            columns[STEP] = [event.step for event in events]
+        return columns
 
     return Columns(list(dict.fromkeys([STEP, *(s.tag for s in events)])), read)
 
@@ -145,9 +150,11 @@ def _of_csv(content: Content) -> Columns:
         cut = "" if line.endswith(("\n", "\r")) else CUT
 
     def read(chosen: Sequence[str]) -> Mapping[str, list[Any]]:
-        if twice := [name for name in chosen if names.count(name) > 1]:
+        counts = Counter(names)
+        if twice := [name for name in chosen if counts[name] > 1]:
             raise BadInput(f"{where(content.label)}: has {twice[0]} twice; leave one of them out")
-        places = {name: names.index(name) for name in chosen}
+        every = {name: place for place, name in enumerate(names)}
+        places = {name: every[name] for name in chosen}
         columns: dict[str, list[Any]] = {name: [] for name in chosen}
         for row in _rows(content, len(names)):
             for name, place in places.items():

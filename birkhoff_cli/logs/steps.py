@@ -88,14 +88,23 @@ def layer_norms(content: Content, rows: Sequence[Any], index: Array, steps: int)
     if not any(rows):
         return None
     path, width = content.label, max(len(row) for row in rows if row)
-    if steps * width > max(MAX_NORMS, content.size):
-        raise TooLarge(
-            f"{where(path)}: has gradient norms of {width:,} layers in one of {steps:,} steps, and "
-            f"most steps lack most of them; leave the column {LAYERS} out"
-        )
+    require_norms(content, width, steps)
     norms_of_steps = np.full((steps, width), np.nan)
     for at, row in zip(index, rows, strict=True):
         if row:
             norms, there = numbers(path, LAYERS, row)
             norms_of_steps[at, : len(row)] = np.where(there & np.isnan(norms), np.inf, norms)
     return norms_of_steps
+
+
+def require_norms(content: Content, layers: int, rows: int) -> None:
+    """Hold that a log has gradient norms of so many layers in most of so many rows.
+
+    Raises:
+        TooLarge: it is too small for that.
+    """
+    if layers * rows > max(MAX_NORMS, content.size):
+        raise TooLarge(
+            f"{where(content.label)}: has gradient norms of {layers:,} layers in one of {rows:,} "
+            f"steps, and most steps lack most of them; leave {LAYERS} out"
+        )
