@@ -31,11 +31,8 @@ def check(path: Path, inputs: tuple[Path, ...] = ()) -> None:
         return
     if "://" in str(path):
         raise CannotWrite(f"{path}: is a URL, which is read and not written; give a file name")
-    try:
-        with writing(str(path)):
-            _check(path, inputs)
-    except RuntimeError as error:  # what pathlib raises for it
-        raise CannotWrite(f"{path}: is a loop of links; give another name") from error
+    with writing(str(path)):
+        _check(path, inputs)
 
 
 def _check(path: Path, inputs: tuple[Path, ...]) -> None:
@@ -46,9 +43,16 @@ def _check(path: Path, inputs: tuple[Path, ...]) -> None:
         raise CannotWrite(f"{path}: there is no directory {folder}; make it first")
     if not (_is_special(path) or os.access(folder, os.W_OK)):
         raise CannotWrite(f"{path}: the directory {folder} is read-only; write elsewhere")
+    if path.is_file() and not os.access(path, os.W_OK):
+        raise CannotWrite(f"{path}: is read-only; allow writing, or give another name")
     files = (_without_entry(other) for other in inputs if "://" not in str(other))
     if any(path.exists() and other.exists() and path.samefile(other) for other in files):
         raise CannotWrite(f"{path}: is the input as well; give the output another name")
+
+
+def are_one(path: Path, other: Path) -> bool:
+    """Whether two outputs are one file, however each is named."""
+    return STDOUT not in (path, other) and path.resolve() == other.resolve()
 
 
 def _without_entry(path: Path) -> Path:
@@ -173,6 +177,14 @@ def writing(where: str) -> Iterator[None]:
             raise PipeClosed from error
         reason = error.strerror or str(error)
         raise CannotWrite(f"{where}: {reason}; the output is not complete") from error
+    except RuntimeError as error:
+        if not str(error).startswith(LOOP):
+            raise
+        raise CannotWrite(f"{where}: is a loop of links; give another name") from error
+
+
+LOOP = "Symlink loop"
+"""What pathlib raises for one begins so."""
 
 
 def _is_special(path: Path) -> bool:
@@ -185,6 +197,10 @@ def _is_special(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _straight(path: Path) -> Iterator[BinaryIO]:
+    if path == STDOUT and not process.is_blocking(1):
+        with process.patient(1) as file:
+            yield file
+        return
     where = 1 if path == STDOUT else os.open(path, os.O_WRONLY | BINARY)
     with open(where, "wb", closefd=path != STDOUT) as file:  # noqa: PTH123 (a descriptor)
         yield file

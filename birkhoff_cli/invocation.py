@@ -87,6 +87,8 @@ class Invocation:
         if self.plot is not None:
             check_figure(self.plot)
             files.check(self.plot, inputs)
+            if self.output is not None and files.are_one(self.output, self.plot):
+                raise UsageError(f"{self.plot}: is the table of -o too; give the figure a name")
         elif self.output is not None:
             rooms.require("pyarrow")
         if self.json and self.output == STDOUT:

@@ -1,12 +1,13 @@
 """What the command sets in its own process: threads, signals, memory. Importing sets nothing."""
 
 import gc
+import io
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that numerical libraries read when they are loaded."""
@@ -66,6 +67,7 @@ def prepare() -> None:
     """Set up the process of the command before anything large is imported."""
     gc.set_threshold(100_000)  # importing makes many objects and no garbage
     occupy_closed_streams()
+    wait_for_readers()
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without a letter gets its number
         with suppress(OSError):  # whatever it is by now is said where something is written
             sys.stdout.reconfigure(errors="backslashreplace")
@@ -89,6 +91,42 @@ def occupy_closed_streams() -> None:
         except OSError:  # those below are open: it becomes the lowest number that is free
             with suppress(OSError):
                 os.open(os.devnull, mode)
+
+
+def wait_for_readers() -> None:
+    """Let standard output and error wait where whoever started us made them non-blocking.
+
+    Python drops what a full pipe does not take at once, and says so or not.
+    """
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and not is_blocking(number):
+            form = (stream.encoding, stream.errors, None, stream.line_buffering)
+            setattr(sys, name, io.TextIOWrapper(patient(number), *form))
+
+
+def is_blocking(number: int) -> bool:
+    """Whether a write to a descriptor waits until there is room."""
+    try:
+        return os.get_blocking(number)
+    except (OSError, AttributeError):  # closed; Windows has no such descriptors
+        return True
+
+
+def patient(number: int) -> BinaryIO:
+    """A file that writes to a descriptor, and waits until that takes what is written."""
+    from select import select
+
+    class Patient(io.FileIO):
+        """Writes when there is room."""
+
+        def write(self, data: Any, /) -> int:
+            """As many bytes as there is room for."""
+            while (count := super().write(data)) is None:
+                select((), (self,), ())
+            return count
+
+    return io.BufferedWriter(Patient(number, "wb", closefd=False))
 
 
 def keep_freed_memory() -> None:

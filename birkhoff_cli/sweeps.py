@@ -118,12 +118,14 @@ def plan(command: str, request: Request, grid: Request, output: Path | None) -> 
     """
     if output is None or output == STDOUT:
         raise UsageError("a sweep keeps its cells beside its table; give -o and a file name")
+    with files.writing(str(output)):
+        folder = output.resolve().with_name(f"{output.name}.cells")
     return Sweep(
         command,
         request,
         grids.read_axes(grid["sweep"], request),
         grids.read_part(grid["part"]),
-        output.resolve().with_name(f"{output.name}.cells"),
+        folder,
     )
 
 

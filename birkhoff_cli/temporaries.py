@@ -40,10 +40,7 @@ class NewFile:
         """Make it, readable by whoever may read the old one."""
         remove_stale(self.final)
         self.file = _created(self.path)
-        with contextlib.suppress(FileNotFoundError):
-            mode = stat.S_IMODE(self.final.stat().st_mode)
-            if mode != stat.S_IMODE(os.fstat(self.file.fileno()).st_mode):
-                self.path.chmod(mode)
+        _make_alike(self.path, self.final)
 
     def settle(self) -> None:
         """Bring every byte to the disk."""
@@ -113,9 +110,12 @@ class NewFolder:
 
     def appear(self) -> None:
         """Take the place of the old one."""
-        self._is_exchanged = self.final.exists() and exchange(self.path, self.final)
+        is_old = self.final.exists()
+        if is_old:
+            _make_alike(self.path, self.final)
+        self._is_exchanged = is_old and exchange(self.path, self.final)
         if not self._is_exchanged:
-            if self.final.exists():
+            if is_old:
                 self.final.rename(self._old)
             self.path.rename(self.final)
         _sync_folder(self.final.parent)
@@ -136,6 +136,8 @@ class NewFolder:
             os.close(self._handle)
             self._handle = -1
         for left in (self.path, self._old):
+            with contextlib.suppress(OSError):
+                left.chmod(stat.S_IRWXU)  # out of one that is read-only nothing can be removed
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -152,6 +154,28 @@ def exchange(one: Path, other: Path) -> bool:
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     names = [(AT_FDCWD, os.fsencode(path)) for path in (one, other)]
     return rename is not None and rename(*names[0], *names[1], RENAME_EXCHANGE) == 0
+
+
+ATTRIBUTES = ("user.", "system.posix_acl_")
+"""Beginnings of names of attributes that are the user's; others are those of the system."""
+
+
+def _make_alike(path: Path, old: Path) -> None:
+    """Give a new file or folder the owner, the mode and the attributes of the old one.
+
+    The owner and attributes as far as the process and the file system may.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        before, now = old.stat(), path.stat()
+        if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+            with contextlib.suppress(OSError):
+                os.chown(path, before.st_uid, before.st_gid)
+        with contextlib.suppress(OSError, AttributeError):  # macOS and Windows have no such calls
+            for name in os.listxattr(old):
+                if name.startswith(ATTRIBUTES):
+                    os.setxattr(path, name, os.getxattr(old, name))
+        if stat.S_IMODE(before.st_mode) != stat.S_IMODE(path.stat().st_mode):
+            path.chmod(stat.S_IMODE(before.st_mode))  # last: a new owner takes bits of it away
 
 
 def temporary_path(final: Path) -> Path:

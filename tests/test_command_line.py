@@ -301,3 +301,16 @@ def test_a_bug_is_one_line_and_a_log(tmp_path):
     assert done.returncode == 70 and done.stderr.count("\n") == 1
     log = Path(done.stderr.split()[-1])
     assert log.parent == tmp_path and "Traceback" in log.read_text()
+
+
+def test_a_figure_that_would_replace_the_table_is_refused(birkhoff, tmp_path):
+    words = ("spectrum", "--method", "go-mhc", "-n", "4", "--format", "csv", "-o", "a.svg")
+    done = birkhoff(*words, "--plot", tmp_path / "a.svg")
+    assert done.returncode == 2 and "is the table of -o too" in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_sweep_onto_a_loop_of_links_is_no_bug(birkhoff, tmp_path):
+    (tmp_path / "a.parquet").symlink_to("a.parquet")
+    done = birkhoff("sample", "--method", "mhc", "--sweep", "d=2,3", "-o", "a.parquet")
+    assert done.returncode == 5 and "a.parquet: is a loop of links" in done.stderr

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +81,23 @@ def test_a_read_only_directory_is_refused(tmp_path, monkeypatch):
         files.check(tmp_path / "x")
 
 
+def test_a_read_only_file_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "x").write_bytes(b"old")
+    monkeypatch.setattr(os, "access", lambda path, _: path == tmp_path)
+    with pytest.raises(CannotWrite, match="x: is read-only"):
+        files.check(tmp_path / "x")
+    files.check(tmp_path / "y")
+
+
+def test_two_outputs_of_one_name_are_one(tmp_path, monkeypatch):
+    """The figure replaced the table, and the command ended well."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.svg").symlink_to("a.csv")
+    here = Path("a.csv")
+    assert all(files.are_one(here, path) for path in (here, tmp_path / here, Path("link.svg")))
+    assert not files.are_one(here, Path("b.csv")) and not files.are_one(files.STDOUT, files.STDOUT)
+
+
 def test_the_input_is_not_overwritten(tmp_path):
     file = tmp_path / "a.pt"
     file.write_bytes(b"x")
@@ -96,6 +114,8 @@ def test_names_that_no_file_can_have_are_refused(tmp_path):
     ):
         with pytest.raises(CannotWrite, match=said):
             files.check(tmp_path / name)
+        with pytest.raises(CannotWrite, match=said), files.together() as every:
+            every.folder(tmp_path / name)  # pathlib raises an error that is none of the system's
 
 
 def test_what_a_killed_command_left_is_removed_by_the_next_and_what_is_written_is_not(tmp_path):
@@ -126,6 +146,48 @@ def test_the_mode_of_the_old_file_is_kept(tmp_path):
     with files.opened(path) as file:
         file.write(b"new")
     assert path.read_bytes() == b"new" and path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_folder_keeps_its_mode_also_one_that_is_read_only(tmp_path):
+    """What only its owner could look into was open to all."""
+    folder = tmp_path / "a_files"
+    for mode in (0o700, 0o500):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(mode)
+        with files.together() as every:
+            (every.folder(folder) / "new").write_bytes(b"new")
+        assert folder.stat().st_mode & 0o777 == mode and [*tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="Linux has such attributes")
+def test_the_attributes_of_the_old_file_are_kept(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    try:
+        os.setxattr(path, "user.note", b"mine")
+    except OSError:
+        pytest.skip("this file system has no attributes")
+    with files.opened(path) as file:
+        file.write(b"new")
+    assert (path.read_bytes(), os.getxattr(path, "user.note")) == (b"new", b"mine")
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="Windows has no such owners")
+def test_the_owner_of_the_old_file_is_kept_where_that_may_be(tmp_path, monkeypatch):
+    path, owners = tmp_path / "a.csv", []
+    path.write_text("old")
+    real = os.stat
+
+    def of_another(self, **named):
+        status = real(self, **named)
+        return os.stat_result((*status[:4], 1234, 2345, *status[6:])) if self == path else status
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    monkeypatch.setattr(os, "chown", lambda _, *owner: owners.append(owner))
+    with files.opened(path) as file:
+        file.write(b"new")
+    assert owners == [(1234, 2345)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -1,5 +1,6 @@
 """What the command sets in its process, what importing leaves alone, and what systems lack."""
 
+import contextlib
 import errno
 import json
 import os
@@ -7,6 +8,8 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -202,6 +205,48 @@ def test_text_onto_a_full_disk_is_5_and_no_bug(words, birkhoff):
         assert done.stderr.startswith("birkhoff: standard output: No space left on device")
         assert done.stderr.count("\n") == 1
         assert birkhoff(*words.split(), stderr=full).returncode == 0
+
+
+@pytest.fixture
+def full_pipe():
+    """Both ends of a pipe that takes nothing more and does not block."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 12))
+    yield reader, writer
+    os.close(writer)
+
+
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="Windows has other pipes")
+def test_a_pipe_that_does_not_block_is_waited_for(full_pipe, monkeypatch):
+    """4,096 of 4,361 letters of the help came, with exit code 0; a table was cut, with 5."""
+    reader, writer = full_pipe
+    monkeypatch.setattr(process, "patient", partial(lambda real, _: real(writer), process.patient))
+    monkeypatch.setattr(process, "is_blocking", lambda number: number == 2)
+    with open(os.dup(1), "w", encoding="utf-8") as stdout:  # noqa: PTH123 (a descriptor)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        process.wait_for_readers()
+        got = []
+        with open(reader, "rb") as file:  # noqa: PTH123
+            thread = threading.Thread(
+                target=lambda: got.append(file.read(1 << 16 | 9)), daemon=True
+            )
+            thread.start()
+            print("help", flush=True)
+            with files.opened(files.STDOUT) as table:
+                table.write(b"rows")
+            thread.join()
+    assert got[0].endswith(b"help\nrows")
+
+
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="Windows has other pipes")
+def test_whether_a_write_waits_is_asked_of_the_descriptor(full_pipe):
+    reader, writer = full_pipe
+    assert process.is_blocking(reader) and not process.is_blocking(writer)
+    os.close(reader)
+    assert process.is_blocking(reader)  # whatever else is wrong with it is said elsewhere
 
 
 FIRST = """

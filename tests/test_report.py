@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import forked
 from birkhoff_cli import members, temporaries
 from birkhoff_cli.analyses.core import figure
 from birkhoff_cli.analyses.core.errors import CannotWrite
@@ -499,6 +500,21 @@ def test_a_page_whose_name_is_no_link_has_links_that_work(birkhoff, tmp_path):
     links = [unquote(link) for link in re.findall(r'href="([^"#]+[.]svg)"', text)]
     assert links and all((tmp_path / link).is_file() for link in links)
     assert "#1" not in "".join(re.findall(r'href="([^"#]+[.]svg)"', text))
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_what_has_the_name_of_a_figure_and_is_none_is_not_removed(kind, tmp_path):
+    np.save(tmp_path / "h.npy", np.stack([np.eye(3), np.full((3, 3), 1 / 3)]))
+    (mine := tmp_path / "model_files" / "check.svg").parent.mkdir()
+    if kind == "link":
+        mine.symlink_to(tmp_path / "h.npy")
+    else:
+        mine.mkdir()
+        (mine / "mine").write_text("of the reader")
+    before = names(tmp_path)
+    code, _, err = forked.call(["report", "h.npy", "-o", "model.html"], tmp_path)
+    assert code == 5 and "model_files: holds check.svg, which no report wrote" in err
+    assert names(tmp_path) == sorted([*before, "tmp"])
 
 
 def test_a_report_puts_nothing_into_a_directory_of_the_readers(birkhoff, tmp_path):

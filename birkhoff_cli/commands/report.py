@@ -203,9 +203,10 @@ def _check_folder(folder: Path, inputs: Iterable[Path]) -> None:
             return
         if any(folder.resolve() in path.resolve().parents for path in inputs):
             raise CannotWrite(f"{folder}: holds the input as well; give the page another name")
-        names = {p.name for p in folder.iterdir()} if folder.is_dir() else {folder.name}
+        entries = [*folder.iterdir()] if folder.is_dir() else [folder]
+        plain = {path.name for path in entries if path.is_file() and not path.is_symlink()}
     ours = {f"{name}{end}" for name in members.names() for end in (TABLE, FIGURE, OLD_FIGURE)}
-    if foreign := sorted(names - ours):
+    if foreign := sorted({path.name for path in entries} - (plain & ours)):
         raise CannotWrite(
             f"{folder}: holds {escape(foreign[0])}, which no report wrote; "
             f"give the page another name, or move that away"
