@@ -5,6 +5,7 @@ import errno
 import hashlib
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import forked
+import small_commands
 from birkhoff_cli import members, temporaries
 from birkhoff_cli.analyses.core import figure
 from birkhoff_cli.analyses.core.errors import CannotWrite
@@ -269,6 +271,31 @@ def test_text_is_told_from_its_ground_in_light_in_dark_and_on_paper():
             assert contrast(colours[kind], colours[f"{kind}-soft"]) >= 4.5
         for text in ("ink", "quiet", "link"):
             assert min(contrast(colours[text], colours[on]) for on in ("paper", "soft")) >= 4.5
+
+
+@pytest.mark.parametrize("change", ["replaced", "cut"])
+def test_a_model_that_changes_between_two_analyses_is_refused(change, tmp_path):
+    """One page showed two models as one, or a half of it with a sentence about a damaged file."""
+    old, new = GoMHC(3)(np.random.default_rng(0).standard_normal((2, 5, GoMHC(3).parameters)))
+    np.save(tmp_path / "g.npy", old)
+
+    def hook():
+        small_commands.two_analyses()
+        real = sections.run
+
+        def run(*arguments):
+            section = real(*arguments)
+            if change == "replaced":
+                np.save("g.npy", new)
+            else:
+                os.truncate("g.npy", 200)
+            return section
+
+        sections.run = run
+
+    ended = forked.call(["report", "g.npy", "-o", "page.html"], tmp_path, hook)
+    assert ended.code == 3 and ended.err.startswith("birkhoff: g.npy: "), ended
+    assert len(ended.err.splitlines()) == 1 and not (tmp_path / "page.html").exists()
 
 
 @pytest.mark.parametrize(

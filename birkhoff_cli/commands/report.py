@@ -18,7 +18,7 @@ from urllib.parse import quote
 from birkhoff_cli import files, matrices, members, progress, provenance, rooms
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.analyses.core.array_trace import AXES
-from birkhoff_cli.analyses.core.errors import CannotWrite, UsageError
+from birkhoff_cli.analyses.core.errors import CannotWrite, Unreadable, UsageError
 from birkhoff_cli.analyses.core.quantities import AT_LEAST_0, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import count
@@ -152,6 +152,7 @@ def _steps(
             yield {}
         if all(section.refused is not None for section in page_sections):
             raise page_sections[0].error(str(page_sections[0].refused))
+        _check_same(request, traces, page_sections)
         done["page"] = render.Page(
             title=_title(traces),
             facts=list(_facts(request)),
@@ -164,6 +165,34 @@ def _steps(
         content = render.render(done["page"])
         done["bytes"] = len(content)
         file.write(content)
+
+
+def _check_same(
+    request: Request, traces: Sequence[MixingTrace], page_sections: Sequence[Section]
+) -> None:
+    """Hold that every analysis read the same files, each of which opens them anew.
+
+    Raises:
+        Unreadable: one was replaced meanwhile.
+        BadInput: one that an analysis refused cannot be read any more.
+    """
+    first = {_fact(file) for trace in traces for file in trace.meta.get("inputs", ())}
+    names = {name for name, _ in first}
+    later = {_fact(file) for section in page_sections for file in section.inputs}
+    if any(section.refused is not None for section in page_sections):
+        again = read_series(request["path"], request)
+        later |= {_fact(file) for trace in again for file in trace.meta.get("inputs", ())}
+    for name, _ in sorted(later - first):
+        if name in names:
+            raise Unreadable(
+                f"{name}: was changed while the report was made; "
+                f"wait until it is complete and run again"
+            )
+
+
+def _fact(file: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and digest of an input."""
+    return str(file["name"]), str(file["sha256"])
 
 
 def _title(traces: Sequence[MixingTrace]) -> str:
