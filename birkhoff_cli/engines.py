@@ -99,8 +99,11 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
         pool.shutdown()
     except BaseException:  # an error of one cell, or a signal: what is done is kept
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for child in children:
             child.terminate()
+        for child in children:
+            child.join()
         raise
 
 

@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import forked
-from birkhoff_cli import members, provenance, sweeps
+from birkhoff_cli import members, provenance, sweeps, temporaries
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
 from birkhoff_cli.binding import bind
 from birkhoff_cli.command import SWEEP
@@ -172,6 +175,26 @@ def test_a_killed_worker_is_a_lack_of_memory_and_no_bug(starts, tmp_path, monkey
     sweep = sweeps.plan("region", request, grid, tmp_path / "r.parquet")
     with pytest.raises(TooLarge, match="was killed or could not .* want of memory"):
         assert sweeps.run(sweep, binding, "1").summary
+
+
+@pytest.mark.parametrize("error", [MemoryError, BrokenProcessPool])
+def test_what_an_ended_worker_was_writing_is_removed(error, tmp_path, monkeypatch):
+    """The parent ran out of memory, and a temporary file of the cell stayed for ever."""
+
+    class Pool(forked.Inline):
+        def submit(self, *words, **more):
+            del more
+            (path,) = (word for word in words if isinstance(word, Path))
+            temporaries.temporary_path(path).touch()
+            raise error
+
+    monkeypatch.setattr(sweeps.engines, "executor", lambda *_: nullcontext(Pool()))
+    binding, request = bind(members.module_of("region"), {"kind": "karpelevic"})
+    grid = Request({o.name: o for o in SWEEP}, {"sweep": ("d=2,3",)}, {})
+    sweep = sweeps.plan("region", request, grid, tmp_path / "r.parquet")
+    with pytest.raises((TooLarge, MemoryError)):
+        assert sweeps.run(sweep, binding, "1").summary
+    assert [*(tmp_path / "r.parquet.cells").iterdir()] == []
 
 
 @pytest.mark.parametrize(
