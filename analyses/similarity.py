@@ -25,7 +25,7 @@ from birkhoff_cli.analyses.core.fold import Chained, Fold, Series, run_fold
 from birkhoff_cli.analyses.core.quantities import SAMPLES, SITES, STEP, judged, quantity
 from birkhoff_cli.analyses.core.result import Result, Summary
 from birkhoff_cli.analyses.core.sentences import short
-from birkhoff_cli.analyses.core.series import assumed_of_series, check_steps, over_steps
+from birkhoff_cli.analyses.core.series import check_steps, over_steps, said_of_series
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.analyses.core.titles import name_of_series, title_of_file
 from birkhoff_cli.analyses.core.trace import caption, site_columns, site_schema
@@ -131,7 +131,7 @@ def run(series: tuple[TokenRun, ...]) -> Result:
     check_steps(series)
     files = [file for each in series for file in each.meta.get("inputs", ())]
     own = {"inputs": _once(files), "title": _title(series)}
-    meta = {**last.meta, **assumed_of_series(series), **own}
+    meta = {**last.meta, **said_of_series(series), **own}
     runs = [_Tokens(each) for each in series]
     return run_fold(_Similarity(series, runs), Chained(runs), SCHEMA, meta)
 

@@ -79,8 +79,13 @@ def read(path: Path) -> Stack:
         sha256 = content.digest.sha256
         facts = {"name": escape(places.label(file)), "size": content.size, "sha256": sha256}
     square = values.reshape(_square(entry.shape) or ())
+    meta: dict[str, Any] = {"inputs": [facts]}
+    if square.shape[-2:] != entry.shape[-2:]:
+        d = square.shape[-1]
+        said = f"rows of {d * d} numbers are matrices of {d} x {d}, row by row"
+        meta["assumptions"] = [f"{where(file)}: {said}"]
     label = where(file) + (f"#{escape(name)}" if name else "")
-    return Stack(np.ascontiguousarray(square), label, entry.dtype, {"inputs": [facts]})
+    return Stack(np.ascontiguousarray(square), label, entry.dtype, meta)
 
 
 def _entries(content: Content, stack: ExitStack) -> Mapping[str, Entry]:

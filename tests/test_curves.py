@@ -16,6 +16,7 @@ from birkhoff_cli import logs
 from birkhoff_cli.analyses import curves
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported, UsageError
 from birkhoff_cli.analyses.statistics import rolling
+from birkhoff_cli.logs.columns import ENDS
 from birkhoff_cli.logs.names import SYNONYMS
 from conftest import ROOT
 
@@ -94,6 +95,7 @@ def test_the_names_of_forks_are_read_and_said(birkhoff, tmp_path):
     done = birkhoff("curves", "out/log.jsonl", "-o", "t.parquet", "--json")
     assert done.returncode == 0, done.stderr
     said = (
+        f"birkhoff: assumed: out: {ENDS}\n"
         "birkhoff: assumed: out: step is 'iter', loss is 'train/loss', held_out_loss is "
         "'val/loss', gradient_norm is 'grad_norm', learning_rate is 'lr'; not read: mfu\n"
         "birkhoff: assumed: out: 1 step logged twice with other numbers, the first of them 10: "
@@ -289,7 +291,7 @@ def test_gradient_norms_of_layers_are_drawn_run_by_run(tmp_path):
     assert result.table["gradient_norm"].to_pylist()[9:12] == [4.0, None, 3.0]
     assert [r["first_not_finite"] for r in result.summary["runs"]] == [3, None]
     said = "d: has no gradient norms of layers, and no rows"
-    assert result.meta["assumptions"] == [said]
+    assert result.meta["assumptions"] == [f"c: {ENDS}", f"d: {ENDS}", said]
     figure = Figure()
     curves.draw(table, figure)
     assert [len(axes.lines) for axes in figure.axes[:2]] == [3, 3]
@@ -334,7 +336,7 @@ def test_a_last_line_without_an_end_is_said(tmp_path):
     said = "the last line is complete, though it has no end"
     assert logs.read(path).meta["assumptions"] == [said]
     path.write_text("step,loss\r\n1,0.5\r\n2,0.4\r\n")
-    assert not logs.read(path).meta.get("assumptions")
+    assert logs.read(path).meta["assumptions"] == [ENDS]
 
 
 @pytest.mark.parametrize("name", ["l.csv", "l.ndjson"])
@@ -372,3 +374,15 @@ def test_columns_of_many_layers_in_many_rows_are_too_many(tmp_path):
     rows = [{"step": k, "loss": 1.0, f"layer_gradient_norms_{k}": 1.0} for k in range(2050)]
     with pytest.raises(TooLarge, match=r"log.ndjson: has gradient norms of 2,050 layers"):
         logs.read(ndjson(tmp_path / "log.ndjson", rows))
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.ndjson", "run.tfevents.1"])
+def test_a_log_that_ends_at_a_row_may_have_been_cut(name, tmp_path):
+    """One that had lost half of its rows gave the last loss of the others."""
+    events = next((ROOT / "tests" / "data" / "events").glob("*.tfevents.*")).read_bytes()
+    rows = rows_of(5)
+    text = "step,loss\n" + "".join(f"{r['step']},{r['loss']}\n" for r in rows)
+    lines = "".join(json.dumps(r) + "\n" for r in rows)
+    content = {"log.csv": text.encode(), "log.ndjson": lines.encode(), "run.tfevents.1": events}
+    (tmp_path / name).write_bytes(content[name])
+    assert ENDS in logs.read(tmp_path / name).meta["assumptions"]

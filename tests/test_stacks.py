@@ -79,7 +79,10 @@ def test_a_file_of_exactly_that_name_comes_first(array, tmp_path):
 
 def test_rows_of_entries_are_matrices(array, tmp_path):
     np.save(tmp_path / "flat.npy", array.reshape(5, 16))
-    np.testing.assert_array_equal(read(tmp_path / "flat.npy").values, array)
+    flat = read(tmp_path / "flat.npy")
+    np.testing.assert_array_equal(flat.values, array)
+    (said,) = flat.meta["assumptions"]
+    assert said.endswith("flat.npy: rows of 16 numbers are matrices of 4 x 4, row by row")
     np.save(tmp_path / "deep.npy", array.reshape(1, 5, 4, 4))
     np.testing.assert_array_equal(read(tmp_path / "deep.npy").values, array)
 

@@ -24,6 +24,7 @@ from birkhoff_cli.command import SWEEP
 from birkhoff_cli.commands import merge
 from birkhoff_cli.request import Request
 from conftest import ROOT
+from files import torch_file
 
 GRID = ("spectrum", "--method", "go-mhc", "-n", "40", "--sweep", "d=3,4", "--sweep", "s=1,2")
 
@@ -312,3 +313,15 @@ def test_a_sweep_takes_methods_with_options_of_their_own(birkhoff):
     assert methods == ["go-mhc:s=1,field=complex", "kromhc:factors=2x2", "mhc"]
     done = birkhoff("compare", "--sweep", "method=mhc,kromch", "-o", "t.parquet")
     assert (done.returncode, "did you mean 'kromhc'" in done.stderr) == (2, True)
+
+
+def test_a_cell_is_of_the_step_that_a_note_says(tmp_path):
+    """The step of a cell that was done before the note was corrected stood in the new table."""
+    (folder := tmp_path / "model").mkdir()
+    torch_file(folder / "model.pt")
+    words = ["degeneration", "model", "--sweep", "seed=0,1", "-o", "t.parquet", "--json"]
+    for step in (500, 700):
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+        ended = forked.call(words, tmp_path)
+        assert ended.code == 0, ended.err
+        assert {row["step"] for row in json.loads(ended.out)["results"]} == {step}

@@ -69,11 +69,16 @@ def meta_of_series(series: Sequence[Source]) -> dict[str, Any]:
     last = series[-1]
     files = [file for source in series for file in source.meta.get("inputs", ())]
     own = {"inputs": files, "d": last.d, "title": title_of_series(series)}
-    return {**last.meta, **assumed_of_series(series), **own}
+    return {**last.meta, **said_of_series(series), **own}
 
 
-def assumed_of_series(series: Sequence[Trained]) -> dict[str, list[str]]:
-    """What is assumed of any of several models, under its key; of which step, if not of all."""
+def said_of_series(series: Sequence[Trained]) -> dict[str, list[Any]]:
+    """Steps of several models, and what is assumed of any: of which step, if not of all.
+
+    A note in a folder may say a step, so that no digest of what was read tells it.
+    """
+    known = [model.step for model in series]
+    said: dict[str, list[Any]] = {"steps": known} if any(k is not None for k in known) else {}
     steps: dict[str, list[int | None]] = {}
     for model in series:
         for sentence in dict.fromkeys(model.meta.get("assumptions", ())):
@@ -82,7 +87,7 @@ def assumed_of_series(series: Sequence[Trained]) -> dict[str, list[str]]:
         sentence if len(of) == len(series) else f"{sentence} ({_at(of)})"
         for sentence, of in steps.items()
     ]
-    return {"assumptions": sentences} if sentences else {}
+    return said | ({"assumptions": sentences} if sentences else {})
 
 
 def _at(steps: Sequence[int | None]) -> str:

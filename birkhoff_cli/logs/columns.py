@@ -18,6 +18,7 @@ from birkhoff_cli.logs.names import STEP
 from birkhoff_cli.tables._format import TableFormat
 
 CUT = "the last line is complete, though it has no end"
+ENDS = "the log is complete; nothing in it marks its end"
 MAX_LINE = 16 << 20
 """Bytes of a line: a million numbers."""
 
@@ -91,7 +92,8 @@ def _of_events(content: Content) -> Columns:
             columns[STEP] = [event.step for event in events]
         return columns
 
-    return Columns(list(dict.fromkeys([STEP, *(s.tag for s in events)])), read)
+    names = list(dict.fromkeys([STEP, *(s.tag for s in events)]))
+    return Columns(names, read, assumptions=(ENDS,))
 
 
 def _of_objects(content: Content) -> Columns:
@@ -105,7 +107,7 @@ def _of_objects(content: Content) -> Columns:
                 cells.append(row.get(name))
         return columns
 
-    return Columns(names, read)
+    return Columns(names, read, assumptions=(ENDS,))
 
 
 def _objects(content: Content) -> Iterator[dict[str, Any]]:
@@ -161,7 +163,7 @@ def _of_csv(content: Content) -> Columns:
                 columns[name].append(row[place] or None)
         return columns
 
-    return Columns(names, read, assumptions=(cut,) if cut else ())
+    return Columns(names, read, assumptions=(cut or ENDS,))
 
 
 def _rows(content: Content, width: int) -> Iterator[list[str]]:
