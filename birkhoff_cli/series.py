@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from birkhoff_cli import checkpoints, places
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, UsageError
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.table import Columns, column
@@ -23,6 +23,9 @@ from birkhoff_cli.steps import split_step, step_in_name, training_step
 STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
 """Files whose presence marks a directory as a single checkpoint."""
+
+MAX_STEPS = 2000
+"""Training steps of one file."""
 
 MAX_NAMES = 3
 """Names of models in a message."""
@@ -64,8 +67,17 @@ def _in_folder(path: Path) -> list[Path]:
 
 
 def _steps_of(path: Path) -> list[Path]:
-    """A file, or the training steps of one that holds several."""
+    """A file, or the training steps of one that holds several.
+
+    Raises:
+        TooLarge: each is read alone, and so many would take minutes.
+    """
     steps = list_steps(path)
+    if len(steps) > MAX_STEPS:
+        raise TooLarge(
+            f"{where(path)}: holds matrices of {len(steps):,} training steps, and {MAX_STEPS:,} "
+            f"are read at most; name one as {where(path)}#step={steps[-1]}, or write fewer"
+        )
     return [places.path_of(f"{path}#step={step}") for step in steps] if len(steps) > 1 else [path]
 
 

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from birkhoff_cli import checkpoints, load
-from birkhoff_cli.analyses.core.errors import BadInput
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.series import order_by_step
 from birkhoff_cli.steps import training_step
@@ -332,3 +333,13 @@ def test_a_member_with_fewer_sites_is_no_step_of_the_same_model(command, birkhof
     done = birkhoff(command, "run")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "run/ckpt_2.npy has sites 2 and run/ckpt_1.npy 3" in done.stderr
+
+
+def test_a_table_of_very_many_steps_is_refused(tmp_path):
+    """Each was read alone: 20,000 of them, in 120 kB, took minutes."""
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(2001)), 1)
+    columns = {"step": range(2001), "matrix": pa.FixedSizeListArray.from_arrays(rows, 1)}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(TooLarge, match="t.parquet: holds matrices of 2,001 training steps"):
+        load(tmp_path / "t.parquet")
+    assert load(f"{tmp_path}/t.parquet#step=2000").samples == 1
