@@ -170,13 +170,15 @@ def _facts(model: Any) -> dict[str, Any]:
 
 
 def copies(models: Sequence[Any], paths: Sequence[Path]) -> dict[int, str]:
-    """The sentence about each member of which the same bytes were read as of another one.
+    """The sentence about a member of which the same bytes were read as of another one.
+
+    It is that of the first such member, by its number, and says how many more there are.
 
     Args:
         models: checkpoints, traces or others with a ``meta``.
         paths: where each was.
     """
-    sentences: dict[int, str] = {}
+    found: list[tuple[int, Path, Path]] = []
     first: dict[str, Path] = {}
     for k, (path, model) in enumerate(zip(paths, models, strict=True)):
         (digest, *more) = model.meta.get("inputs") or [{}]
@@ -185,11 +187,13 @@ def copies(models: Sequence[Any], paths: Sequence[Path]) -> dict[int, str]:
             continue  # of several files, or of one whose digest is not known yet
         other = first.setdefault(sha256, path)
         if other is not path:
-            sentences[k] = (
-                f"{where(path)} is a model of its own, though all that is read of it is the same, "
-                f"to the last bit, as of {where(other)}"
-            )
-    return sentences
+            found.append((k, path, other))
+    more = f" (and {len(found) - 1} more such)" if len(found) > 1 else ""
+    return {
+        k: f"{where(path)} is a model of its own, though all that is read of it is the same, to "
+        f"the last bit, as of {where(other)}{more}"
+        for k, path, other in found[:1]
+    }
 
 
 def stack(results: Sequence[tuple[int | None, Result]], assumptions: Sequence[str] = ()) -> Result:

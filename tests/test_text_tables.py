@@ -8,7 +8,7 @@ import pytest
 from birkhoff_cli import matrices
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.content import of_bytes
-from birkhoff_cli.tables import _text, csv, ndjson
+from birkhoff_cli.tables import _keys, _text, csv, ndjson
 from test_table_sizes import LIMIT, matrices_of, measure
 from test_tables import LABEL
 
@@ -165,3 +165,38 @@ def test_a_row_without_end_is_refused(monkeypatch):
     content = of_bytes(LABEL, b"1" * 5000)
     with pytest.raises(TooLarge, match="has a row of over 0 MB"):
         list(_text.blocks(content, 100))
+
+
+class Counting(bytes):
+    """Text that counts how many of its bytes are looked at for quotes."""
+
+    seen = 0
+
+    def count(self, *words):
+        start, stop, _ = slice(*words[1:]).indices(len(self))
+        Counting.seen += stop - start
+        return super().count(*words)
+
+
+@pytest.mark.parametrize(
+    "text, end",
+    [
+        (b'a\n"b\nc\n', 2),
+        (b'a\n"b\nc"\nd\n', 10),
+        (b'"b\nc\n', 0),
+        (b'a"b"\n"\n"\nx"\ny', 9),
+        (b'a\n"' + b"x\n" * 50_000, 2),
+    ],
+)
+def test_the_last_end_outside_of_quotes_is_found_at_once(text, end):
+    """A quote that nothing closes took a minute for every 100 kB of lines behind it."""
+    Counting.seen = 0
+    assert _text._end(Counting(text), quoted=True) == end
+    assert Counting.seen <= 2 * len(text)
+
+
+@pytest.mark.parametrize("end", [b'"}', b""], ids=["closed", "open"])
+def test_a_text_with_many_quotes_inside_is_looked_at_once(end):
+    """Of 800 kB of them each was taken for the beginning of another text: minutes."""
+    lines = b'{"a\\"b" : 1, "s":"' + b'\\"' * 400_000 + end
+    assert [*_keys._keys_in(lines)] == [b'a\\"b', b"s"]

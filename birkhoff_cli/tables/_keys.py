@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from birkhoff_cli.analyses.core.errors import BadInput
@@ -13,6 +13,9 @@ from birkhoff_cli.tables._columns import near_to, refuse_near
 
 KEY = re.compile(rb'"((?:[^"\\\n]|\\.)*+)"\s*:')
 """Text before a colon: a key of a row, or of an object in it."""
+
+EACH = re.compile(rb'"((?:[^"\\\n]|\\.)*+)("\s*:|"|)')
+"""Every text, with what is behind it: of texts with quotes inside none is begun in the middle."""
 
 MAX_KEYS = 1000
 """Keys that are looked at: a table of many columns is not a misspelt trace."""
@@ -38,8 +41,9 @@ class Keys:
         Raises:
             BadInput: one has.
         """
-        counts = Counter(KEY.findall(lines))
+        counts = Counter(_keys_in(lines))
         rows = sum(map(bool, lines.split(b"\n")))
+        late: list[str] = []
         for raw, count in counts.items():
             name = _text(raw)
             if name in self._first and name in self._known:
@@ -48,7 +52,9 @@ class Keys:
             elif raw not in self._seen and len(self._seen) < MAX_KEYS:
                 self._seen.add(raw)
                 if name in self._known or near_to(name):
-                    self._refuse_late(lines, name)
+                    late.append(name)
+        if late:
+            self._refuse_late(lines, late)
 
     def _require_once(self, lines: bytes, name: str) -> None:
         """Hold that no row has a key twice: one of the two would be taken in silence."""
@@ -58,16 +64,24 @@ class Keys:
                     f"{where(self._label)}: has the column '{escape(name, 30)}' twice; {DAMAGED}"
                 )
 
-    def _refuse_late(self, lines: bytes, name: str) -> None:
+    def _refuse_late(self, lines: bytes, names: Collection[str]) -> None:
         """Refuse a key that a row has itself, and not an object in it."""
         for line in filter(bytes.strip, lines.split(b"\n")):
-            if name in keys_of(line):
+            own = {*keys_of(line)}
+            for name in (name for name in names if name in own):
                 if name in self._known:
                     raise BadInput(
                         f"{where(self._label)}: has a column '{name}' in a later row and not in "
                         f"the first; write the table again"
                     )
                 refuse_near(self._label, [*self._first, name])
+
+
+def _keys_in(lines: bytes) -> Iterable[bytes]:
+    """Texts before a colon, as often as they are there."""
+    if b"\\" not in lines:
+        return KEY.findall(lines)
+    return (text for text, end in EACH.findall(lines) if end.endswith(b":"))
 
 
 def _text(raw: bytes) -> str:

@@ -66,8 +66,11 @@ def blocks(content: Content, size: int = BLOCK, quoted: bool = False) -> Iterato
 def _end(lines: bytes, quoted: bool) -> int:
     """Behind the last line that is whole; 0 if none is."""
     end = lines.rfind(b"\n") + 1
-    while quoted and lines.count(b'"', 0, end) % 2:
-        end = lines.rfind(b"\n", 0, end - 1) + 1
+    count = lines.count(b'"', 0, end) if quoted else 0
+    while count % 2:  # then every end behind the last quote is inside of it
+        before = lines.rfind(b"\n", 0, lines.rfind(b'"', 0, end)) + 1
+        count -= lines.count(b'"', before, end)
+        end = before
     return end
 
 
