@@ -351,3 +351,13 @@ def test_a_merged_model_keeps_the_keys_of_its_parts(path):
     split = [key("split.count", UINT32, 0), key("split.no", UINT32, 0)]
     path.write_bytes(gguf([*model_keys(), *split], model_tensors()))
     assert len(read(path).sites) == 2 * LAYERS
+
+
+def test_blocks_beyond_the_count_are_said(path):
+    """They were left out, and nothing said so."""
+    path.write_bytes(gguf(model_keys(blocks=LAYERS - 1), model_tensors()))
+    found = read(path)
+    said = (
+        "the model has 2 blocks, as block_count says, though 1 more have sites, which are left out"
+    )
+    assert len(found.sites) == 2 * (LAYERS - 1) and said in found.assumptions

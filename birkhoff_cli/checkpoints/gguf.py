@@ -181,10 +181,12 @@ def _trunk(store: NamedStore, keys: Mapping[str, Any]) -> tuple[float, tuple[str
     drafts = _plain(_key(keys, "nextn_predict_layers")) or 0
     trunk = blocks - drafts if type(drafts) is int else blocks
     names = {f"blk.{trunk}.nextn.eh_proj.weight", f"blk.{trunk}.nextn.eh_proj"}
+    numbers = {int(m["layer"]) for m in map(LIKE.fullmatch, store.tensors) if m}
     if trunk == blocks or trunk < 0 or not names & set(store.tensors):
-        return blocks, ()
-    numbers = (m["layer"] for m in map(LIKE.fullmatch, store.tensors) if m)
-    beyond = {number for number in numbers if int(number) >= trunk}
+        beyond = {number for number in numbers if number >= blocks}
+        known = f"the model has {blocks} blocks, as block_count says, though {len(beyond)} more"
+        return blocks, (f"{known} have sites, which are left out",) if beyond else ()
+    beyond = {number for number in numbers if number >= trunk}
     assumption = (
         f"{drafts} of {blocks} blocks ({len(beyond)} with sites) are multi-token prediction and "
         f"left out: the model's own depth does not pass through them"
