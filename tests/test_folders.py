@@ -374,3 +374,15 @@ def test_an_index_of_a_variant_is_one_and_files_that_none_lists_are_said(tmp_pat
     found = same(folder, model, tmp_path)
     said = "old-00001-of-00001.safetensors beside it is not read; name it to read it"
     assert [a for a in found.assumptions if "beside" in a] == [said]
+
+
+@pytest.mark.parametrize("steps, said", [((5, 9), True), ((3, 5), False)])
+def test_a_later_step_than_the_one_that_a_note_names_is_said(steps, said, tmp_path, model):
+    """The note of a run that went on was taken for the newest, in silence."""
+    for step in steps:
+        folder = tmp_path / f"iter_{step:07}" / "mp_rank_00"
+        torch_save(folder / "model_optim_rng.pt", {"model": in_torch(model), "iteration": step})
+    (tmp_path / "latest_checkpointed_iteration.txt").write_text("5")
+    found = checkpoints.read(tmp_path)
+    sentence = "iter_0000009 beside it is not read; name it to read it"
+    assert found.step == 5 and (sentence in found.assumptions) == said

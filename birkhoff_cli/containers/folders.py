@@ -64,7 +64,7 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
     # what a trainer keeps to go on from lies beside the model that it wrote
     noted = snapshot if _has_model(snapshot) else latest_of(snapshot)
     if noted != folder:
-        return open_folder(noted, depth)
+        return _noting(open_folder(noted, depth), _later_than(noted))
     if places.is_there(folder / DISTRIBUTED):
         from birkhoff_cli.containers.distributed import open_distributed
 
@@ -78,6 +78,15 @@ def open_folder(folder: Path, depth: int = MAX_DEPTH) -> Store:
     if parameters := root_of(folder):
         return open_universal(folder, parameters)
     return _of_entries(folder, entries, depth)
+
+
+def _later_than(noted: Path) -> list[Path]:
+    """Folders beside the one that a note names, of later steps: the note may be an old one."""
+    step = step_in_name(noted.name)
+    if step is None or places.is_remote(noted):  # a list of what is there is one more request
+        return []
+    steps = {entry: step_in_name(entry.name) for entry in first_entries(noted.parent, MAX_ENTRIES)}
+    return [entry for entry, other in steps.items() if other is not None and other > step]
 
 
 def _has_model(folder: Path) -> bool:
