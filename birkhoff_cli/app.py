@@ -148,6 +148,7 @@ def main() -> NoReturn:
     finally:
         _end_progress()
     code = _flush(code)
+    process.finish()
     gc.freeze()  # the end: what is left is not looked through for cycles, a twentieth of a start
     sys.exit(code)
 

@@ -98,13 +98,18 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
         yield pool
         pool.shutdown()
     except BaseException:  # an error of one cell, or a signal: what is done is kept
-        pool.shutdown(wait=False, cancel_futures=True)
-        children = multiprocessing.active_children()
-        for child in children:
-            child.terminate()
-        for child in children:
-            child.join()
+        with process.unstopped():
+            children = multiprocessing.active_children()
+            for child in children:
+                child.terminate()
+            for child in children:  # what they held locked can be removed then
+                child.join(MAX_ENDING)
+            pool.shutdown(wait=False, cancel_futures=True)  # before, it would still write to them
         raise
+
+
+MAX_ENDING = 5
+"""Seconds in which a process that is terminated has ended."""
 
 
 _early: list["Executor"] = []
@@ -211,7 +216,8 @@ def _start_worker(share: Any) -> None:
     """
     import threading
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as of what runs in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()

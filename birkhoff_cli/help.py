@@ -85,7 +85,7 @@ def _wrap(paragraph: str, width: int) -> str:
     line = " ".join(paragraph.split())
     if len(line) <= width:
         return line
-    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(line, max(width, 1), break_long_words=False, break_on_hyphens=False)
 
 
 def _grouped(module: ModuleType, options: Sequence["Option"]) -> Iterator[tuple[str, Rows]]:

@@ -22,7 +22,7 @@ class Grid(NamedTuple):
 
 def columns_of(stream: Any) -> int | None:
     """How wide lines may be: as COLUMNS says, or the terminal is; None in a pipe."""
-    if (text := os.environ.get("COLUMNS", "")).isdigit() and int(text):
+    if (text := os.environ.get("COLUMNS", "")).isdecimal() and int(text):
         return int(text)
     if not stream.isatty():
         return None

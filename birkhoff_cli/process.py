@@ -2,9 +2,11 @@
 
 import gc
 import io
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
@@ -37,10 +39,48 @@ _waiting: list[int] | None = None
 """Signals that came inside `unstopped`; None outside."""
 
 
+TWICE = 1.0
+"""Seconds within which another signal is the same wish: to a process, and to its group."""
+
+_last = -math.inf
+"""When `Stopped` was raised last."""
+
+
 def _stop(signum: int, _frame: Any) -> None:
-    if _waiting is None:
+    if _waiting is not None:
+        _waiting.append(signum)
+    else:
+        _stop_once(signum)
+
+
+def _stop_once(signum: int) -> None:
+    global _last
+    now = time.monotonic()
+    if now - _last > TWICE:  # else what is on the way out would be interrupted as it cleans up
+        _last = now
         raise Stopped(signum)
-    _waiting.append(signum)
+
+
+def _stop_again(dropped: Any) -> None:
+    """Let a signal come again whose exception Python has dropped, as in a finalizer.
+
+    Args:
+        dropped: as Python hands it to `sys.unraisablehook`.
+    """
+    error = dropped.exc_value
+    if not isinstance(error, Stopped):
+        sys.__unraisablehook__(dropped)
+        return
+
+    def stop(_signum: int, _frame: Any) -> None:
+        raise error
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SOON)
+
+
+SOON = 0.01
+"""Seconds after which a finalizer is over, or else the signal comes once more."""
 
 
 @contextmanager
@@ -60,7 +100,7 @@ def unstopped() -> Iterator[None]:
     finally:
         waiting, _waiting = _waiting, None
         if waiting:
-            raise Stopped(waiting[0])
+            _stop_once(waiting[0])
 
 
 def prepare() -> None:
@@ -74,9 +114,25 @@ def prepare() -> None:
     for name in THREADS:
         os.environ.setdefault(name, "1")  # our matrices are too small to share out: torch is up to
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
-    for name in STOPPING:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+    for signum in stopping():
+        signal.signal(signum, _stop)
+    if hasattr(signal, "setitimer"):  # Windows has none
+        sys.unraisablehook = _stop_again
+
+
+def stopping() -> list[int]:
+    """Signals that stop a command: not those that whoever started it wants ignored, as nohup does.
+
+    A shell lets what it runs in the background ignore SIGINT.
+    """
+    every = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    return [signum for signum in every if signal.getsignal(signum) != signal.SIG_IGN]
+
+
+def finish() -> None:
+    """Let no signal come any more: all is written, and Python would print what it interrupts."""
+    for signum in stopping():
+        signal.signal(signum, signal.SIG_IGN)
 
 
 STREAMS = {0: os.O_RDONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}

@@ -21,6 +21,7 @@ from birkhoff_cli import (
     members,
     outputs,
     places,
+    process,
     provenance,
     values,
 )
@@ -33,7 +34,7 @@ from birkhoff_cli.files import STDOUT
 from birkhoff_cli.invocation import Invocation
 from birkhoff_cli.options import Text, dashes
 from birkhoff_cli.request import Request
-from birkhoff_cli.temporaries import remove_stale
+from birkhoff_cli.temporaries import remove_stale_in
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -238,20 +239,13 @@ def _finish(sweep: Sweep, missing: Sequence[Planned], engine: str | None) -> Ite
                     _raise_first(tasks)
                 yield
     except BrokenExecutor as error:
-        _remove_stale(missing)
         raise TooLarge(
             "a process of the sweep was killed or could not be started, perhaps for want of "
             "memory; what is done is kept: run it again, with fewer processes, --engine 1"
         ) from error
-    except BaseException:
-        _remove_stale(missing)
-        raise
-
-
-def _remove_stale(cells: Sequence[Planned]) -> None:
-    """Remove what processes left that were ended as they wrote."""
-    for cell in cells:
-        remove_stale(cell.path)
+    finally:
+        with process.unstopped():  # what processes that were ended had begun
+            remove_stale_in(sweep.folder, {each.path.name for each in missing})
 
 
 def _raise_first(tasks: Sequence["Future[None]"]) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -189,13 +189,32 @@ def temporary_path(final: Path) -> Path:
 def remove_stale(final: Path) -> None:
     """Remove what killed commands left beside a file or a folder: what nobody holds locked."""
     for path in _temporaries(final):
-        with contextlib.suppress(OSError):
-            if not _is_abandoned(path):
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        _remove_abandoned(path)
+
+
+def remove_stale_in(folder: Path, names: Collection[str]) -> None:
+    """The same for many files of a folder, which is looked through once.
+
+    Args:
+        folder: of the files.
+        names: of them; none is so long that its mark is cut.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            marked, _, suffix = entry.name.rpartition(".")
+            name = marked.rpartition(".")[0].removeprefix(".")
+            if f".{suffix}" == TEMPORARY and name in names:
+                _remove_abandoned(Path(entry.path))
+
+
+def _remove_abandoned(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not _is_abandoned(path):
+            return
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _temporaries(final: Path) -> Iterator[Path]:

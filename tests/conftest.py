@@ -1,6 +1,7 @@
 """What several tests need: the command as typed, and what was recorded of real code."""
 
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,11 @@ from birkhoff_cli.analyses.core.threads import one_thread
 hypothesis.settings.register_profile("birkhoff", deadline=None)
 hypothesis.settings.load_profile("birkhoff")
 # no deadline: how fast a shared machine is today says nothing of the code
+
+for stop in {"SIGINT", "SIGTERM", "SIGHUP"} & {*dir(signal)}:
+    if signal.getsignal(getattr(signal, stop)) == signal.SIG_IGN:
+        # tests in the background, or by nohup: the commands that they stop would ignore it too
+        signal.signal(getattr(signal, stop), signal.SIG_DFL)
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

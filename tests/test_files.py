@@ -12,7 +12,7 @@ import pytest
 from birkhoff_cli import files, process, tables, temporaries
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from birkhoff_cli.analyses.core.table import arrow_schema, column, record_batch
-from birkhoff_cli.temporaries import NewFile, remove_stale, temporary_path
+from birkhoff_cli.temporaries import NewFile, remove_stale, remove_stale_in, temporary_path
 
 SCHEMA = arrow_schema((column("x", "float64", "a number"),))
 
@@ -136,6 +136,17 @@ def test_what_a_killed_command_left_is_removed_by_the_next_and_what_is_written_i
         assert final.read_bytes() == b"second"
     assert final.read_bytes() == b"first"
     assert sorted(tmp_path.iterdir()) == sorted([final, *others])
+
+
+def test_what_is_left_of_many_files_of_a_folder_is_removed_and_nothing_else(tmp_path):
+    finals = [tmp_path / name for name in ("a.parquet", "b.parquet", "c.parquet")]
+    stale = [temporary_path(path) for path in finals]
+    for path in (*stale, *finals):
+        path.write_bytes(b"half")
+    with NewFile(finals[0]).path.open("wb"):  # not locked: it is no writer's
+        remove_stale_in(tmp_path, {"a.parquet", "b.parquet"})
+    assert {*tmp_path.iterdir()} == {*finals, stale[2]}
+    remove_stale_in(tmp_path / "none", {"a.parquet"})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
@@ -296,6 +307,7 @@ def test_a_signal_waits_until_files_are_in_their_places(tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(process, "_last", float("-inf"))
     before = signal.signal(signal.SIGTERM, process._stop)
     try:
         with pytest.raises(process.Stopped), files.together() as every:

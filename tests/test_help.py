@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import forked
 from birkhoff_cli import members, values
 from birkhoff_cli.command import Subcommand
 from birkhoff_cli.help import GROUPS
@@ -163,3 +164,15 @@ def test_methods_are_listed_with_their_options(birkhoff):
     assert "--tau X" not in birkhoff("methods", "go-mhc").stdout and "kromhc" in every
     wrong = birkhoff("methods", "go-mch")
     assert wrong.returncode == 2 and "did you mean 'go-mhc'" in wrong.stderr
+
+
+@pytest.mark.parametrize("columns", ["1", "10", "\u00b2"])
+@pytest.mark.parametrize("words", [("--help",), ("spectrum", "--help"), ("methods",)])
+def test_a_terminal_of_any_width_is_written_to(words, columns, tmp_path):
+    """A narrow one was a bug of ours, and so was a number that is no decimal one."""
+
+    def hook():
+        os.environ["COLUMNS"] = columns
+
+    code, out, err = forked.call(words, tmp_path, hook)
+    assert (code, err) == (0, "") and len(out) > 300

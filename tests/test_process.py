@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import platform
 import signal
@@ -68,6 +69,8 @@ def test_signals_that_a_system_does_not_have_are_left_out(missing, monkeypatch):
     handled = {}
     monkeypatch.setattr(signal, "signal", handled.__setitem__)
     monkeypatch.setattr(process.gc, "set_threshold", lambda _: None)
+    monkeypatch.setattr(process, "_last", -math.inf)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # back when this is over
     expected = {getattr(signal, name) for name in process.STOPPING if name != missing}
     if missing:
         monkeypatch.delattr(signal, missing)
@@ -75,6 +78,22 @@ def test_signals_that_a_system_does_not_have_are_left_out(missing, monkeypatch):
     assert handled.keys() == expected and len({*handled.values()}) == 1
     with pytest.raises(process.Stopped):
         handled[signal.SIGINT](signal.SIGINT, None)
+    handled[signal.SIGINT](signal.SIGINT, None)  # at once: it is the same wish
+
+
+def test_a_second_signal_does_not_interrupt_what_cleans_up_after_the_first(monkeypatch):
+    """The exit code was that of the second, and Arrow printed a traceback."""
+    monkeypatch.setattr(process, "_last", -math.inf)
+    with pytest.raises(process.Stopped) as first, process.unstopped():
+        process._stop(signal.SIGINT, None)
+        process._stop(signal.SIGTERM, None)
+    assert first.value.exit_code == 130
+    process._stop(signal.SIGTERM, None)
+    with process.unstopped():
+        process._stop(signal.SIGTERM, None)
+    monkeypatch.setattr(process, "_last", process._last - 2 * process.TWICE)
+    with pytest.raises(process.Stopped):
+        process._stop(signal.SIGTERM, None)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators differ")
@@ -297,6 +316,55 @@ def test_closed_streams_are_survived_and_no_file_takes_their_numbers(closed, bir
         "process.prepare()\nos._exit(os.open('/dev/null', os.O_RDONLY))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode > 2
+
+
+@pytest.mark.parametrize("name", process.STOPPING)
+def test_a_signal_that_is_ignored_from_the_start_stays_ignored(name):
+    """What nohup or a shell in the background had started ended at a signal that they ignore."""
+    signum = getattr(signal, name)
+    command = [sys.executable, "-S", "-c", FIRST, "birkhoff_cli.app", str(int(signum))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signum, signal.SIG_IGN),
+    )
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("birkhoff ")
+
+
+IN_FINALIZER = """
+import os, signal, time
+from birkhoff_cli import process
+process.prepare()
+class Odd:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+try:
+    Odd()
+    for _ in range(100): time.sleep(0.1)
+except process.Stopped as end:
+    os._exit(end.exit_code)
+"""
+
+AT_THE_END = """
+import atexit, os, sys
+atexit.register(os.kill, os.getpid(), 2)
+sys.argv[1:] = ["--version"]
+from birkhoff_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("code, expected", [(IN_FINALIZER, 143), (AT_THE_END, 0)])
+def test_a_signal_inside_a_finalizer_is_neither_lost_nor_printed(code, expected):
+    """Python prints what is raised there, and goes on: a report was written to its end."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (expected, "")
 
 
 IMPORTS = """

@@ -1,5 +1,6 @@
 """Grids of runs: every cell once, in parallel, in parts, and after a kill."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -7,9 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import forked
-from birkhoff_cli import members, provenance, sweeps, temporaries
+from birkhoff_cli import engines, members, places, provenance, sweeps
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge, Unsupported
 from birkhoff_cli.binding import bind
 from birkhoff_cli.command import SWEEP
 from birkhoff_cli.commands import merge
 from birkhoff_cli.request import Request
+from birkhoff_cli.temporaries import temporary_path
 from conftest import ROOT
 from files import torch_file
 
@@ -178,26 +177,6 @@ def test_a_killed_worker_is_a_lack_of_memory_and_no_bug(starts, tmp_path, monkey
         assert sweeps.run(sweep, binding, "1").summary
 
 
-@pytest.mark.parametrize("error", [MemoryError, BrokenProcessPool])
-def test_what_an_ended_worker_was_writing_is_removed(error, tmp_path, monkeypatch):
-    """The parent ran out of memory, and a temporary file of the cell stayed for ever."""
-
-    class Pool(forked.Inline):
-        def submit(self, *words, **more):
-            del more
-            (path,) = (word for word in words if isinstance(word, Path))
-            temporaries.temporary_path(path).touch()
-            raise error
-
-    monkeypatch.setattr(sweeps.engines, "executor", lambda *_: nullcontext(Pool()))
-    binding, request = bind(members.module_of("region"), {"kind": "karpelevic"})
-    grid = Request({o.name: o for o in SWEEP}, {"sweep": ("d=2,3",)}, {})
-    sweep = sweeps.plan("region", request, grid, tmp_path / "r.parquet")
-    with pytest.raises((TooLarge, MemoryError)):
-        assert sweeps.run(sweep, binding, "1").summary
-    assert [*(tmp_path / "r.parquet.cells").iterdir()] == []
-
-
 @pytest.mark.parametrize(
     "kill",
     [pytest.param(signal.SIGINT, marks=pytest.mark.release), signal.SIGTERM, signal.SIGKILL],
@@ -325,3 +304,44 @@ def test_a_cell_is_of_the_step_that_a_note_says(tmp_path):
         ended = forked.call(words, tmp_path)
         assert ended.code == 0, ended.err
         assert {row["step"] for row in json.loads(ended.out)["results"]} == {step}
+
+
+def test_cells_that_were_begun_by_processes_that_were_ended_leave_nothing(tmp_path):
+    """A sweep that was stopped left a temporary file of each of them."""
+
+    class Ended(forked.Inline):
+        def submit(self, fn, *more):
+            del fn
+            temporary_path(more[2]).write_bytes(b"half")
+            raise BadInput("the cell fails")
+
+    def hook():
+        engines.executor = lambda *_: contextlib.nullcontext(Ended())
+
+    words = [
+        "region",
+        "--kind",
+        "karpelevic",
+        "--points",
+        "5",
+        "--sweep",
+        "d=3,4",
+        "--engine",
+        "2",
+        "-o",
+        "out.parquet",
+    ]
+    code, _, err = forked.call(words, tmp_path, hook)
+    assert (code, err) == (3, "birkhoff: the cell fails\n")
+    assert not [*(tmp_path / "out.parquet.cells").iterdir()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_worker_ignores_an_interrupt_where_its_parent_does(before):
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGINT, before)
+        engines._start_worker(places.divide(1))
+        os._exit(0 if signal.getsignal(signal.SIGINT) == before else 1)
+    assert os.waitpid(child, 0)[1] == 0
