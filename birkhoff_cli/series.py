@@ -24,8 +24,8 @@ STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
 """Files whose presence marks a directory as a single checkpoint."""
 
-MAX_STEPS = 2000
-"""Training steps of one file."""
+MAX_STEPS = 10_000
+"""Training steps of one file: each is read alone, a few milliseconds."""
 
 MAX_NAMES = 3
 """Names of models in a message."""

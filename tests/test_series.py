@@ -338,9 +338,9 @@ def test_a_member_with_fewer_sites_is_no_step_of_the_same_model(command, birkhof
 
 def test_a_table_of_very_many_steps_is_refused(tmp_path):
     """Each was read alone: 20,000 of them, in 120 kB, took minutes."""
-    rows = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(2001)), 1)
-    columns = {"step": range(2001), "matrix": pa.FixedSizeListArray.from_arrays(rows, 1)}
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(10_001)), 1)
+    columns = {"step": range(10_001), "matrix": pa.FixedSizeListArray.from_arrays(rows, 1)}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    with pytest.raises(TooLarge, match="t.parquet: holds matrices of 2,001 training steps"):
+    with pytest.raises(TooLarge, match="t.parquet: holds matrices of 10,001 training steps"):
         load(tmp_path / "t.parquet")
-    assert load(f"{tmp_path}/t.parquet#step=2000").samples == 1
+    assert load(f"{tmp_path}/t.parquet#step=10000").samples == 1
