@@ -193,7 +193,7 @@ def test_training_without_room_is_refused_before_it_begins(megabytes, tmp_path):
 
 def test_a_model_too_large_to_be_trained_is_refused_before_it_is_made(tmp_path):
     words = ("train", "--method", "mhc", "--width", "1e6", "--heads", "1", "-o", "out")
-    code, _, err = in_container(10**6, words, tmp_path)
+    code, _, err = in_container(10**12, words, tmp_path)
     assert code == 6 and "a step with --batch 16 and --width 1000000 would need" in err
 
 

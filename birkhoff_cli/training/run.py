@@ -70,8 +70,8 @@ class Plan:
         """
         self.map.require_memory()
         work = self._step_bytes() if self.device == "cpu" else 0
-        require_memory(work, f"a step with --batch {self.batch} and --width {self.sizes.width}")
         rooms.require("torch", "torch._dynamo", "pyarrow", work=work)
+        require_memory(work, f"a step with --batch {self.batch} and --width {self.sizes.width}")
 
     def _step_bytes(self) -> int:
         """About what one step keeps for its gradient, and the weights with their moments."""
