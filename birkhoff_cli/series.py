@@ -16,7 +16,6 @@ from birkhoff_cli.analyses.core.sentences import ASIDE
 from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder, with_husks
-from birkhoff_cli.containers.ranks import are_ranks
 from birkhoff_cli.matrices import list_steps
 from birkhoff_cli.steps import split_step, step_in_name, training_step
 
@@ -54,6 +53,7 @@ def _in(path: Path) -> list[Path]:
 
 def _in_folder(path: Path) -> list[Path]:
     from birkhoff_cli.containers.folders import first_parts
+    from birkhoff_cli.containers.ranks import are_ranks
     from birkhoff_cli.trace_parts import files_in
 
     entries = sorted(path.iterdir())[: MAX_ENTRIES + 1]
