@@ -104,7 +104,7 @@ def executor(engine: str | None, cells: int) -> "Iterator[Executor]":
                 child.terminate()
             for child in children:  # what they held locked can be removed then
                 child.join(MAX_ENDING)
-            pool.shutdown(wait=False, cancel_futures=True)  # before, it would still write to them
+            pool.shutdown(cancel_futures=True)  # before, it would still write to them
         raise
 
 

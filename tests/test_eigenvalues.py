@@ -121,6 +121,21 @@ def test_near_every_permutation_at_every_scale(d, order):
     assert_agrees(permutation + small, permutation)  # sums are 1 up to rounding, then not
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_nearly_nilpotent_matrices_have_no_large_eigenvalue(sign):
+    """The cube and the square of coefficients below 1e-100 underflowed, and roots were 1e100."""
+    small = sign * 10.0 ** np.arange(-323, 1)
+    m = np.zeros((3, 3, len(small)))
+    m[0, 1], m[1, 0] = 1, small
+    assert largest_modulus(m) == pytest.approx(np.sqrt(np.abs(small)), abs=1e-12)
+    h = np.zeros((len(small), 4, 4))  # less their last rows they are these
+    h[:, :3, :3], h[:, 3, 3] = np.moveaxis(m, -1, 0), 1
+    h[:, :3, 3] = 1 - h[:, :3, :3].sum(-1)
+    root = np.sqrt(small.astype(complex))
+    expected = np.stack([np.ones_like(root), root, -root, np.zeros_like(root)], -1)
+    assert distance(eigenvalues(h), expected).max() < 1e-12
+
+
 @given(st.data(), st.sampled_from(PERMUTATIONS), st.booleans())
 def test_near_every_permutation_with_entries_of_any_size(data, case, turn):
     d, order = case

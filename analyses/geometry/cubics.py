@@ -47,11 +47,11 @@ def outer_root(p: Array, q: Array) -> Array:
     np.sqrt(radical, out=radical)
     radical += half
     np.cbrt(radical, out=radical)
+    size = np.sqrt(np.abs(third))
+    np.maximum(radical, size, out=radical)  # of coefficients whose cubes and squares underflow
     radical += TINY
     np.divide(third, radical, out=x)
     np.subtract(radical, x, out=x)
-    size = np.minimum(third, 0, out=third)
-    np.sqrt(np.negative(size, out=size), out=size)
     ratio = np.multiply(size, size, out=radical)
     ratio *= size
     ratio += TINY
