@@ -219,6 +219,8 @@ def _say(code: int, sentence: str) -> int:
     from birkhoff_cli.text import escape
 
     _end_progress()
+    if (stopped := process.stopped()) is not None:  # what fails then only follows from it
+        return stopped
     if "--debug" in sys.argv:
         import traceback
 

@@ -42,8 +42,8 @@ _waiting: list[int] | None = None
 TWICE = 1.0
 """Seconds within which another signal is the same wish: to a process, and to its group."""
 
-_last = -math.inf
-"""When `Stopped` was raised last."""
+_last, _first = -math.inf, 0
+"""When `Stopped` was raised last, and the first signal that it was raised for."""
 
 
 def _stop(signum: int, _frame: Any) -> None:
@@ -54,11 +54,20 @@ def _stop(signum: int, _frame: Any) -> None:
 
 
 def _stop_once(signum: int) -> None:
-    global _last
+    global _last, _first
     now = time.monotonic()
     if now - _last > TWICE:  # else what is on the way out would be interrupted as it cleans up
-        _last = now
+        _last, _first = now, _first or signum
         raise Stopped(signum)
+
+
+def stopped() -> int | None:
+    """The exit code of the first signal that stopped this process; None if none has.
+
+    What is written in C, such as a part of NumPy as it is imported, drops the exception and
+    raises one of its own.
+    """
+    return 128 + _first if _first else None
 
 
 def _stop_again(dropped: Any) -> None:
@@ -105,6 +114,8 @@ def unstopped() -> Iterator[None]:
 
 def prepare() -> None:
     """Set up the process of the command before anything large is imported."""
+    global _last, _first
+    _last, _first = -math.inf, 0  # a fork may have those of its parent
     gc.set_threshold(100_000)  # importing makes many objects and no garbage
     occupy_closed_streams()
     wait_for_readers()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import files as files_of_tests
-from birkhoff_cli import files, process
+from birkhoff_cli import app, files, process
 from birkhoff_cli.analyses.core.errors import CannotWrite
 from conftest import ROOT
 
@@ -365,6 +365,13 @@ def test_a_signal_inside_a_finalizer_is_neither_lost_nor_printed(code, expected)
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (expected, "")
+
+
+def test_nothing_is_said_of_what_follows_a_signal(monkeypatch, capsys):
+    """A part of NumPy in C drops what a signal raises, and cannot be imported: it was to blame."""
+    monkeypatch.setattr(process, "_first", signal.SIGTERM)
+    assert app._say(4, "numpy is installed in part") == 143
+    assert capsys.readouterr() == ("", "")
 
 
 IMPORTS = """
