@@ -145,6 +145,7 @@ def together() -> Iterator[Together]:
     every = Together()
     try:
         yield every
+        process.heed()
         with process.unstopped():
             every.appear()
     except BaseException:

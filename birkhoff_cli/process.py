@@ -70,6 +70,18 @@ def stopped() -> int | None:
     return 128 + _first if _first else None
 
 
+def heed() -> None:
+    """Stop if a signal has come whose exception was dropped on the way: nobody is cleaning up."""
+    if _first:
+        raise Stopped(_first)
+
+
+def _print_unstopped(*error: Any) -> None:
+    """Print an error as Python does, but not what a signal raised, or what follows from it."""
+    if stopped() is None:
+        sys.__excepthook__(*error)
+
+
 def _stop_again(dropped: Any) -> None:
     """Let a signal come again whose exception Python has dropped, as in a finalizer.
 
@@ -127,6 +139,7 @@ def prepare() -> None:
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
     for signum in stopping():
         signal.signal(signum, _stop)
+    sys.excepthook = _print_unstopped
     if hasattr(signal, "setitimer"):  # Windows has none
         sys.unraisablehook = _stop_again
 

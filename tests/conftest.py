@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from birkhoff_cli import process
 from birkhoff_cli.analyses.core.threads import one_thread
 
 hypothesis.settings.register_profile("birkhoff", deadline=None)
@@ -81,3 +82,8 @@ def single_thread():
     """Torch on one thread, here too: tests share the processors."""
     with one_thread():
         yield
+
+
+def pytest_runtest_teardown():
+    """A test that stops its own process leaves nothing of the signal to the next one."""
+    process._first = 0

@@ -381,6 +381,7 @@ def counted(name, *rest, **more):
     global left
     if left == 0:
         print('reached', file=sys.stderr)
+        left = -1  # once: what drops the exception is not sent another
         os.kill(os.getpid(), signum)
     left -= name.partition('.')[0] in ('typer', 'numpy', 'birkhoff_cli', 'rich', 'pyarrow')
     return real(name, *rest, **more)
