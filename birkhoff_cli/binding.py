@@ -133,8 +133,8 @@ class Binding:
         if len(models) == 1 < len(paths):  # one trace, and no series of one step
             return partial(self._run, **runs[0][1])
         notes = series.copies([m for _, m in models], [path for path, _ in models])
-        said = [*notes.values()]
-        return lambda: series.stack([(step, self._run(**own)) for step, own in runs], said)
+        sentences = [*notes.values()]
+        return lambda: series.stack([(step, self._run(**own)) for step, own in runs], sentences)
 
     @staticmethod
     def _join_parts(

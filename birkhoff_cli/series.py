@@ -178,7 +178,7 @@ def copies(models: Sequence[Any], paths: Sequence[Path]) -> dict[int, str]:
         models: checkpoints, traces or others with a ``meta``.
         paths: where each was.
     """
-    found: list[tuple[int, Path, Path]] = []
+    pairs: list[tuple[int, Path, Path]] = []
     first: dict[str, Path] = {}
     for k, (path, model) in enumerate(zip(paths, models, strict=True)):
         (digest, *more) = model.meta.get("inputs") or [{}]
@@ -187,12 +187,12 @@ def copies(models: Sequence[Any], paths: Sequence[Path]) -> dict[int, str]:
             continue  # of several files, or of one whose digest is not known yet
         other = first.setdefault(sha256, path)
         if other is not path:
-            found.append((k, path, other))
-    more = f" (and {len(found) - 1} more such)" if len(found) > 1 else ""
+            pairs.append((k, path, other))
+    more = f" (and {len(pairs) - 1} more such)" if len(pairs) > 1 else ""
     return {
         k: f"{where(path)} is a model of its own, though all that is read of it is the same, to "
         f"the last bit, as of {where(other)}{more}"
-        for k, path, other in found[:1]
+        for k, path, other in pairs[:1]
     }
 
 

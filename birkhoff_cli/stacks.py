@@ -82,8 +82,8 @@ def read(path: Path) -> Stack:
     meta: dict[str, Any] = {"inputs": [facts]}
     if square.shape[-2:] != entry.shape[-2:]:
         d = square.shape[-1]
-        said = f"rows of {d * d} numbers are matrices of {d} x {d}, row by row"
-        meta["assumptions"] = [f"{where(file)}: {said}"]
+        layout = f"rows of {d * d} numbers are matrices of {d} x {d}, row by row"
+        meta["assumptions"] = [f"{where(file)}: {layout}"]
     label = where(file) + (f"#{escape(name)}" if name else "")
     return Stack(np.ascontiguousarray(square), label, entry.dtype, meta)
 

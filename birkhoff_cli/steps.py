@@ -86,28 +86,19 @@ def step_doubts(path: Path, stored: int | None) -> tuple[str, ...]:
         stored: what the file itself says.
     """
     folder = path if _is_folder(path) else path.parent
-    named = None if folder == path else step_in_name(path.stem)
-    named = step_in_name(folder.name) if named is None else named
+    own = None if folder == path else step_in_name(path.stem)
+    named = step_in_name(folder.name) if own is None else own
     step = training_step(path, stored)
     if named in (None, step):
-        return _damaged_state(path, stored)
+        return _damaged_state(folder) if (stored, own) == (None, None) else ()
     source = "is stored in it" if stored is not None else "a note in its folder says"
     return (f"the step is {step:,}, as {source}, though it is called that of {named:,}",)
 
 
-def _damaged_state(path: Path, stored: int | None) -> tuple[str, ...]:
-    """The sentence that a trainer's state beside a checkpoint says no step; none if it does.
-
-    Args:
-        path: as `training_step`.
-        stored: what the file itself says.
-    """
-    folder = path if _is_folder(path) else path.parent
-    own = None if folder == path else step_in_name(path.stem)
+def _damaged_state(folder: Path) -> tuple[str, ...]:
+    """The sentence that a trainer's state in a folder says no step; none if it does."""
     state = folder / STATE
-    if stored is not None or own is not None or not places.is_there(state):
-        return ()
-    if _in_state(state) is not None:
+    if not places.is_there(state) or _in_state(state) is not None:
         return ()
     step = step_in_name(folder.name)
     known = "not known" if step is None else f"{step}, as the folder is called"

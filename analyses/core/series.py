@@ -78,7 +78,7 @@ def said_of_series(series: Sequence[Trained]) -> dict[str, list[Any]]:
     A note in a folder may say a step, so that no digest of what was read tells it.
     """
     known = [model.step for model in series]
-    said: dict[str, list[Any]] = {"steps": known} if any(k is not None for k in known) else {}
+    facts: dict[str, list[Any]] = {"steps": known} if any(k is not None for k in known) else {}
     steps: dict[str, list[int | None]] = {}
     for model in series:
         for sentence in dict.fromkeys(model.meta.get("assumptions", ())):
@@ -87,7 +87,7 @@ def said_of_series(series: Sequence[Trained]) -> dict[str, list[Any]]:
         sentence if len(of) == len(series) else f"{sentence} ({_at(of)})"
         for sentence, of in steps.items()
     ]
-    return said | ({"assumptions": sentences} if sentences else {})
+    return facts | ({"assumptions": sentences} if sentences else {})
 
 
 def _at(steps: Sequence[int | None]) -> str:

@@ -180,8 +180,8 @@ def _left_out(folder: Path, listed: Collection[str]) -> list[str]:
     """The sentence about a file of chunks that the metadata does not list."""
     entries = () if places.is_remote(folder) else folder.iterdir()  # no further request
     others = sorted(e.name for e in entries if e.suffix == ".distcp" and e.name not in listed)
-    said = f"{METADATA} lists the whole model, though it has nothing of"
-    return [f"{said} {escape(others[0], 60)} beside it"] if others else []
+    assumption = f"{METADATA} lists the whole model, though it has nothing of"
+    return [f"{assumption} {escape(others[0], 60)} beside it"] if others else []
 
 
 def _size_of_files(folder: Path, files: Iterable[str], spans: Iterable[Span]) -> int:
@@ -194,8 +194,8 @@ def _size_of_files(folder: Path, files: Iterable[str], spans: Iterable[Span]) ->
         check_regular(path)
         size = path.stat().st_size
         if size < (end := ends[path.name]):
-            told = f"has {size:,} bytes and should have {end:,}"
-            raise BadInput(f"{where(path)}: {told}; {INCOMPLETE}")
+            sizes = f"has {size:,} bytes and should have {end:,}"
+            raise BadInput(f"{where(path)}: {sizes}; {INCOMPLETE}")
         total += size
     return total
 

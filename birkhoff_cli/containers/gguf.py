@@ -130,9 +130,9 @@ def _check_split(parts: list[Part], tensors: int) -> None:
         if type(count) is not int or count < 2:  # a merged file keeps the key, as 0
             continue
         if count != len(parts) or (type(own) is int and own != number):
-            said = f"part {own + 1}" if type(own) is int else "one part"
+            claim = f"part {own + 1}" if type(own) is int else "one part"
             raise BadInput(
-                f"{where(part.path)}: says that it is {said} of {count}, and is read as part "
+                f"{where(part.path)}: says that it is {claim} of {count}, and is read as part "
                 f"{number + 1} of {len(parts)}; give all parts, each called by its number as "
                 f"NAME-00001-of-{count:05}.gguf"
             )

@@ -67,8 +67,8 @@ def _of_table(content: Content, format: TableFormat) -> Columns:
     def read(names: Sequence[str]) -> Mapping[str, list[Any]]:
         from birkhoff_cli.tables._columns import refuse_repeats
 
-        asked = {*names}
-        refuse_repeats(content.label, [n for n in table.names if n in asked])
+        chosen = {*names}
+        refuse_repeats(content.label, [n for n in table.names if n in chosen])
         columns: dict[str, list[Any]] = {name: [] for name in names}
         for batch in table.batches([*names], tables.ROWS):
             for name in names:
