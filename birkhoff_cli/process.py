@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.machinery import ExtensionFileLoader
 from typing import Any, BinaryIO
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
@@ -124,6 +126,17 @@ def unstopped() -> Iterator[None]:
             _stop_once(waiting[0])
 
 
+@cache  # once in a process
+def load_whole() -> None:
+    """Let a signal wait while a module written in C is loaded.
+
+    What such a module imports on its way comes back to C, which drops what a signal raises, and
+    blames a library, or aborts.
+    """
+    for name in ("create_module", "exec_module"):  # a module does its work in either
+        setattr(ExtensionFileLoader, name, unstopped()(getattr(ExtensionFileLoader, name)))
+
+
 def prepare() -> None:
     """Set up the process of the command before anything large is imported."""
     global _last, _first
@@ -139,6 +152,7 @@ def prepare() -> None:
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
     for signum in stopping():
         signal.signal(signum, _stop)
+    load_whole()
     sys.excepthook = _print_unstopped
     if hasattr(signal, "setitimer"):  # Windows has none
         sys.unraisablehook = _stop_again

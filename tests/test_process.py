@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -377,13 +378,14 @@ def test_nothing_is_said_of_what_follows_a_signal(monkeypatch, capsys):
 IMPORTS = """
 import builtins, os, signal, sys
 real, left, signum = builtins.__import__, int(sys.argv.pop(1)), int(sys.argv.pop(1))
+libraries = 'typer', 'numpy', 'birkhoff_cli', 'rich', 'pyarrow', 'scipy', 'matplotlib', 'torch'
 def counted(name, *rest, **more):
     global left
     if left == 0:
         print('reached', file=sys.stderr)
         left = -1  # once: what drops the exception is not sent another
         os.kill(os.getpid(), signum)
-    left -= name.partition('.')[0] in ('typer', 'numpy', 'birkhoff_cli', 'rich', 'pyarrow')
+    left -= name.partition('.')[0] in libraries
     return real(name, *rest, **more)
 from birkhoff_cli.__main__ import main
 from birkhoff_cli import process
@@ -410,15 +412,53 @@ def test_a_signal_while_libraries_are_imported_ends_quietly():
         assert stopped(number, signal.SIGTERM, "methods"), number
 
 
-@pytest.mark.release
-@pytest.mark.parametrize("name", process.STOPPING)
-def test_a_signal_at_every_import_ends_quietly(name, tmp_path):
+IN_C = """
+import builtins, os, signal, sys
+real, names = builtins.__import__, []
+def imported(name, *rest, **more):
+    if 'pyarrow.lib' in sys.modules:
+        names.append(name)
+        if names.count('datetime') == 2:  # the first is imported by what C imports
+            builtins.__import__ = real
+            print('reached', file=sys.stderr)
+            os.kill(os.getpid(), signal.SIGTERM)
+    return real(name, *rest, **more)
+builtins.__import__ = imported
+from birkhoff_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_signal_while_a_module_written_in_c_imports_ends_quietly(tmp_path):
+    """What the signal raised came out in C++, which aborted."""
     words = ("sample", "--method", "mhc", "-n", "5", "-q", "-o", str(tmp_path / "a.parquet"))
+    done = subprocess.run(
+        [sys.executable, "-c", IN_C, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr, done.stdout) == (143, "reached\n", "")
+    assert not list(tmp_path.iterdir())
+
+
+EVERY = "sample --method mhc -n 5 -q -o {}/a.parquet"
+PICTURE = "spectrum --method mhc -n 50 -q --plot {}/a.png"
+TRAINING = "train --method mhc --updates 1 -q -o {}/run"
+
+
+@pytest.mark.release
+@pytest.mark.parametrize(
+    "words, name, step",
+    [(EVERY, name, 1) for name in process.STOPPING]
+    + [(PICTURE, "SIGINT", 3), (TRAINING, "SIGTERM", 53)],
+)
+def test_a_signal_at_every_import_ends_quietly(words, name, step, tmp_path):
+    """Training keeps a run that was stopped after its plan was written: it goes on from there."""
     number = 0
-    while stopped(number, getattr(signal, name), *words):
-        assert not list(tmp_path.iterdir()), number
-        number += 1
-    assert number > 100
+    while stopped(number, getattr(signal, name), *words.format(tmp_path).split()):
+        left = {path.name for path in tmp_path.glob("*")}
+        assert left <= ({"run"} if words == TRAINING else set()), number
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        number += step
 
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
