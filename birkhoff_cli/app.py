@@ -13,19 +13,13 @@ from typer.exceptions import TyperException
 
 from birkhoff_cli import members, process
 from birkhoff_cli.analyses.core import discover
-from birkhoff_cli.analyses.core.errors import (
-    BirkhoffError,
-    TooLarge,
-    Unsupported,
-    UsageError,
-)
+from birkhoff_cli.analyses.core.errors import BirkhoffError, TooLarge, Unsupported, UsageError
 from birkhoff_cli.parameters import PlainFlags
 
 BUG = 70
 OUT_OF_MEMORY = "out of memory; use fewer samples or a smaller d"
 FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT}
 """What the system says of a standard output that takes no more."""
-
 
 EXAMPLES = (
     "birkhoff spectrum --method go-mhc --s 2 --plot reach.png",
@@ -34,12 +28,14 @@ EXAMPLES = (
     "birkhoff report out/ckpt.pt -o report.html",
 )
 
-
 OPTIONS = (
     *("-h", "--help", "--version"),
     *("--install-completion", "--show-completion"),
 )
 """Those of the program itself."""
+
+COMPLETION = "_BIRKHOFF_COMPLETE"
+"""Variable by which a shell's script asks for completions, and gives the words in others."""
 
 
 class CommandPerFile(PlainFlags, TyperGroup):
@@ -154,6 +150,8 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
+    if COMPLETION in os.environ:  # Typer would break sentences, and fish offers every line
+        os.environ["COLUMNS"] = "1000"
     try:
         code = typer.main.get_command(app).main(prog_name="birkhoff", standalone_mode=False)
     except (BirkhoffError, TyperException) as error:
@@ -175,6 +173,8 @@ def _run() -> int:
         is_full = not error.filename and error.errno in FULL and not _is_of_import(error)
         return _unwritten(error) if is_full else _bug(error)
     except Exception as error:  # the last resort: a bug becomes a line and a log, not a traceback
+        if isinstance(error, KeyError | ValueError) and COMPLETION in os.environ:
+            return _say(2, f"{COMPLETION} is set and no shell asks for completion; unset it")
         return _bug(error)
     except BaseException as error:
         return _left(error)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import files
-from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, Unsupported
+from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge, Unsupported
 from birkhoff_cli.containers import escape, open_store
 
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8")
@@ -93,6 +93,20 @@ def test_views_of_a_shared_storage_are_read_as_they_were_seen(tmp_path, make):
     with open_store(tmp_path / "f") as store:
         np.testing.assert_array_equal(store.read("view"), make(base).numpy())
         np.testing.assert_array_equal(store.read("base"), base.numpy())
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_an_expanded_tensor_is_as_it_was_seen_unless_it_is_many_times_its_storage(tmp_path, legacy):
+    """A bias or an H that all sites share was called damaged."""
+    import torch
+
+    shared = torch.full((1, 4, 4), 0.25)
+    tensors = {"h": shared.expand(6, 4, 4), "bomb": torch.ones(1).expand(1 << 40)}
+    torch.save(tensors, tmp_path / "f", _use_new_zipfile_serialization=not legacy)
+    with open_store(tmp_path / "f") as store:
+        np.testing.assert_array_equal(store.read("h"), np.full((6, 4, 4), 0.25))
+        with pytest.raises(TooLarge, match="'bomb' is expanded from 1 to 1,099,511,627,776"):
+            store.read("bomb")
 
 
 def test_big_endian_storages_are_turned(tmp_path):

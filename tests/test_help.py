@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import forked
-from birkhoff_cli import members, values
+from birkhoff_cli import app, members, values
 from birkhoff_cli.command import Subcommand
 from birkhoff_cli.help import GROUPS
 from birkhoff_cli.request import Request
@@ -88,33 +88,45 @@ def test_help_shows_what_has_an_effect_and_nothing_else(name, words, tmp_path, m
 
 def complete(*words):
     """What bash is offered after these words."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "_BIRKHOFF_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(["birkhoff", *words]),
-        "COMP_CWORD": str(len(words)),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "birkhoff_cli"], env=environment, capture_output=True, text=True
-    )
-    assert done.stderr == ""
-    return done.stdout.split()
+    asked = {"COMP_WORDS": " ".join(["birkhoff", *words]), "COMP_CWORD": str(len(words))}
+    return complete_in("bash", **asked).split()
 
 
 def complete_in_zsh(*words):
     """What zsh is offered: names, each perhaps with a sentence behind a colon."""
+    return complete_in("zsh", _TYPER_COMPLETE_ARGS=" ".join(["birkhoff", *words]))
+
+
+def complete_in(shell, **asked):
+    """What a shell is offered."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "_BIRKHOFF_COMPLETE": "complete_zsh",
-        "_TYPER_COMPLETE_ARGS": " ".join(["birkhoff", *words]),
+        "_BIRKHOFF_COMPLETE": f"complete_{shell}",
+        **asked,
     }
     done = subprocess.run(
         [sys.executable, "-m", "birkhoff_cli"], env=environment, capture_output=True, text=True
     )
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+def test_every_line_that_fish_is_offered_is_a_name_and_a_sentence():
+    """Sentences were broken at 80 letters, and their ends offered as commands."""
+    asked = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_TYPER_COMPLETE_ARGS": "birkhoff "}
+    lines = complete_in("fish", **asked).splitlines()
+    assert {line.partition("\t")[0] for line in lines} == {*members.names()}
+    assert all(line.partition("\t")[2] for line in lines)
+
+
+@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": "birkhoff s", "COMP_CWORD": "x"}])
+def test_a_completion_that_no_shell_asks_for_is_no_bug(words, monkeypatch, capsys):
+    for name, word in {"_BIRKHOFF_COMPLETE": "complete_bash", "COLUMNS": "80", **words}.items():
+        monkeypatch.setenv(name, word)
+    assert app._run() == 2
+    line = "birkhoff: _BIRKHOFF_COMPLETE is set and no shell asks for completion; unset it\n"
+    assert capsys.readouterr() == ("", line)
 
 
 @pytest.mark.parametrize(

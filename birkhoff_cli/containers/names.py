@@ -4,14 +4,19 @@ Calling a name of `TABLE` looks nothing up, imports nothing, and allocates next 
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from birkhoff_cli.containers.store import BITS, TensorInfo
+from birkhoff_cli.analyses.core.errors import TooLarge
+from birkhoff_cli.containers.store import BITS, TensorInfo, escape, where
 
 MAX_NUMBER = 1 << 48
 """Bound of every size, stride and offset: beyond what memory could address."""
 
 MAX_AXES = 64
+
+MAX_EXPANDED = 1 << 20
+"""Numbers of a tensor whose storage holds fewer: a file may say that there are any number."""
 
 
 class Storage(NamedTuple):
@@ -37,6 +42,25 @@ class View(NamedTuple):
         if not self.info.size:
             return 0
         return 1 + sum((n - 1) * s for n, s in zip(self.info.shape, self.strides, strict=True))
+
+
+def require_held(path: Path, name: str, info: TensorInfo, held: int) -> None:
+    """Hold that a tensor of torch is not many times its storage, as an expanded one may be.
+
+    Args:
+        path: of the file.
+        name: of the tensor.
+        info: what becomes of it.
+        held: numbers in its storage.
+
+    Raises:
+        TooLarge: it is.
+    """
+    if info.size > max(held, MAX_EXPANDED):
+        raise TooLarge(
+            f"{where(path)}: tensor '{escape(name)}' is expanded from {held:,} to {info.size:,} "
+            f"numbers; save tensor.contiguous() if all of them are meant"
+        )
 
 
 class Opaque:
@@ -102,7 +126,7 @@ def _view(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Vi
         storage = Storage(dtype, storage.key, storage.size * BITS[storage.dtype] // 8 // item)
     info = TensorInfo(_numbers(shape), storage.dtype)
     view = View(storage, number(offset), _numbers(strides), info, _is_negative(rest[2 + dtyped :]))
-    inside = view.offset + view.extent <= storage.size and info.size <= storage.size
+    inside = view.offset + view.extent <= storage.size
     if len(view.strides) != len(info.shape) or not inside:
         raise ValueError("a tensor larger than its storage")
     return view

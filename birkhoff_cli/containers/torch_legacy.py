@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
+from birkhoff_cli.containers.names import require_held
 from birkhoff_cli.containers.plain import split
-from birkhoff_cli.containers.store import CODES, DAMAGED, Store, TensorInfo, escape, refusing, where
+from birkhoff_cli.containers.store import (
+    CODES,
+    DAMAGED,
+    Store,
+    TensorInfo,
+    escape,
+    refusing,
+    where,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +40,8 @@ class TorchLegacy(Store):
         import torch
 
         tensor = self.loaded[name].detach()
+        held = tensor.untyped_storage().nbytes() // tensor.itemsize
+        require_held(self.path, name, self.tensors[name], held)
         if tensor.dtype == torch.bfloat16:
             tensor = tensor.float()
         values: NDArray[Any] = tensor.resolve_neg().numpy().copy()
@@ -86,10 +97,6 @@ def _info(path: Path, name: str, tensor: "torch.Tensor") -> TensorInfo:
     import torch
 
     dtype = str(tensor.dtype).removeprefix("torch.")
-    dense = tensor.layout is torch.strided and dtype in CODES
-    if not dense or tensor.nbytes > tensor.untyped_storage().nbytes():
-        raise BadInput(
-            f"{where(path)}: tensor '{escape(name)}' is larger than its storage, or not a plain "
-            f"array; {DAMAGED}"
-        )
+    if tensor.layout is not torch.strided or dtype not in CODES:
+        raise BadInput(f"{where(path)}: tensor '{escape(name)}' is not a plain array; {DAMAGED}")
     return TensorInfo(tuple(tensor.shape), dtype)
