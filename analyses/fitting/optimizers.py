@@ -4,6 +4,7 @@ Source: Kingma & Ba, arXiv:1412.6980, algorithm 1.
 """
 
 from collections.abc import Callable
+from math import sqrt
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def adam(x: Array, rate: float) -> Step:
         m += gradient
         v *= BETA_2
         v += np.multiply(gradient, gradient, out=gradient)
-        spread = np.sqrt((1 - BETA_2**count) / (1 - BETA_2))
+        spread = sqrt((1 - BETA_2**count) / (1 - BETA_2))
         np.sqrt(v, out=scratch)
         scratch += EPS * spread
         np.divide(m, scratch, out=scratch)

@@ -33,6 +33,10 @@ class WarmCayley:
     work: Array
     q: Array
     slope: Array
+    rows: dict[str, Array]
+    """Views ``(batch, n^2)`` of these; made once, as each takes as long as 300 products."""
+    diagonals: dict[str, Array]
+    """Views ``(batch, n)`` of their diagonals."""
 
     def __init__(self, d: int, s: int) -> None:
         """The fixed parts, for d x d matrices of blocks of side s."""
@@ -51,9 +55,11 @@ class WarmCayley:
 
     def _resize(self, batch: int) -> None:
         """Memory that every call uses again."""
-        names = ("inverse", "minus", "residual", "work", "q", "slope")
-        for name in names:
-            setattr(self, name, aligned((batch, self.n, self.n), float))
+        self.rows, self.diagonals = {}, {}
+        for name in ("inverse", "minus", "residual", "work", "q", "slope"):
+            self.rows[name] = rows = aligned((batch, self.n**2), float)
+            self.diagonals[name] = rows[:, :: self.n + 1]
+            setattr(self, name, rows.reshape(batch, self.n, self.n))
         self.difference, self.lower_half = (
             aligned((batch, len(self.lower)), float) for _ in range(2)
         )
@@ -61,44 +67,36 @@ class WarmCayley:
     def __call__(self, theta: Array) -> tuple[Array, Pullback]:
         """Matrices ``(batch, d, d)`` of ``(batch, p)``, and their pullback until the next call."""
         self._correct(theta)
-        batch = len(theta)
-        m, q, slope = self.inverse, self.q, self.slope
-        np.copyto(q, m)
-        diagonal = self._diagonal(q)
-        diagonal -= 1
-        squares = np.multiply(q, q, out=self.work).reshape(batch, -1)
-        h = (squares @ self.gather).reshape(-1, self.d, self.d)
+        np.copyto(self.q, self.inverse)
+        self.diagonals["q"] -= 1
+        rows = self.rows["q"]
+        h = np.multiply(rows, rows, out=self.rows["work"]) @ self.gather
+        return h.reshape(-1, self.d, self.d), self._pullback
 
-        def pullback(gradient: Array) -> Array:
-            np.matmul(gradient.reshape(batch, -1), self.spread, out=slope.reshape(batch, -1))
-            np.multiply(slope, q, out=slope)
-            np.matmul(slope.swapaxes(1, 2), m, out=self.work)
-            full = np.matmul(m, self.work, out=slope).reshape(batch, -1)
-            difference, lower = self.difference, self.lower_half
-            np.take(full, self.upper, axis=1, out=difference, mode="clip")  # full is transposed
-            np.take(full, self.lower, axis=1, out=lower, mode="clip")
-            difference -= lower
-            return difference
-
-        return h, pullback
-
-    def _diagonal(self, matrices: Array) -> Array:
-        return matrices.reshape(len(matrices), -1)[:, :: self.n + 1]
+    def _pullback(self, gradient: Array) -> Array:
+        """As `Pullback`, of the last call."""
+        slope, full = self.slope, self.rows["slope"]
+        np.matmul(gradient.reshape(len(full), -1), self.spread, out=full)
+        np.multiply(slope, self.q, out=slope)
+        np.matmul(slope.swapaxes(1, 2), self.inverse, out=self.work)
+        np.matmul(self.inverse, self.work, out=slope)
+        full.take(self.upper, axis=1, out=self.difference, mode="clip")  # full is transposed
+        full.take(self.lower, axis=1, out=self.lower_half, mode="clip")
+        self.difference -= self.lower_half
+        return self.difference
 
     def _correct(self, theta: Array) -> None:
         """The inverse by Newton-Schulz from the last one, or by LAPACK's if that is far."""
         if fresh := len(self.inverse) != len(theta):
             self._resize(len(theta))
         minus, residual = self.minus, self.residual
-        flat = minus.reshape(len(theta), -1)
-        np.take(theta, self.position, axis=1, out=flat, mode="clip")
-        flat *= self.sign
-        self._diagonal(minus)[:] = -0.5
+        theta.take(self.position, axis=1, out=self.rows["minus"], mode="clip")
+        self.rows["minus"] *= self.sign
+        self.diagonals["minus"][:] = -0.5
         square = 0.0 if not fresh else np.inf
         while square < self.COLD:
             np.matmul(minus, self.inverse, out=residual)
-            diagonal = self._diagonal(residual)
-            diagonal += 1
+            self.diagonals["residual"] += 1
             square = np.vdot(residual, residual) / residual.size
             self.inverse += np.matmul(self.inverse, residual, out=self.work)
             if square < self.SETTLED:
