@@ -85,9 +85,9 @@ class Content:
         if self.state and key in _trusted:
             answer: T = _trusted[key]
             return answer
-        answer = find()
-        if self.state:
-            _own_facts[key] = answer
+        if not self.state:
+            return find()
+        answer = _own_facts[key] = deferred.once(key, find)
         return answer
 
     def head(self) -> bytes:

@@ -24,10 +24,14 @@ class Deferred(Protocol):
 
 
 File = TypeVar("File", bound=Deferred)
+Answer = TypeVar("Answer")
 
 _mode: list[Mode] = []
 _files: dict[Hashable, Any] = {}
 """Files whose digests are put off, by what tells each, in the order in which they were met."""
+
+_answers: dict[Hashable, Any] = {}
+"""What was found out about files, while digests are put off."""
 
 
 class DeferredDigest(UserString):
@@ -60,6 +64,7 @@ def deferring(mode: Mode = "here") -> Iterator[None]:
         _mode.pop()
         if not _mode:
             _files.clear()
+            _answers.clear()
 
 
 def mode() -> Mode | None:
@@ -73,6 +78,16 @@ def only(key: Hashable, make: Callable[[], File]) -> File:
         _files[key] = make()
     file: File = _files[key]
     return file
+
+
+def once(key: Hashable, find: Callable[[], Answer]) -> Answer:
+    """What is found out, for a command only once: it holds its files to be as they were."""
+    if not _mode:
+        return find()
+    if key not in _answers:
+        _answers[key] = find()
+    answer: Answer = _answers[key]
+    return answer
 
 
 def settle() -> None:

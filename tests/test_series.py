@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from birkhoff_cli import checkpoints, load
+from birkhoff_cli import checkpoints, content, deferred, load, matrices, tables
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
 from birkhoff_cli.analyses.core.trace import Site, in_memory
 from birkhoff_cli.series import order_by_step
 from birkhoff_cli.steps import training_step
+from birkhoff_cli.tables import _steps
 from files import number, torch_file
 
 
@@ -344,3 +346,69 @@ def test_a_table_of_very_many_steps_is_refused(tmp_path):
     with pytest.raises(TooLarge, match="t.parquet: holds matrices of 10,001 training steps"):
         load(tmp_path / "t.parquet")
     assert load(f"{tmp_path}/t.parquet#step=10000").samples == 1
+
+
+STEPS, SAMPLES, SITES = (30, 7, 500), 5, 3
+
+
+def of_steps(order, rng):
+    """A table of several steps in some order of rows, and the matrices of each step."""
+    h = rng.dirichlet(np.ones(3), (len(STEPS), SAMPLES, SITES, 3)).astype(np.float32)
+    index = [(a, n, k) for a in range(len(STEPS)) for n in range(SAMPLES) for k in range(SITES)]
+    which, sample, site = np.array(sorted(index, key=order)).T
+    columns = {"step": np.array(STEPS)[which], "sample": sample, "site": site, "layer": site}
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(h[which, sample, site].ravel()), 3)
+    columns["matrix"] = pa.FixedSizeListArray.from_arrays(rows, 3)
+    return pa.table(columns), dict(zip(STEPS, h, strict=True))
+
+
+ORDERS = {
+    "step by step": lambda row: row,
+    "sample by sample": lambda row: (row[1], row[0], row[2]),
+    "in no order": lambda row: hash((row[1] * 7919, row[0], row[2])),
+}
+
+
+@pytest.mark.parametrize("kept", [0, _steps.KEPT], ids=["read", "kept"])
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("format", ["parquet", "arrow", "csv", "ndjson"])
+def test_steps_of_a_table_are_read_whatever_the_order_of_rows(
+    format, order, kept, rng, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(_steps, "KEPT", kept)
+    monkeypatch.setattr(_steps, "ROWS", 7)
+    table, matrices_of_steps = of_steps(order, rng)
+    path = tmp_path / f"t.{format}"
+    with path.open("wb") as sink:
+        tables.load(format).write(table.to_batches(max_chunksize=11), table.schema, sink, dict)
+    with deferred.deferring():
+        assert matrices.list_steps(path) == tuple(sorted(STEPS))
+        for step, h in matrices_of_steps.items():
+            trace = matrices.read(Path(f"{path}#step={step}"))
+            for block in (1, 2, SAMPLES):
+                blocks = [np.array(part) for part in trace.reader(block, 0)]
+                assert np.array_equal(np.concatenate(blocks).astype(np.float32), h)
+            rest = np.concatenate([*trace.reader(2, 3)])
+            assert np.array_equal(rest.astype(np.float32), h[3:])
+
+
+def test_a_command_opens_a_table_of_many_steps_once(tmp_path, rng, monkeypatch):
+    """Every step went through the whole file five times: 600 steps took half a minute."""
+    table, matrices_of_steps = of_steps(ORDERS["step by step"], rng)
+    pq.write_table(table, tmp_path / "t.parquet")
+    opened = []
+    real = content.of_file(tmp_path / "t.parquet").open
+    of_file = content.of_file
+
+    def counted():
+        opened.append(1)
+        return real()
+
+    monkeypatch.setattr(content, "of_file", lambda path: replace(of_file(path), open=counted))
+    counts = []
+    with deferred.deferring():
+        for step, h in matrices_of_steps.items():
+            trace = matrices.read(Path(f"{tmp_path}/t.parquet#step={step}"))
+            assert np.array_equal(np.concatenate([*trace.reader(2, 0)]), h)
+            counts.append(len(opened))
+    assert counts[1] - counts[0] == counts[2] - counts[1] <= 2 < counts[0]

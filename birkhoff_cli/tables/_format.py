@@ -16,6 +16,8 @@ from birkhoff_cli.tables._incoming import Incoming, Lines
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from birkhoff_cli.tables._steps import Several
+
 COMPLETE = "the file is complete; nothing in it marks its end"
 """What is assumed of text, which may have been cut at the end of a row."""
 
@@ -144,10 +146,15 @@ class TableFormat(ABC):
 
     def steps(self, content: Content) -> tuple[int, ...]:
         """Training steps of the models whose matrices a table holds; none if it says none."""
-        from birkhoff_cli.tables._columns import TYPES
-        from birkhoff_cli.tables._steps import steps
+        if not content.once("has steps", lambda: self.has_steps(content)):
+            return ()
+        return tuple(self._several(content).runs)
 
-        return steps(content.label, self.read(content, TYPES)) if self.has_steps(content) else ()
+    def _several(self, content: Content) -> "Several":
+        from birkhoff_cli.tables._columns import TYPES
+        from birkhoff_cli.tables._steps import several
+
+        return several(content, lambda: self.read(content, TYPES))
 
     def trace_of_step(self, content: Content, facts: dict[str, Any], step: int) -> MixingTrace:
         """What `trace` returns, of the one of several models that is of this training step.
@@ -157,13 +164,12 @@ class TableFormat(ABC):
         """
         from birkhoff_cli.provenance import recorded
         from birkhoff_cli.tables import _ordered
-        from birkhoff_cli.tables._columns import TYPES
         from birkhoff_cli.tables._steps import of_step
 
         if step not in (known := self.steps(content)):
             listed = ", ".join(map(str, known[:MAX_STEPS])) or "none"
             raise BadInput(f"{where(content.label)}: has no step {step}; its steps: {listed}")
-        table = of_step(self.read(content, TYPES), step)
+        table = of_step(self._several(content), step)
         trace = _ordered.trace(content, table, facts, f"order of step {step}")
         return replace(recorded(trace, table.schema.metadata, step), step=step)
 

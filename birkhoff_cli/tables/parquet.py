@@ -111,6 +111,10 @@ def _check_listed(content: Content) -> tuple[str, ...]:
     """
     if not content.assumptions:
         return ()
+    return content.once("what is listed", lambda: _compare_listed(content))
+
+
+def _compare_listed(content: Content) -> tuple[str, ...]:
     from birkhoff_cli.tables import _unlisted
     from birkhoff_cli.tables._footer import left_out, row_groups
 
