@@ -412,3 +412,14 @@ def test_a_command_opens_a_table_of_many_steps_once(tmp_path, rng, monkeypatch):
             assert np.array_equal(np.concatenate([*trace.reader(2, 0)]), h)
             counts.append(len(opened))
     assert counts[1] - counts[0] == counts[2] - counts[1] <= 2 < counts[0]
+
+
+def test_a_table_of_several_steps_is_one_input_and_named_once(tmp_path, rng, birkhoff):
+    """Its name stood twice above a picture, and its digest 600 times in the metadata."""
+    table, _ = of_steps(ORDERS["step by step"], rng)
+    pq.write_table(table, tmp_path / "t.parquet")
+    done = birkhoff("degeneration", "t.parquet", "-o", "o.parquet", "-q")
+    assert done.returncode == 0
+    notes = json.loads(pq.read_schema(tmp_path / "o.parquet").metadata[b"birkhoff"])["meta"]
+    assert [file["name"] for file in notes["inputs"]] == ["t.parquet"]
+    assert notes["title"].startswith("t.parquet (3 steps), ")

@@ -92,10 +92,11 @@ def title_of_series(series: Sequence[Source]) -> str:
 
 
 def name_of_series(names: Sequence[str]) -> str:
-    """The name of one, or those of the first and the last of several."""
+    """The name of one, or those of the first and the last of several, which a table may hold."""
     if len(names) == 1:
         return names[0]
-    return f"{names[0]} ... {names[-1]} ({len(names)} steps)"
+    ends = names[0] if names[0] == names[-1] else f"{names[0]} ... {names[-1]}"
+    return f"{ends} ({len(names)} steps)"
 
 
 def common(titles: Sequence[str]) -> str:
