@@ -153,6 +153,17 @@ def test_the_digest_is_of_what_was_read(birkhoff, tmp_path):
 
 
 EYE = np.eye(2)
+
+
+def int128():
+    frame = polars.DataFrame(
+        {"sample": polars.Series([0], dtype=polars.Int128), "matrix": [[[1.0]]]}
+    )
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
+
+
 REFUSED = {
     "vector": (npy(np.ones(4)), "(d, d)"),
     "oblong": (npy(np.ones((2, 3))), "(2, 3)"),
@@ -196,10 +207,20 @@ REFUSED = {
     "oblong csv": (b"matrix_0_0,matrix_0_1\n1,2\n", "2 columns"),
     "empty cell": (b"sample,matrix_0_0\n0,1\n1,\n", "holds NaN"),
     "word in csv": (b"matrix_0_0\none\n", "damaged"),
+    "decimal comma": (b'sample,matrix_0_0\n0,"0,5"\n', "'matrix_0_0': CSV conversion error"),
+    "a count with a point": (b"sample,matrix_0_0\n0.0,1\n", "column 'sample': CSV conversion"),
+    "a list in csv": (b'sample,matrix\n0,"[[1.0]]"\n', "its column 'matrix' is one cell"),
     "no csv rows": (b"matrix_0_0\n", "no rows"),
     "json NaN": (b'{"matrix": [[null]]}\n', "number is null"),
     "json cut": (b'{"matrix": [[1, 2], [3', "damaged"),
-    "json word": (b'{"matrix": [["one"]]}\n', "damaged"),
+    "json word": (b'{"matrix": [["one"]]}\n', "from number to string; write numbers as 0.25"),
+    "json text": (b'{"sample": "0", "matrix": [[1.0]]}\n', "Column(/sample) changed from number"),
+    "json infinity": (b'{"matrix": [[1e400]]}\n', "too big to be stored in double"),
+    "a sample by its hash": (
+        parquet({"sample": pa.array([1 << 63], pa.uint64()), "matrix": lists([EYE])}),
+        "holds 9,223,372,036,854,775,808, which is no number of a sample",
+    ),
+    "integers of 128 bits": (int128(), "holds what pyarrow does not read (Integers with more"),
 }
 
 

@@ -120,6 +120,11 @@ def _refusal(path: Path, error: Exception) -> BadInput:
         require_sound(error, path)
         reason = escape(error.strerror or "read error")
         return BadInput(f"{where(path)}: cannot be read ({reason}); {INCOMPLETE}")
+    if type(error).__name__ == "ArrowNotImplementedError":  # pyarrow is not imported for it
+        return BadInput(
+            f"{where(path)}: holds what pyarrow does not read ({escape(error)}); write it with "
+            f"plain types, or copy a damaged file again"
+        )
     return BadInput(f"{where(path)}: cannot be understood ({type(error).__name__}); {DAMAGED}")
 
 

@@ -126,9 +126,13 @@ def _refuse_nulls(label: Path, array: Any, what: str) -> None:
 def integers(label: Path, column: pa.Array | pa.ChunkedArray, name: str) -> NDArray[np.int64]:
     """A column of whole numbers, none of them null."""
     _refuse_nulls(label, column, f"'{name}'")
-    if pa.types.is_uint64(column.type):  # a cast refuses what is too large, and is slow to import
-        column = column.cast(pa.int64())
-    return np.asarray(column).astype(np.int64, copy=False)
+    numbers = np.asarray(column)
+    if numbers.dtype == np.uint64 and numbers.max(initial=0) > np.iinfo(np.int64).max:
+        raise BadInput(
+            f"{where(label)}: its column '{name}' holds {numbers.max():,}, which is no number of a "
+            f"{name}; count them from 0"
+        )
+    return numbers.astype(np.int64, copy=False)
 
 
 def _grid(

@@ -4,13 +4,16 @@ A small table is kept as columns. Of a large one the columns without lists are k
 blocks are; a block is read again whenever somebody asks for its matrices.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from birkhoff_cli.analyses.core.errors import TooLarge
-from birkhoff_cli.containers import where
+from birkhoff_cli import extras
+from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
+from birkhoff_cli.analyses.core.shortage import is_short_of_memory
+from birkhoff_cli.containers import escape, where
 from birkhoff_cli.content import Content
 from birkhoff_cli.tables._columns import from_row, in_memory
 from birkhoff_cli.tables._flat import list_depth
@@ -25,6 +28,10 @@ MAX_LINE = 256 << 20
 
 Parse = Callable[[bytes, Sequence[str]], pa.Table]
 """From whole lines and names of columns to these columns."""
+
+COLUMN = re.compile(r"In CSV column #([0-9]+): ")
+ROW = re.compile(r"Row #[0-9]+: | in row [0-9]+")
+"""What Arrow says of a cell's place; rows are counted from the beginning of a block."""
 
 
 class Place(NamedTuple):
@@ -86,13 +93,25 @@ def stored(
         parse: reads columns of a block; all of them if no names are given.
         names: of all columns in the file.
     """
+
+    def read(lines: bytes, needed: Sequence[str]) -> pa.Table:
+        try:
+            return parse(lines, needed)
+        except pa.ArrowInvalid as error:
+            if is_short_of_memory(error) or extras.of_import(error):
+                raise
+            raise BadInput(
+                f"{where(content.label)}: has a row that cannot be read, {_said(error, names)}; "
+                f"write numbers as 0.25 and counts as 3, or copy a damaged file again"
+            ) from error
+
     if content.size <= MAX_WHOLE:
-        return in_memory(pa.concat_tables([parse(block, ()) for block in every]), names)
-    first = parse(b"", ())
+        return in_memory(pa.concat_tables([read(block, ()) for block in every]), names)
+    first = read(b"", ())
     small = [field.name for field in first.schema if not list_depth(field.type)]
     places, kept = [], [first.select(small)]
     for block in every:
-        table = parse(block, small or first.column_names[:1])
+        table = read(block, small or first.column_names[:1])
         places.append(Place(start, len(block), len(table)))
         kept.append(table.select(small))
         start += len(block)
@@ -107,12 +126,20 @@ def stored(
             for place in places:
                 if before + place.rows > row:
                     file.seek(place.offset)
-                    table = parse(file.read(place.size), names).select(names)
+                    table = read(file.read(place.size), names).select(names)
                     yield from from_row(table.to_batches(), max(0, row - before))
                 before += place.rows
 
     count = sum(place.rows for place in places)
     return Stored(first.schema, count, content.size, batches, tuple(names))
+
+
+def _said(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
+    """What Arrow says of a row, with the name of the column in place of its number."""
+    text = ROW.sub("", str(error))
+    if match := COLUMN.match(text):
+        text = f"in its column '{names[int(match[1])]}': {text[match.end() :]}"
+    return escape(text, 120)
 
 
 def options(data: bytes) -> dict[str, Any]:

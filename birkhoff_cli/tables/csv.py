@@ -229,5 +229,10 @@ def _columns(
                     f"one square matrix, each once; write it again with -o"
                 )
             chosen |= dict.fromkeys(entries, leaf(type_))
+        elif name in names:
+            raise BadInput(
+                f"{where(label)}: its column '{name}' is one cell of each row; give every entry a "
+                f"column, {name}_0_0, {name}_0_1 and on, or write parquet or ndjson"
+            )
     refuse_repeats(label, [name for name in names if name in chosen])
     return chosen
