@@ -237,11 +237,24 @@ def test_a_directory_stands_for_its_one_checkpoint(tmp_path):
         open_store(tmp_path)
 
 
+def test_metadata_of_safetensors_that_is_null_is_none(tmp_path):
+    """The library reads it so."""
+    data = files.safetensors_bytes({"w": np.ones(2)})
+    text = b'{"__metadata__":null,' + data[9 : 8 + int.from_bytes(data[:8], "little")]
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(files.framed(text, np.ones(2, np.float32).tobytes()))
+    with open_store(path) as store:
+        assert (store.read("w").tolist(), store.config) == ([1, 1], {})
+
+
 KINDS = {
     "git-lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "html": (b"\n<!DOCTYPE html><html><head>", "HTML page"),
     "json": (b'{"error": "Repository not found"}', "error message from a server"),
     "ndjson": (b'{"step": 1, "loss": 2.5}\n{"step": 2}\n', "is a log of a training run"),
+    "row": (b'{"sample": 0, "matrix": [[1.0]]}\n', "text that names matrices, and no checkpoint"),
+    "array of rows": (b'[\n  {\n    "matrix": [[1.0]]\n  }\n]', "in each line an object"),
+    "semicolons": (b"sample;matrix_0_0\n0;0,5\n", "tables have commas"),
     "index": (b'{"metadata": {"total_size": 1}, "weight_map": {}}', "index of shards"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(64), "7z archive"),

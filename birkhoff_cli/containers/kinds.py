@@ -63,6 +63,15 @@ FOREIGN = {
 }
 """First bytes of what people give by mistake: what it is, what to do."""
 
+MATRICES = re.compile(rb"""\bmatri(?:x_[0-9]|x["']?\s*:|ces["']?\s*:)""")
+"""A column, or a list, of matrices in a text."""
+
+WRITTEN = (
+    "tables have commas and a header such as sample,site,matrix_0_0 (csv), or in each line an "
+    'object with a list "matrix" (ndjson)'
+)
+"""How the tables of text look that are read."""
+
 
 def is_folder(path: Path) -> bool:
     """Whether it is a directory.
@@ -159,6 +168,8 @@ def _foreign(head: bytes) -> tuple[str, str]:
         return "an index of shards, not a checkpoint", "give its directory"
     if text.startswith(b"{") and b'"step"' in text:
         return "a log of a training run, no checkpoint", "birkhoff watch, curves and plot read logs"
+    if MATRICES.search(text) and b"\0" not in text:
+        return "text that names matrices, and no checkpoint", WRITTEN
     if text.startswith((b"{", b"[")):
         return "JSON text, perhaps an error message from a server", AGAIN
     return "", ""

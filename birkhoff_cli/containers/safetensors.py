@@ -125,7 +125,8 @@ def _entries(path: Path, data: bytes, store: Store) -> Iterable[Entry]:
 def _all_sound(header: dict[str, Any], data: bytes) -> list[Entry] | None:
     """Every tensor of a header that is as it should be; None if something is not, or may not be."""
     tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    notes = header.get("__metadata__", {})
+    if type(notes := header.get("__metadata__", {})) is not dict:
+        return None
     try:
         parts = [(e["dtype"], e["shape"], e["data_offsets"]) for e in tensors.values()]
     except (KeyError, TypeError, IndexError):
@@ -142,7 +143,6 @@ def _all_sound(header: dict[str, Any], data: bytes) -> list[Entry] | None:
         and not {*map(len, offsets)} - {2}
         and max(map(len, shapes), default=0) <= MAX_AXES
         and max(map(len, tensors), default=0) <= MAX_NAME
-        and type(notes) is dict
         and not {*map(type, notes.values())} - {str}
     )
     # a key that was there twice is there once now: where no text has an escape, quotes tell it
@@ -188,6 +188,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _metadata(path: Path, stored: Any) -> dict[str, str]:
+    if stored is None:  # as the library reads it
+        return {}
     if isinstance(stored, dict) and all(isinstance(v, str) for v in stored.values()):
         return stored
     raise BadInput(f"{where(path)}: its __metadata__ is not text by name; {DAMAGED}")
