@@ -197,6 +197,17 @@ def test_two_models_in_one_file_are_both_named_with_how_to_choose(tmp_path, mode
         assert found.step == 3
 
 
+def test_layers_that_a_file_keeps_elsewhere_are_not_left_out_in_silence(tmp_path, model):
+    """Half of them under one key, half under another: the first half was read as a whole model."""
+    tensors = in_torch(model)
+    first = {name: tensor for name, tensor in tensors.items() if ".0." in name}
+    rest = {name: tensor for name, tensor in tensors.items() if name not in first}
+    assert first and rest
+    torch_save(tmp_path / "ckpt.pt", {"model": first, "rest": rest})
+    with pytest.raises(BadInput, match="holds 2 models.* give --set prefix= or .*=rest"):
+        checkpoints.read(tmp_path / "ckpt.pt")
+
+
 def test_a_trainers_own_tensors_are_no_second_model(tmp_path, model):
     state = {
         "model": in_torch(model),

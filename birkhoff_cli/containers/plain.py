@@ -66,9 +66,12 @@ def split(
 
 
 def _in_layer(name: str) -> str:
-    """A name from its first number on: before it, copies of a model differ."""
+    """A name from its first number on, without numbers.
+
+    Before it copies of a model differ, and in numbers the layers of one that is kept in pieces.
+    """
     match = NUMBERED.search(name)
-    return name[match.start() :] if match else name
+    return re.sub("[0-9]+", "0", name[match.start() :]) if match else name
 
 
 def plain(value: Any) -> Any:
