@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from birkhoff_cli import checkpoints, places
+from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, BirkhoffError, TooLarge, UsageError
 from birkhoff_cli.analyses.core.result import Result
 from birkhoff_cli.analyses.core.sentences import ASIDE
@@ -17,7 +17,7 @@ from birkhoff_cli.analyses.core.table import Columns, column
 from birkhoff_cli.containers import escape, open_store, where
 from birkhoff_cli.containers.kinds import HEAD, MAX_ENTRIES, is_checkpoint, is_folder, with_husks
 from birkhoff_cli.matrices import list_steps
-from birkhoff_cli.steps import split_step, step_in_name, training_step
+from birkhoff_cli.steps import split_step, step_in_name, stored_step, training_step
 
 STEP = column("step", "int64", "training step of the checkpoint")
 MARKS = ("config.json", "latest_checkpointed_iteration.txt", ".metadata", "refs")
@@ -118,7 +118,7 @@ def check_steps(paths: Sequence[Path]) -> None:
     for path in paths:
         try:
             with open_store(path) as store:
-                step = training_step(path, checkpoints.stored_step(store.config))
+                step = training_step(path, stored_step(store.config))
         except BirkhoffError:  # whoever reads it says what is wrong
             continue
         if step is None:

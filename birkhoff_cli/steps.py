@@ -5,12 +5,18 @@ What the file stores; else what a note beside it says; else the number in its na
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from birkhoff_cli import places
 from birkhoff_cli.read_errors import require_sound
 from birkhoff_cli.values import path_of
 
+STEPS = ("iter_num", "iteration", "global_step", "global_steps", "step")
+"""Keys under which training programs keep the number of the step; the first one counts."""
+
+MAX_STEP = 1 << 62
 MAX_NOTE_BYTES = 8 << 20
 """Of a trainer's state, which grows with its log; 20 times as many in memory. More is not read."""
 
@@ -26,6 +32,31 @@ NAME = re.compile(
 
 Other numbers are not steps: ``v4-flash-43b`` is a size, ``j4`` a number of streams.
 """
+
+
+def stored_step(config: Mapping[str, Any]) -> int | None:
+    """Training step that a file stores."""
+    return next(iter(_stored(config).values()), None)
+
+
+def stored_doubts(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is assumed where a file stores two steps: it may count batches, and steps beside them.
+
+    Args:
+        config: what it holds beside its tensors.
+    """
+    steps = _stored(config)
+    for other, step in steps.items():
+        if step != stored_step(config):
+            first, known = next(iter(steps.items()))
+            return (f"the step is {known:,}, as {first} says, though {other} is {step:,}",)
+    return ()
+
+
+def _stored(config: Mapping[str, Any]) -> dict[str, int]:
+    """The numbers of steps by their keys, in the order in which they count."""
+    steps = {key: config.get(key) for key in STEPS}
+    return {k: n for k, n in steps.items() if type(n) is int and 0 <= n < MAX_STEP}
 
 
 def training_step(path: Path, stored: int | None = None) -> int | None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from birkhoff_cli import checkpoints as formats
-from birkhoff_cli import containers
+from birkhoff_cli import containers, steps
 from birkhoff_cli.analyses.core import discover
 from birkhoff_cli.checkpoints import architectures
 from birkhoff_cli.checkpoints.sites import config as configured
@@ -107,7 +107,7 @@ SETTINGS = {
     "layers": configured.LAYERS,
     "width": configured.WIDTH,
     "multi-token prediction": configured.DRAFTS,
-    "training step": formats.STEPS,
+    "training step": steps.STEPS,
 }
 
 

@@ -327,6 +327,16 @@ def test_a_stored_step_and_another_in_the_name_are_said(tmp_path):
     assert not any("called" in text for text in checkpoints.read(path).assumptions)
 
 
+def test_two_stored_steps_are_said(tmp_path):
+    """Some programs count batches, and optimizer steps beside them."""
+    extra = {"iteration": number(150), "global_step": number(600), "step": number(150)}
+    path = torch_file(tmp_path / "ckpt_150.pt", extra=extra)
+    said = "the step is 150, as iteration says, though global_step is 600"
+    assert said in checkpoints.read(path).assumptions
+    path = torch_file(tmp_path / "ckpt_151.pt", extra=extra | {"global_step": number(150)})
+    assert not any("iteration says" in text for text in checkpoints.read(path).assumptions)
+
+
 @pytest.mark.parametrize("command", ["degeneration", "depth-drift"])
 def test_a_member_with_fewer_sites_is_no_step_of_the_same_model(command, birkhoff, tmp_path):
     """The numbers of a shallower model stood among those of the others."""

@@ -30,7 +30,7 @@ from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.parameterization import Parameterization
 from birkhoff_cli.analyses.core.trace import MixingTrace, Site, in_memory
 from birkhoff_cli.checkpoints._one import claims_of, read_with
-from birkhoff_cli.steps import step_doubts
+from birkhoff_cli.steps import step_doubts, stored_doubts, stored_step
 from birkhoff_cli.text import escape
 
 if TYPE_CHECKING:
@@ -48,10 +48,6 @@ OWN, TENSORS = "own", "tensors"
 ADAPTER = "adapter_config.json"
 """What PEFT writes beside weights that belong to another model."""
 
-STEPS = ("iter_num", "iteration", "global_step", "global_steps", "step")
-"""Keys under which training programs keep the number of the step."""
-
-MAX_STEP = 1 << 62
 MAX_NAMES = 3
 """Names of tensors in a message."""
 
@@ -183,7 +179,10 @@ def interpret(store: "Store", settings: Mapping[str, str]) -> Checkpoint:
     checkpoint = read_with(format, named, own)
     return replace(
         checkpoint,
-        assumptions=(*checkpoint.assumptions, *left, *_about_names(named), *store.notes),
+        assumptions=(
+            *(*checkpoint.assumptions, *left, *_about_names(named)),
+            *(*store.notes, *stored_doubts(store.config)),
+        ),
         prefix=named.prefix,
         wrappers=named.wrappers,
         step=stored_step(store.config),
@@ -289,11 +288,3 @@ def _about_names(store: "NamedStore") -> tuple[str, ...]:
 
     unusual = [escape(word) for word in store.wrappers if word not in ORDINARY]
     return (f"names are read without {', '.join(unusual)}",) if unusual else ()
-
-
-def stored_step(config: Mapping[str, Any]) -> int | None:
-    """Training step that the file stores."""
-    for key in STEPS:
-        if type(step := config.get(key)) is int and 0 <= step < MAX_STEP:
-            return step
-    return None
