@@ -145,6 +145,19 @@ def test_the_first_axis_of_a_tensor_without_layers_counts_them(tmp_path, matrice
     assert found.layers == LAYERS and found.sites[3][:2] == (1, "b")
 
 
+def test_a_square_tensor_that_could_be_rows_of_layers_is_said_to_be_one_matrix(tmp_path, rng):
+    """16 layers of 4 streams, one in each row, were one site of 16 streams without a word."""
+    rows = rng.standard_normal((16, 16)).astype(np.float32)
+    save_file({"H": rows}, tmp_path / "m.safetensors")
+    settings = {"tensors": "H", "as": "matrices"}
+    found = checkpoints.read(tmp_path / "m.safetensors", settings)
+    said = "'H' is one matrix of 16 x 16, and not 16 layers of 4 x 4, one in each row"
+    assert (found.d, said in found.assumptions) == (16, True)
+    save_file({"H": rows[:15, :15].copy()}, tmp_path / "m.safetensors")
+    found = checkpoints.read(tmp_path / "m.safetensors", settings)
+    assert not any("one matrix" in text for text in found.assumptions)
+
+
 def test_lists_of_layers_stand_one_behind_the_other(tmp_path, matrices):
     names = [f"down.{k}.mix" for k in range(2)] + [f"up.{k}.mix" for k in range(2)]
     save_file(dict(zip(names, matrices[:4], strict=True)), tmp_path / "own.safetensors")

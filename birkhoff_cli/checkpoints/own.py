@@ -9,6 +9,7 @@ a matrix, of its logits; of a method whose parameters are no entries, of the mat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -251,7 +252,23 @@ def _assumptions(
     branches = list(dict.fromkeys(site.branch for site in sites))
     if len(branches) > 1:
         yield f"the order of a layer's sites, {', '.join(branches[:4])}, is by their names"
+    if reading.entries:
+        yield from _as_one(store, named)
     if len(sites) > len(named):
         yield "the first axis counts layers, in order"
     else:
         yield from paths.gaps([tuple(name.split(".")) for name in named.values()], store.tensors)
+
+
+def _as_one(store: NamedStore, named: Mapping[Site, str]) -> Iterator[str]:
+    """The sentence about a square tensor that rows of smaller matrices, a layer each, fill too."""
+    if len(named) > len({site.branch for site in named}):  # names say the layers
+        return
+    for name in named.values():
+        shape = store.tensors[name].shape
+        d = isqrt(shape[0]) if shape else 0
+        if d > 1 and shape == (d * d, d * d):
+            yield (
+                f"'{escape(store.stored[name], 60)}' is one matrix of {d * d} x {d * d}, and not "
+                f"{d * d} layers of {d} x {d}, one in each row"
+            )
