@@ -237,6 +237,42 @@ def test_a_directory_stands_for_its_one_checkpoint(tmp_path):
         open_store(tmp_path)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_file_that_torch_saved_without_checksums_is_read_and_said_to_have_none(tmp_path, parts):
+    """It was called damaged, though torch reads it."""
+    import torch
+
+    torch.serialization.set_crc32_options(False)
+    try:
+        for part in range(1, parts + 1):
+            name = f"model-{part:05}-of-{parts:05}.bin" if parts > 1 else "model.pt"
+            torch.save({f"w{part}": torch.arange(3.0)}, tmp_path / name)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    with open_store(tmp_path) as store:
+        assert [store.read(name).tolist() for name in store.tensors] == parts * [[0, 1, 2]]
+        assert store.notes == ["the file is as it was saved: it was saved without checksums"]
+    torch.save({"w": torch.arange(3.0)}, tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    at = data.index(np.arange(3, dtype="<f4").tobytes())
+    (tmp_path / name).write_bytes(data[:at] + b"\1" + data[at + 1 :])
+    with pytest.raises(BadInput, match="damaged"), open_store(tmp_path / name) as store:
+        store.read("w")
+
+
+@pytest.mark.parametrize("word", [int, str, bool, bytes, tuple, range(3), bytearray(2)])
+def test_pythons_own_types_beside_the_tensors_are_inert(tmp_path, word):
+    """Protocol 2 calls some of them otherwise: long, unicode, xrange."""
+    import collections
+
+    import torch
+
+    beside = collections.defaultdict(word) if callable(word) else word
+    torch.save({"w": torch.ones(2), "beside": beside}, tmp_path / "m.pt")
+    with open_store(tmp_path / "m.pt") as store:
+        assert store.read("w").tolist() == [1, 1]
+
+
 def test_metadata_of_safetensors_that_is_null_is_none(tmp_path):
     """The library reads it so."""
     data = files.safetensors_bytes({"w": np.ones(2)})

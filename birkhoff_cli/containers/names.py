@@ -178,7 +178,10 @@ INERT = (
     *(
         f"{module}.{name}"
         for module in ("builtins", "__builtin__")
-        for name in ("set", "frozenset", "dict", "list", "int", "float", "slice", "complex")
+        for name in (
+            *("set", "frozenset", "dict", "list", "tuple", "slice", "range", "xrange"),
+            *("bool", "int", "long", "float", "complex", "str", "unicode", "bytes", "bytearray"),
+        )
     ),
 )
 TABLE: dict[str, Name] = {

@@ -242,6 +242,7 @@ def _add(
         raise BadInput(f"{where(path)}: is another kind of file than the parts before; {DAMAGED}")
     store.size += part.size
     store.config = {**part.config, **store.config}
+    store.notes += [note for note in part.notes if note not in store.notes]
     if tensors.keys().isdisjoint(part.tensors):  # usual, and fast for 100,000 of them
         tensors.update(part.tensors)
         homes.update(dict.fromkeys(part.tensors, (home,)))

@@ -154,6 +154,8 @@ def open_archive(path: Path, file: BinaryIO) -> TorchZip:
         )
     store.records = zips.records(path, store.archive)
     store.stretches = zips.stretches(path, store.archive)
+    if zips.forget_absent_checksums(store.records.values()):
+        store.notes.append("the file is as it was saved: it was saved without checksums")
     if far:  # a record's place is checked when it is read: each is a request
         needed = [store.records[n] for n in ("data.pkl", "byteorder") if n in store.records]
         places.fetch((path, *store.stretches[entry.filename]) for entry in needed)
