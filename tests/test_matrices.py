@@ -203,6 +203,14 @@ REFUSED = {
         ),
         "two values of 'layer'",
     ),
+    "layers without sites": (
+        parquet({"layer": [0, 1], "matrix": lists([EYE] * 2)}),
+        "several values of 'layer' and no column 'site'; number the sites",
+    ),
+    "branches without sites": (
+        parquet({"sample": [0, 0], "branch": ["attn", "mlp"], "matrix": lists([EYE] * 2)}),
+        "several values of 'branch' and no column 'site'",
+    ),
     "cut csv": (b"matrix_0_0\n0.5", "inside a line"),
     "oblong csv": (b"matrix_0_0,matrix_0_1\n1,2\n", "2 columns"),
     "empty cell": (b"sample,matrix_0_0\n0,1\n1,\n", "holds NaN"),

@@ -38,6 +38,8 @@ def trace(
     names = set(table.column_names)
     if "step" in names:
         refuse_steps(label, [table])
+    if "site" not in names:
+        _refuse_unnumbered(label, table)
     n = len(table)
     site = integers(label, table["site"], "site") if "site" in names else np.zeros(n, np.int64)
     alone = np.zeros(n, np.int64) if "site" in names else np.arange(n)
@@ -72,6 +74,16 @@ def refuse_steps(label: Path, parts: Iterable[pa.Table | pa.RecordBatch]) -> Non
             raise BadInput(
                 f"{where(label)}: holds several training steps, and here one is needed; "
                 f"of a file say FILE#step={first}"
+            )
+
+
+def _refuse_unnumbered(label: Path, table: pa.Table) -> None:
+    """Hold that rows without numbers of sites are of one: their places have no order."""
+    for name in ("layer", "branch"):
+        if name in table.column_names and len({*table[name].to_pylist()}) > 1:
+            raise BadInput(
+                f"{where(label)}: has several values of '{name}' and no column 'site'; number the "
+                f"sites of each sample 0, 1 and on, in order of depth"
             )
 
 
