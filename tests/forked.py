@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -131,6 +132,7 @@ def _run(
     sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", buffering=1)
     sys.argv = ["birkhoff", *words]
+    warnings.simplefilter("ignore", ResourceWarning)  # as Python does, where pytest makes it errors
     if inline:
         engines.executor = _in_this_process
         engines.started_early = lambda *_: contextlib.nullcontext()
