@@ -46,7 +46,7 @@ def _check(path: Path, inputs: tuple[Path, ...]) -> None:
     if path.is_file() and not os.access(path, os.W_OK):
         raise CannotWrite(f"{path}: is read-only; allow writing, or give another name")
     files = (_without_entry(other) for other in inputs if "://" not in str(other))
-    if any(path.exists() and other.exists() and path.samefile(other) for other in files):
+    if any(_are_there_as_one(path, other) for other in files):
         raise CannotWrite(f"{path}: is the input as well; give the output another name")
 
 
@@ -55,10 +55,17 @@ def are_one(path: Path, other: Path) -> bool:
     return STDOUT not in (path, other) and path.resolve() == other.resolve()
 
 
+def _are_there_as_one(path: Path, other: Path) -> bool:
+    """Whether two names are of one file; whoever reads says what is wrong with an input."""
+    with contextlib.suppress(OSError):
+        return path.samefile(other)
+    return False
+
+
 def _without_entry(path: Path) -> Path:
     """The file of ``FILE#entry``; a file of exactly that name is one file."""
     file = str(path).rpartition("#")[0]
-    return Path(file) if file and not path.exists() else path
+    return Path(file) if file and not os.path.lexists(path) else path
 
 
 def named(path: Path | None) -> Path | None:

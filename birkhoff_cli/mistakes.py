@@ -1,6 +1,7 @@
 """What to do about words that a command does not take: the sentence for a first-time mistake."""
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from os.path import commonprefix
@@ -90,7 +91,7 @@ def place_of(word: str, options: Options, command: str) -> str:
     suffix = Path(word).suffix.lower()
     if suffix in STAMP and "plot" in options:
         return f"a figure is --plot {word}"
-    if Path(word).exists():
+    if os.path.lexists(word):
         labels = ", ".join(_files_of(options))
         if labels:
             return f"a file may be the value of {labels}"
@@ -137,7 +138,7 @@ def unknown_command(word: str) -> str | None:
         return f"'{word}' is no command; say birkhoff --help, or birkhoff COMMAND --help"
     if word.startswith("-"):
         return f"{word} stands before a command; say birkhoff COMMAND {word}"
-    if _is_url(word) or Path(word).exists():
+    if _is_url(word) or os.path.lexists(word):
         return f"'{word}' is a file and no command; say birkhoff check {word}"
     return None
 
@@ -163,14 +164,14 @@ def missing_file(path: Path) -> str:
             return f"{match[1]}:// is no URL that is read; those begin {known}"
     if text.startswith("~"):
         return "within quotes ~ is no folder; leave the quotes out"
-    if "\\" in text and Path(text.replace("\\", "/")).exists():
+    if "\\" in text and os.path.lexists(text.replace("\\", "/")):
         return f"folders are parted by /; say {text.replace(chr(92), '/')}"
-    if text != text.strip() and Path(text.strip()).exists():
+    if text != text.strip() and os.path.lexists(text.strip()):
         return f"there is a blank around its name; say {text.strip()}"
     if any(letter in text for letter in "*?["):
         return "no file matches this pattern"
     head, mark, _ = text.rpartition("#")
-    if mark and Path(head).exists():
+    if mark and os.path.lexists(head):
         return f"{head} is there and has no such entry; leave what is behind # out, or check it"
     if path.name == "help":
         return "say --help"

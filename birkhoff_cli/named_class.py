@@ -4,6 +4,7 @@ Called with what was typed or passed in Python, and never with what a file holds
 """
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def hint(text: str) -> str:
 
 def _is_module(path: Path) -> bool:
     """Whether the current directory has a module or a package of that name."""
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+    return any(map(os.path.lexists, (path.with_suffix(".py"), path / "__init__.py")))
 
 
 def _import(word: str, module: str) -> ModuleType:

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
 def split_entry(path: Path) -> tuple[Path, str | None]:
     """The file and the name behind ``#``; a file of exactly that name is one file."""
     head, mark, entry = str(path).rpartition("#")
-    return (path, None) if not mark or path.exists() else (places.path_of(head), entry)
+    return (path, None) if not mark or places.is_there(path) else (places.path_of(head), entry)
 
 
 def read(path: Path) -> Stack:

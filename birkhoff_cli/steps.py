@@ -156,6 +156,6 @@ AT_STEP = re.compile(r"(?P<file>.+)#step=(?P<step>-?[0-9]{1,18})")
 def split_step(path: Path) -> tuple[Path, int | None]:
     """The file and the training step behind ``#step=``; a file of exactly that name is one file."""
     match = AT_STEP.fullmatch(str(path))
-    if match is None or path.exists():
+    if match is None or places.is_there(path):
         return path, None
     return path_of(match["file"]), int(match["step"])

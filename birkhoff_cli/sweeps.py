@@ -6,6 +6,7 @@ sweep that was killed goes on where it was, and parts of it on several machines 
 one another.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -164,7 +165,7 @@ def run(sweep: Sweep, binding: Binding, engine: str | None) -> Result:
         for axis in sweep.axes
     }
     results: list[dict[str, Any]] = []
-    missing = [cell for cell in planned if not cell.path.exists()]
+    missing = [cell for cell in planned if not os.path.lexists(cell.path)]
     return Result(
         schema=(
             column("cell", "int64", "number of the cell in the whole grid"),

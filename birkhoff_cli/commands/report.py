@@ -230,7 +230,8 @@ def _check_folder(folder: Path, inputs: Iterable[Path]) -> None:
     with files.writing(str(folder)):
         if not folder.exists():
             return
-        if any(folder.resolve() in path.resolve().parents for path in inputs):
+        # not resolve, which refuses a loop of links: an input that is one is no fault of the folder
+        if any(folder.resolve() in Path(os.path.realpath(path)).parents for path in inputs):
             raise CannotWrite(f"{folder}: holds the input as well; give the page another name")
         entries = [*folder.iterdir()] if folder.is_dir() else [folder]
         plain = {path.name for path in entries if path.is_file() and not path.is_symlink()}

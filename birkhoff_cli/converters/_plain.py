@@ -58,7 +58,9 @@ def _holds(mark: With, request: Request) -> bool:
 def drawn_only(label: str, request: Request) -> str:
     """The sentence for an option of drawn matrices beside a file."""
     path = request["path"][0]
-    if not path.exists() and not set("#:") & {*str(path)} and str(path) != "-":
+    from birkhoff_cli import places  # of use to a sentence only
+
+    if not places.is_there(path) and not set("#:") & {*str(path)} and str(path) != "-":
         from birkhoff_cli import mistakes
 
         advice = mistakes.option_for(str(path), request.options) or mistakes.missing_file(path)

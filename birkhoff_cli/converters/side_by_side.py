@@ -1,5 +1,6 @@
 """Several models side by side: paths, each with a name if it is given one, and methods."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ class NamedPath(str):
 
 def _is_path(word: str) -> bool:
     """Whether a word is a path though there may be ``=`` in it: of a file, or a URL."""
-    return Path(word).exists() or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word) is not None
+    return os.path.lexists(word) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word) is not None
 
 
 def note() -> str:
