@@ -1,6 +1,7 @@
 """Libraries that a few commands need, and the extra of an installation that brings each."""
 
 import errno
+import sys
 from types import ModuleType
 
 from birkhoff_cli.analyses.core.entry_points import library_of
@@ -70,6 +71,11 @@ def explain(error: ImportError) -> BirkhoffError:
     if not isinstance(error, ModuleNotFoundError) or module == __package__:
         return Unsupported(
             f"{module} is installed, and part of it cannot be imported; install it again"
+        )
+    if module in sys.stdlib_module_names:
+        return Unsupported(
+            f"this needs {module}, a part of Python's own library that this Python lacks; "
+            f"install that part, or take another Python"
         )
     if module in EXTRAS:
         return Unsupported(f"this needs {module}; pip install 'birkhoff-cli[{EXTRAS[module]}]'")

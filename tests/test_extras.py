@@ -67,6 +67,9 @@ def test_what_a_failed_import_means():
     assert torch.exit_code == 4 and "birkhoff-cli[torch]" in str(torch)
     other = extras.explain(ModuleNotFoundError("No module named 'polars'", name="polars"))
     assert other.exit_code == 4 and "pip install polars" in str(other)
+    part = extras.explain(ModuleNotFoundError("No module named '_lzma'", name="_lzma"))
+    assert part.exit_code == 4 and "a part of Python's own library" in str(part)
+    assert "pip" not in str(part)
     mapping = "libtorch.so: failed to map segment from shared object"
     assert extras.explain(ImportError(mapping, name="torch")).exit_code == 6
     ours = extras.explain(ModuleNotFoundError("x", name="birkhoff_cli.x"))
