@@ -16,6 +16,9 @@ from typing import Any, BinaryIO
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that numerical libraries read when they are loaded."""
 
+OF_FIGURES = ("MPLBACKEND", "SOURCE_DATE_EPOCH")
+"""Variables that Matplotlib reads: we choose what draws, and write no date."""
+
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that stop a command; Windows has no SIGHUP."""
 
@@ -150,6 +153,8 @@ def prepare() -> None:
     for name in THREADS:
         os.environ.setdefault(name, "1")  # our matrices are too small to share out: torch is up to
         # 8 times slower with two threads, and numpy's idle ones take a third of the time it starts
+    for name in OF_FIGURES:  # one that it cannot read ends it in ways of its own
+        os.environ.pop(name, None)
     for signum in stopping():
         signal.signal(signum, _stop)
     load_whole()
