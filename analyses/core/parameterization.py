@@ -109,7 +109,9 @@ class Parameterization(Facts):
 
         Raises:
             TooLarge: those of one matrix do not fit in memory.
+            UsageError: a scale beyond `MAX_SCALE`.
         """
+        require_scale(scale)
         self.require_memory()
         shape = (self.parameters, n)  # lanes: transposed below, so that no copy is made
         if how == "uniform":
@@ -177,6 +179,20 @@ class Parameterization(Facts):
         """
         size, parameters = 32 * (self.parameters + self.d**2), magnitude(self.parameters)
         require_memory(size, f"one matrix of d = {self.d} with {parameters} parameters")
+
+
+MAX_SCALE = 1e12
+"""Of numbers in a map: beyond it 1 is lost beside them, and squares overflow."""
+
+
+def require_scale(scale: float | None, label: str = "--scale") -> None:
+    """Hold that a spread, or another positive number, is one that maps can take.
+
+    Raises:
+        UsageError: it is none.
+    """
+    fits = scale is None or 0 <= scale <= MAX_SCALE
+    require(fits, f"{label} {scale}", f"at least 0, {MAX_SCALE:g} at most")
 
 
 def require(holds: bool, seen: str, expected: str) -> None:

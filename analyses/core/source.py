@@ -14,7 +14,11 @@ from birkhoff_cli.analyses.core.arrays import Array
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.evaluators import in_float32, through_torch
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import (
+    Parameterization,
+    require,
+    require_scale,
+)
 from birkhoff_cli.analyses.core.random_numbers import Seed, block_generator
 from birkhoff_cli.analyses.core.trace import Site
 
@@ -121,11 +125,7 @@ class Draws:
         )
         fits = self.layers is None or 1 <= self.layers <= MAX_LAYERS
         require(fits, f"--layers {self.layers}", f"at least 1, {MAX_LAYERS:,} at most")
-        require(
-            self.scale is None or 0 <= self.scale < np.inf,
-            f"--scale {self.scale}",
-            "a finite number, 0 or more",
-        )
+        require_scale(self.scale)
 
     def evaluator(self) -> Callable[[Parameterization, Array], Array] | None:
         """How to apply a map; None for numpy in float64.

@@ -135,9 +135,10 @@ class Fit:
             for epoch, (h, loss) in enumerate(self._epochs(which)):
                 total = np.add.reduce(loss)
                 if not total < DIVERGED:
+                    advice = f"take a --learning-rate below {self.plan.rate:g}"
                     raise BirkhoffError(
                         f"{self.label}: the loss of epoch {epoch} is {total:.3g}; "
-                        f"take a --learning-rate below {self.plan.rate:g}"
+                        f"{advice if epoch else 'take smaller targets, or another start'}"
                     )
                 self.losses[epoch] += total
                 first = h if first is None else first

@@ -14,11 +14,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.parameterization import require
+from birkhoff_cli.analyses.core.parameterization import require, require_scale
 
 Distribution = Literal["gaussian", "uniform"]
 MOMENTS = {"gaussian": (0.0, 1.0), "uniform": (1 / 2, 1 / 3)}
 """First and second moment of a feature that is not zero."""
+
+MAX_EXAMPLES = 100_000_000
+"""Points of data, all of which are drawn before a fit begins."""
 
 BLOCK = 2_000_000
 """Numbers drawn at a time."""
@@ -47,13 +50,11 @@ class Data:
 
     def __post_init__(self) -> None:
         """Refuse numbers that no data has."""
-        require(self.examples >= 1, f"--examples {self.examples}", "at least 1")
+        fits = 1 <= self.examples <= MAX_EXAMPLES
+        require(fits, f"--examples {self.examples}", f"1 to {MAX_EXAMPLES:,}")
         require(0 <= self.sparsity < 1, f"--sparsity {self.sparsity:g}", "0 or more, below 1")
-        for name in ("noise", "projector_noise"):
-            value = getattr(self, name)
-            require(
-                0 <= value < np.inf, f"--{name.replace('_', '-')} {value:g}", "a number, 0 or more"
-            )
+        require_scale(self.noise, "--noise")
+        require_scale(self.projector_noise, "--projector-noise")
 
     def blocks(self, batch: int, d: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
         """Features ``(n, d)`` with their noise ``(n, batch, d)``, all points block by block."""

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import (
+    MAX_SCALE,
+    Parameterization,
+    require,
+    require_scale,
+)
 from birkhoff_cli.analyses.fitting.objective import Objective
 from birkhoff_cli.analyses.fitting.optimizers import OPTIMIZERS
 
@@ -26,7 +31,9 @@ class Plan:
     def __post_init__(self) -> None:
         """Refuse numbers that no descent has."""
         require(1 <= self.epochs <= 100_000_000, f"--epochs {self.epochs}", "1 to 100,000,000")
-        require(0 < self.rate < np.inf, f"--learning-rate {self.rate:g}", "a number above 0")
+        fits = 0 < self.rate <= MAX_SCALE
+        require(fits, f"--learning-rate {self.rate:g}", f"above 0, {MAX_SCALE:g} at most")
+        require_scale(self.spread, "--spread")
 
     @property
     def rate(self) -> float:

@@ -14,6 +14,9 @@ EPSILON = float(np.finfo(float).eps)
 
 Start = Literal["usual", "shifted", "powers"]
 
+MAX_ITERS = 100_000
+"""Sweeps of a Sinkhorn, beyond those that any has."""
+
 
 class Settings(NamedTuple):
     """What a variant fixes; the fields of `MHC` say what they mean, and one is no option.

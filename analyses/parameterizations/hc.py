@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
-from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.parameterization import MAX_SCALE, Parameterization, require
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.lanes import vectors
 
@@ -30,6 +30,12 @@ class HC(Parameterization):
 
     source = "Hyper-Connections, arXiv:2409.19606"
     exact: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse a gate that no network has."""
+        super().__post_init__()
+        fits = abs(self.gate) <= MAX_SCALE
+        require(fits, f"gate = {self.gate:g}", f"-{MAX_SCALE:g} to {MAX_SCALE:g}")
 
     @property
     def parameters(self) -> int:

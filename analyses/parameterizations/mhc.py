@@ -29,10 +29,12 @@ from birkhoff_cli.analyses.core.arrays import Array, batch_first, lanes, namespa
 from birkhoff_cli.analyses.core.ensemble import Ensemble
 from birkhoff_cli.analyses.core.parameterization import (
     COLUMNS,
+    MAX_SCALE,
     NONNEGATIVE,
     ROWS,
     Parameterization,
     require,
+    require_scale,
 )
 from birkhoff_cli.analyses.core.pullback import Differentiable, Pullback
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
@@ -52,6 +54,7 @@ from birkhoff_cli.analyses.geometry.sinkhorn import (
 )
 from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import (
     EPS,
+    MAX_ITERS,
     UNIFORM_START,
     VARIANTS,
     Settings,
@@ -86,12 +89,16 @@ class MHC(Parameterization):
         known = ", ".join(VARIANTS)
         require(self.variant in VARIANTS, f"variant '{self.variant}'", f"one of {known}")
         s = self.settings
-        require(s.iters >= 0, f"iters = {s.iters}", "at least 0")
-        require(0 < s.tau < math.inf, f"tau = {s.tau:g}", "above 0")
+        require(
+            0 <= s.iters <= MAX_ITERS, f"iters = {s.iters}", f"at least 0, {MAX_ITERS:,} at most"
+        )
+        fits = 1 / MAX_SCALE <= s.tau <= MAX_SCALE
+        require(fits, f"tau = {s.tau:g}", f"above 0, {1 / MAX_SCALE:g} to {MAX_SCALE:g}")
         require(s.last in ("rows", "columns"), f"last '{s.last}'", "rows or columns")
         require(s.guard in EPS, f"guard '{s.guard}'", "log, floor or add")
-        require(s.clip > 0, f"clip = {s.clip:g}", "above 0")
-        require(0 <= s.eps < math.inf, f"eps = {s.eps:g}", "at least 0")
+        fits = 0 < s.clip <= MAX_SCALE or s.clip == math.inf
+        require(fits, f"clip = {s.clip:g}", f"above 0, {MAX_SCALE:g} at most, or inf")
+        require_scale(s.eps, "eps =")
         require(s.guard != "log" or not s.eps, f"eps = {s.eps:g} with guard log", "floor or add")
 
     @property

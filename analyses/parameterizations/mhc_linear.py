@@ -14,10 +14,16 @@ import numpy as np
 
 from birkhoff_cli.analyses.core.arrays import Array, batch_first, namespace
 from birkhoff_cli.analyses.core.ensemble import Ensemble
-from birkhoff_cli.analyses.core.parameterization import NONNEGATIVE, Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import (
+    NONNEGATIVE,
+    Parameterization,
+    require,
+    require_scale,
+)
 from birkhoff_cli.analyses.geometry.cycles import tied_entries
 from birkhoff_cli.analyses.geometry.lanes import vectors
 from birkhoff_cli.analyses.geometry.sinkhorn import sweep
+from birkhoff_cli.analyses.parameterizations._sinkhorn_variants import MAX_ITERS
 
 if TYPE_CHECKING:
     from birkhoff_cli.analyses.geometry.charts import Chart
@@ -37,8 +43,9 @@ class MHCLinear(Parameterization):
     def __post_init__(self) -> None:
         """Refuse settings no Sinkhorn could have."""
         super().__post_init__()
-        require(self.iters >= 0, f"iters = {self.iters}", "at least 0")
-        require(0 <= self.eps < np.inf, f"eps = {self.eps:g}", "at least 0")
+        fits = 0 <= self.iters <= MAX_ITERS
+        require(fits, f"iters = {self.iters}", f"at least 0, {MAX_ITERS:,} at most")
+        require_scale(self.eps, "eps =")
 
     @property
     def parameters(self) -> int:

@@ -11,7 +11,7 @@ from birkhoff_cli.analyses import parameterizations
 from birkhoff_cli.analyses.core.ensemble import Sampler
 from birkhoff_cli.analyses.core.errors import UsageError
 from birkhoff_cli.analyses.core.options import Idle
-from birkhoff_cli.analyses.core.parameterization import Parameterization
+from birkhoff_cli.analyses.core.parameterization import Parameterization, require_scale
 from birkhoff_cli.analyses.core.random_numbers import Seed
 from birkhoff_cli.analyses.core.source import Drawn, Draws
 from birkhoff_cli.converters._converter import Converter
@@ -182,6 +182,7 @@ class OptionalSampler(Converter):
         own = {name: text for name, text in spec.options.items() if name not in how}
         method = dataclasses.replace(spec, options=own).build(streams(request, d))
         scale = None if how["scale"] is None else values.read(float, how["scale"], f"{text}: scale")
+        require_scale(scale, f"{text}: scale")
         return Targets(method, how["draw"], scale, text)
 
 

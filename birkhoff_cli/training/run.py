@@ -13,7 +13,7 @@ import numpy as np
 from birkhoff_cli import rooms
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.analyses.core.memory import require_memory
-from birkhoff_cli.analyses.core.parameterization import Parameterization, require
+from birkhoff_cli.analyses.core.parameterization import MAX_SCALE, Parameterization, require
 from birkhoff_cli.analyses.core.training_log import LAYERS
 from birkhoff_cli.training import network, token_mixing
 from birkhoff_cli.training.network import Sizes, State
@@ -53,9 +53,9 @@ class Plan:
         for name in ("updates", "batch", "every"):
             require(getattr(self, name) >= 1, f"--{name} {getattr(self, name)}", "at least 1")
         require(self.warmup >= 0, f"--warmup {self.warmup}", "0 or more")
-        require(self.seed >= 0, f"--seed {self.seed}", "0 or more")
-        fits = 0 < self.learning_rate < math.inf
-        require(fits, f"--learning-rate {self.learning_rate}", "a finite number above 0")
+        require(0 <= self.seed < 1 << 64, f"--seed {self.seed}", "0 or more, below 2^64")
+        fits = 0 < self.learning_rate <= MAX_SCALE
+        require(fits, f"--learning-rate {self.learning_rate}", f"above 0, {MAX_SCALE:g} at most")
 
     @property
     def network(self) -> Any:

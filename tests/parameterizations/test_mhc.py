@@ -210,11 +210,14 @@ def test_published_counts():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"iters": -1}, "iters = -1 cannot be; expected at least 0"),
-        ({"tau": 0.0}, "tau = 0 cannot be; expected above 0"),
-        ({"tau": -1.0}, "tau = -1 cannot be; expected above 0"),
-        ({"tau": float("nan")}, "tau = nan cannot be; expected above 0"),
-        ({"guard": "floor", "eps": -1e-6}, "eps = -1e-06 cannot be; expected at least 0"),
+        ({"iters": -1}, "iters = -1 cannot be; expected at least 0, 100,000 at most"),
+        ({"tau": 0.0}, "tau = 0 cannot be; expected above 0, 1e-12 to 1e+12"),
+        ({"tau": -1.0}, "tau = -1 cannot be; expected above 0, 1e-12 to 1e+12"),
+        ({"tau": float("nan")}, "tau = nan cannot be; expected above 0, 1e-12 to 1e+12"),
+        (
+            {"guard": "floor", "eps": -1e-6},
+            "eps = -1e-06 cannot be; expected at least 0, 1e+12 at most",
+        ),
         ({"eps": 1e-6}, "eps = 1e-06 with guard log cannot be; expected floor or add"),
         ({"last": "both"}, "last 'both' cannot be; expected rows or columns"),
         ({"guard": "clip"}, "guard 'clip' cannot be; expected log, floor or add"),
