@@ -49,6 +49,10 @@ class DeferredDigest(UserString):
         """The digits."""
         return self._find()
 
+    def __repr__(self) -> str:
+        """The state of the file: nothing is found out for it."""
+        return f"{type(self).__name__}{self.state}"
+
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         """Another process gets the digits."""
         return str, (self.data,)

@@ -68,15 +68,9 @@ def meta_of_series(series: Sequence[Source]) -> dict[str, Any]:
     """Metadata of a table of all steps: those of the last one, every file, and the title."""
     last = series[-1]
     every = [file for source in series for file in source.meta.get("inputs", ())]
-    files = {str([*map(_told, file.items())]): file for file in every}
+    files = {repr(file): file for file in every}  # a digest that is put off shows no digits there
     own = {"inputs": [*files.values()], "d": last.d, "title": title_of_series(series)}
     return {**last.meta, **said_of_series(series), **own}
-
-
-def _told(fact: tuple[str, Any]) -> tuple[str, Any]:
-    """A fact of a file, where a digest that is put off is the state of the file: it stays so."""
-    name, value = fact
-    return name, getattr(value, "state", value)
 
 
 def said_of_series(series: Sequence[Trained]) -> dict[str, list[Any]]:

@@ -8,7 +8,7 @@ Source: go-mHC, arXiv:2604.02309, eq. 38; docs/mathematics.md 3, 4.
 """
 
 from functools import reduce
-from operator import add
+from operator import add, mul
 
 import numpy as np
 
@@ -33,9 +33,9 @@ def coefficients(matrices: Array, turn: int = 1) -> Array:
 def point(alpha: Array) -> tuple[Array, Array]:
     """``(re, im)`` of ``sum_k alpha_k w^k`` from lanes ``(d, ...)``."""
     angle = 2 * np.pi / len(alpha) * np.arange(len(alpha))
-    flat = alpha.reshape(len(alpha), -1)
-    re, im = np.cos(angle) @ flat, np.sin(angle) @ flat
-    return re.reshape(alpha.shape[1:]), im.reshape(alpha.shape[1:])
+    # no product of matrices: BLAS rounds a column by where it stands among the others
+    re, im = (reduce(add, map(mul, of(angle).tolist(), alpha)) for of in (np.cos, np.sin))
+    return re, im
 
 
 def circulant(alpha: Array) -> Array:
