@@ -24,7 +24,7 @@ SERIES = (
 )
 """Commands that take a series of arrays."""
 
-SLOW = ("compare", "quantise", "report")
+SLOW = ("compare", "depth-drift", "heatmap", "quantise", "report", "sinkhorn")
 MORE = {"compare": ("--method", "go-mhc", "-n", "100"), "report": ("-o", "page.html")}
 
 
