@@ -45,11 +45,10 @@ def stored_doubts(config: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         config: what it holds beside its tensors.
     """
-    steps = _stored(config)
-    for other, step in steps.items():
-        if step != stored_step(config):
-            first, known = next(iter(steps.items()))
-            return (f"the step is {known:,}, as {first} says, though {other} is {step:,}",)
+    first, *others = [*_stored(config).items()] or [("", 0)]
+    for key, step in others:
+        if step != first[1]:
+            return (f"the step is {first[1]:,}, as {first[0]} says, though {key} is {step:,}",)
     return ()
 
 

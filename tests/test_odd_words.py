@@ -90,9 +90,9 @@ def test_targets_that_are_too_large_are_no_fault_of_the_learning_rate(tmp_path):
 @pytest.mark.parametrize("epoch", ["x", "9" * 18])
 def test_variables_of_matplotlib_that_it_cannot_read(epoch, tmp_path):
     """It was said to be installed in part, the figure to be incomplete, or it was a bug of ours."""
-    words = ["region", "--d", "3", "--plot", "out.pdf"]
+    command = ["region", "--d", "3", "--plot", "out.pdf"]
     ended = subprocess.run(
-        [sys.executable, "-m", "birkhoff_cli", *words],
+        [sys.executable, "-m", "birkhoff_cli", *command],
         cwd=tmp_path,
         env={**os.environ, "MPLBACKEND": "x", "SOURCE_DATE_EPOCH": epoch, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -150,12 +150,12 @@ def test_a_square_tensor_that_could_be_rows_of_layers_is_said_to_be_one_matrix(t
     rows = rng.standard_normal((16, 16)).astype(np.float32)
     save_file({"H": rows}, tmp_path / "m.safetensors")
     settings = {"tensors": "H", "as": "matrices"}
-    found = checkpoints.read(tmp_path / "m.safetensors", settings)
-    said = "'H' is one matrix of 16 x 16, and not 16 layers of 4 x 4, one in each row"
-    assert (found.d, said in found.assumptions) == (16, True)
+    checkpoint = checkpoints.read(tmp_path / "m.safetensors", settings)
+    sentence = "'H' is one matrix of 16 x 16, and not 16 layers of 4 x 4, one in each row"
+    assert (checkpoint.d, sentence in checkpoint.assumptions) == (16, True)
     save_file({"H": rows[:15, :15].copy()}, tmp_path / "m.safetensors")
-    found = checkpoints.read(tmp_path / "m.safetensors", settings)
-    assert not any("one matrix" in text for text in found.assumptions)
+    checkpoint = checkpoints.read(tmp_path / "m.safetensors", settings)
+    assert not any("one matrix" in text for text in checkpoint.assumptions)
 
 
 def test_lists_of_layers_stand_one_behind_the_other(tmp_path, matrices):

@@ -321,8 +321,8 @@ def test_what_is_assumed_of_an_earlier_member_is_said(command, birkhoff, tmp_pat
 def test_a_stored_step_and_another_in_the_name_are_said(tmp_path):
     """A save that was copied to the name of a later one is of its own step."""
     path = torch_file(tmp_path / "ckpt_300.pt", extra={"iter_num": number(150)})
-    said = "the step is 150, as is stored in it, though it is called that of 300"
-    assert said in checkpoints.read(path).assumptions
+    sentence = "the step is 150, as is stored in it, though it is called that of 300"
+    assert sentence in checkpoints.read(path).assumptions
     path = torch_file(tmp_path / "ckpt_150.pt", extra={"iter_num": number(150)})
     assert not any("called" in text for text in checkpoints.read(path).assumptions)
 

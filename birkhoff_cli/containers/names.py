@@ -44,21 +44,21 @@ class View(NamedTuple):
         return 1 + sum((n - 1) * s for n, s in zip(self.info.shape, self.strides, strict=True))
 
 
-def require_held(path: Path, name: str, info: TensorInfo, held: int) -> None:
+def require_stored(path: Path, name: str, info: TensorInfo, stored: int) -> None:
     """Hold that a tensor of torch is not many times its storage, as an expanded one may be.
 
     Args:
         path: of the file.
         name: of the tensor.
         info: what becomes of it.
-        held: numbers in its storage.
+        stored: numbers in its storage.
 
     Raises:
         TooLarge: it is.
     """
-    if info.size > max(held, MAX_EXPANDED):
+    if info.size > max(stored, MAX_EXPANDED):
         raise TooLarge(
-            f"{where(path)}: tensor '{escape(name)}' is expanded from {held:,} to {info.size:,} "
+            f"{where(path)}: tensor '{escape(name)}' is expanded from {stored:,} to {info.size:,} "
             f"numbers; save tensor.contiguous() if all of them are meant"
         )
 

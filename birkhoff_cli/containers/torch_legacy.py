@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from numpy.typing import NDArray
 
 from birkhoff_cli.analyses.core.errors import BadInput, TooLarge
-from birkhoff_cli.containers.names import require_held
+from birkhoff_cli.containers.names import require_stored
 from birkhoff_cli.containers.plain import split
 from birkhoff_cli.containers.store import (
     CODES,
@@ -40,8 +40,8 @@ class TorchLegacy(Store):
         import torch
 
         tensor = self.loaded[name].detach()
-        held = tensor.untyped_storage().nbytes() // tensor.itemsize
-        require_held(self.path, name, self.tensors[name], held)
+        stored = tensor.untyped_storage().nbytes() // tensor.itemsize
+        require_stored(self.path, name, self.tensors[name], stored)
         if tensor.dtype == torch.bfloat16:
             tensor = tensor.float()
         values: NDArray[Any] = tensor.resolve_neg().numpy().copy()

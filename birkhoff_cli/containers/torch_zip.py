@@ -16,7 +16,7 @@ from birkhoff_cli import places
 from birkhoff_cli.analyses.core.errors import BadInput, Unsupported
 from birkhoff_cli.containers import zips
 from birkhoff_cli.containers.descriptors import Descriptor
-from birkhoff_cli.containers.names import View, require_held
+from birkhoff_cli.containers.names import View, require_stored
 from birkhoff_cli.containers.plain import split
 from birkhoff_cli.containers.store import (
     BITS,
@@ -59,7 +59,7 @@ class TorchZip(Store):
 
     def _values(self, name: str) -> NDArray[Any]:
         view = self.views[name]
-        require_held(self.path, name, view.info, view.storage.size)
+        require_stored(self.path, name, view.info, view.storage.size)
         item = BITS[view.info.dtype] // 8
         start, count = view.offset * item, view.extent * item
         # Only the view's own stretch of the record is kept, but all of it is checked.

@@ -101,7 +101,7 @@ def stored(
             if is_short_of_memory(error) or extras.of_import(error):
                 raise
             raise BadInput(
-                f"{where(content.label)}: has a row that cannot be read, {_said(error, names)}; "
+                f"{where(content.label)}: has a row that cannot be read, {_reason(error, names)}; "
                 f"write numbers as 0.25 and counts as 3, or copy a damaged file again"
             ) from error
 
@@ -134,7 +134,7 @@ def stored(
     return Stored(first.schema, count, content.size, batches, tuple(names))
 
 
-def _said(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
+def _reason(error: pa.ArrowInvalid, names: Sequence[str]) -> str:
     """What Arrow says of a row, with the name of the column in place of its number."""
     text = ROW.sub("", str(error))
     if match := COLUMN.match(text):
